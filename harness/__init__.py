@@ -1,0 +1,69 @@
+"""finetune-harness: should you fine-tune a language model for this task, or is a few-shot prompt enough?
+
+What is listed in `__all__` is the public interface: plugins need nothing else.
+"""
+
+from harness.errors import (
+    DataError,
+    ExperimentError,
+    GateError,
+    HarnessError,
+    PluginError,
+    TrainingRefusedError,
+    UnfinishedError,
+    UsageError,
+    nearest,
+)
+from harness.hookspecs import hookimpl
+from harness.report import blocks
+from harness.report.blocks import Results
+from harness.types import (
+    Answer,
+    Call,
+    Context,
+    Event,
+    Example,
+    JobSpec,
+    Message,
+    Prompt,
+    Reply,
+    Row,
+    Rows,
+    Split,
+    Status,
+    TrainingFiles,
+    content_id,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "Call",
+    "Context",
+    "DataError",
+    "Event",
+    "Example",
+    "ExperimentError",
+    "GateError",
+    "HarnessError",
+    "JobSpec",
+    "Message",
+    "PluginError",
+    "Prompt",
+    "Reply",
+    "Results",
+    "Row",
+    "Rows",
+    "Split",
+    "Status",
+    "TrainingFiles",
+    "TrainingRefusedError",
+    "UnfinishedError",
+    "UsageError",
+    "__version__",
+    "blocks",
+    "content_id",
+    "hookimpl",
+    "nearest",
+]

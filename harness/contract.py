@@ -1,0 +1,171 @@
+"""What a plugin of each kind must offer.
+
+A plugin is a frozen dataclass; its fields are its options, `name` is a ClassVar. All methods are synchronous:
+plugins describe or compute, the engine waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+
+from harness.report.blocks import Block, Results
+from harness.types import Answer, Call, Context, Event, Example, JobSpec, Prompt, Reply, Rows, TrainingFiles
+
+AnswerAll: TypeAlias = Callable[[Sequence[Prompt]], "list[Answer]"]
+"""Prompts → answers, one for each prompt, in the same order."""
+
+
+@runtime_checkable
+class Plugin(Protocol):
+    """Common to all kinds."""
+
+    name: ClassVar[str]
+
+
+@runtime_checkable
+class Dataset(Plugin, Protocol):
+    """Yields examples."""
+
+    def load(self, ctx: Context) -> Iterable[Example]:
+        """Yields all examples. The same options yield the same examples.
+
+        Raises:
+            harness.errors.DataError: The data is not as described: file, row, column.
+        """
+        ...
+
+
+@runtime_checkable
+class Formatter(Plugin, Protocol):
+    """Turns examples into prompts and training lines, and answers into labels. Pure."""
+
+    def prompt(self, example: Example, shots: Sequence[Example], labels: Sequence[str]) -> Prompt:
+        """Builds the prompt; `shots` come in the order in which they are to be shown."""
+        ...
+
+    def training_line(self, example: Example, labels: Sequence[str]) -> dict[str, Any]:
+        """Builds one line of a training file: the task as the fine-tuned model will be asked it."""
+        ...
+
+    def parse(self, text: str, labels: Sequence[str]) -> str | None:
+        """Returns the label that the answer names, or `None` where it names none or more than one."""
+        ...
+
+
+class Picker(Protocol):
+    """A selector that has seen the train split."""
+
+    def pick(self, example: Example, k: int) -> Sequence[Example]:
+        """Returns `k` shots for `example`, never the example itself."""
+        ...
+
+
+@runtime_checkable
+class Selector(Plugin, Protocol):
+    """Picks shots from the train split."""
+
+    def fit(self, train: Sequence[Example], seed: int) -> Picker:
+        """Prepares picking; the same train split and seed give the same picks."""
+        ...
+
+
+@runtime_checkable
+class Backend(Plugin, Protocol):
+    """Answers prompts. It also is one of `RemoteBackend` and `LocalBackend`."""
+
+    family: ClassVar[str]
+    """`zero-shot`, `few-shot`, `fine-tuned`, `classical`, `mock` or `other`."""
+
+
+@runtime_checkable
+class RemoteBackend(Backend, Protocol):
+    """Describes requests; the engine sends, retries and journals them."""
+
+    def calls(self, prompt: Prompt, labels: Sequence[str]) -> tuple[Call, ...]:
+        """Describes the requests that answer `prompt`. Equal calls of an arm are sent once."""
+        ...
+
+    def read(self, bodies: Sequence[Reply]) -> Answer:
+        """Turns the replies, in the order of the calls, into one answer. Pure."""
+        ...
+
+
+@runtime_checkable
+class LocalBackend(Backend, Protocol):
+    """Answers in process, in a thread."""
+
+    def open(self, ctx: Context) -> AbstractContextManager[AnswerAll]:
+        """Opens what it needs and closes it afterwards."""
+        ...
+
+
+@runtime_checkable
+class TrainableRemote(RemoteBackend, Protocol):
+    """A remote backend that an endpoint trains through files + fine_tuning.jobs.
+
+    It has a field `model`, `None` until the engine has put in the trained model's id.
+    """
+
+    model: str | None
+
+    def job(self, files: TrainingFiles) -> JobSpec:
+        """Describes the training job; nothing is sent."""
+        ...
+
+
+@runtime_checkable
+class TrainableLocal(LocalBackend, Protocol):
+    """An in-process backend with a training step."""
+
+    def fit(self, train: Sequence[Example], validation: Sequence[Example], folder: Path) -> None:
+        """Trains and leaves the model in `folder` (no pickle); `open` finds it there as `ctx.folder`."""
+        ...
+
+
+@runtime_checkable
+class Metric(Plugin, Protocol):
+    """Scores the answers of one arm. Pure."""
+
+    def score(self, rows: Rows) -> Mapping[str, float | None]:
+        """Returns named figures; `None` where one does not apply, never NaN."""
+        ...
+
+
+@runtime_checkable
+class Section(Plugin, Protocol):
+    """Adds a section to the report. Pure.
+
+    Optional ClassVars: `title: str` and `order: int` (shipped sections stand at 100, 200, …).
+    """
+
+    def blocks(self, results: Results) -> Iterable[Block]:
+        """Yields the section's blocks; none leaves the section out."""
+        ...
+
+
+Done: TypeAlias = Callable[[Call, Reply], None]
+"""Takes one reply; returns after its commit."""
+
+Send: TypeAlias = Callable[[Iterable[Call], Done], None]
+"""Carries calls out over the engine's own connections: concurrent, rated, retried. Returns when all are done."""
+
+
+@runtime_checkable
+class Executor(Plugin, Protocol):
+    """Carries requests out."""
+
+    def run(self, calls: Sequence[Call], send: Send, done: Done) -> None:
+        """Sees to it that `done` is called for every call that was answered."""
+        ...
+
+
+@runtime_checkable
+class Observer(Plugin, Protocol):
+    """Watches a run."""
+
+    def on(self, event: Event) -> None:
+        """Takes one event; called in order, on a thread of the observer's own."""
+        ...

@@ -1,0 +1,81 @@
+"""One exception tree; each branch knows the exit code of the command that it ends.
+
+```
+HarnessError                     1   a bug of ours, unless a branch below says otherwise
+├── UsageError                   2   the experiment, the data, a plugin or the command is wrong
+│   ├── ExperimentError              … in the experiment file: key path, line, nearest right name
+│   ├── DataError                    … in the data: file, row, column
+│   └── PluginError                  … in a plugin: its name and distribution
+├── GateError                    3   a gate said no: leak, budget, threshold, PII or key in a publication
+└── UnfinishedError              4   quota, endpoint down, training refused: the same command goes on
+    └── TrainingRefusedError         … the provider does not train (any more)
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class HarnessError(Exception):
+    """Root of all errors that the harness raises on purpose.
+
+    Args:
+        message: What is wrong and where, one line.
+        hint: What to do about it, one line; may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(HarnessError):
+    """The experiment, the data, a plugin or the command is wrong."""
+
+    exit_code = 2
+
+
+class ExperimentError(UsageError):
+    """The experiment file does not say what it must."""
+
+
+class DataError(UsageError):
+    """The data cannot be used as asked."""
+
+
+class PluginError(UsageError):
+    """A plugin failed to load, broke its contract or raised."""
+
+
+class GateError(HarnessError):
+    """A gate said no."""
+
+    exit_code = 3
+
+
+class UnfinishedError(HarnessError):
+    """Something could not be finished now; the same command goes on later."""
+
+    exit_code = 4
+
+
+class TrainingRefusedError(UnfinishedError):
+    """The provider refused the training job."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Returns ``did you mean "x"?`` for the closest of `names`, or the list of them where none is close."""
+    known = sorted(names)
+    folded = {other.casefold(): other for other in known}
+    close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    if close:
+        return f'did you mean "{folded[close[0]]}"?'
+    return f"there is {', '.join(known[:12])}{', …' if len(known) > 12 else ''}" if known else "there is none"

@@ -1,0 +1,1 @@
+"""Requests → answers: the engine's only asyncio."""

@@ -1,0 +1,1 @@
+"""The data stage: pure functions from examples to splits, checks and training lines."""

@@ -1,0 +1,1 @@
+"""Results → typed blocks → one HTML page."""

@@ -1,0 +1,1 @@
+"""From answers to figures, comparisons and the verdict: pure."""

@@ -1,0 +1,242 @@
+"""The domain's values: frozen, keyword-only, standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, overload
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+
+
+class Split(StrEnum):
+    """Which part of the data an example belongs to."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Status(StrEnum):
+    """How the question about one example ended. Every test example of every arm has exactly one."""
+
+    ANSWERED = "answered"
+    UNPARSED = "unparsed"
+    FAILED = "failed"
+
+
+def content_id(fields: Mapping[str, str]) -> str:
+    """Returns an example's id: the first 16 hex digits of the SHA-256 over its text fields, the label left out."""
+    digest = hashlib.sha256()
+    for name in sorted(fields):
+        for part in (name, fields[name]):
+            raw = part.encode("utf-8", "surrogatepass")
+            digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One labelled item."""
+
+    fields: Mapping[str, str]
+    """Text fields by name, in the order in which they are shown to a model."""
+    label: str
+    """The right answer; empty where it is not known (new data to be labelled)."""
+    id: str = ""
+    """SHA-256 of the text fields, 16 hex digits; filled in where it is left empty. A repeat gets `-2`."""
+    group: str | None = None
+    """Examples of one group never stand on both sides of a split."""
+    split: Split | None = None
+    """Given by the data set, or set by the split stage."""
+    slices: Mapping[str, str] = EMPTY
+    """Names of the parts of the data that the report tells apart."""
+    time: str | None = None
+    """ISO 8601 date of the example, where it has one."""
+
+    def __post_init__(self) -> None:
+        if not self.id:
+            object.__setattr__(self, "id", content_id(self.fields))
+
+    @property
+    def text(self) -> str:
+        """The non-empty text fields, one on a line: what an untrained eye would read."""
+        return "\n".join(value for value in self.fields.values() if value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message of a chat prompt."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What is asked: either `text` (completion form) or `messages` (chat form).
+
+    A formatter sets the first four fields; the engine adds the others. No prompt carries the expected label.
+    """
+
+    text: str = ""
+    messages: tuple[Message, ...] = ()
+    stop: tuple[str, ...] = ()
+    continuations: Mapping[str, str] = EMPTY
+    """For each label the exact text that would follow the prompt were that label the answer."""
+    example_id: str = ""
+    source: str = ""
+    """The bare text of the example, for backends that read no prompt (classical, lookup)."""
+    shot_ids: tuple[str, ...] = ()
+    content_free: Prompt | None = None
+    """The same prompt around an input without content, where the backend calibrates."""
+
+    @property
+    def chat(self) -> bool:
+        """Whether this is a chat prompt."""
+        return bool(self.messages)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request to an endpoint: described by a backend, sent by the engine."""
+
+    endpoint: str
+    """Name of an endpoint of the experiment."""
+    path: str
+    """Below the base URL, e.g. ``/chat/completions``."""
+    body: Mapping[str, Any]
+    note: Mapping[str, Any] = EMPTY
+    """For the backend's own `read`; never sent and no part of the answer's key."""
+
+
+class Reply(dict[str, Any]):
+    """The JSON body that answers one call; `call` is the call that it answers."""
+
+    call: Call
+
+    def __init__(self, body: Mapping[str, Any], call: Call) -> None:
+        super().__init__(body)
+        self.call = call
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a backend said about one prompt. Counts that the backend does not know stay `None`."""
+
+    text: str = ""
+    """The answer as it came; a formatter's `parse` turns it into a label."""
+    probabilities: Mapping[str, float] | None = None
+    """Label → probability, where the backend has them; they sum to 1."""
+    input_tokens: int | None = None
+    """All prompt tokens, cached ones included."""
+    output_tokens: int | None = None
+    """All generated tokens, reasoning ones included."""
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    latency_s: float | None = None
+    """Only where the backend itself knows better than the engine's clock (simulated or imported answers)."""
+    truncated: bool = False
+    """Whether the token limit cut the answer."""
+    error: str | None = None
+    """Set where there is no answer: the example counts as failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFiles:
+    """The files that a training job reads."""
+
+    train: Path
+    validation: Path | None
+    n_train: int
+    n_validation: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A training job as a backend wants it; the engine uploads the files, tags, launches and follows it."""
+
+    endpoint: str
+    base: str
+    hyperparameters: Mapping[str, Any] = EMPTY
+    """Those of the supervised method: `n_epochs`, `batch_size`, `learning_rate_multiplier`, …"""
+    suffix: str | None = None
+    """At most 64 characters; becomes part of the model's name."""
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a plugin is told about where it works."""
+
+    arm: str = ""
+    seed: int = 0
+    labels: tuple[str, ...] = ()
+    endpoints: Mapping[str, str] = EMPTY
+    """Endpoint name → base URL (without any key)."""
+    folder: Path = Path()
+    """A dataset's: the experiment file's folder. A backend's: its own folder, where `fit` has left its model."""
+    run: Path | None = None
+    """The run's folder."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One arm's answer to one example, as metrics see it."""
+
+    example_id: str
+    expected: str
+    predicted: str | None
+    """`None` where the answer is unparsed or failed."""
+    status: Status
+    strict: str | None = None
+    """What the strict parser made of the answer."""
+    probabilities: Mapping[str, float] | None = None
+    group: str | None = None
+    slices: Mapping[str, str] = EMPTY
+
+    @property
+    def right(self) -> bool:
+        """Whether the predicted label is the expected one; unparsed and failed answers are wrong."""
+        return self.predicted == self.expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows(Sequence[Row]):
+    """The rows of one arm, with what is known of the labels."""
+
+    rows: tuple[Row, ...]
+    labels: tuple[str, ...]
+    """The label set, in rank order where `ordered`."""
+    ordered: bool = False
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Row, ...]: ...
+    def __getitem__(self, index: int | slice) -> Row | tuple[Row, ...]:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a run, for observers and progress."""
+
+    kind: str
+    """`run-started`, `stage`, `arm-progress`, `answer`, `job`, `warning`, `run-finished`."""
+    run: str
+    time: float
+    """Seconds since the epoch."""
+    arm: str = ""
+    message: str = ""
+    figures: Mapping[str, Any] = field(default_factory=dict)

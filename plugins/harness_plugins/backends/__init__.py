@@ -1,0 +1,1 @@
+"""Shipped backends: one file, one plugin."""

@@ -1,0 +1,1 @@
+"""Shipped datasets: one file, one plugin."""

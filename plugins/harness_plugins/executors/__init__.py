@@ -1,0 +1,1 @@
+"""Shipped executors: one file, one plugin."""

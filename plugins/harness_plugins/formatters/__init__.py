@@ -1,0 +1,1 @@
+"""Shipped formatters: one file, one plugin."""

@@ -1,0 +1,1 @@
+"""Shipped metrics: one file, one plugin."""

@@ -1,0 +1,1 @@
+"""Shipped observers: one file, one plugin."""

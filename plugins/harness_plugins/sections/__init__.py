@@ -1,0 +1,1 @@
+"""Shipped sections: one file, one plugin."""

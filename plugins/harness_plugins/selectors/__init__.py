@@ -1,0 +1,1 @@
+"""Shipped selectors: one file, one plugin."""
