@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 
 class Split(StrEnum):
@@ -237,3 +237,46 @@ class Event:
     arm: str = ""
     message: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A finding about the data or the run that a reader must know."""
+
+    kind: str
+    """A short constant name, e.g. `exact-leak`, `class-balance`, `training-refused`."""
+    level: Literal["ok", "warning", "error"]
+    message: str
+    """One sentence with its figures; says what to do where there is something to do."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One arm's answer to one example, with all that is known of it: a row of `predictions.parquet`."""
+
+    arm: str
+    example_id: str
+    expected: str
+    predicted: str | None
+    status: Status
+    strict: str | None = None
+    """What the strict parser made of the response."""
+    response: str = ""
+    shot_ids: tuple[str, ...] = ()
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    latency_s: float | None = None
+    """Service time of the successful attempt; `None` where the answer was reused."""
+    queue_s: float | None = None
+    retry_s: float | None = None
+    attempts: int = 1
+    reused: bool = False
+    cost_usd: float | None = None
+    confidence: float | None = None
+    """Probability of the predicted label."""
+    probabilities: Mapping[str, float] | None = None
+    truncated: bool = False
+    error: str | None = None

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
 """A table by columns, as `predictions.parquet` has them; all of one length."""
 
