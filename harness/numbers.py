@@ -1,0 +1,118 @@
+"""How a number is written: one place for the verdict, the terminal and the report.
+
+Every function takes an unrounded figure of `results.json`, in the unit that stands there, and returns text. `None`,
+which means "does not apply" or "not known", becomes an en dash. The minus sign is U+2212; a zero has no sign.
+"""
+
+from __future__ import annotations
+
+MISSING = "–"
+"""What stands where there is no number."""
+MINUS = "\u2212"
+
+
+def number(x: float | None, digits: int = 0, *, signed: bool = False) -> str:
+    """Writes a number with thousands separators: `12,181`, `−0.4`, `+1.6` where `signed`."""
+    if x is None:
+        return MISSING
+    text = f"{abs(x):,.{digits}f}"
+    if not any(digit in text for digit in "123456789"):
+        return text
+    return f"{MINUS if x < 0 else '+' if signed else ''}{text}"
+
+
+def count(n: float | None) -> str:
+    """Writes a number of things: `12,181`."""
+    return number(n)
+
+
+def decimal(x: float | None, digits: int = 3) -> str:
+    """Writes a score that is no share, such as macro-F1: `0.922`."""
+    return number(x, digits)
+
+
+def percent(x: float | None, digits: int = 1) -> str:
+    """Writes a share of 1 as `93.4%`. A difference of two shares is written by `points`."""
+    return MISSING if x is None else f"{number(x * 100, digits)}%"
+
+
+def percent_interval(low: float | None, high: float | None, digits: int = 1) -> str:
+    """Writes the bounds of a share as `92.3–94.5%`."""
+    if low is None or high is None:
+        return MISSING
+    return f"{number(low * 100, digits)}–{number(high * 100, digits)}%"
+
+
+def change(x: float | None) -> str:
+    """Writes a relative change as `−91%`; a change that rounds to nothing is `0%`."""
+    return MISSING if x is None else f"{number(x * 100, signed=True)}%"
+
+
+def points(x: float | None, digits: int = 1, *, signed: bool = True) -> str:
+    """Writes a difference of two shares: `+4.1 points`; never as a percentage."""
+    if x is None:
+        return MISSING
+    written = number(x * 100, digits, signed=signed)
+    return f"{written} point{'' if written.lstrip('+' + MINUS) == '1' else 's'}"
+
+
+def points_interval(low: float | None, high: float | None, digits: int = 1) -> str:
+    """Writes the bounds of a difference of two shares, in points: `−0.4 to +1.6`."""
+    if low is None or high is None:
+        return MISSING
+    return f"{number(low * 100, digits, signed=True)} to {number(high * 100, digits, signed=True)}"
+
+
+def usd(x: float | None) -> str:
+    """Writes dollars: `$0.74`, `$12,000`, and two significant digits below a cent: `$0.0012`."""
+    if x is None:
+        return MISSING
+    size = abs(x)
+    if size >= 9_999.5:
+        text = f"{size:,.0f}"
+    elif size >= 0.00995 or size == 0:
+        text = f"{size:,.2f}"
+    else:
+        text = f"{size:.{_two_significant(size)}f}"
+    return f"{MINUS if x < 0 else ''}${text}"
+
+
+def ms(seconds: float | None) -> str:
+    """Writes a latency that is given in seconds: `1,536 ms`, below 10 ms with two significant digits."""
+    if seconds is None:
+        return MISSING
+    size = abs(seconds) * 1000
+    digits = 0 if size >= 9.95 or size == 0 else 1 if size >= 0.995 else min(_two_significant(size), 6)
+    return f"{number(seconds * 1000, digits)} ms"
+
+
+def duration(seconds: float | None) -> str:
+    """Writes how long something took: `0.42 s`, `8.5 s`, `85 s`, `12 min`, `3 h 20 min`."""
+    if seconds is None:
+        return MISSING
+    size = abs(seconds)
+    if size < 0.95 and size:
+        return f"{number(seconds, min(_two_significant(size), 6))} s"
+    if size < 9.95:
+        return f"{number(seconds, 1)} s"
+    if size < 119.5:
+        return f"{number(seconds)} s"
+    minutes = round(size / 60)
+    sign = MINUS if seconds < 0 else ""
+    if minutes < 60:
+        return f"{sign}{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{sign}{hours:,} h {rest} min" if rest else f"{sign}{hours:,} h"
+
+
+def p_value(p: float | None) -> str:
+    """Writes a p value with its sign of equality: `p = 0.034`, `p < 0.001`."""
+    if p is None:
+        return MISSING
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _two_significant(size: float) -> int:
+    """Returns the decimals that show two significant digits of `size`, which lies between 0 and 1; 12 at most."""
+    exponent = int(f"{size:.1e}".split("e")[1])
+    return min(1 - exponent, 12)
