@@ -1,0 +1,79 @@
+"""A plugin's options: an experiment's table → a frozen dataclass, with errors that name the key's path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from harness.errors import nearest
+
+T = TypeVar("T")
+
+
+class OptionError(ValueError):
+    """An option is unknown, missing or of the wrong kind.
+
+    Args:
+        path: The key's path, e.g. ``arms[2].backend.epochs``.
+        message: What is wrong with it.
+    """
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        self.message = message
+
+
+def option_names(cls: type) -> tuple[str, ...]:
+    """Returns the names of a plugin's options."""
+    return tuple(field.name for field in fields(cls) if field.init) if is_dataclass(cls) else ()
+
+
+def needs_options(cls: type) -> bool:
+    """Whether a plugin cannot be made without being told something."""
+    return is_dataclass(cls) and any(
+        field.init and field.default is MISSING and field.default_factory is MISSING for field in fields(cls)
+    )
+
+
+def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: Iterable[str] = ()) -> T:
+    """Builds a plugin from a table.
+
+    Args:
+        cls: The plugin's class, a dataclass.
+        table: Option → value as TOML gives it.
+        path: Where the table stands, for errors.
+        reserved: Keys of the table that are not options.
+
+    Raises:
+        OptionError: A key is unknown, missing, or its value is not what the field's annotation says.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    skipped = set(reserved)
+    names = option_names(cls)
+    annotations = get_type_hints(cls, include_extras=True)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key in skipped:
+            continue
+        if key not in names:
+            raise OptionError(f"{path}.{key}", f'{cls.name} has no option "{key}"; {nearest(key, names)}')  # type: ignore[attr-defined]
+        try:
+            values[key] = TypeAdapter(annotations[key]).validate_python(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"][:1])
+            raise OptionError(f"{path}.{key}{where}", f"{first['msg']}, got {value!r}") from None
+    missing = [
+        field.name
+        for field in (fields(cls) if is_dataclass(cls) else ())
+        if field.init and field.name not in values and field.default is MISSING and field.default_factory is MISSING
+    ]
+    if missing:
+        raise OptionError(path, f'{cls.name} needs the option "{missing[0]}"')  # type: ignore[attr-defined]
+    try:
+        return cls(**values)
+    except (TypeError, ValueError) as error:
+        raise OptionError(path, f"{cls.name}: {error}") from None  # type: ignore[attr-defined]
