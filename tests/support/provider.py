@@ -1,0 +1,241 @@
+"""A fake OpenAI-compatible provider over real HTTP, in a process of its own.
+
+    with Provider.start(answers={"good soup": "positive"}, error_500_rate=0.1) as provider:
+        client = openai.OpenAI(base_url=provider.base_url, api_key="any")
+        ...
+        assert provider.counts()["POST /v1/chat/completions"] == 12
+        provider.set(error_500_rate=0.0)          # behaviour changes at run time
+
+It is honest: an answer follows from the prompt's text, the answer key and the seed alone, whatever the order and the
+concurrency of the requests. A fault is drawn from the request's body and how often that body was seen, so a run with
+faults is repeatable too. By hand: ``PYTHONPATH=tests python -m support.provider '{"seed": 1}'``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+INFERENCE = ("/v1/chat/completions", "/v1/completions")
+
+
+@dataclass(slots=True, kw_only=True)
+class Settings:
+    """What the provider is and what goes wrong with it. Rates lie between 0 and 1."""
+
+    # --- what it is -------------------------------------------------------------------------------------------------
+    seed: int = 0
+    models: tuple[str, ...] = ("base-model", "gpt-4.1-mini", "gpt-4.1-nano", "babbage-002")
+    """Base models; each can be trained."""
+    shutdown_dates: Mapping[str, str] = field(default_factory=dict)
+    """Model → ISO date, shown by ``/v1/models``."""
+    api_key: str | None = None
+    """The only key that is let in; `None` lets everybody in."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """Answer key: bare text → label. The key that ends last in a prompt is the item that is asked about."""
+    labels: tuple[str, ...] = ()
+    """By default the labels of the answer key; without a key negative, neutral, positive."""
+    accuracy: float = 0.6
+    """Share of right answers of a base model whose prompt shows no shot."""
+    few_shot_accuracy: float | None = None
+    """… whose prompt holds another text of the answer key; `None`: as `accuracy`."""
+    tuned_accuracy: float = 0.9
+    """… of a trained model."""
+    answer_template: str = "{label}"
+    """What a base model's answer looks like, e.g. ``The answer is {label}.``"""
+    unparsed_rate: float = 0.0
+    """Base models: answers that name no label."""
+    usage: bool = True
+    """Whether `usage` is filled in."""
+    cached_share: float | None = None
+    """Share of the prompt's tokens that is reported as cached; `None` leaves the detail out."""
+    reasoning_tokens: int | None = None
+    """Reported, and counted among the completion's tokens."""
+    without: tuple[str, ...] = ()
+    """Parameters that are refused with 400 ``unsupported_parameter`` (``echo``, ``temperature``, …); also
+    ``chat``, ``completions``, ``files``, ``fine_tuning``: routes that are not there (404)."""
+    ignores: tuple[str, ...] = ()
+    """Parameters that are passed over in silence (``logprobs``, ``echo``, …)."""
+
+    # --- training ---------------------------------------------------------------------------------------------------
+    job_s: float | None = None
+    """Seconds from creation to the end of a job; `None`: each retrieval goes one status on."""
+    job_error: str | None = None
+    """Jobs fail with this error code after running."""
+    job_error_object: bool = True
+    """A succeeded job has ``"error": {}``, as OpenAI sends it; otherwise ``null``."""
+    training_refused: bool = False
+    """Creating a job is refused with 403 ``training_not_available``."""
+    lose_job_replies: int = 0
+    """So many jobs are created while the reply that says so gets lost."""
+    min_examples: int = 10
+    results_base64: bool = False
+    """Whether the results file's content comes base64-encoded, as it once did."""
+
+    # --- faults; they befall the paths that start with one of `fault_paths` ----------------------------------------
+    fault_paths: tuple[str, ...] = INFERENCE
+    latency_s: float = 0.0
+    latency_jitter_s: float = 0.0
+    """At most so much is added, by body."""
+    requests_per_s: float | None = None
+    """A true rate limit (token bucket of one second): 429 above it, with ``x-ratelimit-*`` headers on every answer."""
+    rate_429: float = 0.0
+    retry_after_s: float | None = None
+    """``Retry-After`` of a 429."""
+    retry_after_ms: float | None = None
+    """``retry-after-ms`` of a 429."""
+    quota_after: int | None = None
+    """After so many good answers only 429 ``insufficient_quota``."""
+    error_500_rate: float = 0.0
+    reset_rate: float = 0.0
+    """The connection is reset before an answer."""
+    cut_rate: float = 0.0
+    """The body breaks off half-way."""
+    garbage_rate: float = 0.0
+    """200 with an HTML page for a body."""
+    empty_rate: float = 0.0
+    """200 with an empty answer text."""
+    hang_rate: float = 0.0
+    """No answer ever comes."""
+    fail_first: int = 0
+    """The first so many attempts of each body end with 500, then all is well."""
+    always_500: tuple[str, ...] = ()
+    """Prompts about these items always end with 500."""
+    always_400: tuple[str, ...] = ()
+    """Prompts about these items are always refused with 400 ``invalid_prompt``."""
+    leak_key: bool = False
+    """Error messages repeat the client's key."""
+    keep_requests: int = 200
+    """How many of the last requests `Provider.requests` gives."""
+
+    def update(self, values: Mapping[str, Any]) -> None:
+        """Sets fields by name; lists become tuples.
+
+        Raises:
+            TypeError: A name that is no setting.
+        """
+        known = {item.name for item in dataclasses.fields(self)}
+        if unknown := sorted(set(values) - known):
+            raise TypeError(f"no such setting of the provider: {', '.join(unknown)}")
+        for name, value in values.items():
+            setattr(self, name, tuple(value) if isinstance(value, list) else value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A request as it arrived."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: Any
+    """Decoded JSON, `None` where there was none."""
+
+
+class Provider:
+    """A running provider, seen from the test."""
+
+    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+        self.port = port
+        self.process = process
+        self.root = f"http://127.0.0.1:{port}"
+        self.base_url = f"{self.root}/v1"
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(cls, **settings: Any) -> Iterator[Provider]:
+        """Starts a provider with `Settings` by name, on a free port; it ends with the block, or with this process."""
+        Settings().update(settings)
+        folder = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "support.provider", "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with process, contextlib.ExitStack() as stack:
+            stack.callback(process.kill)
+            process.stdin.write(json.dumps(settings) + "\n")
+            process.stdin.flush()
+            ready = process.stdout.readline()
+            if not ready:
+                raise RuntimeError("the provider did not start; its error stands on stderr")
+            yield cls(json.loads(ready)["port"], process)
+
+    def _admin(self, method: str, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"{self.root}/admin/{path}", data=data, method=method)
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as reply:
+            return json.load(reply)
+
+    def set(self, **settings: Any) -> None:
+        """Changes settings at run time."""
+        Settings().update(settings)
+        self._admin("POST", "set", settings)
+
+    def reset(self) -> None:
+        """Forgets counts and recorded requests; files, jobs and models stay."""
+        self._admin("POST", "reset", {})
+
+    def counts(self) -> dict[str, int]:
+        """Requests by method and route, failed ones included; ids are written ``{id}``."""
+        counts: dict[str, int] = self._admin("GET", "counts")
+        return counts
+
+    def statuses(self) -> dict[str, int]:
+        """Answers by status, e.g. ``{"200": 11, "500": 1, "reset": 1}``."""
+        statuses: dict[str, int] = self._admin("GET", "statuses")
+        return statuses
+
+    def peak_in_flight(self) -> int:
+        """The most inference requests that were open at once."""
+        return int(self._admin("GET", "peak"))
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All training jobs as the API would show them, oldest first; looking changes nothing."""
+        jobs: list[dict[str, Any]] = self._admin("GET", "jobs")
+        return jobs
+
+    def file(self, file_id: str) -> str:
+        """The content of an uploaded file."""
+        return str(self._admin("GET", f"file/{file_id}"))
+
+    def requests(self, path: str = "") -> list[Recorded]:
+        """The last requests, oldest first; of one path (``/v1/files``) where it is given."""
+        items = [Recorded(**item) for item in self._admin("GET", "requests")]
+        return [item for item in items if item.path == path] if path else items
+
+    def crash(self) -> None:
+        """Ends the provider without a word to anybody."""
+        self.process.kill()
+        self.process.wait()
+
+
+def main() -> None:
+    """Serves until standard input ends (or for ever, where the settings came as an argument)."""
+    from support.provider_server import serve
+
+    argument = sys.argv[1] if len(sys.argv) > 1 else "{}"
+    values = json.loads(sys.stdin.readline() if argument == "-" else argument)
+    settings = Settings()
+    settings.update(values)
+    serve(settings, until_stdin_ends=argument == "-")
+
+
+if __name__ == "__main__":
+    main()
