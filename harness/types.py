@@ -115,6 +115,8 @@ class Reply(dict[str, Any]):
     """The JSON body that answers one call; `call` is the call that it answers."""
 
     call: Call
+    timing: Mapping[str, Any] | None = None
+    """Seconds and attempts, where the engine sent the call."""
 
     def __init__(self, body: Mapping[str, Any], call: Call) -> None:
         super().__init__(body)

@@ -1,0 +1,271 @@
+"""Sends requests: a fixed pool of workers for each endpoint, retries, and a commit before an answer is used.
+
+The `openai` client gives authentication, base URL, proxies and the connection; its aiohttp transport and raw bodies,
+decoded once, cost a third of its model classes (docs/decisions/0004-execution.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from harness.contract import Done
+from harness.errors import HarnessError, UnfinishedError, UsageError
+from harness.execution.faults import BadBody, Fate, judge
+from harness.execution.work import Request, Target, in_order
+from harness.journal import Entry, Fault, Journal
+from harness.secrets import Scrubber
+from harness.types import Call, Reply
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+ATTEMPTS = 6
+"""Attempts for one request before the item is given up."""
+CONNECTION_ATTEMPTS = 4
+"""Fewer where nobody answers at all: about 4 s of waiting."""
+BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
+STRIKES = 5
+"""Items out of retries in a row after which the endpoint counts as down."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lane:
+    """The work of one endpoint while it goes on."""
+
+    target: Target
+    client: AsyncOpenAI
+    pending: deque[Request]
+    strikes: int = 0
+    down: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A request that has no answer now."""
+
+    message: str
+    endpoint_down: bool
+
+
+@dataclass(kw_only=True)
+class Engine:
+    """Carries requests out over the endpoints' own clients."""
+
+    journal: Journal
+    connect: Callable[[str], Target]
+    """Endpoint name → how it is reached; called only where there is something to send."""
+    scrub: Scrubber = field(default_factory=Scrubber)
+    progress: Callable[[str, Mapping[str, Any]], None] = lambda _arm, _figures: None
+    """Told of every answer: arm and figures."""
+    seed: int = 0
+    failed: dict[str, Failed] = field(default_factory=dict)
+    """Key → what happened, for the requests that have no answer."""
+
+    def send(self, calls: Iterable[Call], done: Done) -> None:
+        """Sends requests and returns when each is answered or given up.
+
+        Raises:
+            UsageError: A key, a permission or a model is wrong: nothing else would be answered either.
+            UnfinishedError: The journal cannot be written.
+        """
+        requests = [call for call in calls if isinstance(call, Request)]
+        by_endpoint: dict[str, list[Request]] = {}
+        for request in requests:
+            by_endpoint.setdefault(request.endpoint, []).append(request)
+        targets = {name: self.connect(name) for name in by_endpoint}
+        if requests:
+            try:
+                asyncio.run(self._all([(targets[name], of) for name, of in by_endpoint.items()], done))
+            except* HarnessError as group:
+                raise _first(group) from None
+
+    def done(self, call: Call, reply: Reply) -> None:
+        """Commits one answer and returns when it is on disk."""
+        if isinstance(call, Request):
+            self.journal.add([self._entry(call, reply)])
+
+    async def _all(self, work: list[tuple[Target, list[Request]]], done: Done) -> None:
+        async with asyncio.TaskGroup() as group:
+            for target, requests in work:
+                group.create_task(self._endpoint(target, requests, done))
+
+    async def _endpoint(self, target: Target, requests: list[Request], done: Done) -> None:
+        arms = len({request.arm for request in requests})
+        async with client(target) as connection:
+            ordered = in_order(requests, local=target.local, seed=self.seed)
+            lane = _Lane(target=target, client=connection, pending=deque(ordered[:arms]))
+            await self._pool(lane, done)
+            lane.pending.extend(ordered[arms:])
+            await self._pool(lane, done)
+
+    async def _pool(self, lane: _Lane, done: Done) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(lane.target.concurrency, len(lane.pending))):
+                group.create_task(self._worker(lane, done))
+
+    async def _worker(self, lane: _Lane, done: Done) -> None:
+        while lane.pending:
+            request = lane.pending.popleft()
+            if lane.down is not None:
+                self.failed[request.key] = Failed(message=lane.down, endpoint_down=True)
+                self.progress(request.arm, {"failed": 1})
+            else:
+                await self._one(lane, request, done)
+
+    async def _one(self, lane: _Lane, request: Request, done: Done) -> None:
+        """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
+        first = time.perf_counter()
+        attempt = 0
+        while True:
+            attempt += 1
+            began, clock = time.time(), time.perf_counter()
+            try:
+                reply = await self._attempt(lane, request)
+            except Exception as error:
+                fate = judge(error)
+                await self._commit([self._fault(request, attempt, fate)])
+                if not await self._go_on(lane, request, attempt, fate):
+                    return
+                continue
+            reply.timing = {
+                "started": began,
+                "service_s": time.perf_counter() - clock,
+                "retry_s": clock - first if attempt > 1 else 0.0,
+                "attempts": attempt,
+            }
+            lane.strikes = 0
+            if done == self.done:
+                await self._commit([self._entry(request, reply)])
+            else:
+                await asyncio.to_thread(done, request, reply)
+            self.progress(request.arm, {"done": 1, **_usage(reply)})
+            return
+
+    async def _attempt(self, lane: _Lane, request: Request) -> Reply:
+        import httpx2
+
+        response = await lane.client.post(request.path, cast_to=httpx2.Response, body=request.body)
+        try:
+            body = json.loads(self.scrub(response.text) if self.scrub.values else response.content)
+        except ValueError:
+            raise BadBody("the body is no JSON, or was cut off") from None
+        if not isinstance(body, dict):
+            raise BadBody("the body is no JSON object")
+        return Reply(body, request)
+
+    async def _go_on(self, lane: _Lane, request: Request, attempt: int, fate: Fate) -> bool:
+        """Waits before the next attempt and returns whether there is one."""
+        message = self.scrub(fate.message)
+        if fate.scope == "setup":
+            raise _setup_error(lane.target, fate.kind, message)
+        if fate.scope == "item":
+            entry = Entry(
+                key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message, attempts=attempt
+            )
+            await self._commit([entry])
+            self.progress(request.arm, {"failed": 1})
+            return False
+        limit = CONNECTION_ATTEMPTS if fate.kind == "connection" else ATTEMPTS
+        if fate.scope == "endpoint" or attempt >= limit or lane.down is not None:
+            lane.strikes += 1
+            if lane.down is None and (fate.scope == "endpoint" or lane.strikes >= STRIKES or fate.kind == "connection"):
+                lane.down = f"the endpoint {lane.target.name} ({lane.target.base_url}): {message}"
+            self.failed[request.key] = Failed(message=message, endpoint_down=lane.down is not None)
+            self.progress(request.arm, {"failed": 1})
+            return False
+        # Full jitter: waits spread out, so that a server that comes back is not hit by all at once.
+        wait = random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_S * 2**attempt))
+        await asyncio.sleep(max(wait, fate.retry_after_s or 0.0))
+        return True
+
+    async def _commit(self, records: list[Entry | Fault]) -> None:
+        loop = asyncio.get_running_loop()
+        committed = loop.create_future()
+
+        def tell() -> None:
+            with suppress(RuntimeError):  # the loop was closed by an interruption: nobody waits any more
+                loop.call_soon_threadsafe(_resolve, committed)
+
+        self.journal.submit(records, tell)
+        while True:
+            finished, _ = await asyncio.wait([committed], timeout=5.0)
+            if finished:
+                return
+            self.journal.submit([], lambda: None)  # raises where the disk refused
+
+    def _entry(self, request: Request, reply: Reply) -> Entry:
+        timing = getattr(reply, "timing", None) or {"started": time.time(), "service_s": 0.0, "attempts": 1}
+        return Entry(
+            key=request.key, arm=request.arm, endpoint=request.endpoint, body=dict(reply), queue_s=0.0,
+            started=timing["started"], service_s=timing["service_s"], retry_s=timing.get("retry_s", 0.0),
+            attempts=timing["attempts"],
+        )  # fmt: skip
+
+    def _fault(self, request: Request, attempt: int, fate: Fate) -> Fault:
+        return Fault(
+            time=time.time(), key=request.key, arm=request.arm, endpoint=request.endpoint, attempt=attempt,
+            kind=fate.kind, message=self.scrub(fate.message),
+        )  # fmt: skip
+
+    def unfinished(self) -> UnfinishedError | None:
+        """Returns what to tell where requests have no answer."""
+        if not self.failed:
+            return None
+        down = [failed for failed in self.failed.values() if failed.endpoint_down]
+        first = (down or list(self.failed.values()))[0]
+        return UnfinishedError(
+            f"{len(self.failed):,} requests have no answer; {first.message}",
+            "what was answered is kept: the same command goes on where this one stopped",
+        )
+
+
+def client(target: Target) -> AsyncOpenAI:
+    """Makes an endpoint's client; to be closed by `async with`. Every attempt is ours: it retries nothing."""
+    from openai import AsyncOpenAI, DefaultAioHttpClient
+
+    return AsyncOpenAI(
+        api_key=target.api_key,
+        base_url=target.base_url,
+        default_headers=dict(target.headers),
+        default_query=dict(target.query),
+        timeout=target.timeout_s,
+        max_retries=0,
+        http_client=DefaultAioHttpClient(),
+    )
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _usage(reply: Reply) -> dict[str, int]:
+    usage = reply.get("usage") or {}
+    return {"input_tokens": usage.get("prompt_tokens") or 0, "output_tokens": usage.get("completion_tokens") or 0}
+
+
+def _setup_error(target: Target, kind: str, message: str) -> UsageError:
+    where = f"the endpoint {target.name} ({target.base_url}) said {message}"
+    cures = {
+        "authentication": f"put a valid key into the environment variable {target.key_name or 'of its api_key_env'}",
+        "permission": "the key may not do this; ask its owner, or use another one",
+        "unknown-model": "correct `model` in the experiment",
+        "not-found": "is base_url right, up to and including /v1?",
+    }
+    return UsageError(where, cures.get(kind, ""))
+
+
+def _first(group: BaseExceptionGroup[HarnessError]) -> HarnessError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, HarnessError)  # noqa: S101 - `except*` let nothing else in
+    return error

@@ -1,0 +1,81 @@
+"""What a failed attempt means: ask again, give this item up, stop this endpoint, or stop the command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import openai
+
+RETRIED = frozenset({408, 409, 425, 429})
+"""Client errors that pass, after the `openai` package's own list; 5xx pass as well."""
+SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
+"""Codes of a 429 or 403 that no waiting cures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What follows from a failed attempt."""
+
+    scope: Literal["retry", "item", "endpoint", "setup"]
+    kind: str
+    """Short and constant, e.g. `rate-limit`, `server-error`, `unknown-model`."""
+    message: str
+    retry_after_s: float | None = None
+
+
+class BadBody(Exception):  # noqa: N818 - it never leaves the engine
+    """A reply whose body is no JSON object, or was cut off."""
+
+
+def judge(error: Exception) -> Fate:
+    """Classifies one failed attempt. 429s are told apart: a rate passes, a quota that has ended does not."""
+    import openai
+
+    if isinstance(error, BadBody):
+        return Fate(scope="retry", kind="bad-body", message=str(error))
+    if isinstance(error, openai.APITimeoutError):
+        return Fate(scope="retry", kind="timeout", message="no answer within the attempt's time limit")
+    if isinstance(error, openai.APIStatusError):
+        return _status(error)
+    if isinstance(error, openai.APIConnectionError):
+        cause = error.__cause__
+        return Fate(scope="retry", kind="connection", message=f"{error.message}{f' ({cause})' if cause else ''}")
+    return Fate(scope="item", kind=type(error).__name__, message=str(error))
+
+
+def _status(error: openai.APIStatusError) -> Fate:
+    code, status = str(error.code or ""), error.status_code
+    message = f"{status} {code}: {_said(error)}" if code else f"{status}: {_said(error)}"
+    if code in SPENT or error.type == "insufficient_quota":
+        return Fate(scope="endpoint", kind="quota", message=message)
+    if status in RETRIED or status >= 500:
+        kind = "rate-limit" if status == 429 else "server-error" if status >= 500 else f"status-{status}"
+        return Fate(scope="retry", kind=kind, message=message, retry_after_s=retry_after(error.response.headers))
+    if status == 401:
+        return Fate(scope="setup", kind="authentication", message=message)
+    if status == 403:
+        return Fate(scope="setup", kind="permission", message=message)
+    if status == 404:
+        return Fate(scope="setup", kind="unknown-model" if "model" in message else "not-found", message=message)
+    return Fate(scope="item", kind=code or f"status-{status}", message=message)
+
+
+def _said(error: openai.APIStatusError) -> str:
+    body = error.body
+    said = body.get("message") if isinstance(body, dict) else None
+    return " ".join(str(said or error.message).split())[:300]
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds that a server asks to wait: `retry-after-ms` wins over `retry-after`."""
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            value = float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+        if 0 <= value <= 3600:
+            return value
+    return None

@@ -1,0 +1,84 @@
+"""Answers of in-process backends: in a thread, in groups, each group committed before it is used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+from harness.contract import LocalBackend
+from harness.errors import PluginError
+from harness.journal import Entry, Journal
+from harness.plugins import attributed
+from harness.secrets import Scrubber
+from harness.types import Answer, Context, Prompt
+
+GROUP = 256
+"""Prompts in one call of the backend: what a crash can lose."""
+
+
+def answer(
+    backend: LocalBackend,
+    ctx: Context,
+    prompts: Mapping[str, Prompt],
+    journal: Journal,
+    progress: Callable[[str, Mapping[str, Any]], None],
+    scrub: Scrubber,
+) -> None:
+    """Answers prompts, by key, and commits the answers.
+
+    Raises:
+        PluginError: The backend raised, or did not return one answer for each prompt.
+    """
+    items = list(prompts.items())
+
+    def work() -> None:
+        with attributed(backend, "open"), backend.open(ctx) as ask:
+            for start in range(0, len(items), GROUP):
+                part = items[start : start + GROUP]
+                began, clock = time.time(), time.perf_counter()
+                answers = _checked(backend, ask([prompt for _, prompt in part]), len(part))
+                each = (time.perf_counter() - clock) / len(part)
+                journal.add(
+                    [
+                        entry_of(key, ctx.arm, answer, began + each * index, each, scrub)
+                        for index, ((key, _), answer) in enumerate(zip(part, answers, strict=True))
+                    ]
+                )
+                progress(ctx.arm, {"done": len(part)})
+
+    with ThreadPoolExecutor(1, thread_name_prefix=f"arm {ctx.arm}") as pool:
+        pool.submit(work).result()
+
+
+def _checked(backend: LocalBackend, answers: Any, expected: int) -> Sequence[Answer]:
+    if not isinstance(answers, Sequence) or len(answers) != expected:
+        got = f"{len(answers)} answers" if isinstance(answers, Sequence) else type(answers).__name__
+        raise PluginError(f'the backend "{backend.name}" returned {got} for {expected} prompts')
+    strange = next((answer for answer in answers if not isinstance(answer, Answer)), None)
+    if strange is not None:
+        raise PluginError(
+            f'the backend "{backend.name}" returned a {type(strange).__name__} where harness.Answer is due'
+        )
+    return answers
+
+
+def entry_of(key: str, arm: str, answer: Answer, started: float, service_s: float, scrub: Scrubber) -> Entry:
+    """Makes an answer's journal entry; the backend's own latency wins over the clock's."""
+    body = asdict(answer)
+    body["text"] = scrub(str(answer.text))
+    return Entry(
+        key=key,
+        arm=arm,
+        endpoint="",
+        body=body,
+        started=started,
+        service_s=answer.latency_s if answer.latency_s is not None else service_s,
+    )
+
+
+def answer_of(entry: Entry) -> Answer:
+    """Returns the answer that an in-process entry holds."""
+    return Answer(**entry.body)

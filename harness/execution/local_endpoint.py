@@ -1,0 +1,132 @@
+"""The endpoint `local`: started by the harness for a run, and ended with it even if the harness is killed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from harness.errors import UnfinishedError, UsageError
+from harness.execution.work import Target
+from harness.experiment import LOCAL, EndpointTable
+
+KEY_NAME = "HARNESS_LOCAL_KEY"
+"""The environment variable by which the endpoint gets its random key."""
+PARENT_PIPE = "HARNESS_SERVE_PARENT_PIPE"
+"""Tells the endpoint to end itself when its stdin closes: that happens however this process ends."""
+START_S = 600.0
+"""Seconds until the endpoint must be ready; the first start fetches and unpacks the model."""
+
+
+class LocalEndpoint:
+    """A `harness serve` of the run's own, started when it is first asked for.
+
+    Args:
+        folder: Where its state and log lie: `endpoint/` in the run's folder.
+        table: The experiment's settings for it.
+        say: Told what is going on.
+    """
+
+    def __init__(self, folder: Path, table: EndpointTable, say: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._table = table
+        self._say = say
+        self._process: subprocess.Popen[str] | None = None
+        self._target: Target | None = None
+
+    def target(self) -> Target:
+        """Returns how it is reached, starting it if it is not running.
+
+        Raises:
+            UsageError: It cannot start as asked: the extra `local` is missing, or there is no such model.
+            UnfinishedError: It did not become ready.
+        """
+        if self._target is None or (self._process is not None and self._process.poll() is not None):
+            self._target = self._start()
+        return self._target
+
+    def _start(self) -> Target:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        key = secrets.token_urlsafe(32)
+        command = [sys.executable, "-m", "harness", "serve", "--port", "0", "--state", str(self.folder / "state")]
+        command += ["--api-key-env", KEY_NAME]
+        for option in ("model", "device", "dtype"):
+            value = getattr(self._table, option)
+            command += [f"--{option}", value] if value else []
+        self._say("starting the local endpoint")
+        with (self.folder / "endpoint.log").open("a") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env={**os.environ, KEY_NAME: key, PARENT_PIPE: "1"},
+                start_new_session=True,  # Ctrl-C is for the harness; the endpoint ends when its stdin closes
+            )
+        base_url = self._first_line(self._process)
+        return Target(
+            name=LOCAL,
+            base_url=base_url,
+            api_key=key,
+            headers={},
+            query={},
+            concurrency=self._table.concurrency,
+            timeout_s=max(self._table.timeout_s, 600.0),
+            key_name=KEY_NAME,
+            local=True,
+        )
+
+    def _first_line(self, process: subprocess.Popen[str]) -> str:
+        """Waits for the base URL, which the endpoint prints once it can answer."""
+        lines: list[str] = []
+        reader = threading.Thread(target=lambda: lines.append(_line(process)), daemon=True)
+        reader.start()
+        reader.join(START_S)
+        if lines and lines[0].startswith("http"):
+            return lines[0]
+        if reader.is_alive():
+            self.close()
+            raise UnfinishedError(f"the local endpoint was not ready after {START_S:.0f} s; see {self._log}")
+        code = process.wait(10)
+        self._process = None
+        said = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+        message = f"the local endpoint ended with code {code}: {' '.join(said)[-400:]}"
+        raise (UsageError if code == UsageError.exit_code else UnfinishedError)(message, f"its log is {self._log}")
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "endpoint.log"
+
+    def close(self) -> None:
+        """Ends it: its stdin closes, and it gets 10 s before it is killed."""
+        process, self._process, self._target = self._process, None, None
+        if process is None:
+            return
+        with suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def __enter__(self) -> LocalEndpoint:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+
+def _line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None  # noqa: S101 - it was opened as a pipe
+    return process.stdout.readline().strip()

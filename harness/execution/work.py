@@ -1,0 +1,80 @@
+"""What the engine carries out, and the order in which it does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.types import Call
+
+BLOCK = 50
+"""Requests of one arm that go to a local endpoint in a row: bare prompts do not wait behind long ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(Call):
+    """A call that belongs to an arm and has a key in the journal."""
+
+    key: str
+    arm: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An endpoint as it is reached."""
+
+    name: str
+    base_url: str
+    api_key: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    concurrency: int
+    timeout_s: float
+    key_name: str = ""
+    """The environment variable that holds the key, for messages."""
+    local: bool = False
+
+    def __repr__(self) -> str:
+        return f"Target({self.name}, {self.base_url})"  # the key stays out of tracebacks
+
+
+def answer_key(endpoint: str, call: Call, source_hash: str, repeat: int = 0) -> str:
+    """Returns a call's key: SHA-256 over endpoint, complete request, repeat and the plugin's source.
+
+    The model's name is part of the request's body.
+    """
+    return digest([endpoint, call.path, call.body, source_hash, repeat])
+
+
+def digest(value: Any) -> str:
+    """Returns the SHA-256 of a JSON value in canonical form, 64 hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_jsonable)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable):
+        return list(value)
+    return str(value)
+
+
+def in_order(requests: Sequence[Request], *, local: bool, seed: int) -> list[Request]:
+    """Interleaves arms in a seeded random order, so that a slow hour hits all of them alike.
+
+    The first request of each arm comes first: it finds out whether the arm can work at all before more is spent.
+    """
+    by_arm: dict[str, list[Request]] = {}
+    for request in requests:
+        by_arm.setdefault(request.arm, []).append(request)
+    size = BLOCK if local else 1
+    blocks = [
+        rest[start : start + size] for rest in (of[1:] for of in by_arm.values()) for start in range(0, len(rest), size)
+    ]
+    random.Random(f"order {seed}").shuffle(blocks)
+    return [of[0] for of in by_arm.values()] + [request for block in blocks for request in block]

@@ -1,0 +1,532 @@
+"""experiment.toml → Experiment: the one validation edge.
+
+Whatever leaves this module is complete and consistent; whatever is wrong is said here, with the key's path, its line
+and the nearest right name, before anything is loaded or spent.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from harness.contract import Backend, Dataset, Executor, Formatter, Metric, Observer, Section, Selector
+from harness.errors import ExperimentError, PluginError, nearest
+from harness.options import OptionError, construct, needs_options
+from harness.plugins import Plugins
+from harness.toml_lines import find_line
+
+LOCAL = "local"
+"""The endpoint that the harness starts itself."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class SplitTable(_Table):
+    """Shares of the three splits."""
+
+    train: float = Field(default=0.8, gt=0, lt=1)
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    test: float = Field(default=0.1, gt=0, lt=1)
+    stratify: bool = True
+    seed: int | None = None
+    """A seed of the split's own; the experiment's where there is none."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> SplitTable:
+        if abs(self.train + self.validation + self.test - 1) > 1e-6:
+            raise ValueError("train + validation + test must be 1")
+        return self
+
+
+class PrepareTable(_Table):
+    """The data stage."""
+
+    duplicates: Literal["off", "exact", "near"] = "near"
+    split: SplitTable = SplitTable()
+    pii: Literal["warn", "mask", "stop"] | None = None
+
+
+class EnvironmentValue(_Table):
+    """A header's value that stands in an environment variable."""
+
+    env: str
+
+
+class EndpointTable(_Table):
+    """Where an OpenAI-compatible API is."""
+
+    base_url: str | None = None
+    api_key_env: str | None = None
+    headers: dict[str, str | EnvironmentValue] = {}
+    query: dict[str, str] = {}
+    concurrency: int = Field(default=64, ge=1, le=4096)
+    timeout_s: float = Field(default=120.0, gt=0)
+    model: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_url(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("a URL like https://api.example.com/v1 is expected")
+        if parts.username or parts.password:
+            raise ValueError("a URL must not hold a name or password; name an environment variable in api_key_env")
+        return url.rstrip("/")
+
+
+class PriceTable(_Table):
+    """USD for a million tokens; `hour` is USD for an hour of a local endpoint's machine."""
+
+    input: float | None = Field(default=None, ge=0)
+    cached_input: float | None = Field(default=None, ge=0)
+    output: float | None = Field(default=None, ge=0)
+    training: float | None = Field(default=None, ge=0)
+    hour: float | None = Field(default=None, ge=0)
+
+
+class BudgetTable(_Table):
+    """What a run may spend."""
+
+    max_usd: float | None = Field(default=None, ge=0)
+
+
+class VerdictTable(_Table):
+    """When two arms count as equal."""
+
+    margin: float = Field(default=0.02, ge=0, lt=1)
+
+
+class DecisionTable(_Table):
+    """What the money side assumes; changes no answer."""
+
+    incumbent: str | None = None
+    requests_per_month: float | None = Field(default=None, gt=0)
+    horizon_months: float = Field(default=12, gt=0)
+    cache_hit: float | None = Field(default=None, ge=0, le=1)
+    error_usd: dict[str, float] | float | None = None
+    setup_hours: float = Field(default=0, ge=0)
+    upkeep_hours_per_month: float = Field(default=0, ge=0)
+    hour_usd: float = Field(default=0, ge=0)
+    retrainings_per_year: float = Field(default=0, ge=0)
+
+
+class ShotsTable(_Table):
+    """Which shots a prompt shows."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    selector: str = "balanced"
+    k: int = Field(ge=0)
+    draw: int = 1
+
+
+class ChooseBudget(_Table):
+    """How much a choice may cost."""
+
+    trials: int = Field(default=24, ge=1)
+    usd: float | None = Field(default=None, ge=0)
+
+
+class ArmTable(_Table):
+    """One contender."""
+
+    name: str = Field(min_length=1, max_length=120)
+    backend: dict[str, Any]
+    formatter: dict[str, Any] | None = None
+    shots: ShotsTable | None = None
+    choose: dict[str, Any] = {}
+    of: str | None = None
+
+
+class ExperimentFile(_Table):
+    """The file's tables as they come."""
+
+    name: str = Field(min_length=1, max_length=200)
+    seed: int = 7
+    plugins: list[str] = []
+    dataset: dict[str, Any]
+    prepare: PrepareTable = PrepareTable()
+    endpoints: dict[str, EndpointTable] = {}
+    prices: dict[str, PriceTable] = {}
+    budget: BudgetTable = BudgetTable()
+    verdict: VerdictTable = VerdictTable()
+    decision: DecisionTable = DecisionTable()
+    executor: dict[str, Any] = {"plugin": "local"}
+    metrics: list[dict[str, Any]] = []
+    sections: list[dict[str, Any]] = []
+    observers: list[dict[str, Any]] = []
+    arms: list[ArmTable] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shots:
+    """A selector with its number of shots and draw."""
+
+    selector: Selector
+    k: int
+    draw: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One contender, its plugins made."""
+
+    name: str
+    backend: Backend
+    formatter: Formatter
+    shots: Shots | None
+    candidates: tuple[tuple[Mapping[str, Any], Arm], ...] = ()
+    """Settings → the arm with them, where something is chosen on validation."""
+    choose_items: int | None = None
+    """How many validation examples the choice looks at; all where `None`."""
+    choose_usd: float | None = None
+    of: str | None = None
+
+    @property
+    def family(self) -> str:
+        """The backend's family; a few-shot backend that never sees a shot is zero-shot."""
+        offered = [arm.shots.k if arm.shots else 0 for _, arm in self.candidates]
+        shown = max(offered, default=self.shots.k if self.shots else 0)
+        return "zero-shot" if self.backend.family == "few-shot" and shown == 0 else self.backend.family
+
+    def endpoint_names(self) -> set[str]:
+        """Returns the endpoints that the arm and its candidates use."""
+        arms = [self, *(arm for _, arm in self.candidates)]
+        return {name for arm in arms if (name := getattr(arm.backend, "endpoint", None))}
+
+    def resolved(self) -> dict[str, Any]:
+        """Returns the arm as plain values: what an answer depends on."""
+        return {
+            "name": self.name,
+            "backend": plain(self.backend),
+            "formatter": plain(self.formatter),
+            "shots": {**plain(self.shots.selector), "k": self.shots.k, "draw": self.shots.draw} if self.shots else None,
+            "choose": [dict(settings) for settings, _ in self.candidates],
+            "choose_items": self.choose_items,
+            "of": self.of,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One experiment, complete and consistent."""
+
+    name: str
+    seed: int
+    path: Path
+    dataset: Dataset
+    prepare: PrepareTable
+    endpoints: Mapping[str, EndpointTable]
+    prices: Mapping[str, PriceTable]
+    budget: BudgetTable
+    verdict: VerdictTable
+    decision: DecisionTable
+    executor: Executor
+    arms: tuple[Arm, ...]
+    metrics: tuple[Metric, ...] = ()
+    sections: tuple[Section, ...] = ()
+    observers: tuple[Observer, ...] = ()
+    plugins: Plugins = field(default_factory=lambda: Plugins(records=()))
+
+    def answer_settings(self) -> dict[str, Any]:
+        """Returns what changes an answer, as plain values: not concurrency, budget, prices, decision or executor."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "dataset": plain(self.dataset),
+            "prepare": self.prepare.model_dump(),
+            "endpoints": {
+                name: {"base_url": table.base_url, "query": table.query, "model": table.model}
+                for name, table in sorted(self.endpoints.items())
+            },
+            "arms": [arm.resolved() for arm in self.arms],
+        }
+
+    def secret_names(self) -> tuple[str, ...]:
+        """Returns the environment variables that the experiment names."""
+        names = {table.api_key_env for table in self.endpoints.values() if table.api_key_env}
+        for table in self.endpoints.values():
+            names |= {value.env for value in table.headers.values() if isinstance(value, EnvironmentValue)}
+        return tuple(sorted(names))
+
+
+def plain(plugin: Any) -> dict[str, Any]:
+    """Returns a plugin's name and options as JSON values."""
+    options = asdict(plugin) if is_dataclass(plugin) and not isinstance(plugin, type) else {}
+    loaded: dict[str, Any] = json.loads(json.dumps({"plugin": plugin.name, **options}, default=str))
+    return loaded
+
+
+def load(path: Path, plugins: Plugins, *, allowed_files: Sequence[str | Path] = ()) -> Experiment:
+    """Reads an experiment file.
+
+    Args:
+        path: The TOML file.
+        plugins: What is installed or was given by `--plugin`.
+        allowed_files: The files given by `--plugin`: an experiment alone loads no code.
+
+    Raises:
+        ExperimentError: Something in it is wrong; one line says what, where and what is nearest.
+        PluginError: It needs a plugin that there is not, or that failed to load.
+    """
+    try:
+        source = path.read_bytes()
+    except FileNotFoundError:
+        near = nearest(path.name, (other.name for other in path.parent.glob("*.toml"))) if path.parent.is_dir() else ""
+        raise ExperimentError(f"{path}: there is no such file", near) from None
+    except OSError as error:
+        raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from None
+    try:
+        tables = tomllib.loads(source.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ExperimentError(f"{path}: not UTF-8 (byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{path}: not TOML: {error}") from None
+    return _Resolver(path=path, source=source, plugins=plugins).experiment(tables, allowed_files)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Resolver:
+    """Holds what every error needs: the file and the plugins."""
+
+    path: Path
+    source: bytes
+    plugins: Plugins
+
+    def error(self, key: str, message: str) -> ExperimentError:
+        line = find_line(self.source, key)
+        return ExperimentError(f"{self.path}{f', line {line}' if line else ''}: {key}: {message}")
+
+    def experiment(self, tables: dict[str, Any], allowed_files: Sequence[str | Path]) -> Experiment:
+        try:
+            file = ExperimentFile.model_validate(tables)
+        except ValidationError as error:
+            raise self._first(error) from None
+        self._loose_files(file, allowed_files)
+        self.plugins.check()
+        endpoints = self._endpoints(file)
+        arms = tuple(
+            self._arm(table, f"arms[{index}]", endpoints, file.seed) for index, table in enumerate(tables["arms"])
+        )
+        self._names(arms, file)
+        return Experiment(
+            name=file.name,
+            seed=file.seed,
+            path=self.path,
+            dataset=self._plugin("dataset", file.dataset, "dataset"),
+            prepare=file.prepare,
+            endpoints=endpoints,
+            prices=file.prices,
+            budget=file.budget,
+            verdict=file.verdict,
+            decision=file.decision,
+            executor=self._plugin("executor", file.executor, "executor"),
+            arms=arms,
+            metrics=self._active("metric", file.metrics, "metrics"),
+            sections=self._active("section", file.sections, "sections"),
+            observers=self._active("observer", file.observers, "observers"),
+            plugins=self.plugins,
+        )
+
+    def _first(self, error: ValidationError) -> ExperimentError:
+        """Turns pydantic's first finding into one line: path, line, what was expected, nearest name."""
+        finding = error.errors(include_url=False)[0]
+        key = _key_path([part for part in finding["loc"] if not _is_type_tag(part)])
+        if finding["type"] == "extra_forbidden":
+            return self.error(
+                key, f"there is no such key; {nearest(str(finding['loc'][-1]), _siblings(finding['loc']))}"
+            )
+        if finding["type"] == "missing":
+            return self.error(key, "is missing")
+        return self.error(key, finding["msg"].removeprefix("Value error, "))
+
+    def _loose_files(self, file: ExperimentFile, allowed: Sequence[str | Path]) -> None:
+        given = {Path(name).resolve() for name in allowed}
+        for index, name in enumerate(file.plugins):
+            if (self.path.parent / name).resolve() not in given:
+                raise self.error(
+                    f"plugins[{index}]",
+                    f"code is loaded only when the command repeats it: --plugin {self.path.parent / name}",
+                )
+
+    def _endpoints(self, file: ExperimentFile) -> dict[str, EndpointTable]:
+        endpoints = dict(file.endpoints)
+        endpoints.setdefault(LOCAL, EndpointTable(concurrency=32))
+        for name, table in endpoints.items():
+            if name != LOCAL and not table.base_url:
+                raise self.error(f"endpoints.{name}", "base_url is missing")
+            if name == LOCAL and (table.base_url or table.api_key_env):
+                raise self.error("endpoints.local", "the harness starts this endpoint itself; give yours another name")
+        return endpoints
+
+    def _names(self, arms: Sequence[Arm], file: ExperimentFile) -> None:
+        names = [arm.name for arm in arms]
+        for index, arm in enumerate(arms):
+            if arm.name in names[:index]:
+                raise self.error(f"arms[{index}].name", f'two arms are named "{arm.name}"')
+            if arm.of is not None and arm.of not in names:
+                raise self.error(f"arms[{index}].of", f'there is no arm "{arm.of}"; {nearest(arm.of, names)}')
+        if file.decision.incumbent is not None and file.decision.incumbent not in names:
+            raise self.error(
+                "decision.incumbent",
+                f'there is no arm "{file.decision.incumbent}"; {nearest(file.decision.incumbent, names)}',
+            )
+
+    def _plugin(self, kind: str, table: Mapping[str, Any], path: str, *, key: str = "plugin") -> Any:
+        name = table.get(key)
+        if not isinstance(name, str):
+            raise self.error(path, f'names no {kind}: {key} = "…" is missing')
+        try:
+            record = self.plugins.get(kind, name)
+        except PluginError as error:
+            line = find_line(self.source, f"{path}.{key}")
+            where = f"{self.path}{f', line {line}' if line else ''}: {path}.{key}"
+            raise PluginError(f"{where}: {error.message}", error.hint) from None
+        try:
+            return construct(record.cls, table, path, reserved=(key,))
+        except OptionError as error:
+            raise self.error(error.path, error.message) from None
+
+    def _active(self, kind: str, tables: Sequence[Mapping[str, Any]], path: str) -> tuple[Any, ...]:
+        """Returns the plugins that the experiment configures and all others that need no options."""
+        made = [self._plugin(kind, table, f"{path}[{index}]") for index, table in enumerate(tables)]
+        configured = {plugin.name for plugin in made}
+        made += [
+            construct(record.cls, {}, path)
+            for record in self.plugins.of(kind)
+            if record.name not in configured and not needs_options(record.cls)
+        ]
+        return tuple(made)
+
+    def _arm(self, table: dict[str, Any], path: str, endpoints: Mapping[str, EndpointTable], seed: int) -> Arm:
+        arm = self._contender(table, path, endpoints)
+        choose = dict(table.get("choose", {}))
+        if not choose:
+            return arm
+        budget = self._budget(choose.pop("budget", {}), f"{path}.choose.budget")
+        items = choose.pop("items", None)
+        if items is not None and (not isinstance(items, int) or items < 1):
+            raise self.error(f"{path}.choose.items", "a number of validation examples is expected")
+        for key, values in choose.items():
+            if not isinstance(values, list) or not values:
+                raise self.error(f"{path}.choose.{key}", "a list of values to try is expected")
+        grid = [dict(zip(choose, values, strict=True)) for values in itertools.product(*choose.values())]
+        if len(grid) > budget.trials:
+            grid = random.Random(f"choose {seed} {arm.name}").sample(grid, budget.trials)
+        candidates = tuple(
+            (settings, self._contender(self._with(table, settings, path), path, endpoints))
+            for settings in _simplest(grid)
+        )
+        return Arm(
+            name=arm.name,
+            backend=arm.backend,
+            formatter=arm.formatter,
+            shots=arm.shots,
+            candidates=candidates,
+            choose_items=items,
+            choose_usd=budget.usd,
+            of=arm.of,
+        )
+
+    def _budget(self, table: Any, path: str) -> ChooseBudget:
+        try:
+            return ChooseBudget.model_validate(table)
+        except ValidationError as error:
+            finding = error.errors(include_url=False)[0]
+            raise self.error(_key_path([path, *finding["loc"]]), finding["msg"]) from None
+
+    def _with(self, table: dict[str, Any], settings: Mapping[str, Any], path: str) -> dict[str, Any]:
+        changed = deepcopy(table)
+        for key, value in settings.items():
+            *parents, last = key.split(".")
+            if (parents[0] if parents else last) not in {"backend", "formatter", "shots"}:
+                known = ("backend", "formatter", "shots")
+                raise self.error(f"{path}.choose.{key}", f'only {", ".join(known)} can be chosen, e.g. "shots.k"')
+            target = changed
+            for parent in parents:
+                target = target.setdefault(parent, {})
+            target[last] = value
+        return changed
+
+    def _contender(self, table: dict[str, Any], path: str, endpoints: Mapping[str, EndpointTable]) -> Arm:
+        backend = self._plugin("backend", table["backend"], f"{path}.backend")
+        endpoint = getattr(backend, "endpoint", None)
+        if endpoint is not None and endpoint not in endpoints:
+            raise self.error(
+                f"{path}.backend.endpoint", f'there is no endpoint "{endpoint}"; {nearest(endpoint, endpoints)}'
+            )
+        default = {"plugin": getattr(backend, "default_formatter", "completion")}
+        formatter = self._plugin("formatter", table.get("formatter") or default, f"{path}.formatter")
+        return Arm(
+            name=table["name"],
+            backend=backend,
+            formatter=formatter,
+            shots=self._shots(table.get("shots"), f"{path}.shots"),
+            of=table.get("of"),
+        )
+
+    def _shots(self, table: dict[str, Any] | None, path: str) -> Shots | None:
+        if not table:
+            return None
+        try:
+            checked = ShotsTable.model_validate(table)
+        except ValidationError as error:
+            finding = error.errors(include_url=False)[0]
+            raise self.error(_key_path([path, *finding["loc"]]), finding["msg"]) from None
+        options = {key: value for key, value in table.items() if key not in {"k", "draw"}}
+        selector = self._plugin("selector", {"selector": checked.selector, **options}, path, key="selector")
+        return Shots(selector=selector, k=checked.k, draw=checked.draw)
+
+
+def _simplest(grid: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yields each setting once; with `shots.k` = 0 the draws are all the same prompt."""
+    seen = set()
+    for settings in grid:
+        relevant = {
+            key: value for key, value in settings.items() if key != "shots.draw" or settings.get("shots.k") != 0
+        }
+        mark = json.dumps(relevant, sort_keys=True, default=str)
+        if mark not in seen:
+            seen.add(mark)
+            yield relevant
+
+
+def _key_path(parts: Sequence[Any]) -> str:
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path
+
+
+def _is_type_tag(part: Any) -> bool:
+    """Whether pydantic put this part of a path in for a member of a union."""
+    return isinstance(part, str) and part in {"str", "float", "EnvironmentValue", "dict[str,float]"}
+
+
+def _siblings(loc: Sequence[Any]) -> list[str]:
+    """Returns the keys that are known where an unknown one stands."""
+    model: type[BaseModel] = ExperimentFile
+    tables: Mapping[str, type[BaseModel]] = {
+        "prepare": PrepareTable, "split": SplitTable, "endpoints": EndpointTable, "prices": PriceTable,
+        "budget": BudgetTable, "verdict": VerdictTable, "decision": DecisionTable, "arms": ArmTable,
+        "shots": ShotsTable,
+    }  # fmt: skip
+    for part in loc[:-1]:
+        model = tables.get(str(part), model)
+    return list(model.model_fields)

@@ -1,0 +1,336 @@
+"""The run's SQLite file: each answer, committed as it arrives, and each training job from its intent on.
+
+One thread writes. It commits what has queued up as one group, with a full synchronisation, and only then hands the
+answers on; so an answer that was paid for is on disk before anybody uses it, and the disk is asked once for many.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sqlite3
+import threading
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UnfinishedError, UsageError
+
+SCHEMA = 1
+GROUP = 512
+"""Most answers in one commit."""
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (
+    key TEXT PRIMARY KEY,      -- SHA-256 over endpoint, model, complete request, repeat and plugin source
+    arm TEXT NOT NULL,         -- the arm that asked first
+    endpoint TEXT NOT NULL,    -- '' where the answer was given in process
+    body BLOB NOT NULL,        -- the reply's JSON, deflated
+    error TEXT,                -- set where the request failed for good: asking again would not help
+    started REAL NOT NULL,     -- seconds since the epoch at which the successful attempt began
+    service_s REAL NOT NULL,   -- seconds the successful attempt took
+    queue_s REAL NOT NULL,     -- seconds it waited for the endpoint's rate
+    retry_s REAL NOT NULL,     -- seconds spent in attempts that failed and between them
+    attempts INTEGER NOT NULL,
+    reused TEXT                -- the run it was taken over from
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS faults (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, arm TEXT NOT NULL, endpoint TEXT NOT NULL,
+    attempt INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS jobs (
+    tag TEXT PRIMARY KEY,      -- unique to files, base, hyperparameters and endpoint; stands in the job's metadata
+    arm TEXT NOT NULL,
+    spec TEXT NOT NULL,        -- JSON
+    files TEXT NOT NULL,       -- JSON: content hash -> id at the endpoint
+    job TEXT,                  -- id at the endpoint
+    model TEXT,                -- id of the trained model
+    status TEXT NOT NULL,      -- intent, then as the endpoint words it
+    created REAL NOT NULL,
+    finished REAL,
+    result TEXT                -- JSON: trained tokens, seconds, events, losses
+) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One answer as the journal keeps it."""
+
+    key: str
+    arm: str
+    endpoint: str
+    body: Mapping[str, Any]
+    error: str | None = None
+    started: float = 0.0
+    service_s: float = 0.0
+    queue_s: float = 0.0
+    retry_s: float = 0.0
+    attempts: int = 1
+    reused: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One attempt that failed."""
+
+    time: float
+    key: str
+    arm: str
+    endpoint: str
+    attempt: int
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One training job as the journal keeps it."""
+
+    tag: str
+    arm: str
+    spec: Mapping[str, Any]
+    files: Mapping[str, str]
+    job: str | None = None
+    model: str | None = None
+    status: str = "intent"
+    created: float = 0.0
+    finished: float | None = None
+    result: Mapping[str, Any] | None = None
+
+
+class Journal:
+    """A run's journal, held by one process at a time.
+
+    Raises:
+        UsageError: Another live process holds it, or a newer version wrote it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from filelock import FileLock, Timeout
+
+        self.path = path
+        self._owner = path.with_name(f"{path.name}.owner")
+        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            owner = self._owner.read_text() if self._owner.exists() else "another process"
+            raise UsageError(f"{path}: {owner} is working on this run", "wait for it, or end it") from None
+        self._owner.write_text(f"process {os.getpid()}")
+        try:
+            self._connection = _connect(path)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._db = threading.Lock()
+        self._queue: queue.SimpleQueue[tuple[list[Entry | Fault], Callable[[], None]] | None] = queue.SimpleQueue()
+        self._failure: BaseException | None = None
+        self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
+        self._writer.start()
+
+    def close(self) -> None:
+        """Commits what is queued and lets the file go."""
+        self._queue.put(None)
+        self._writer.join()
+        with self._db:
+            self._connection.close()
+        self._owner.unlink(missing_ok=True)
+        self._lock.release()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def submit(self, records: list[Entry | Fault], committed: Callable[[], None]) -> None:
+        """Queues records; `committed` is called, on the writer's thread, once they are on disk.
+
+        Raises:
+            UnfinishedError: The disk refused an earlier group.
+        """
+        if self._failure is not None:
+            raise UnfinishedError(f"{self.path}: {self._failure}", "free some space; the same command goes on")
+        self._queue.put((records, committed))
+
+    def add(self, records: Iterable[Entry | Fault]) -> None:
+        """Commits records and returns when they are on disk."""
+        done = threading.Event()
+        self.submit(list(records), done.set)
+        while not done.wait(0.2):
+            if self._failure is not None:
+                raise UnfinishedError(f"{self.path}: {self._failure}", "free some space; the same command goes on")
+
+    def _write(self) -> None:
+        while (first := self._queue.get()) is not None:
+            groups = [first]
+            size = len(first[0])
+            stop = False
+            while size < GROUP and not self._queue.empty():
+                item = self._queue.get()
+                if item is None:
+                    stop = True
+                    break
+                groups.append(item)
+                size += len(item[0])
+            try:
+                with self._db, self._connection:
+                    _insert(self._connection, [record for records, _ in groups for record in records])
+            except sqlite3.Error as error:
+                self._failure = error
+                return
+            for _, committed in groups:
+                committed()
+            if stop:
+                return
+
+    def answers(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Returns the answers that are there, by key."""
+        with self._db:
+            return _read(self._connection, keys)
+
+    def save_job(self, job: Job) -> None:
+        """Writes a training job's state; it is on disk when this returns."""
+        with self._db, self._connection:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (
+                    job.tag, job.arm, json.dumps(dict(job.spec), sort_keys=True), json.dumps(dict(job.files)), job.job,
+                    job.model, job.status, job.created, job.finished,
+                    None if job.result is None else json.dumps(dict(job.result)),
+                ),
+            )  # fmt: skip
+
+    def job(self, tag: str) -> Job | None:
+        """Returns a training job by its tag."""
+        with self._db:
+            return _job(self._connection, tag)
+
+    def fault_counts(self) -> dict[str, int]:
+        """Returns how many attempts failed, by kind."""
+        with self._db:
+            return dict(self._connection.execute("SELECT kind, count(*) FROM faults GROUP BY kind ORDER BY kind"))
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """Opens another run's journal for reading only."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def sibling_answers(path: Path, keys: Sequence[str]) -> dict[str, Entry]:
+    """Returns from another run's journal the answers worth taking over: no error and not empty."""
+    try:
+        with reading(path) as connection:
+            found = _read(connection, keys)
+    except sqlite3.Error:
+        return {}  # a journal that cannot be read has nothing to give; the answers are asked anew
+    return {key: entry for key, entry in found.items() if entry.error is None and entry.body}
+
+
+def sibling_job(path: Path, tag: str) -> Job | None:
+    """Returns a succeeded training job from another run's journal."""
+    try:
+        with reading(path) as connection:
+            job = _job(connection, tag)
+    except sqlite3.Error:
+        return None
+    return job if job is not None and job.status == "succeeded" else None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(_TABLES)
+        row = connection.execute("SELECT value FROM meta WHERE key='schema'").fetchone()
+        if row is None:
+            with connection:
+                connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
+        elif int(row[0]) > SCHEMA:
+            raise UsageError(
+                f"{path}: written by a newer version (schema {row[0]}, this one knows {SCHEMA})",
+                "update finetune-harness",
+            )
+    except sqlite3.DatabaseError as error:
+        raise UsageError(
+            f"{path}: not a readable journal ({error})", "move it away to start anew; what it held will be asked again"
+        ) from None
+    return connection
+
+
+def _insert(connection: sqlite3.Connection, records: Sequence[Entry | Fault]) -> None:
+    entries = [record for record in records if isinstance(record, Entry)]
+    faults = [record for record in records if isinstance(record, Fault)]
+    if entries:
+        connection.executemany(
+            "INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            [
+                (
+                    entry.key, entry.arm, entry.endpoint,
+                    zlib.compress(json.dumps(entry.body, ensure_ascii=False).encode("utf-8", "surrogatepass"), 1),
+                    entry.error, entry.started, entry.service_s, entry.queue_s, entry.retry_s, entry.attempts,
+                    entry.reused,
+                )
+                for entry in entries
+            ],
+        )  # fmt: skip
+    if faults:
+        connection.executemany(
+            "INSERT INTO faults (time, key, arm, endpoint, attempt, kind, message) VALUES (?,?,?,?,?,?,?)",
+            [
+                (fault.time, fault.key, fault.arm, fault.endpoint, fault.attempt, fault.kind, fault.message)
+                for fault in faults
+            ],
+        )
+
+
+def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entry]:
+    found = {}
+    for start in range(0, len(keys), 500):
+        part = keys[start : start + 500]
+        marks = ",".join("?" * len(part))
+        for row in connection.execute(f"SELECT * FROM answers WHERE key IN ({marks})", part):  # noqa: S608
+            found[row[0]] = Entry(
+                key=row[0],
+                arm=row[1],
+                endpoint=row[2],
+                body=json.loads(zlib.decompress(row[3])),
+                error=row[4],
+                started=row[5],
+                service_s=row[6],
+                queue_s=row[7],
+                retry_s=row[8],
+                attempts=row[9],
+                reused=row[10],
+            )
+    return found
+
+
+def _job(connection: sqlite3.Connection, tag: str) -> Job | None:
+    row = connection.execute("SELECT * FROM jobs WHERE tag = ?", (tag,)).fetchone()
+    if row is None:
+        return None
+    return Job(
+        tag=row[0],
+        arm=row[1],
+        spec=json.loads(row[2]),
+        files=json.loads(row[3]),
+        job=row[4],
+        model=row[5],
+        status=row[6],
+        created=row[7],
+        finished=row[8],
+        result=None if row[9] is None else json.loads(row[9]),
+    )
