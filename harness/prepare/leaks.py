@@ -1,0 +1,72 @@
+"""What must not stand in two splits: equal texts, nearly equal texts, members of one group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from harness.prepare.duplicates import near_pairs
+from harness.prepare.normalise import fold
+from harness.prepare.options import Leak
+from harness.types import Example, Split
+
+_HELD_BACK = (Split.TEST, Split.VALIDATION, Split.TRAIN)
+"""Of two splits the earlier one is the one that must not be seen."""
+
+
+def find_leaks(examples: Iterable[Example], near: Mapping[tuple[str, str], float] | None = None) -> tuple[Leak, ...]:
+    """Returns what stands in two splits: test against validation and train, validation against train.
+
+    One leak for each held-back example and split that its text leaks into, with the most similar text there; one for
+    each group and pair of splits. An exact leak is not a near one as well.
+
+    Args:
+        examples: Each with its split.
+        near: Similarity of the pairs of folded texts that are nearly the same, if that is known; worked out otherwise.
+    """
+    texts: dict[str, list[Example]] = {}
+    groups: dict[str, list[Example]] = {}
+    for example in sorted(examples, key=lambda example: example.id):
+        texts.setdefault(fold(example.text), []).append(example)
+        if example.group is not None:
+            groups.setdefault(example.group, []).append(example)
+    if near is None:
+        distinct = list(texts)
+        near = {(distinct[pair.first], distinct[pair.second]): pair.similarity for pair in near_pairs(distinct)}
+    leaks = [leak for same in texts.values() for leak in _between("exact", same, same, 1.0)]
+    found = {(leak.a, leak.split_b) for leak in leaks}
+    for (first, second), similarity in sorted(near.items(), key=lambda each: (-each[1], each[0])):
+        here, there = texts.get(first, []), texts.get(second, [])
+        for leak in _between("near", here, there, similarity) + _between("near", there, here, similarity):
+            if (leak.a, leak.split_b) not in found:
+                found.add((leak.a, leak.split_b))
+                leaks.append(leak)
+    leaks += [leak for members in groups.values() for leak in _group(members)]
+    return tuple(sorted(leaks, key=lambda leak: (leak.kind, leak.a, leak.split_b, leak.b)))
+
+
+def _between(kind: str, here: Sequence[Example], there: Sequence[Example], similarity: float) -> list[Leak]:
+    """Returns for each example of `here` its first partner in each split that comes after its own."""
+    partners: dict[Split, Example] = {}
+    for example in there:
+        if example.split is not None:
+            partners.setdefault(example.split, example)
+    return [
+        Leak(kind=kind, a=example.id, b=partners[split].id, split_a=own, split_b=split, similarity=similarity)  # type: ignore[arg-type]
+        for example in here
+        if (own := example.split) is not None
+        for split in _HELD_BACK[_HELD_BACK.index(own) + 1 :]
+        if split in partners
+    ]
+
+
+def _group(members: Sequence[Example]) -> list[Leak]:
+    first: dict[Split, Example] = {}
+    for example in members:
+        if example.split is not None:
+            first.setdefault(example.split, example)
+    standing = [split for split in _HELD_BACK if split in first]
+    return [
+        Leak(kind="group", a=first[held].id, b=first[other].id, split_a=held, split_b=other)
+        for place, held in enumerate(standing)
+        for other in standing[place + 1 :]
+    ]
