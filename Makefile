@@ -1,0 +1,62 @@
+# `make demo` and `make test` are the two that matter; both build .venv/ first, once.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench venv chromium clean
+
+# The first Python of at least 3.11; another one: make demo PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then command -v "$$p"; break; fi; done)
+BIN := .venv/bin
+READY := .venv/.ready
+APT := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
+# More options for `harness demo`, or for pytest: make demo ARGS="--limit 60"
+ARGS ?=
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(READY) ## the default experiment: real reviews, a real small model, real training; no key needed
+	@$(BIN)/harness demo $(ARGS)
+
+test: $(READY) chromium ## all tests
+	@$(BIN)/pytest -q -n 2 --dist loadgroup $(ARGS)
+
+lint: $(READY) ## style, types and the direction of imports
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY) ## speed against the raw client and against other tools
+	@for script in benchmarks/bench_*.py; do \
+		[ -e "$$script" ] || { echo "benchmarks/ holds no bench_*.py"; break; }; \
+		echo "== $$script"; $(BIN)/python "$$script"; done
+
+venv: $(READY) ## .venv/ alone
+
+# The report's tests look at the page in a real browser; they are skipped where there is none.
+chromium:
+	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null; then \
+		echo "Installing chromium for the report's tests"; \
+		$(APT) update -qq && DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends chromium >/dev/null \
+		|| echo "chromium could not be installed: the tests that need it are skipped" >&2; fi
+
+# torch is pinned in constraints.txt. pip is brought up to date first, for dependency groups (25.1 and later).
+$(READY): pyproject.toml constraints.txt
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or later is needed and was not found;" \
+		"install it, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Python 3.11 or later is needed; $(PYTHON) is $$("$(PYTHON)" -V 2>&1)" >&2; exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip' 2>/dev/null || { \
+		! command -v apt-get >/dev/null || { $(APT) update -qq && $(APT) install -y -qq python3-venv >/dev/null; } || true; \
+		"$(PYTHON)" -c 'import ensurepip' || { echo "install your system's package for python3-venv" >&2; exit 2; }; }
+	@echo "Installing into .venv/ (once, 1 to 5 minutes; torch is the large one)"
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]' --group dev
+	@touch $@
+
+clean: ## caches and build results; .venv/ and runs/ stay
+	@rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
