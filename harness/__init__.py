@@ -3,6 +3,7 @@
 What is listed in `__all__` is the public interface: plugins need nothing else.
 """
 
+from harness import parsing
 from harness.errors import (
     DataError,
     ExperimentError,
@@ -15,6 +16,7 @@ from harness.errors import (
     nearest,
 )
 from harness.hookspecs import hookimpl
+from harness.prepare.normalise import fold
 from harness.report import blocks
 from harness.report.blocks import Results
 from harness.types import (
@@ -68,6 +70,8 @@ __all__ = [
     "__version__",
     "blocks",
     "content_id",
+    "fold",
     "hookimpl",
     "nearest",
+    "parsing",
 ]
