@@ -1,0 +1,218 @@
+"""From an arm and examples to prompts, calls and keys, and back from the journal's entries to predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness.contract import RemoteBackend
+from harness.execution.in_process import answer_of
+from harness.execution.work import Request, answer_key, digest
+from harness.experiment import Arm, plain
+from harness.journal import Entry
+from harness.plugins import attributed
+from harness.types import Answer, Example, Prediction, Prompt, Reply, Status
+
+CONTENT_FREE = "N/A"
+"""An input without content, for calibration (Zhao et al. 2021)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """One example asked of one arm."""
+
+    arm: Arm
+    example: Example
+    prompt: Prompt
+    requests: tuple[Request, ...]
+    """Empty for an in-process backend."""
+    key: str
+    """The key of the first request, or of the in-process answer."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All keys whose answers are needed."""
+        return tuple(request.key for request in self.requests) or (self.key,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """What turns examples into questions: the run's shots, labels, seed and endpoint identities."""
+
+    train: tuple[Example, ...]
+    labels: tuple[str, ...]
+    seed: int
+    identities: Mapping[str, str]
+    """Endpoint name → what identifies it in a key: its base URL, or `local`."""
+    source_hash: Callable[[object], str]
+    """Plugin instance → hash of its source."""
+    fit_keys: dict[str, str] = field(default_factory=dict)
+    """Arm mark → key of its trained in-process model."""
+
+    def questions(self, arm: Arm, examples: Sequence[Example]) -> list[Question]:
+        """Builds one question for each example.
+
+        Raises:
+            PluginError: A selector, formatter or backend raised.
+        """
+        prompts = self.prompts(arm, examples)
+        source = self.source_hash(arm.backend)
+        if isinstance(arm.backend, RemoteBackend) and hasattr(arm.backend, "calls"):
+            return [
+                self._remote(arm, example, prompt, source) for example, prompt in zip(examples, prompts, strict=True)
+            ]
+        context = [plain(arm.backend), source, arm.name, self.seed, self.labels, self.fit_keys.get(mark(arm), "")]
+        return [
+            Question(
+                arm=arm,
+                example=example,
+                prompt=prompt,
+                requests=(),
+                key=digest([*context, prompt.example_id, prompt.text, [m.content for m in prompt.messages]]),
+            )
+            for example, prompt in zip(examples, prompts, strict=True)
+        ]
+
+    def _remote(self, arm: Arm, example: Example, prompt: Prompt, source: str) -> Question:
+        with attributed(arm.backend, "calls"):
+            calls = arm.backend.calls(prompt, self.labels)  # type: ignore[attr-defined]
+        requests = tuple(
+            Request(
+                endpoint=call.endpoint,
+                path=call.path,
+                body=call.body,
+                note=call.note,
+                arm=arm.name,
+                key=answer_key(self.identities[call.endpoint], call, source),
+            )
+            for call in calls
+        )
+        return Question(arm=arm, example=example, prompt=prompt, requests=requests, key=requests[0].key)
+
+    def prompts(self, arm: Arm, examples: Sequence[Example]) -> list[Prompt]:
+        """Builds an arm's prompts; the shots come from the train split alone."""
+        picker = None
+        if arm.shots is not None and arm.shots.k > 0:
+            with attributed(arm.shots.selector, "fit"):
+                picker = arm.shots.selector.fit(self.train, draw_seed(self.seed, arm.shots.draw))
+        prompts = []
+        for example in examples:
+            shots: Sequence[Example] = ()
+            if picker is not None and arm.shots is not None:
+                with attributed(arm.shots.selector, "pick"):
+                    shots = picker.pick(_unlabelled(example), arm.shots.k)
+            prompts.append(self._prompt(arm, example, shots))
+        return prompts
+
+    def _prompt(self, arm: Arm, example: Example, shots: Sequence[Example]) -> Prompt:
+        with attributed(arm.formatter, "prompt"):
+            prompt = arm.formatter.prompt(_unlabelled(example), shots, self.labels)
+            content_free = None
+            if getattr(arm.backend, "calibrate", False):
+                empty = Example(fields=dict.fromkeys(list(example.fields)[:1], CONTENT_FREE), label="")
+                content_free = arm.formatter.prompt(empty, shots, self.labels)
+        return replace(
+            prompt,
+            example_id=example.id,
+            source=example.text,
+            shot_ids=tuple(shot.id for shot in shots),
+            content_free=content_free,
+        )
+
+
+def draw_seed(seed: int, draw: int) -> int:
+    """Returns the seed of a draw of shots."""
+    return int(digest(["draw", seed, draw])[:8], 16)
+
+
+def mark(arm: Arm) -> str:
+    """Returns what tells an arm from its candidates."""
+    return digest(arm.resolved())
+
+
+def _unlabelled(example: Example) -> Example:
+    """Hides the expected label from the code that writes the prompt."""
+    return replace(example, label="", split=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """A question with its prediction and the entry that it was read from."""
+
+    prediction: Prediction
+    entry: Entry | None
+
+
+def predictions(
+    questions: Sequence[Question],
+    entries: Mapping[str, Entry],
+    failed: Mapping[str, Any],
+    labels: Sequence[str],
+    cost: Callable[[Arm, Answer], float | None],
+) -> list[Answered]:
+    """Reads answers back, matched by example id: every question ends as answered, unparsed or failed."""
+    return [_one(question, entries, failed, labels, cost) for question in questions]
+
+
+def _one(
+    question: Question,
+    entries: Mapping[str, Entry],
+    failed: Mapping[str, Any],
+    labels: Sequence[str],
+    cost: Callable[[Arm, Answer], float | None],
+) -> Answered:
+    found = [entries.get(key) for key in question.keys]
+    first = found[0]
+    none = Prediction(
+        arm=question.arm.name,
+        example_id=question.example.id,
+        expected=question.example.label,
+        shot_ids=question.prompt.shot_ids,
+        predicted=None,
+        status=Status.FAILED,
+    )
+    missing = next((key for key, entry in zip(question.keys, found, strict=True) if entry is None), None)
+    errors = [entry.error for entry in found if entry is not None and entry.error]
+    if missing is not None or errors or first is None:
+        reason = errors[0] if errors else getattr(failed.get(missing or ""), "message", "not asked")
+        return Answered(prediction=replace(none, error=reason), entry=first)
+    timed = replace(
+        none,
+        latency_s=None if first.reused else first.service_s,
+        queue_s=None if first.reused else first.queue_s,
+        retry_s=None if first.reused else first.retry_s,
+        attempts=first.attempts,
+        reused=first.reused is not None,
+    )
+    answer = _answer(question, [entry for entry in found if entry is not None])
+    if answer.error is not None:
+        return Answered(prediction=replace(timed, error=answer.error), entry=first)
+    with attributed(question.arm.formatter, "parse"):
+        label = question.arm.formatter.parse(answer.text, labels)
+    strict = answer.text.strip()
+    prediction = replace(
+        timed,
+        predicted=label,
+        status=Status.UNPARSED if label is None else Status.ANSWERED,
+        strict=strict if strict in labels else None,
+        response=answer.text,
+        input_tokens=answer.input_tokens,
+        output_tokens=answer.output_tokens,
+        cached_tokens=answer.cached_tokens,
+        reasoning_tokens=answer.reasoning_tokens,
+        cost_usd=cost(question.arm, answer),
+        confidence=(answer.probabilities or {}).get(label) if label is not None else None,
+        probabilities=answer.probabilities,
+        truncated=answer.truncated,
+    )
+    return Answered(prediction=prediction, entry=first)
+
+
+def _answer(question: Question, entries: Sequence[Entry]) -> Answer:
+    if not question.requests:
+        return answer_of(entries[0])
+    replies = [Reply(entry.body, request) for entry, request in zip(entries, question.requests, strict=True)]
+    with attributed(question.arm.backend, "read"):
+        answer: Answer = question.arm.backend.read(replies)  # type: ignore[attr-defined]
+    return answer

@@ -1,0 +1,273 @@
+"""Training jobs: launched once, followed, taken up again after a crash.
+
+The order is what keeps a job from being paid for twice: the intent with its tag goes to the journal, the files are
+uploaded, the job is created with the tag in its metadata, its id goes to the journal. Whoever finds an intent without
+an id asks the endpoint for the tag before creating anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from harness.errors import HarnessError, TrainingRefusedError, UnfinishedError, UsageError
+from harness.execution.faults import Fate, judge
+from harness.execution.work import Target, digest
+from harness.journal import Job, Journal, sibling_job
+from harness.secrets import Scrubber
+from harness.types import JobSpec, TrainingFiles
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types.fine_tuning import FineTuningJob
+
+T = TypeVar("T")
+TAG = "harness_tag"
+ATTEMPTS = 6
+REFUSED = frozenset({"training_not_available", "fine_tuning_not_available"})
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A training job's files with what they hold."""
+
+    files: TrainingFiles
+    hashes: Mapping[str, str]
+    """`train` and `validation` → SHA-256 of the file."""
+
+
+def upload_of(files: TrainingFiles) -> Upload:
+    """Hashes a job's files."""
+    named = {"train": files.train, **({"validation": files.validation} if files.validation else {})}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in named.items()}
+    return Upload(files=files, hashes=hashes)
+
+
+def job_tag(spec: JobSpec, upload: Upload, identity: str) -> str:
+    """Returns what a trained model is known by: files + base + hyperparameters + endpoint."""
+    settings = [identity, spec.base, dict(spec.hyperparameters), spec.suffix, spec.seed, dict(upload.hashes)]
+    return digest(settings)[:32]
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """Runs training jobs on endpoints."""
+
+    journal: Journal
+    connect: Callable[[str], Target]
+    say: Callable[[str, str], None]
+    """Arm, message."""
+    scrub: Scrubber = field(default_factory=Scrubber)
+    siblings: tuple[Path, ...] = ()
+    """Journals of other runs from which a trained model may be taken over."""
+    poll_s: float = 2.0
+
+    def ensure(self, arm: str, spec: JobSpec, upload: Upload, identity: str) -> Job:
+        """Returns a succeeded job, launching one only where there is none.
+
+        Raises:
+            TrainingRefusedError: The endpoint does not train.
+            UnfinishedError: The job failed, or the endpoint cannot be reached.
+            UsageError: The endpoint refuses the files, the base model or a hyperparameter.
+        """
+        tag = job_tag(spec, upload, identity)
+        known = self.journal.job(tag)
+        if known is not None and known.status == "succeeded":
+            return known
+        for journal in self.siblings:
+            found = sibling_job(journal, tag)
+            if found is not None:
+                self.say(arm, f"{found.model} was trained by {journal.parent.name}: taken over")
+                self.journal.save_job(found)
+                return found
+        target = self.connect(spec.endpoint)
+        with closing(_client(target)) as client:
+            job = self._launched(client, target, known, Job(
+                tag=tag, arm=arm, spec={"base": spec.base, "hyperparameters": dict(spec.hyperparameters), "attempt": 1},
+                files={}, created=time.time(),
+            ), spec, upload)  # fmt: skip
+            return self._follow(client, target, job)
+
+    def _launched(
+        self, client: openai.OpenAI, target: Target, known: Job | None, fresh: Job, spec: JobSpec, upload: Upload
+    ) -> Job:
+        """Returns a job that has an id at the endpoint: the one that runs already, or a new one."""
+        job = known or fresh
+        if job.status in {"failed", "cancelled"}:
+            attempt = int(job.spec.get("attempt", 1)) + 1
+            job = replace(fresh, spec={**fresh.spec, "attempt": attempt}, files=job.files)
+            known = None
+        if job.job is not None:
+            self.say(job.arm, f"following {job.job}, which was launched before")
+            return job
+        self.journal.save_job(job)
+        if known is not None:  # a crash may lie between the launch and the record of its id
+            found = self._lookup(client, target, job)
+            if found is not None:
+                return found
+        files = dict(job.files)
+        for name, path in (("train", upload.files.train), ("validation", upload.files.validation)):
+            content_hash = upload.hashes.get(name)
+            if path is not None and content_hash is not None and content_hash not in files:
+                files[content_hash] = self._upload(client, target, path, content_hash)
+                job = replace(job, files=files)
+                self.journal.save_job(job)
+        return self._create(client, target, job, spec, upload)
+
+    def _upload(self, client: openai.OpenAI, target: Target, path: Path, content_hash: str) -> str:
+        name = f"{path.stem}-{content_hash[:12]}.jsonl"
+        raw = path.read_bytes()
+        created = self._ask(target, lambda: client.files.create(file=(name, raw), purpose="fine-tune"))
+        return created.id
+
+    def _create(self, client: openai.OpenAI, target: Target, job: Job, spec: JobSpec, upload: Upload) -> Job:
+        request: dict[str, Any] = {
+            "model": spec.base,
+            "training_file": job.files[upload.hashes["train"]],
+            "metadata": {TAG: _remote_tag(job)},
+            "method": {"type": "supervised", "supervised": {"hyperparameters": dict(spec.hyperparameters)}},
+        }
+        if "validation" in upload.hashes:
+            request["validation_file"] = job.files[upload.hashes["validation"]]
+        if spec.suffix is not None:
+            request["suffix"] = spec.suffix
+        if spec.seed is not None:
+            request["seed"] = spec.seed
+
+        def once() -> Job:
+            created = client.fine_tuning.jobs.create(**request)
+            return replace(job, job=created.id, status=created.status)
+
+        # An attempt whose answer was lost may have launched the job: it is looked up before the next one.
+        launched = self._ask(target, once, between=lambda: self._lookup(client, target, job))
+        self.journal.save_job(launched)
+        self.say(job.arm, f"launched {launched.job}")
+        return launched
+
+    def _lookup(self, client: openai.OpenAI, target: Target, job: Job) -> Job | None:
+        """Asks the endpoint whether the job with this tag is there."""
+        wanted = _remote_tag(job)
+
+        def search() -> Job | None:
+            for found in client.fine_tuning.jobs.list(limit=100, metadata={TAG: wanted}):
+                if (found.metadata or {}).get(TAG) == wanted:
+                    return replace(job, job=found.id, status=found.status)
+            return None
+
+        launched = self._ask(target, search)
+        if launched is not None:
+            self.journal.save_job(launched)
+            self.say(job.arm, f"found {launched.job}, which was launched before")
+        return launched
+
+    def _follow(self, client: openai.OpenAI, target: Target, job: Job) -> Job:
+        """Polls until the job has ended."""
+        seen: set[str] = set()
+        events: list[dict[str, Any]] = []
+        wait = 0.25 if target.local else self.poll_s
+        name = str(job.job)
+        while True:
+            current = self._ask(target, lambda: client.fine_tuning.jobs.retrieve(name))
+            for event in self._events(client, target, name):
+                if event["id"] not in seen:
+                    seen.add(event["id"])
+                    events.append(event)
+                    self.say(job.arm, self.scrub(event["message"]))
+            if current.status != job.status:
+                job = replace(job, status=current.status)
+                self.journal.save_job(job)
+            if current.status in ENDED:
+                return self._ended(job, current, events)
+            time.sleep(wait)
+            wait = min(wait * 1.3, 1.0 if target.local else 30.0)
+
+    def _events(self, client: openai.OpenAI, target: Target, job: str) -> list[dict[str, Any]]:
+        def page() -> list[dict[str, Any]]:
+            listed = client.fine_tuning.jobs.list_events(job, limit=100)
+            return [
+                {
+                    "id": event.id,
+                    "message": event.message,
+                    "type": event.type,
+                    "data": event.data,
+                    "at": event.created_at,
+                }
+                for event in listed.data
+            ]
+
+        return self._ask(target, page)[::-1]  # newest first as they come
+
+    def _ended(self, job: Job, current: FineTuningJob, events: list[dict[str, Any]]) -> Job:
+        metrics = [event["data"] for event in events if event["type"] == "metrics" and isinstance(event["data"], dict)]
+        seconds = None
+        if current.finished_at is not None:
+            seconds = float(current.finished_at - current.created_at)
+        result = {"trained_tokens": current.trained_tokens, "seconds": seconds, "metrics": metrics}
+        job = replace(job, model=current.fine_tuned_model, status=current.status, finished=time.time(), result=result)
+        self.journal.save_job(job)
+        if job.status == "succeeded" and job.model:
+            return job
+        # On success `error` can be an object whose fields are all None, so its code is what counts.
+        reason = current.error.message if current.error and current.error.code else "the endpoint gave no reason"
+        raise UnfinishedError(
+            f"the training job {job.job} of {job.arm} {job.status}: {self.scrub(str(reason))}",
+            "the same command launches it again",
+        )
+
+    def _ask(self, target: Target, call: Callable[[], T], between: Callable[[], T | None] | None = None) -> T:
+        """Makes one call to the endpoint's control side, again where a failure passes."""
+        import openai
+
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return call()
+            except openai.OpenAIError as error:
+                fate = judge(error)
+                if fate.scope != "retry" or attempt == ATTEMPTS or (fate.kind == "connection" and attempt >= 4):
+                    raise self._error(target, error, fate) from None
+            time.sleep(max(0.25 * 2**attempt, fate.retry_after_s or 0.0))
+            found = between() if between is not None else None
+            if found is not None:
+                return found
+        raise AssertionError("unreachable")
+
+    def _error(self, target: Target, error: openai.OpenAIError, fate: Fate) -> HarnessError:
+        where = f"the endpoint {target.name} ({target.base_url})"
+        message = self.scrub(fate.message)
+        if getattr(error, "code", None) in REFUSED:
+            return TrainingRefusedError(
+                f"{where} refused to train: {message}", 'train elsewhere, e.g. endpoint = "local"'
+            )
+        if fate.scope in {"retry", "endpoint"}:
+            return UnfinishedError(f"{where}: {message}", "the same command goes on")
+        if fate.kind == "authentication":
+            cure = f"put a valid key into the environment variable {target.key_name}"
+        elif fate.kind in {"unknown-model", "not-found"}:
+            cure = "does it offer files and fine_tuning.jobs, and this base model?"
+        else:
+            cure = "correct the experiment or the data, then run the same command"
+        return UsageError(f"{where} refused the training job: {message}", cure)
+
+
+def _remote_tag(job: Job) -> str:
+    attempt = int(job.spec.get("attempt", 1))
+    return job.tag if attempt == 1 else f"{job.tag}-{attempt}"
+
+
+def _client(target: Target) -> openai.OpenAI:
+    from openai import OpenAI
+
+    return OpenAI(
+        api_key=target.api_key,
+        base_url=target.base_url,
+        default_headers=dict(target.headers),
+        default_query=dict(target.query),
+        timeout=target.timeout_s,
+        max_retries=0,
+    )

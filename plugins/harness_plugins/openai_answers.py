@@ -1,0 +1,206 @@
+"""How the backends on OpenAI-compatible endpoints ask, and how they read what comes back.
+
+Three ways to answer: `generate` (free text, parsed), `choose` (the most probable label of the set) and `schema` (a
+JSON schema with the labels as an enum).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import harness
+
+Mode = Literal["generate", "choose", "schema"]
+
+COMPLETION_LOGPROBS = 5
+"""Most alternatives that a completion endpoint gives for a token."""
+CHAT_LOGPROBS = 20
+"""Most alternatives that a chat endpoint gives for a token."""
+CHAT_TOKENS = 32
+"""Room for an untrained chat model that answers in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How a model is asked."""
+
+    endpoint: str
+    model: str
+    answer: Mode
+    calibrate: bool
+    max_tokens: int | None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further keys of the body, e.g. `reasoning_effort`, `seed`."""
+
+    def calls(self, prompt: harness.Prompt, labels: Sequence[str]) -> tuple[harness.Call, ...]:
+        """Describes the request, and with `calibrate` the same one around an input without content."""
+        asked = [self._call(prompt, labels)]
+        if self.calibrate and prompt.content_free is not None:
+            asked.append(self._call(prompt.content_free, labels))
+        return tuple(asked)
+
+    def _call(self, prompt: harness.Prompt, labels: Sequence[str]) -> harness.Call:
+        ways = {"generate": self._generate, "choose": self._choose, "schema": self._schema}
+        path, body = ways[self.answer](prompt, labels)
+        note = {"continuations": dict(prompt.continuations), "chars": len(prompt.text), "mode": self.answer}
+        return harness.Call(
+            endpoint=self.endpoint, path=path, body={"model": self.model, **body, **self.extra}, note=note
+        )
+
+    def _generate(self, prompt: harness.Prompt, labels: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        if prompt.chat:
+            limit = self.max_tokens or (None if "reasoning_effort" in self.extra else CHAT_TOKENS)
+            return "/chat/completions", self._chat(prompt, limit, stop=prompt.stop)
+        # A label of n characters has at most n tokens, in practice a third; the rest is room for a stop sequence.
+        longest = max((len(prompt.continuations.get(label, label)) for label in labels), default=8)
+        limit = self.max_tokens or max(4, longest // 3 + 3)
+        stop = {"stop": list(prompt.stop)} if prompt.stop else {}
+        return "/completions", {"prompt": prompt.text, "max_tokens": limit, "temperature": 0, **stop}
+
+    def _choose(self, prompt: harness.Prompt, labels: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        if prompt.chat:
+            body = self._chat(prompt, 1)
+            return "/chat/completions", {**body, "logprobs": True, "top_logprobs": CHAT_LOGPROBS}
+        if self.endpoint == "local":  # it can echo, so each label is scored as it would be written
+            scored = [prompt.text + prompt.continuations[label] for label in labels]
+            return "/completions", {"prompt": scored, "max_tokens": 0, "echo": True, "logprobs": 0, "temperature": 0}
+        return "/completions", {
+            "prompt": prompt.text,
+            "max_tokens": 1,
+            "logprobs": COMPLETION_LOGPROBS,
+            "temperature": 0,
+        }
+
+    def _schema(self, prompt: harness.Prompt, labels: Sequence[str]) -> tuple[str, dict[str, Any]]:
+        schema = {
+            "type": "object",
+            "properties": {"label": {"type": "string", "enum": list(labels)}},
+            "required": ["label"],
+            "additionalProperties": False,
+        }
+        wanted = {"type": "json_schema", "json_schema": {"name": "label", "strict": True, "schema": schema}}
+        return "/chat/completions", {**self._chat(prompt, self.max_tokens or CHAT_TOKENS), "response_format": wanted}
+
+    @staticmethod
+    def _chat(prompt: harness.Prompt, limit: int | None, stop: Sequence[str] = ()) -> dict[str, Any]:
+        body: dict[str, Any] = {
+            "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
+            "temperature": 0,
+        }
+        if limit is not None:
+            body["max_completion_tokens"] = limit
+        if stop:
+            body["stop"] = list(stop)
+        return body
+
+
+def read(bodies: Sequence[harness.Reply]) -> harness.Answer:
+    """Reads the reply to the item and, where there is one, the reply to the input without content."""
+    first = bodies[0]
+    mode = first.call.note["mode"]
+    if mode == "choose":
+        return _read_choice(bodies)
+    text = _text(first)
+    if mode == "schema":
+        text = _enum_value(text)
+    return harness.Answer(text=text, truncated=_choices(first)[0].get("finish_reason") == "length", **_usage(first))
+
+
+def _read_choice(bodies: Sequence[harness.Reply]) -> harness.Answer:
+    first = bodies[0]
+    continuations: Mapping[str, str] = first.call.note["continuations"]
+    scores = _label_logprobs(first)
+    if scores and len(bodies) > 1:  # contextual calibration: Zhao et al. 2021, arXiv:2102.09690
+        bias = _label_logprobs(bodies[1])
+        lowest = min(bias.values(), default=0.0)
+        scores = {label: score - bias.get(label, lowest) for label, score in scores.items()}
+    if not scores:  # no label is among the most probable tokens: what the model would say counts as it is
+        return harness.Answer(text=_text(first), **_usage(first))
+    probabilities = _softmax(scores)
+    best = max(probabilities, key=lambda label: probabilities[label])
+    return harness.Answer(
+        text=continuations[best].strip(),
+        probabilities={label: probabilities.get(label, 0.0) for label in continuations},
+        **_usage(first),
+    )
+
+
+def _label_logprobs(reply: harness.Reply) -> dict[str, float]:
+    continuations: Mapping[str, str] = reply.call.note["continuations"]
+    choices = _choices(reply)
+    if reply.call.body.get("echo"):
+        return {
+            label: _scored(choice["logprobs"], reply.call.note["chars"])
+            for label, choice in zip(continuations, sorted(choices, key=lambda choice: choice["index"]), strict=True)
+        }
+    logprobs = choices[0].get("logprobs") or {}
+    if "content" in logprobs:
+        content = logprobs["content"] or [{}]
+        alternatives = [(top["token"], top["logprob"]) for top in content[0].get("top_logprobs", [])]
+    else:
+        alternatives = list(((logprobs.get("top_logprobs") or [{}])[0] or {}).items())
+    return _first_token_scores(alternatives, continuations)
+
+
+def _scored(logprobs: Mapping[str, Any], chars: int) -> float:
+    """Sums the log-probabilities of the tokens after the prompt."""
+    pairs = zip(logprobs["text_offset"], logprobs["token_logprobs"], strict=True)
+    return math.fsum(value for offset, value in pairs if offset >= chars and value is not None)
+
+
+def _first_token_scores(
+    alternatives: Sequence[tuple[str, float]], continuations: Mapping[str, str]
+) -> dict[str, float]:
+    """Adds up, for each label, the probability of the tokens with which only it begins."""
+    mass: dict[str, float] = {}
+    for token, logprob in alternatives:
+        begun = token.strip().casefold()
+        meant = [label for label, text in continuations.items() if begun and text.strip().casefold().startswith(begun)]
+        if len(meant) == 1:
+            mass[meant[0]] = mass.get(meant[0], 0.0) + math.exp(logprob)
+    return {label: math.log(value) for label, value in mass.items() if value > 0}
+
+
+def _softmax(scores: Mapping[str, float]) -> dict[str, float]:
+    top = max(scores.values())
+    weights = {label: math.exp(score - top) for label, score in scores.items()}
+    total = sum(weights.values())
+    return {label: weight / total for label, weight in weights.items()}
+
+
+def _choices(reply: harness.Reply) -> list[dict[str, Any]]:
+    choices = reply.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise ValueError("the endpoint's reply has no choices")
+    return choices
+
+
+def _text(reply: harness.Reply) -> str:
+    choice = _choices(reply)[0]
+    return (
+        str((choice.get("message") or {}).get("content") or "")
+        if "message" in choice
+        else str(choice.get("text") or "")
+    )
+
+
+def _enum_value(text: str) -> str:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return str(value.get("label", text)) if isinstance(value, dict) else text
+
+
+def _usage(reply: harness.Reply) -> dict[str, Any]:
+    usage = reply.get("usage") or {}
+    return {
+        "input_tokens": usage.get("prompt_tokens"),
+        "output_tokens": usage.get("completion_tokens"),
+        "cached_tokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
+        "reasoning_tokens": (usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+    }
