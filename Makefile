@@ -53,8 +53,8 @@ $(READY): pyproject.toml constraints.txt
 		"$(PYTHON)" -c 'import ensurepip' || { echo "install your system's package for python3-venv" >&2; exit 2; }; }
 	@echo "Installing into .venv/ (once, 1 to 5 minutes; torch is the large one)"
 	@"$(PYTHON)" -m venv .venv
-	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[local]' --group dev
+	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[local]' --group dev
 	@touch $@
 
 clean: ## caches and build results; .venv/ and runs/ stay
