@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_MARKUP = " \t\"'`*_#()[]{}<>“”‘’«»"
+_ENDS = _MARKUP + ".,:;!?"
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
 _WHOLE = re.compile(r"(\d)\.0+(?![\d])")
@@ -37,7 +39,7 @@ def lenient(text: str, labels: Sequence[str]) -> str | None:
         return exact
     reader = _reader(tuple(labels))
     for line in text.splitlines():
-        whole = reader.keys.get(_key(line).strip(" \t\"'`*_.,:;!?()[]{}<>“”‘’«»#-"))
+        whole = reader.keys.get(_key(line).strip(_MARKUP).rstrip(_ENDS))
         if whole is not None:
             return whole
         mentioned, label = reader.read(line)

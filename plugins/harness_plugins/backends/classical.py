@@ -1,0 +1,158 @@
+"""TF-IDF and logistic regression: the baseline that costs next to nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import harness
+
+_MODEL, _WEIGHTS = "classical.json", "classical.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classical:
+    """Words and word pairs weighted by TF-IDF, multinomial logistic regression over them (scikit-learn)."""
+
+    name: ClassVar[str] = "classical"
+    family: ClassVar[str] = "classical"
+
+    c: float | None = None
+    """Inverse strength of the L2 penalty; by default the best of 0.3, 1, 3, 10, 30 on validation (1 without one)."""
+    ngrams: int = 2
+    """Longest word n-gram."""
+    features: int | None = None
+    """Keep only so many of the most frequent n-grams; by default all."""
+    sublinear: bool = True
+    """Whether a term counts 1 + ln(frequency) instead of its frequency."""
+    balanced: bool = False
+    """Whether rare classes weigh more in training."""
+
+    def __post_init__(self) -> None:
+        for option in ("c", "ngrams", "features"):
+            value = getattr(self, option)
+            if value is not None and not value > 0:
+                raise harness.ExperimentError(f"backend.{option} = {value}", "Give a number above 0.")
+
+    def fit(self, train: Sequence[harness.Example], validation: Sequence[harness.Example], folder: Path) -> None:
+        """Trains, and leaves `classical.json` and `classical.npz` in `folder`.
+
+        Raises:
+            harness.DataError: The training examples have a single class or no words.
+        """
+        if len({example.label for example in train}) < 2:
+            raise harness.DataError("the training examples have a single class", "Add examples of another class.")
+        vectoriser = self._vectoriser()
+        # A fixed order: sums of floats depend on it.
+        rows = sorted(train, key=lambda example: example.id)
+        try:
+            matrix = vectoriser.fit_transform(example.text for example in rows)
+        except ValueError as error:
+            raise harness.DataError(
+                f"no word features in the training texts: {error}", "Check the text column."
+            ) from None
+        labels = [example.label for example in rows]
+        held_out = vectoriser.transform(example.text for example in validation) if validation else None
+        chosen, best = None, -1.0
+        for strength in self._strengths(validation):
+            model = self._regression(strength).fit(matrix, labels)
+            if held_out is None or self.c is not None:
+                chosen = model
+                break
+            score = float(model.score(held_out, [example.label for example in validation]))
+            if score > best:  # the first of equals: the stronger penalty
+                chosen, best = model, score
+        _save(folder, vectoriser, chosen)
+
+    @contextmanager
+    def open(self, ctx: harness.Context) -> Iterator[Callable[[Sequence[harness.Prompt]], list[harness.Answer]]]:
+        """Opens the model in `ctx.folder`; it reads a prompt's `source` alone.
+
+        Raises:
+            harness.DataError: There is no model.
+        """
+        import numpy as np
+
+        try:
+            model = json.loads((ctx.folder / _MODEL).read_text(encoding="utf-8"))
+            with np.load(ctx.folder / _WEIGHTS, allow_pickle=False) as stored:
+                weights = {name: stored[name] for name in ("idf", "coefficients", "intercepts")}
+            vectoriser = self._vectoriser(model["terms"])
+            vectoriser.idf_ = weights["idf"]
+            labels = list(model["labels"])
+        except (OSError, ValueError, KeyError):
+            raise harness.DataError(
+                f'arm "{ctx.arm}" has no readable {_MODEL} and {_WEIGHTS} in {ctx.folder}',
+                "Run the training stage again.",
+            ) from None
+
+        def answer(prompts: Sequence[harness.Prompt]) -> list[harness.Answer]:
+            if not prompts:
+                return []
+            matrix = vectoriser.transform([prompt.source for prompt in prompts])
+            scores = matrix @ weights["coefficients"].T + weights["intercepts"]
+            return [_answer(row, labels) for row in _softmax(scores).tolist()]
+
+        yield answer
+
+    def _strengths(self, validation: Sequence[harness.Example]) -> Sequence[float]:
+        if self.c is not None:
+            return (self.c,)
+        return (0.3, 1.0, 3.0, 10.0, 30.0) if validation else (1.0,)
+
+    def _vectoriser(self, terms: Sequence[str] | None = None) -> Any:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        return TfidfVectorizer(
+            ngram_range=(1, self.ngrams),
+            max_features=self.features if terms is None else None,
+            sublinear_tf=self.sublinear,
+            vocabulary=terms,
+        )
+
+    def _regression(self, strength: float) -> Any:
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(C=strength, max_iter=2000, class_weight="balanced" if self.balanced else None)
+
+
+def _save(folder: Path, vectoriser: Any, model: Any) -> None:
+    import numpy as np
+
+    coefficients, intercepts = model.coef_, model.intercept_
+    if len(model.classes_) == 2:
+        # Two classes share one row of weights; a row of zeros for the first makes the softmax the same sigmoid.
+        coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
+        intercepts = np.concatenate([np.zeros_like(intercepts), intercepts])
+    weights = folder / f".{_WEIGHTS}"
+    with weights.open("wb") as stream:
+        np.savez_compressed(stream, idf=vectoriser.idf_, coefficients=coefficients, intercepts=intercepts)
+    os.replace(weights, folder / _WEIGHTS)
+    text = {"c": model.C, "labels": [str(label) for label in model.classes_]}
+    text["terms"] = vectoriser.get_feature_names_out().tolist()
+    described = folder / f".{_MODEL}"
+    described.write_text(json.dumps(text), encoding="utf-8")
+    os.replace(described, folder / _MODEL)
+
+
+def _softmax(scores: Any) -> Any:
+    import numpy as np
+
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def _answer(row: Sequence[float], labels: Sequence[str]) -> harness.Answer:
+    probabilities = dict(zip(labels, row, strict=True))
+    return harness.Answer(text=max(probabilities, key=probabilities.__getitem__), probabilities=probabilities)
+
+
+@harness.hookimpl
+def harness_backends() -> list[type[Classical]]:
+    """Declares the backend."""
+    return [Classical]

@@ -1,0 +1,58 @@
+"""The largest class of the train split, whatever the text: what every claim is held against."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import harness
+
+_FILE = "majority.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Majority:
+    """Answers the most frequent training label; between equals the first of the label set."""
+
+    name: ClassVar[str] = "majority"
+    family: ClassVar[str] = "classical"
+
+    def fit(self, train: Sequence[harness.Example], validation: Sequence[harness.Example], folder: Path) -> None:
+        """Counts the training labels; validation is not looked at."""
+        if not train:
+            raise harness.DataError("there are no training examples", "Give train a share in [prepare].split.")
+        counts = Counter(example.label for example in train)
+        temporary = folder / f".{_FILE}"
+        temporary.write_text(json.dumps({"counts": dict(sorted(counts.items()))}, ensure_ascii=True), encoding="utf-8")
+        os.replace(temporary, folder / _FILE)
+
+    @contextmanager
+    def open(self, ctx: harness.Context) -> Iterator[Callable[[Sequence[harness.Prompt]], list[harness.Answer]]]:
+        """Opens what `fit` left in `ctx.folder`.
+
+        Raises:
+            harness.DataError: There is no model.
+        """
+        try:
+            counts = json.loads((ctx.folder / _FILE).read_text(encoding="utf-8"))["counts"]
+        except (OSError, ValueError, KeyError):
+            raise harness.DataError(
+                f'arm "{ctx.arm}" has no readable {_FILE} in {ctx.folder}', "Run the training stage again."
+            ) from None
+        total = sum(counts.values())
+        labels = ctx.labels or tuple(counts)
+        shares = {label: counts.get(label, 0) / total for label in labels}
+        answer = harness.Answer(text=max(labels, key=lambda label: shares[label]), probabilities=shares)
+        yield lambda prompts: [answer for _ in prompts]
+
+
+@harness.hookimpl
+def harness_backends() -> list[type[Majority]]:
+    """Declares the backend."""
+    return [Majority]

@@ -1,0 +1,51 @@
+"""What formatters share: filling a template and showing other words in the labels' place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import harness
+
+_PLACE = re.compile(r"\{([A-Za-z_][\w .-]*)\}")
+
+
+def fill(template: str, example: harness.Example) -> str:
+    """Returns `template` with `{text}` (all text fields) and `{name of a field}` filled in.
+
+    One pass over the template alone: what stands in the data is never a place. Braces around anything but a name stay.
+
+    Raises:
+        harness.DataError: The template names a field that the example does not have.
+    """
+
+    def value(place: re.Match[str]) -> str:
+        name = place.group(1)
+        if name in example.fields:
+            return example.fields[name]
+        if name == "text":
+            return example.text
+        raise harness.DataError(
+            f'formatter.template names "{{{name}}}", but the text fields are {", ".join(example.fields)}',
+            f'"{{text}}" stands for all of them; {harness.nearest(name, [*example.fields, "text"])}',
+        )
+
+    return _PLACE.sub(value, template)
+
+
+def word(label: str, words: Mapping[str, str]) -> str:
+    """Returns the word that stands for `label`; by default the label itself."""
+    return words.get(label, label)
+
+
+def parse(text: str, labels: Sequence[str], words: Mapping[str, str]) -> str | None:
+    """Returns the label whose word the answer names; see `harness.parsing.lenient`.
+
+    Raises:
+        harness.DataError: Two labels have the same word.
+    """
+    by_word = {word(label, words): label for label in labels}
+    if len(by_word) < len(set(labels)):
+        raise harness.DataError("formatter.words gives two labels the same word", "Give each label a word of its own.")
+    named = harness.parsing.lenient(text, list(by_word))
+    return None if named is None else by_word[named]

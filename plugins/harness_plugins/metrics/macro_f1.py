@@ -1,0 +1,35 @@
+"""Mean F1 of the classes, each counting the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import harness
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacroF1:
+    """Unweighted mean of F1 over the labels that are expected in the rows; unparsed and failed answers are misses."""
+
+    name: ClassVar[str] = "macro-f1"
+
+    def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
+        """Returns `macro_f1` from 0 to 1; `None` without rows."""
+        if not rows:
+            return {"macro_f1": None}
+        from sklearn.metrics import f1_score
+
+        present = {label: code for code, label in enumerate(sorted({row.expected for row in rows}))}
+        expected = [present[row.expected] for row in rows]
+        # Whatever is no expected label counts against recall of the right one, and is no class of its own.
+        predicted = [-1 if row.predicted is None else present.get(row.predicted, -1) for row in rows]
+        value = f1_score(expected, predicted, labels=list(present.values()), average="macro", zero_division=0)
+        return {"macro_f1": float(value)}
+
+
+@harness.hookimpl
+def harness_metrics() -> list[type[MacroF1]]:
+    """Declares the metric."""
+    return [MacroF1]

@@ -1,0 +1,57 @@
+"""Shots that are named, or that stay the same for every item."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import harness
+from harness_plugins.selectors import _order
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """The examples named by `ids`, in that order; without ids the first of a seeded order."""
+
+    name: ClassVar[str] = "fixed"
+    ids: tuple[str, ...] = ()
+    """Ids of training examples."""
+
+    def fit(self, train: Sequence[harness.Example], seed: int) -> FixedPicker:
+        """Finds the named examples.
+
+        Raises:
+            harness.DataError: An id is not one of the train split.
+        """
+        if not self.ids:
+            return FixedPicker(order=_order.shuffled(_order.candidates(train), "fixed", seed))
+        known = {example.id: example for example in train}
+        for name in self.ids:
+            if name not in known:
+                raise harness.DataError(
+                    f'shots.ids names "{name}", which is no example of the train split',
+                    f"Shots come from train only; {harness.nearest(name, known)}",
+                )
+        return FixedPicker(order=tuple(_order.candidates(known[name] for name in dict.fromkeys(self.ids))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FixedPicker:
+    """The shots in their order, with those behind them as reserve."""
+
+    order: tuple[_order.Candidate, ...]
+
+    def pick(self, example: harness.Example, k: int) -> Sequence[harness.Example]:
+        """Returns the first `k` shots that are neither `example` nor a text that equals its own when folded.
+
+        Raises:
+            harness.DataError: There are fewer.
+        """
+        return _order.enough(_order.others(self.order, example, k), k)
+
+
+@harness.hookimpl
+def harness_selectors() -> list[type[Fixed]]:
+    """Declares the selector."""
+    return [Fixed]
