@@ -1,0 +1,135 @@
+"""One arm's answers as columns, and the figures that follow from them alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import HarnessError
+from harness.scoring.facts import ArmFacts
+from harness.types import Prediction, Status
+
+Figures: TypeAlias = dict[str, Any]
+"""A part of `results.json`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """The answers of one arm, sorted by example id: row order changes nothing, not even the last bit of a sum."""
+
+    ids: tuple[str, ...]
+    rows: tuple[Prediction, ...]
+    right: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, arm: ArmFacts) -> Answers:
+        """Sorts and checks the answers of `arm`.
+
+        Raises:
+            HarnessError: Two answers to one example: they would be paired wrongly.
+        """
+        rows = tuple(sorted(arm.predictions, key=lambda row: row.example_id))
+        ids = tuple(row.example_id for row in rows)
+        if len(set(ids)) < len(ids):
+            twice = next(one for one, other in pairwise(ids) if one == other)
+            raise HarnessError(f"arm {arm.name!r} has two answers to example {twice!r}")
+        right = [row.status is Status.ANSWERED and row.predicted == row.expected for row in rows]
+        return cls(ids=ids, rows=rows, right=np.array(right, dtype=np.bool_))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def counts(answers: Answers) -> Figures:
+    """Counts how the questions ended; the three states sum to `n`."""
+    status = [row.status for row in answers.rows]
+    return {
+        "n": len(answers),
+        "answered": status.count(Status.ANSWERED),
+        "unparsed": status.count(Status.UNPARSED),
+        "failed": status.count(Status.FAILED),
+    }
+
+
+def usage(answers: Answers) -> Figures:
+    """Returns mean tokens for a request, over the answers that report them; `None` where none does."""
+    rows = answers.rows
+    return {
+        "input_tokens_mean": _mean([row.input_tokens for row in rows]),
+        "output_tokens_mean": _mean([row.output_tokens for row in rows]),
+        "cached_tokens_mean": _mean([row.cached_tokens for row in rows]),
+        "reasoning_tokens_mean": _mean([row.reasoning_tokens for row in rows]),
+    }
+
+
+def request_costs(answers: Answers) -> list[float] | None:
+    """Returns each request's price in USD, or `None` where an answer has none.
+
+    A failed request without a price is left out: nothing is known to have been billed for it.
+    """
+    priced = [row.cost_usd for row in answers.rows if row.status is not Status.FAILED or row.cost_usd is not None]
+    known = [cost for cost in priced if cost is not None]
+    return known if known and len(known) == len(priced) else None
+
+
+def latency(answers: Answers) -> dict[str, float | None]:
+    """Returns percentiles of the service time in seconds, by linear interpolation; answers without one are left out."""
+    seconds = [row.latency_s for row in answers.rows if row.latency_s is not None]
+    if not seconds:
+        return {"p50": None, "p95": None, "p99": None}
+    p50, p95, p99 = np.percentile(seconds, [50, 95, 99])
+    return {"p50": float(p50), "p95": float(p95), "p99": float(p99)}
+
+
+def confusion(answers: Answers, labels: Sequence[str]) -> Figures:
+    """Counts answers by expected (row) and predicted (column) label; unparsed and failed ones stand beside.
+
+    Labels outside the set that occur all the same are added at its end, sorted.
+    """
+    seen = {row.expected for row in answers.rows} | {row.predicted for row in answers.rows if row.predicted is not None}
+    names = [*labels, *sorted(seen - set(labels))]
+    index = {label: number for number, label in enumerate(names)}
+    table = [[0] * len(names) for _ in names]
+    lost = {Status.UNPARSED: [0] * len(names), Status.FAILED: [0] * len(names)}
+    for row in answers.rows:
+        if row.status is Status.ANSWERED and row.predicted is not None:
+            table[index[row.expected]][index[row.predicted]] += 1
+        else:
+            lost[Status.FAILED if row.status is Status.FAILED else Status.UNPARSED][index[row.expected]] += 1
+    return {"labels": names, "counts": table, "unparsed": lost[Status.UNPARSED], "failed": lost[Status.FAILED]}
+
+
+def per_class(table: Mapping[str, Any]) -> list[Figures]:
+    """Returns support, precision, recall and F1 of each label, from `confusion`.
+
+    Unparsed and failed answers are misses. Recall and F1 are `None` for a label that is not in the test split,
+    precision for one that was never predicted (van Rijsbergen 1979, Information Retrieval, ch. 7).
+    """
+    lines = []
+    for number, label in enumerate(table["labels"]):
+        hits = table["counts"][number][number]
+        support = sum(table["counts"][number]) + table["unparsed"][number] + table["failed"][number]
+        predicted = sum(row[number] for row in table["counts"])
+        lines.append(
+            {
+                "label": label,
+                "support": support,
+                "predicted": predicted,
+                "precision": hits / predicted if predicted else None,
+                "recall": hits / support if support else None,
+                "f1": 2 * hits / (support + predicted) if support else None,
+            }
+        )
+    return lines
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Returns the mean of what is known."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None

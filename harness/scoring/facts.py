@@ -1,0 +1,109 @@
+"""What scoring is told: frozen facts of a run and of its arms. Nothing here is computed from the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.types import Check, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """Prices of one model, USD for a million tokens. `None` where there is none or it is not known."""
+
+    input: float | None = None
+    cached_input: float | None = None
+    output: float | None = None
+    training: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmFacts:
+    """One arm with its answers to the test split.
+
+    An arm that could not answer at all (training refused, endpoint down) has no predictions.
+    """
+
+    name: str
+    family: str
+    """`zero-shot`, `few-shot`, `fine-tuned`, `classical`, `mock` or `other`."""
+    predictions: tuple[Prediction, ...] = ()
+    """One for each test example, in any order. `cost_usd` is an answer's price whether or not it was reused, and
+    `None` where no price applies."""
+    model: str | None = None
+    of: str | None = None
+    """The arm of which this is another draw or seed."""
+    shots: int | None = None
+    mode: str | None = None
+    """How it answers: `generate`, `choose` or `schema`."""
+    simulated: bool = False
+    imported: bool = False
+    validation_accuracy: float | None = None
+    n_validation: int | None = None
+    training_cost_usd: float | None = None
+    """What training cost in dollars; `None` where there was none or it is not known."""
+    training_s: float | None = None
+    """Seconds that training took; `None` where there was none."""
+    local: bool = False
+    """Whether its answers are computed on this machine: in process, or by a local endpoint."""
+    busy_s: float | None = None
+    """Seconds of this machine that the arm's answers took: the union of its requests' intervals."""
+    busy_n: int | None = None
+    """How many answers `busy_s` covers, where some were reused; `None`: all."""
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    """All figures of the metric plugins, by name."""
+    refused: bool = False
+    """Whether its training was refused."""
+    price: Price | None = None
+    shutdown_date: str | None = None
+    """ISO date from which the model no longer answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Assumptions about production (`[decision]` of the experiment). They change no answer."""
+
+    incumbent: str | None = None
+    """Name of the arm that is in use today."""
+    requests_per_month: float | None = None
+    horizon_months: float = 12.0
+    cache_hit: float | None = None
+    """Share of prompt tokens that production takes from the provider's prompt cache; `None`: as in the run."""
+    setup_hours: float = 0.0
+    upkeep_hours_per_month: float = 0.0
+    hour_usd: float = 0.0
+    retrainings_per_year: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """The run as a whole."""
+
+    name: str
+    id: str
+    started: str
+    """ISO 8601."""
+    finished: str
+    seed: int
+    n_test: int
+    dataset: str
+    fingerprint: str
+    labels: tuple[str, ...]
+    """The label set, in rank order where `ordered`."""
+    ordered: bool = False
+    preview: bool = False
+    command: str = ""
+    groups: Mapping[str, str] | None = None
+    """Example id → group, where the test examples have groups; one left out is a group of its own."""
+    margin: float = 0.02
+    """Differences in accuracy below this share do not matter to the user."""
+    checks: tuple[Check, ...] = ()
+    choices: tuple[Mapping[str, Any], ...] = ()
+    curves: tuple[Mapping[str, Any], ...] = ()
+    repeats: tuple[Mapping[str, Any], ...] = ()
+    decision: Decision = field(default_factory=Decision)
+    machine: str | None = None
+    """One line on the machine that gave the seconds, e.g. `2 cores, AMX`."""
+    prices_date: str | None = None

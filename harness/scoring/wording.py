@@ -1,0 +1,123 @@
+"""Parts of verdict sentences, how arms are called in them, and how a sentence is kept short."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from harness.numbers import count, duration, percent, percent_interval, points, points_interval, usd
+
+Line: TypeAlias = Mapping[str, Any]
+"""An arm, a comparison or a payback of `results.json`."""
+Named: TypeAlias = Callable[[Line], str]
+"""How an arm is called in a sentence."""
+
+LONGEST = 220
+"""Characters of a verdict sentence at most."""
+_NAME_LENGTHS = (80, 56, 40, 28, 20, 12)
+
+
+def naming(longest: int) -> Named:
+    """Returns how arms are called: family and name, `fine-tuned small`, unless the name says the family already.
+
+    Args:
+        longest: Longer names lose their end to an ellipsis.
+    """
+
+    def called(arm: Line) -> str:
+        name, family = " ".join(str(arm["name"]).split()), arm["family"]
+        short = name if len(name) <= longest else f"{name[: longest - 1].rstrip()}…"
+        said = _letters(family) in _letters(name) or family in ("mock", "other", "classical")
+        # "few-shot 8-shot" would say shot twice, "fine-tuned tuned" tuned: such a name already says what it is
+        said = said or any(word in _letters(family) and word in _letters(name) for word in ("shot", "tuned"))
+        return short if said else f"{family} {short}"
+
+    return called
+
+
+def compose(write: Callable[[int], str], longest: int = LONGEST) -> str:
+    """Writes a sentence of at most `longest` characters: names are shortened first, then its end is cut.
+
+    Args:
+        write: Writes the sentence, given the length that names may have.
+        longest: Characters at most.
+    """
+    sentence = ""
+    for length in _NAME_LENGTHS:
+        sentence = " ".join(write(length).split())
+        if len(sentence) <= longest:
+            return sentence
+    return f"{sentence[: longest - 1].rstrip()}…"
+
+
+def start(text: str) -> str:
+    """Returns the text with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
+def gap(line: Line) -> str:
+    """Writes a difference with its interval: `−0.4 points, 95% CI −1.2 to +0.4`."""
+    return f"{points(line['difference'])}, 95% CI {points_interval(*line['ci'])}"
+
+
+def lead(line: Line, ahead: str, other: str = "") -> str:
+    """Writes who leads by how much, with the interval; the other arm is named where it is given."""
+    interval = f"(95% CI {points_interval(*line['ci'])})"
+    if not line["difference"]:
+        return f"{ahead} and {other} are level {interval}" if other else f"{ahead} is level {interval}"
+    return f"{ahead} leads{f' {other}' if other else ''} by {points(line['difference'], signed=False)} {interval}"
+
+
+def right_on(arm: Line, named: Named) -> str:
+    """Writes one arm's accuracy with its interval."""
+    interval = percent_interval(*arm["accuracy_ci"])
+    return f"{named(arm)} is right on {percent(arm['accuracy'])} of {count(arm['n'])} test items (95% CI {interval})"
+
+
+def cheaper(line: Line) -> str:
+    """Writes what a saves on b per request; nothing where that is not known."""
+    cost = line["cost"]
+    if cost["unit"] is None:
+        return "free of request fees" if cost["cheaper"] == "a" else ""
+    if cost["cheaper"] == "same":
+        return "as cheap per request" if cost["unit"] == "usd" else "just as much machine time per request"
+    less = percent(-cost["change"], 0)
+    return f"{less} cheaper per request" if cost["unit"] == "usd" else f"{less} less machine time per request"
+
+
+def dearer(line: Line) -> str:
+    """Writes what a costs more than b per request."""
+    change = line["cost"]["change"]
+    more = "" if change is None else f"{percent(change, 0)} "
+    return f"{more}dearer per request" if line["cost"]["unit"] != "machine_s" else f"{more}slower on this machine"
+
+
+def each_extra(line: Line) -> str:
+    """Writes the price of an extra correct answer, after a colon; nothing where it is not known."""
+    each = line["cost_per_extra_correct"]
+    if each is None:
+        return ""
+    amount = usd(each) if line["cost"]["unit"] == "usd" else f"{duration(each)} of machine time"
+    return f": {amount} for each extra correct answer"
+
+
+def training(payback: Line | None) -> str:
+    """Writes the fixed cost: `its $86.00 of training`."""
+    if payback is None or payback["fixed"] is None:
+        return "its training"
+    amount = usd(payback["fixed"]) if payback["unit"] == "usd" else duration(payback["fixed"])
+    return f"its {amount} of training{' and setup' if payback['setup'] else ''}"
+
+
+def paid_back(payback: Line) -> str:
+    """Writes when training is paid back, or that it is not; nothing where its cost is not known."""
+    requests = payback["requests"]
+    if requests is None:
+        return "" if payback["fixed"] is None else f"but {training(payback)} is not paid back"
+    if requests == 0:
+        return "with nothing to pay back"
+    return f"{training(payback)} paid back after {count(requests)} requests"
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.casefold() if character.isalnum())
