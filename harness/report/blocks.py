@@ -1,4 +1,7 @@
-"""Typed blocks: what a report section says, without a word of HTML."""
+"""Typed blocks: what a report section says, without a word of HTML.
+
+A section yields blocks; the page, the terminal and Markdown each know how to write them. All text is plain text.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,9 @@ class Results:
     data: Mapping[str, Any]
     """`results.json`."""
     predictions: Columns = field(default_factory=dict)
-    """`predictions.parquet`."""
+    """`predictions.parquet`; without the column `response` where samples are left out."""
     examples: Columns = field(default_factory=dict)
-    """`data/examples.parquet`."""
+    """`data/examples.parquet`; empty where samples are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Callout:
     """A paragraph that must not be overlooked."""
 
     text: str
-    level: Literal["note", "warning", "error"] = "note"
+    level: Literal["ok", "note", "warning", "error"] = "note"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +57,29 @@ class Tiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A cell that says more than its text."""
+
+    text: str
+    note: str = ""
+    """Smaller, beside the text: an interval, a unit."""
+    arm: str = ""
+    """An arm's name: the cell begins with that arm's letter and marker, in its colour."""
+    strong: bool = False
+    """The best value of its column, or the row's name."""
+    tags: tuple[str, ...] = ()
+    """Short remarks in frames: `simulated`, `imported`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column of a table."""
 
     title: str
     numeric: bool = False
+    """Set right, in tabular numerals."""
+    prose: bool = False
+    """Free text: wrapped, with its own line breaks and its own direction."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +88,16 @@ class Table:
 
     caption: str
     columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[str | Cell, ...], ...]
+    highlight: int | None = None
+    """Index of the row that the eye should find first."""
+    folded: bool = False
+    """Shown only when asked for: long lists that few readers need."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One measured point of a chart, with its interval where it has one."""
+    """One measured point of a chart, with the interval of `y` where it has one."""
 
     x: float
     y: float
@@ -88,6 +113,20 @@ class Series:
     """The arm's name: it fixes letter, colour, marker and dash wherever the arm shows."""
     points: tuple[Point, ...]
     line: bool = False
+    """Join the points; without markers where there are more than 24."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A place in a chart that is worth a word, such as a crossing of two lines."""
+
+    x: float
+    y: float
+    text: str
+
+
+Unit: TypeAlias = Literal["number", "share", "points", "usd", "ms", "s", "tokens", "requests"]
+"""How an axis writes its numbers. Shares and points come as shares of 1, times in seconds, money in dollars."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +134,11 @@ class Axis:
     """One axis of a chart."""
 
     title: str
-    unit: Literal["number", "share", "points", "usd", "ms", "s", "tokens", "requests"] = "number"
+    unit: Unit = "number"
     log: bool = False
+    low: float | None = None
+    """Where the axis begins; by default just below the data."""
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +152,62 @@ class Chart:
     series: tuple[Series, ...]
     frontier: bool = False
     """Draw the Pareto front (up and left is better)."""
+    marks: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """One row of an interval plot."""
+
+    label: str
+    value: float | None
+    """`None` draws nothing and says so."""
+    low: float | None = None
+    high: float | None = None
+    arm: str = ""
+    """The arm whose colour and marker the row has."""
+    text: str = ""
+    """The value as it is to be read, at the row's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """Values with their intervals, one row each: differences against a reference line, spreads of a quantity."""
+
+    title: str
+    subtitle: str
+    axis: Axis
+    rows: tuple[Interval, ...]
+    reference: float | None = None
+    """A value to hold the rows against, such as 0 for "no difference"."""
+    margin: float | None = None
+    """Half the width of the band around the reference within which a difference does not matter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dot:
+    """One arm's value in one row of a dot plot."""
+
+    arm: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DotRow:
+    """One row of a dot plot: the values of several arms, joined by a line."""
+
+    label: str
+    dots: tuple[Dot, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dots:
+    """Arms against each other in each of several rows: labels, slices."""
+
+    title: str
+    subtitle: str
+    axis: Axis
+    rows: tuple[DotRow, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,4 +229,5 @@ class Code:
     caption: str = ""
 
 
-Block: TypeAlias = Text | Callout | Tiles | Table | Chart | Matrix | Code
+Figure: TypeAlias = Chart | Intervals | Dots | Matrix
+Block: TypeAlias = Text | Callout | Tiles | Table | Chart | Intervals | Dots | Matrix | Code

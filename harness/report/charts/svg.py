@@ -1,0 +1,156 @@
+"""Small pieces of SVG. All text and all attribute values are escaped here, nowhere else."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from markupsafe import Markup, escape
+
+INK = "var(--ink,#1b1d21)"
+SOFT = "var(--soft,#565c66)"
+RULE = "var(--rule,#d5d9df)"
+AXIS = "var(--axis,#8a909a)"
+PAPER = "var(--paper,#ffffff)"
+SIZE = 12
+"""Font size of text in figures, px."""
+LINE = 15
+"""Height of a line of text, px."""
+
+_NARROW = frozenset("iljI.,:;'|!()[]{} tfr/\\-`·")
+_BROAD = frozenset("mwMW@%&—→…")
+
+
+def tag(name: str, *children: Markup | str, **attributes: str | float | None) -> Markup:
+    """Writes one element. `_` in an attribute's name becomes `-`; `None` leaves the attribute out."""
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{_value(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    inner = "".join(escape(child) for child in children)
+    return Markup(f"<{name}{written}>{inner}</{name}>") if children else Markup(f"<{name}{written}/>")  # noqa: S704
+
+
+def _value(value: str | float) -> str:
+    return num(value) if isinstance(value, int | float) else str(escape(value))
+
+
+def num(value: float) -> str:
+    """Writes a coordinate with one decimal at most."""
+    text = f"{value:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
+
+
+def width(text: str, size: float = SIZE) -> float:
+    """Estimates the width of `text` in px, on the safe side: the widest of the common system fonts is assumed."""
+    return sum(map(_em, text)) * size
+
+
+def _em(char: str) -> float:
+    if char in _NARROW:
+        return 0.42
+    if char in _BROAD:
+        return 1.0
+    if unicodedata.combining(char) or unicodedata.category(char) in {"Cf", "Mn"}:
+        return 0.0
+    if unicodedata.east_asian_width(char) in {"W", "F"}:
+        return 1.05
+    if char.isupper():
+        return 0.74
+    return 0.64 if ord(char) < 0x250 else 0.8
+
+
+def fit(text: str, room: float, size: float = SIZE) -> str:
+    """Returns `text`, cut with an ellipsis where it is wider than `room` px; one line, no controls."""
+    text = one_line(text)
+    if width(text, size) <= room:
+        return text
+    kept = ""
+    used = width("…", size)
+    for char in text:
+        used += _em(char) * size
+        if used > room:
+            break
+        kept += char
+    return kept.rstrip() + "…"
+
+
+def one_line(text: str) -> str:
+    """Returns `text` with white space folded and controls, direction marks included, left out."""
+    shown = "".join(char for char in text if char.isspace() or unicodedata.category(char)[0] != "C")
+    return " ".join(shown.split())
+
+
+def label(
+    text: str,
+    x: float,
+    y: float,
+    *,
+    anchor: str = "start",
+    fill: str = SOFT,
+    halo: bool = False,
+    bold: bool = False,
+    turn: float | None = None,
+) -> Markup:
+    """Writes one line of text; `halo` sets it off from what lies below."""
+    return tag(
+        "text",
+        text,
+        x=x,
+        y=y,
+        text_anchor=None if anchor == "start" else anchor,
+        fill=fill,
+        font_weight="600" if bold else None,
+        stroke=PAPER if halo else None,
+        stroke_width=4 if halo else None,
+        stroke_linejoin="round" if halo else None,
+        paint_order="stroke" if halo else None,
+        transform=None if turn is None else f"rotate({num(turn)} {num(x)} {num(y)})",
+    )
+
+
+def segment(
+    x1: float, y1: float, x2: float, y2: float, stroke: str, *, thick: float = 1, dash: str | None = None
+) -> Markup:
+    """Writes a straight line."""
+    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=thick, stroke_dasharray=dash or None)
+
+
+def canvas(width_: float, height: float, name: str, narrow: bool, *children: Markup) -> Markup:
+    """Writes the root element of a figure; `name` is what a screen reader says."""
+    return tag(
+        "svg",
+        *children,
+        class_="narrow" if narrow else "wide",
+        viewBox=f"0 0 {num(width_)} {num(height)}",
+        width=width_,
+        height=height,
+        role="img",
+        aria_label=name,
+        font_size=SIZE,
+    )
+
+
+def marker(shape: str, x: float, y: float, paint: str, *, hollow: bool = False, radius: float = 5) -> Markup:
+    """Writes the marker of an arm."""
+    r = radius
+    fill = PAPER if hollow else paint
+    edge: dict[str, str | float | None] = {"stroke": paint, "stroke_width": 2} if hollow else {"stroke": PAPER}
+    if shape == "circle":
+        return tag("circle", cx=x, cy=y, r=r, fill=fill, **edge)
+    if shape in ("plus", "cross"):
+        d = r if shape == "plus" else r * 0.75
+        left, right, top, bottom = num(x - d), num(x + d), num(y - d), num(y + d)
+        lines = f"M{left} {num(y)}H{right}M{num(x)} {top}V{bottom}"
+        if shape == "cross":
+            lines = f"M{left} {top}L{right} {bottom}M{left} {bottom}L{right} {top}"
+        return tag("path", d=lines, stroke=paint, stroke_width=1.6 if hollow else 3, fill="none")
+    corners = {
+        "square": ((-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)),
+        "diamond": ((0, -1.2), (1.2, 0), (0, 1.2), (-1.2, 0)),
+        "up": ((0, -1.1), (1.1, 0.9), (-1.1, 0.9)),
+        "down": ((0, 1.1), (1.1, -0.9), (-1.1, -0.9)),
+        "hexagon": ((1.1, 0), (0.55, 0.95), (-0.55, 0.95), (-1.1, 0), (-0.55, -0.95), (0.55, -0.95)),
+    }[shape]
+    points = " ".join(f"{num(x + dx * r)},{num(y + dy * r)}" for dx, dy in corners)
+    return tag("polygon", points=points, fill=fill, **edge)

@@ -1,0 +1,115 @@
+"""What several sections ask of `results.json`. Absent keys are what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness import numbers
+from harness.report.arms import Arm, ranked
+from harness.report.blocks import Columns, Unit
+
+Data = Mapping[str, Any]
+"""The content of `results.json`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """The quantity in which this run counts what a request costs."""
+
+    key: str
+    title: str
+    unit: Unit
+
+    def of(self, arm: Arm) -> float | None:
+        """Returns an arm's figure, `None` where there is none."""
+        value = arm.get(self.key)
+        return None if value is None else float(value)
+
+    def write(self, value: float | None) -> str:
+        """Writes a figure with its unit."""
+        return numbers.usd(value) if self.unit == "usd" else numbers.duration(value)
+
+
+DOLLARS = Measure(key="cost_per_1k_usd", title="Cost per 1,000 requests", unit="usd")
+MACHINE = Measure(key="machine_s_per_1k", title="Machine time per 1,000 requests", unit="s")
+
+
+def cost_measure(data: Data) -> Measure:
+    """Returns dollars where any arm has a price, else seconds of this machine."""
+    priced = any(arm.get(DOLLARS.key) is not None for arm in data.get("arms") or ())
+    timed = any(arm.get(MACHINE.key) is not None for arm in data.get("arms") or ())
+    return MACHINE if timed and not priced else DOLLARS
+
+
+def arm_named(data: Data, name: str | None) -> Arm | None:
+    """Returns the entry of one arm."""
+    return next((arm for arm in data.get("arms") or () if arm["name"] == name), None)
+
+
+def contenders(data: Data) -> tuple[Arm | None, Arm | None]:
+    """Returns the arm that the verdict speaks of and the one it is held against."""
+    verdict = data.get("verdict") or {}
+    first, second = arm_named(data, verdict.get("arm")), arm_named(data, verdict.get("against"))
+    if first is None or second is None:
+        primary: Data = next((entry for entry in data.get("comparisons") or () if entry.get("primary")), {})
+        a, b = arm_named(data, primary.get("a")), arm_named(data, primary.get("b"))
+        if a is not None and b is not None:
+            first, second = (a, b) if first is None or first is a else (first, a if first is b else second)
+    if first is None:
+        measured = [arm for arm in ranked(data) if arm.get("accuracy") is not None]
+        first = measured[0] if measured else None
+    return first, second
+
+
+def comparison(data: Data, a: str, b: str) -> dict[str, Any] | None:
+    """Returns the comparison of two arms on accuracy, turned so that its difference is accuracy(a) − accuracy(b)."""
+    for entry in data.get("comparisons") or ():
+        if entry.get("metric", "accuracy") != "accuracy":
+            continue
+        if (entry["a"], entry["b"]) == (a, b):
+            return dict(entry)
+        if (entry["a"], entry["b"]) == (b, a):
+            ci, gap = entry.get("ci"), entry.get("difference")
+            return {
+                **entry,
+                "a": a,
+                "b": b,
+                "difference": None if gap is None else -gap,
+                "ci": None if not ci else [-ci[1], -ci[0]],
+                "only_a_right": entry.get("only_b_right"),
+                "only_b_right": entry.get("only_a_right"),
+            }
+    return None
+
+
+def payback(data: Data, names: Sequence[str]) -> dict[str, Any] | None:
+    """Returns the payback entry that concerns these arms: both of them, else the first arm of them that has one."""
+    entries = data.get("payback") or ()
+    both = [entry for entry in entries if {entry["arm"], entry["against"]} == set(names)]
+    mine = [entry for name in names for entry in entries if entry["arm"] == name]
+    return next((dict(entry) for entry in [*both, *mine]), None)
+
+
+def tags(arm: Arm) -> tuple[str, ...]:
+    """Returns the remarks without which an arm's numbers must not be shown."""
+    return tuple(remark for remark in ("simulated", "imported") if arm.get(remark))
+
+
+def by_arm(predictions: Columns, *columns: str) -> dict[str, list[tuple[Any, ...]]]:
+    """Returns arm → rows of the wanted columns; a column that is missing yields `None`."""
+    names = predictions.get("arm") or ()
+    wanted = [predictions.get(column) or (None,) * len(names) for column in columns]
+    found: dict[str, list[tuple[Any, ...]]] = {}
+    for name, *row in zip(names, *wanted, strict=True):
+        found.setdefault(str(name), []).append(tuple(row))
+    return found
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Returns the linearly interpolated quantile of sorted values (Hyndman & Fan type 7, NumPy's default)."""
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)

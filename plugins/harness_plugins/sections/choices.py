@@ -1,0 +1,99 @@
+"""What was chosen on validation, and from what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import harness
+from harness import numbers
+from harness.report.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table
+
+SHOWN = 24
+"""Candidates in a figure; all are in the table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """The candidates of each search on validation: the test split had no say."""
+
+    name: ClassVar[str] = "choices"
+    title: ClassVar[str] = "Choices"
+    order: ClassVar[int] = 400
+
+    def blocks(self, results: Results) -> Iterable[Block]:
+        """Yields a figure for each arm that was searched for, and what was tried as a table."""
+        choices = [choice for choice in results.data.get("choices") or () if choice.get("candidates")]
+        for choice in choices:
+            figure = _figure(choice)
+            if figure is not None:
+                yield figure
+        for choice in choices:
+            yield _table(choice)
+
+
+def _sorted(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return sorted(
+        choice["candidates"],
+        key=lambda c: (c.get("accuracy") is None, -(c.get("accuracy") or 0.0), not c.get("chosen"), _settings(c)),
+    )
+
+
+def _settings(candidate: Mapping[str, Any]) -> str:
+    settings = candidate.get("settings") or {}
+    return ", ".join(f"{key} {_plain(value)}" for key, value in settings.items()) or str(candidate.get("name") or "")
+
+
+def _plain(value: Any) -> str:
+    return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def _figure(choice: Mapping[str, Any]) -> Intervals | None:
+    known = [candidate for candidate in _sorted(choice) if candidate.get("accuracy") is not None]
+    if len(known) < 2:
+        return None
+    arm, best, worst = str(choice["arm"]), known[0]["accuracy"], known[-1]["accuracy"]
+    rows = []
+    for candidate in known[:SHOWN]:
+        low, high = candidate.get("accuracy_ci") or (None, None)
+        rows.append(
+            Interval(
+                label=_settings(candidate) + (" ✓" if candidate.get("chosen") else ""),
+                arm=arm if candidate.get("chosen") else "",
+                value=candidate["accuracy"],
+                low=low,
+                high=high,
+                text=numbers.percent(candidate["accuracy"]),
+            )
+        )
+    n = choice.get("n") or known[0].get("n")
+    return Intervals(
+        title=f"{arm}: candidates range from {numbers.percent(worst)} to {numbers.percent(best)}",
+        subtitle=f"Accuracy on {f'{numbers.count(n)} validation examples' if n else 'validation'}; ✓ went to the test.",
+        axis=Axis(title="Accuracy on validation", unit="share"),
+        rows=tuple(rows),
+    )
+
+
+def _table(choice: Mapping[str, Any]) -> Table:
+    candidates: Sequence[Mapping[str, Any]] = _sorted(choice)
+    keys = list(dict.fromkeys(key for candidate in candidates for key in candidate.get("settings") or ()))
+    rows = []
+    for candidate in candidates:
+        settings = candidate.get("settings") or {}
+        row: list[str | Cell] = ["✓ chosen" if candidate.get("chosen") else ""]
+        row += [_plain(settings.get(key, numbers.MISSING)) for key in keys]
+        row.append(numbers.percent(candidate.get("accuracy")))
+        row.append(numbers.count(candidate.get("n") if candidate.get("n") is not None else choice.get("n")))
+        rows.append(tuple(row))
+    columns = [Column(title="Chosen"), *(Column(title=str(key)) for key in keys)]
+    columns += [Column(title="Accuracy", numeric=True), Column(title="Validation examples", numeric=True)]
+    caption = f"All {numbers.count(len(rows))} candidates of {choice['arm']}"
+    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows), folded=True)
+
+
+@harness.hookimpl
+def harness_report_sections() -> list[type]:
+    """Declares the choices."""
+    return [Choices]

@@ -1,0 +1,116 @@
+"""Whether training pays back, and after how many requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import harness
+from harness import numbers
+from harness.report.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text, Unit
+from harness.report.facts import Data, arm_named, contenders, cost_measure, payback, tags
+
+ROLES = {
+    "incumbent": "the one in use",
+    "cheapest-acceptable": "the cheapest that is good enough",
+    "best-prompt": "the best prompt",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Payback:
+    """The crossing of two bills, and the same against every opponent."""
+
+    name: ClassVar[str] = "payback"
+    title: ClassVar[str] = "Payback"
+    order: ClassVar[int] = 300
+
+    def blocks(self, results: Results) -> Iterable[Block]:
+        """Yields the chart of the verdict's pair and a table of all pairs."""
+        data = results.data
+        entries = data.get("payback") or []
+        if not entries:
+            return
+        pair = [arm["name"] for arm in contenders(data) if arm is not None]
+        main = payback(data, pair) or entries[0]
+        chart = _chart(data, main)
+        if chart is not None:
+            yield chart
+        else:
+            yield Text(text=str(main.get("reason") or "Training saves nothing per request."))
+        yield _table(data, entries)
+
+
+def _write(value: float | None, unit: str) -> str:
+    return numbers.usd(value) if unit == "usd" else numbers.duration(value)
+
+
+def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
+    tuned, other = arm_named(data, entry["arm"]), arm_named(data, entry["against"])
+    requests, fixed, saving = entry.get("requests"), entry.get("fixed"), entry.get("saving_per_1k")
+    if tuned is None or other is None or not requests or fixed is None or not saving:
+        return None
+    measure = cost_measure(data)
+    dear = measure.of(other)
+    if dear is None:
+        return None
+    money = entry["unit"] == "usd"
+    unit: Unit = "usd" if money else "s"
+    end, slope = requests * 3.0, dear / 1000
+    cheap = slope - saving / 1000
+    lines = (
+        Series(arm=entry["against"], points=(Point(x=0, y=0), Point(x=end, y=slope * end)), line=True),
+        Series(arm=entry["arm"], points=(Point(x=0, y=fixed), Point(x=end, y=fixed + cheap * end)), line=True),
+    )
+    what = "Cumulative cost" if money else "Cumulative time of this machine"
+    return Chart(
+        title=f"Fine-tuning {'costs' if money else 'takes'} less after {numbers.count(requests)} requests",
+        subtitle=f"{what}, {_write(fixed, entry['unit'])} of training included.",
+        x=Axis(title="Requests", unit="requests", low=0, high=end),
+        y=Axis(title=what, unit=unit, low=0),
+        series=lines,
+        marks=(Mark(x=requests, y=slope * requests, text=f"pays back at {numbers.count(requests)} requests"),),
+    )
+
+
+def _table(data: Data, entries: Iterable[Mapping[str, Any]]) -> Table:
+    rows = []
+    for entry in entries:
+        unit = entry["unit"]
+        rows.append(
+            (
+                _arm(data, entry["arm"]),
+                _arm(data, entry["against"], ROLES.get(str(entry.get("role")), "")),
+                _write(entry.get("fixed"), unit),
+                _write(entry.get("saving_per_1k"), unit),
+                _requests(entry),
+            )
+        )
+    titles = ("Training of", "Fixed cost", "Saved per 1,000 requests", "Paid back after")
+    columns = (
+        Column(title=titles[0]),
+        Column(title="Against"),
+        Column(title=titles[1], numeric=True),
+        Column(title=titles[2], numeric=True),
+        Column(title=titles[3], numeric=True),
+    )
+    return Table(caption="Training against what it would replace.", columns=columns, rows=tuple(rows))
+
+
+def _arm(data: Data, name: str, note: str = "") -> Cell:
+    return Cell(text=name, arm=name, note=note, tags=tags(arm_named(data, name) or {}))
+
+
+def _requests(entry: Mapping[str, Any]) -> Cell:
+    if entry.get("requests") is None:
+        return Cell(text="never" if (entry.get("saving_per_1k") or 1) <= 0 else numbers.MISSING)
+    low, high = entry.get("ci") or (None, None)
+    interval = f"95% CI {numbers.count(low)} to {numbers.count(high) if high is not None else 'never'}" if low else ""
+    return Cell(text=f"{numbers.count(entry['requests'])} requests", note=interval)
+
+
+@harness.hookimpl
+def harness_report_sections() -> list[type]:
+    """Declares the payback."""
+    return [Payback]

@@ -1,0 +1,121 @@
+"""The leaderboard: every arm with its accuracy, size, cost and speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import harness
+from harness import numbers
+from harness.report.arms import Arm, looks, ranked
+from harness.report.blocks import Block, Cell, Column, Results, Table, Text
+from harness.report.facts import contenders, cost_measure, tags
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """All arms in one table, the best first."""
+
+    name: ClassVar[str] = "results"
+    title: ClassVar[str] = "Results"
+    order: ClassVar[int] = 100
+
+    def blocks(self, results: Results) -> Iterable[Block]:
+        """Yields the table and, where answers were lost, how many."""
+        arms = ranked(results.data)
+        if not arms:
+            return
+        yield _table(results, arms)
+        lost = [arm for arm in arms if arm.get("unparsed") or arm.get("failed")]
+        if lost:
+            said = "; ".join(f"{arm['name']}: {_lost(arm)}" for arm in lost)
+            yield Text(text=f"Counted as wrong, of {numbers.count(lost[0].get('n'))} each: {said}.")
+
+
+def _table(results: Results, arms: Sequence[Arm]) -> Table:
+    data = results.data
+    among, measure = looks(data), cost_measure(data)
+    costs = [measure.of(arm) for arm in arms]
+    f1, accuracy = [arm.get("macro_f1") for arm in arms], [arm.get("accuracy") for arm in arms]
+    maes = [arm.get("mae") for arm in arms]
+    times = [_times(arm) for arm in arms]
+    columns = [
+        Column(title="Rank", numeric=True),
+        Column(title="Arm"),
+        Column(title="Accuracy (95% CI)", numeric=True),
+        Column(title="Macro-F1", numeric=True),
+        *([Column(title="Mean error", numeric=True)] if any(value is not None for value in maes) else []),
+        Column(title="Tokens in / out", numeric=True),
+        Column(title="Cost per 1k" if measure.unit == "usd" else "Machine time per 1k", numeric=True),
+        Column(title="Latency p50 / p95 / p99", numeric=True),
+    ]
+    rows = []
+    for arm, cost, time in zip(arms, costs, times, strict=True):
+        look = among[arm["name"]]
+        ci = arm.get("accuracy_ci")
+        row: list[str | Cell] = [
+            str(look.rank) if look.rank is not None else numbers.MISSING,
+            Cell(text=arm["name"], arm=arm["name"], strong=True, tags=tags(arm), note=_origin(arm)),
+            Cell(
+                text=numbers.percent(arm.get("accuracy")),
+                note=numbers.percent_interval(*ci).removesuffix("%") if ci else "",
+                strong=_best(arm.get("accuracy"), accuracy, max),
+            ),
+            Cell(text=numbers.decimal(arm.get("macro_f1")), strong=_best(arm.get("macro_f1"), f1, max)),
+        ]
+        if len(columns) == 8:
+            row.append(Cell(text=numbers.decimal(arm.get("mae"), 2), strong=_best(arm.get("mae"), maes, min)))
+        row += [
+            _pair(arm.get("input_tokens_mean"), arm.get("output_tokens_mean")),
+            Cell(text=measure.write(cost), strong=_best(cost, costs, min)),
+            Cell(text=_milliseconds(time), strong=_best(time[1], [t[1] for t in times], min)),
+        ]
+        rows.append(tuple(row))
+    first, _ = contenders(data)
+    place = next((n for n, arm in enumerate(arms) if first is not None and arm["name"] == first["name"]), None)
+    caption = (
+        "Sorted by accuracy. Arms whose paired 95% interval to the first of their rank includes zero share it. "
+        "Bold: the best value of a column; shaded: the arm the verdict speaks of."
+    )
+    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows), highlight=place)
+
+
+def _origin(arm: Arm) -> str:
+    if arm.get("of") and arm["of"] != arm["name"]:
+        return f"another draw of {arm['of']}"
+    shots = arm.get("shots")
+    return f"{numbers.count(shots)} shots" if shots and arm.get("family") == "few-shot" else ""
+
+
+def _best(value: float | None, values: Sequence[float | None], choose: object) -> bool:
+    known = [v for v in values if v is not None]
+    return value is not None and len(known) > 1 and value == (max(known) if choose is max else min(known))
+
+
+def _pair(tokens_in: float | None, tokens_out: float | None) -> str:
+    if tokens_in is None and tokens_out is None:
+        return numbers.MISSING
+    return f"{numbers.count(tokens_in)} / {numbers.count(tokens_out)}"
+
+
+def _times(arm: Arm) -> tuple[float | None, ...]:
+    latency = arm.get("latency_s") or {}
+    return latency.get("p50"), latency.get("p95"), latency.get("p99")
+
+
+def _milliseconds(times: Sequence[float | None]) -> str:
+    if all(value is None for value in times):
+        return numbers.MISSING
+    return " / ".join(numbers.ms(value).removesuffix(" ms") for value in times) + " ms"
+
+
+def _lost(arm: Arm) -> str:
+    parts = [f"{numbers.count(arm[kind])} {kind}" for kind in ("unparsed", "failed") if arm.get(kind)]
+    return ", ".join(parts)
+
+
+@harness.hookimpl
+def harness_report_sections() -> list[type]:
+    """Declares the leaderboard."""
+    return [Leaderboard]

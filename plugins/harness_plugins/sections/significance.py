@@ -1,0 +1,124 @@
+"""Which differences can be told from chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import harness
+from harness import numbers
+from harness.report.arms import ranked
+from harness.report.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table
+from harness.report.facts import Data, arm_named, comparison, contenders, tags
+
+
+@dataclass(frozen=True, kw_only=True)
+class Significance:
+    """Paired differences with their intervals, and the counts behind them."""
+
+    name: ClassVar[str] = "significance"
+    title: ClassVar[str] = "Significance"
+    order: ClassVar[int] = 500
+
+    def blocks(self, results: Results) -> Iterable[Block]:
+        """Yields the differences to the arm that the verdict speaks of, then all comparisons."""
+        data = results.data
+        entries = [entry for entry in data.get("comparisons") or () if entry.get("metric", "accuracy") == "accuracy"]
+        if not entries:
+            return
+        figure = _differences(data)
+        if figure is not None:
+            yield figure
+        yield _table(data, entries)
+
+
+def _differences(data: Data) -> Intervals | None:
+    first, _ = contenders(data)
+    if first is None:
+        return None
+    rows, method = [], ""
+    for arm in ranked(data):
+        entry = comparison(data, first["name"], arm["name"])
+        if entry is None or entry.get("difference") is None:
+            continue
+        low, high = entry.get("ci") or (None, None)
+        method = str(entry.get("ci_method") or method)
+        rows.append(
+            Interval(
+                label=arm["name"],
+                arm=arm["name"],
+                value=entry["difference"],
+                low=low,
+                high=high,
+                text=numbers.points(entry["difference"]).removesuffix("s").removesuffix(" point"),
+            )
+        )
+    if not rows:
+        return None
+    margin = (data.get("verdict") or {}).get("margin")
+    band = f" Shaded: the margin of {numbers.points(margin, signed=False)}." if margin else ""
+    return Intervals(
+        title=_finding(first["name"], rows),
+        subtitle=f"Accuracy of {first['name']} minus accuracy of the other, paired{f', {method}' if method else ''}."
+        f" Bars: 95% CI.{band}",
+        axis=Axis(title=f"Lead of {first['name']}, points", unit="points"),
+        rows=tuple(rows),
+        reference=0.0,
+        margin=margin,
+    )
+
+
+def _finding(name: str, rows: list[Interval]) -> str:
+    ahead = [row for row in rows if row.low is not None and row.low > 0]
+    behind = [row for row in rows if row.high is not None and row.high < 0]
+    if len(ahead) == len(rows):
+        return f"{name} leads every other arm" if len(rows) > 1 else f"{name} leads {rows[0].label}"
+    if behind:
+        return f"{name} is behind {behind[0].label}" + (f" and {len(behind) - 1} more" if len(behind) > 1 else "")
+    level = [row.label for row in rows if row not in ahead]
+    shown = ", ".join(level[:2]) + (f" and {len(level) - 2} more" if len(level) > 2 else "")
+    return f"{name} cannot be told apart from {shown}"
+
+
+def _table(data: Data, entries: list[Mapping[str, Any]]) -> Table:
+    rows = []
+    for entry in entries:
+        low, high = entry.get("ci") or (None, None)
+        rows.append(
+            (
+                _arm(data, entry["a"]),
+                _arm(data, entry["b"]),
+                Cell(
+                    text=numbers.points(entry.get("difference")),
+                    note=numbers.points_interval(low, high) if low is not None else "",
+                    tags=("primary",) if entry.get("primary") else (),
+                ),
+                f"{numbers.count(entry.get('only_a_right'))} : {numbers.count(entry.get('only_b_right'))}",
+                numbers.p_value(entry.get("mcnemar_p")),
+                numbers.p_value(entry.get("p_adjusted")),
+            )
+        )
+    columns = (
+        Column(title="Arm"),
+        Column(title="Against"),
+        Column(title="Difference (95% CI)", numeric=True),
+        Column(title="Only one right", numeric=True),
+        Column(title="McNemar", numeric=True),
+        Column(title="Adjusted", numeric=True),
+    )
+    caption = (
+        "Only one right: test examples that the first arm alone and the second alone got right. The primary comparison "
+        "decides; others are claimed only where it does, adjusted by Holm."
+    )
+    return Table(caption=caption, columns=columns, rows=tuple(rows))
+
+
+def _arm(data: Data, name: str) -> Cell:
+    return Cell(text=name, arm=name, tags=tags(arm_named(data, name) or {}))
+
+
+@harness.hookimpl
+def harness_report_sections() -> list[type]:
+    """Declares the comparisons."""
+    return [Significance]

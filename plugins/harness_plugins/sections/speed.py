@@ -1,0 +1,117 @@
+"""How long answers take and how many tokens they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import harness
+from harness import numbers
+from harness.report.arms import ranked
+from harness.report.blocks import Axis, Block, Cell, Chart, Column, Interval, Intervals, Point, Results, Series, Table
+from harness.report.facts import by_arm, quantile, tags
+
+STEPS = (*(n / 40 for n in range(1, 40)), 0.99)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speed:
+    """Latency as shares of requests answered within a time; input tokens; training."""
+
+    name: ClassVar[str] = "speed"
+    title: ClassVar[str] = "Speed and tokens"
+    order: ClassVar[int] = 700
+
+    def blocks(self, results: Results) -> Iterable[Block]:
+        """Yields what at least one arm was measured for."""
+        measured = by_arm(results.predictions, "latency_s", "input_tokens")
+        for figure in (_latency(results, measured), _tokens(results, measured)):
+            if figure is not None:
+                yield figure
+        table = _table(results)
+        if table is not None:
+            yield table
+
+
+def _latency(results: Results, measured: dict[str, list[tuple[float | None, ...]]]) -> Chart | None:
+    series = []
+    for arm in ranked(results.data):
+        times = sorted(row[0] for row in measured.get(arm["name"], ()) if row[0] is not None)
+        if len(times) >= 5 and times[0] > 0:
+            points = tuple(Point(x=quantile(times, share), y=share) for share in STEPS)
+            series.append(Series(arm=arm["name"], points=points, line=True))
+    if not series:
+        return None
+    fastest = min(series, key=lambda s: (s.points[len(STEPS) // 2].x, s.arm)).arm
+    return Chart(
+        title=f"{fastest} answers fastest"
+        if len(series) > 1
+        else f"{fastest}: share of requests answered within a time",
+        subtitle="Share of test requests answered within a time; service time of the successful attempt.",
+        x=Axis(title="Latency", unit="ms", log=True),
+        y=Axis(title="Share of requests", unit="share", low=0, high=1),
+        series=tuple(series),
+    )
+
+
+def _tokens(results: Results, measured: dict[str, list[tuple[float | None, ...]]]) -> Intervals | None:
+    rows = []
+    for arm in ranked(results.data):
+        mean = arm.get("input_tokens_mean")
+        if not mean:
+            continue
+        counts = sorted(row[1] for row in measured.get(arm["name"], ()) if row[1] is not None)
+        low, high = (quantile(counts, 0.05), quantile(counts, 0.95)) if counts else (None, None)
+        rows.append(
+            Interval(label=arm["name"], arm=arm["name"], value=mean, low=low, high=high, text=numbers.count(mean))
+        )
+    if not rows:
+        return None
+    most, least = max(rows, key=lambda row: row.value or 0), min(rows, key=lambda row: row.value or 0)
+    times = (most.value or 0) / (least.value or 1)
+    title = "Input tokens per request"
+    if len(rows) > 1 and times >= 1.5:
+        title = (
+            f"{most.label} carries {numbers.number(times, 0 if times >= 3 else 1)} times the tokens of {least.label}"
+        )
+    return Intervals(
+        title=title,
+        subtitle="Input tokens per request: mean; bar from the 5th to the 95th percentile.",
+        axis=Axis(title="Input tokens", unit="tokens", log=times >= 4),
+        rows=tuple(rows),
+    )
+
+
+def _table(results: Results) -> Table | None:
+    arms = [arm for arm in ranked(results.data) if arm.get("n")]
+    if not arms:
+        return None
+    keys = {
+        "Input": "input_tokens_mean",
+        "Cached": "cached_tokens_mean",
+        "Output": "output_tokens_mean",
+        "Reasoning": "reasoning_tokens_mean",
+    }
+    used = {title: key for title, key in keys.items() if any(arm.get(key) for arm in arms)}
+    money = any(arm.get("training_cost_usd") is not None for arm in arms)
+    columns = [Column(title="Arm"), Column(title="Answered", numeric=True)]
+    columns += [Column(title=f"{title} tokens", numeric=True) for title in used]
+    columns.append(Column(title="Training", numeric=True))
+    columns += [Column(title="Training cost", numeric=True)] if money else []
+    rows = []
+    for arm in arms:
+        row: list[str | Cell] = [
+            Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
+            f"{numbers.count(arm.get('answered'))} of {numbers.count(arm.get('n'))}",
+            *(numbers.number(arm.get(key), 1) for key in used.values()),
+            numbers.duration(arm.get("training_s")),
+        ]
+        rows.append((*row, numbers.usd(arm.get("training_cost_usd"))) if money else tuple(row))
+    return Table(caption="Means per request.", columns=tuple(columns), rows=tuple(rows))
+
+
+@harness.hookimpl
+def harness_report_sections() -> list[type]:
+    """Declares speed and tokens."""
+    return [Speed]
