@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,7 +95,8 @@ class Classical:
                 return []
             matrix = vectoriser.transform([prompt.source for prompt in prompts])
             scores = matrix @ weights["coefficients"].T + weights["intercepts"]
-            return [_answer(row, labels) for row in _softmax(scores).tolist()]
+            unseen = dict.fromkeys(ctx.labels, 0.0)
+            return [_answer(unseen | dict(zip(labels, row, strict=True))) for row in _softmax(scores).tolist()]
 
         yield answer
 
@@ -132,12 +132,12 @@ def _save(folder: Path, vectoriser: Any, model: Any) -> None:
     weights = folder / f".{_WEIGHTS}"
     with weights.open("wb") as stream:
         np.savez_compressed(stream, idf=vectoriser.idf_, coefficients=coefficients, intercepts=intercepts)
-    os.replace(weights, folder / _WEIGHTS)
+    weights.replace(folder / _WEIGHTS)
     text = {"c": model.C, "labels": [str(label) for label in model.classes_]}
     text["terms"] = vectoriser.get_feature_names_out().tolist()
     described = folder / f".{_MODEL}"
     described.write_text(json.dumps(text), encoding="utf-8")
-    os.replace(described, folder / _MODEL)
+    described.replace(folder / _MODEL)
 
 
 def _softmax(scores: Any) -> Any:
@@ -147,8 +147,7 @@ def _softmax(scores: Any) -> Any:
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def _answer(row: Sequence[float], labels: Sequence[str]) -> harness.Answer:
-    probabilities = dict(zip(labels, row, strict=True))
+def _answer(probabilities: dict[str, float]) -> harness.Answer:
     return harness.Answer(text=max(probabilities, key=probabilities.__getitem__), probabilities=probabilities)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ class Majority:
         counts = Counter(example.label for example in train)
         temporary = folder / f".{_FILE}"
         temporary.write_text(json.dumps({"counts": dict(sorted(counts.items()))}, ensure_ascii=True), encoding="utf-8")
-        os.replace(temporary, folder / _FILE)
+        temporary.replace(folder / _FILE)
 
     @contextmanager
     def open(self, ctx: harness.Context) -> Iterator[Callable[[Sequence[harness.Prompt]], list[harness.Answer]]]:
