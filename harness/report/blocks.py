@@ -80,6 +80,8 @@ class Column:
     """Set right, in tabular numerals."""
     prose: bool = False
     """Free text: wrapped, with its own line breaks and its own direction."""
+    head: bool = False
+    """What the row is about; where a narrow screen sets each row as a card, the card's heading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +95,8 @@ class Table:
     """Index of the row that the eye should find first."""
     folded: bool = False
     """Shown only when asked for: long lists that few readers need."""
+    half: bool = False
+    """Set beside a figure where there is room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

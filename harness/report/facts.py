@@ -33,7 +33,7 @@ class Measure:
 
 
 DOLLARS = Measure(key="cost_per_1k_usd", title="Cost per 1,000 requests", unit="usd")
-MACHINE = Measure(key="machine_s_per_1k", title="Machine time per 1,000 requests", unit="s")
+MACHINE = Measure(key="machine_s_per_1k", title="Machine time per 1,000", unit="s")
 
 
 def cost_measure(data: Data) -> Measure:

@@ -57,7 +57,7 @@ class Drawn:
 
 
 def views(blocks: Iterable[Block], looks: Mapping[str, Look]) -> list[dict[str, Any]]:
-    """Returns each block with its kind, neighbouring figures gathered in one group.
+    """Returns each block with its kind, neighbouring figures gathered in one group that stands two abreast.
 
     Raises:
         TypeError: Something that is no block.
@@ -67,19 +67,20 @@ def views(blocks: Iterable[Block], looks: Mapping[str, Look]) -> list[dict[str, 
         kind = KINDS.get(type(block))
         if kind is None:
             raise TypeError(f"yielded {type(block).__name__}, which is not a block")
-        if not isinstance(block, Chart | Intervals | Dots | Matrix):
+        beside = isinstance(block, Table) and block.half
+        if not isinstance(block, Chart | Intervals | Dots | Matrix) and not beside:
             found.append({"kind": kind, "block": block})
             continue
-        drawn = draw(block, looks)
-        if found and found[-1]["kind"] == "figures":
-            found[-1]["figures"].append(drawn)
+        shown = {"kind": kind, "block": block if isinstance(block, Table) else draw(block, looks)}
+        if found and found[-1]["kind"] == "group":
+            found[-1]["blocks"].append(shown)
         else:
-            found.append({"kind": "figures", "figures": [drawn]})
+            found.append({"kind": "group", "blocks": [shown]})
     return found
 
 
-def draw(figure: Figure, looks: Mapping[str, Look]) -> Drawn:
-    """Draws a figure in both layouts."""
+def draw(figure: Any, looks: Mapping[str, Look]) -> Drawn:
+    """Draws a figure (`Chart`, `Intervals`, `Dots` or `Matrix`) in both layouts."""
     layouts = [_svg(figure, looks, WIDE, False), _svg(figure, looks, NARROW, True)]
     lettered = isinstance(figure, Chart) and any(
         series.line and len(series.points) > xy.MANY for series in figure.series

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from harness.report.blocks import Axis
-from harness.report.charts.scale import Scale, tick
+from harness.report.charts.scale import Scale
 from harness.report.charts.svg import AXIS, RULE, fit, label, segment, tag, width
 
 BELOW = 44.0
@@ -18,7 +18,7 @@ def ground(axis: Axis, x: Scale, bottom: float, wide: float) -> Markup:
     marks = x.ticks(max(2, min(6, int((x.end - x.start) / 64))))
     last = -1e9
     for value in marks:
-        at, text = x(value), tick(value, axis.unit, marks)
+        at, text = x(value), x.write(value, axis.unit, marks)
         half = width(text) / 2
         parts.append(segment(at, 4, at, bottom, RULE))
         if at - half >= max(last + 8, 0) and at + half <= wide:

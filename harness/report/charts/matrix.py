@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from harness import numbers
 from harness.report.blocks import Matrix
-from harness.report.charts.svg import INK, LINE, SOFT, canvas, fit, label, segment, tag, width
+from harness.report.charts.svg import INK, LINE, SOFT, canvas, fit, label, tag, width
 
 HEAT = "var(--heat,#0062a3)"
 
@@ -20,7 +20,7 @@ def draw(figure: Matrix, wide: float, narrow: bool) -> Markup:
     slack = 0.0 if flat else 46.0
     side = _side(wide - left - 2 - slack, across)
     top = (LINE if flat else min(max((width(n) for n in figure.columns), default=0.0), 110.0) * 0.72 + 12) + 20
-    parts = [label("predicted →", left, 12), label("expected ↓", left - 10, top - 4 if flat else top - 6, anchor="end")]
+    parts = [label("expected ↓   predicted →", 0, 12)]
     for n, name in enumerate(figure.columns):
         middle = left + side * (n + 0.5)
         if flat:
@@ -37,7 +37,7 @@ def draw(figure: Matrix, wide: float, narrow: bool) -> Markup:
 
 
 def _side(room: float, across: int) -> float:
-    return float(min(64.0 if across <= 6 else 38.0, room / across))
+    return float(min(76.0 if across <= 4 else 56.0 if across <= 6 else 38.0, room / across))
 
 
 def _cells(counts: tuple[int, ...], figure: Matrix, row: int, left: float, y: float, side: float) -> list[Markup]:
@@ -56,8 +56,6 @@ def _cells(counts: tuple[int, ...], figure: Matrix, row: int, left: float, y: fl
             if width(text) <= side - 3:
                 fill = "var(--on-heat,#ffffff)" if share > 0.45 else INK
                 parts.append(label(text, x + side / 2, y + side / 2 + 4, anchor="middle", fill=fill))
-        if n < len(figure.columns) and figure.columns[n] == figure.rows[row]:
-            corner = min(8.0, side / 3)
-            parts.append(segment(x + 2, y + 2, x + 2 + corner, y + 2, SOFT, thick=2))
-            parts.append(segment(x + 2, y + 2, x + 2, y + 2 + corner, SOFT, thick=2))
+        if figure.columns[n] == figure.rows[row]:
+            parts.append(tag("rect", x=x + 1, y=y + 1, width=side - 2, height=side - 2, rx=2, fill="none", stroke=SOFT))
     return parts

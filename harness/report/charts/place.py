@@ -41,6 +41,8 @@ class Placed:
     text: str
     box: Box
     far: bool
+    left: bool = False
+    """Whether it stands left of its point, and so ends there."""
 
 
 def place(wanted: Sequence[tuple[float, float, Sequence[str]]], obstacles: Sequence[Box], within: Box) -> list[Placed]:
@@ -67,7 +69,7 @@ def _first_free(x: float, y: float, texts: Sequence[str], taken: Sequence[Box], 
     for text in texts:
         for box in _near(x, y, width(text)):
             if box.inside(within) and not any(box.meets(other) for other in taken):
-                return Placed(text=text, box=box, far=False)
+                return Placed(text=text, box=box, far=False, left=box.right < x)
     for text in reversed(texts):
         for box in _around(x, y, width(text), within):
             if not any(box.meets(other) for other in taken):

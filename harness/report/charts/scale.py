@@ -39,6 +39,21 @@ class Scale:
         marks = _logarithmic(self.low, self.high, room)
         return [0.0, *marks] if self.zero else marks
 
+    def write(self, value: float, unit: Unit, among: list[float]) -> str:
+        """Writes a tick's value, with as many decimals as tell the ticks apart."""
+        gap = min((b - a for a, b in pairwise(among) if b > a), default=abs(value) or 1.0)
+        if self.log and value:
+            gap = 10.0 ** math.floor(math.log10(abs(value)) + 1e-9)
+        factor = {"share": 100, "points": 100, "ms": 1000}.get(unit, 1)
+        digits = max(0, -math.floor(math.log10(gap * factor) + 1e-9))
+        if unit in ("share", "points"):
+            return numbers.number(value * 100, digits, signed=unit == "points") + ("%" if unit == "share" else "")
+        if unit in ("ms", "s"):
+            return f"{numbers.number(value * factor, digits)} {unit}"
+        written = f"{numbers.number(value / 1000, 0 if value % 1000 == 0 else 1)}k" if abs(value) >= 10_000 else ""
+        written = written or numbers.number(value, digits)
+        return f"${written}" if unit == "usd" else written
+
 
 def scale(axis: Axis, values: Iterable[float], start: float, end: float, pad: float = 0.06) -> Scale:
     """Chooses the range of an axis so that all `values` lie well inside it."""
@@ -86,24 +101,6 @@ def _logarithmic(low: float, high: float, room: int) -> list[float]:
     if len(inside) >= 2:  # more decades than room: every nth of them
         return inside[:: math.ceil(len(inside) / room)]
     return _linear(low, high, min(room, 4))
-
-
-def tick(value: float, unit: Unit, among: list[float]) -> str:
-    """Writes a tick's value, with as many decimals as tell the ticks apart."""
-    gap = min((b - a for a, b in pairwise(among) if b > a), default=abs(value) or 1.0)
-    gap = min(gap, abs(value)) if value else gap
-    hundred = unit in ("share", "points")
-    digits = max(0, -math.floor(math.log10(gap * (100 if hundred else 1)) + 1e-9))
-    if hundred:
-        return numbers.number(value * 100, digits, signed=unit == "points") + ("%" if unit == "share" else "")
-    if unit == "ms":
-        return numbers.ms(value)
-    if unit == "s":
-        return f"{numbers.number(value, digits)} s"
-    thousand = abs(value) >= 10_000
-    written = f"{numbers.number(value / 1000, 0 if value % 1000 == 0 else 1)}k" if thousand else ""
-    written = written or numbers.number(value, digits)
-    return f"${written}" if unit == "usd" else written
 
 
 def write(value: float | None, unit: Unit) -> str:

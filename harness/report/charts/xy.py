@@ -10,7 +10,7 @@ from markupsafe import Markup
 from harness.report.arms import Look, look_of
 from harness.report.blocks import Chart, Point, Series
 from harness.report.charts.place import Box, place, spread
-from harness.report.charts.scale import Scale, scale, tick
+from harness.report.charts.scale import Scale, scale
 from harness.report.charts.svg import (
     AXIS,
     INK,
@@ -77,7 +77,7 @@ def _frame(chart: Chart, wide: float, narrow: bool) -> Frame:
     high = 300.0 if narrow else 320.0
     y = scale(chart.y, ys, high - 46, 30)
     marks = y.ticks(5)
-    left = max((width(tick(value, chart.y.unit, marks)) for value in marks), default=20) + 12
+    left = max((width(y.write(value, chart.y.unit, marks)) for value in marks), default=20) + 12
     right = 14.0
     ended = [s for s in chart.series if s.line and len(s.points) <= MANY]
     if ended and not narrow:
@@ -94,7 +94,7 @@ def _axes(chart: Chart, frame: Frame) -> Markup:
     for value in marks:
         at = frame.y(value)
         parts.append(segment(plot.left, at, plot.right, at, RULE))
-        parts.append(label(tick(value, chart.y.unit, marks), plot.left - 8, at + 4, anchor="end"))
+        parts.append(label(frame.y.write(value, chart.y.unit, marks), plot.left - 8, at + 4, anchor="end"))
     parts.append(segment(plot.left, plot.bottom, plot.right, plot.bottom, AXIS, thick=1.5))
     parts += _x_ticks(chart, frame)
     title = chart.x.title + (" (log scale)" if frame.x.log else "")
@@ -109,7 +109,7 @@ def _x_ticks(chart: Chart, frame: Frame) -> list[Markup]:
     marks = frame.x.ticks(4 if frame.narrow else 6)
     parts = []
     for value in marks:
-        text, at = tick(value, chart.x.unit, marks), frame.x(value)
+        text, at = frame.x.write(value, chart.x.unit, marks), frame.x(value)
         half = width(text) / 2
         if at - half < last + 8 or at + half > frame.wide:
             continue
@@ -192,7 +192,8 @@ def _point_labels(shown: Sequence[tuple[Series, Look]], frame: Frame, obstacles:
         if placed.far:
             near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
             parts.append(segment(x, y, *near, AXIS, thick=0.8))
-        parts.append(label(placed.text, box.left, box.bottom - 4, fill=INK, halo=True))
+        at, anchor = (box.right, "end") if placed.left else (box.left, "start")
+        parts.append(label(placed.text, at, box.bottom - 4, anchor=anchor, fill=INK, halo=True))
     return parts
 
 
@@ -219,7 +220,7 @@ def _letters(lines: Sequence[tuple[Series, Look]], frame: Frame) -> list[Markup]
         text = look.letter or fit(series.arm, 60)
         half = width(text) / 2 + 1
         spots = [(frame.x(p.x), frame.y(p.y)) for p in series.points]
-        first = int((0.15 + 0.7 * ((place_ * 5) % len(lines)) / max(len(lines) - 1, 1)) * (len(spots) - 1))
+        first = int((0.2 + 0.65 * (place_ * 0.618 % 1)) * (len(spots) - 1))
         tried = sorted(range(len(spots)), key=lambda n, first=first: (abs(n - first), n))  # type: ignore[misc]
         boxes = [
             Box(left=spots[n][0] - half, top=spots[n][1] - 7, right=spots[n][0] + half, bottom=spots[n][1] + 7)

@@ -11,7 +11,7 @@ from harness import numbers
 from harness.report.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table
 
 SHOWN = 24
-"""Candidates in a figure; all are in the table."""
+"""Candidates that are shown; the others were worse."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,7 @@ class Choices:
             figure = _figure(choice)
             if figure is not None:
                 yield figure
-        for choice in choices:
-            yield _table(choice)
+            yield _table(choice, half=figure is not None)
 
 
 def _sorted(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -42,7 +41,12 @@ def _sorted(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _settings(candidate: Mapping[str, Any]) -> str:
     settings = candidate.get("settings") or {}
-    return ", ".join(f"{key} {_plain(value)}" for key, value in settings.items()) or str(candidate.get("name") or "")
+    said = ", ".join(f"{_short(key)} {_plain(value)}" for key, value in settings.items())
+    return said or str(candidate.get("name") or "")
+
+
+def _short(key: str) -> str:
+    return key.rsplit(".", 1)[-1]
 
 
 def _plain(value: Any) -> str:
@@ -76,21 +80,25 @@ def _figure(choice: Mapping[str, Any]) -> Intervals | None:
     )
 
 
-def _table(choice: Mapping[str, Any]) -> Table:
+def _table(choice: Mapping[str, Any], *, half: bool) -> Table:
     candidates: Sequence[Mapping[str, Any]] = _sorted(choice)
     keys = list(dict.fromkeys(key for candidate in candidates for key in candidate.get("settings") or ()))
     rows = []
     for candidate in candidates:
         settings = candidate.get("settings") or {}
-        row: list[str | Cell] = ["✓ chosen" if candidate.get("chosen") else ""]
+        row: list[str | Cell] = ["✓" if candidate.get("chosen") else ""]
         row += [_plain(settings.get(key, numbers.MISSING)) for key in keys]
         row.append(numbers.percent(candidate.get("accuracy")))
         row.append(numbers.count(candidate.get("n") if candidate.get("n") is not None else choice.get("n")))
         rows.append(tuple(row))
-    columns = [Column(title="Chosen"), *(Column(title=str(key)) for key in keys)]
-    columns += [Column(title="Accuracy", numeric=True), Column(title="Validation examples", numeric=True)]
-    caption = f"All {numbers.count(len(rows))} candidates of {choice['arm']}"
-    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows), folded=True)
+    columns = [Column(title="Chosen"), *(Column(title=_short(str(key))) for key in keys)]
+    columns += [Column(title="Accuracy", numeric=True), Column(title="Examples", numeric=True)]
+    caption = (
+        f"{choice['arm']}: what was tried on validation, of {numbers.count(len(rows))} candidates the best {SHOWN}."
+    )
+    if len(rows) <= SHOWN:
+        caption = f"{choice['arm']}: the {numbers.count(len(rows))} candidates that were tried on validation."
+    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows[:SHOWN]), half=half)
 
 
 @harness.hookimpl

@@ -10,12 +10,14 @@ from typing import ClassVar
 import harness
 from harness import numbers
 from harness.report.arms import ranked
-from harness.report.blocks import Axis, Block, Dot, DotRow, Dots, Matrix, Results
+from harness.report.blocks import Axis, Block, Column, Dot, DotRow, Dots, Matrix, Results, Table
 from harness.report.facts import by_arm, contenders
 
 SHOWN = 18
 """Labels of a matrix; the others, the least confused ones, are folded into one."""
 NONE = "(no label)"
+MISTAKES = 8
+"""Rows of the table of mistakes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,7 @@ class Errors:
         given = [str(label) for label in (results.data.get("run") or {}).get("labels") or ()]
         labels = [label for label in given if label in present] + sorted(present - set(given))
         yield _by_label(names, answers, labels)
+        yield _mistakes(names, answers)
         for name in names:
             yield _confusion(name, answers[name], labels)
 
@@ -65,6 +68,22 @@ def _by_label(names: Sequence[str], answers: dict[str, list[tuple[str, str | Non
         axis=Axis(title="F1", unit="number"),
         rows=rows,
     )
+
+
+def _mistakes(names: Sequence[str], answers: dict[str, list[tuple[str, str | None]]]) -> Table:
+    wrong = {name: Counter((e, NONE if p is None else p) for e, p in answers[name] if e != p) for name in names}
+    total = sum(wrong.values(), Counter[tuple[str, str]]())
+    frequent = sorted(total, key=lambda pair: (-total[pair], pair))[:MISTAKES]
+    rows = [(*pair, *(numbers.count(wrong[name][pair]) for name in names)) for pair in frequent]
+    rest = [numbers.count(wrong[name].total() - sum(wrong[name][pair] for pair in frequent)) for name in names]
+    if len(total) > len(frequent):
+        rows.append((f"{numbers.count(len(total) - len(frequent))} other mistakes", "", *rest))
+    columns = (
+        Column(title="Expected"),
+        Column(title="Taken for"),
+        *(Column(title=name, numeric=True) for name in names),
+    )
+    return Table(caption="The most frequent mistakes.", columns=columns, rows=tuple(rows), half=True)
 
 
 def f1(pairs: Sequence[tuple[str, str | None]], label: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,9 +12,9 @@ from harness.report.blocks import Axis, Block, Cell, Chart, Column, Mark, Point,
 from harness.report.facts import Data, arm_named, contenders, cost_measure, payback, tags
 
 ROLES = {
-    "incumbent": "the one in use",
-    "cheapest-acceptable": "the cheapest that is good enough",
-    "best-prompt": "the best prompt",
+    "incumbent": "in use",
+    "cheapest-acceptable": "cheapest that is good enough",
+    "best-prompt": "best prompt",
 }
 
 
@@ -35,11 +35,11 @@ class Payback:
         pair = [arm["name"] for arm in contenders(data) if arm is not None]
         main = payback(data, pair) or entries[0]
         chart = _chart(data, main)
-        if chart is not None:
-            yield chart
-        else:
+        if chart is None:
             yield Text(text=str(main.get("reason") or "Training saves nothing per request."))
-        yield _table(data, entries)
+        else:
+            yield chart
+        yield _table(data, entries, half=chart is not None)
 
 
 def _write(value: float | None, unit: str) -> str:
@@ -74,28 +74,29 @@ def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
     )
 
 
-def _table(data: Data, entries: Iterable[Mapping[str, Any]]) -> Table:
+def _table(data: Data, entries: Sequence[Mapping[str, Any]], *, half: bool) -> Table:
     rows = []
+    roles: dict[str, list[str]] = {}
     for entry in entries:
+        roles.setdefault(entry["against"], []).append(ROLES.get(str(entry.get("role")), str(entry.get("role") or "")))
+    for entry in {entry["against"]: entry for entry in entries}.values():
         unit = entry["unit"]
         rows.append(
             (
-                _arm(data, entry["arm"]),
-                _arm(data, entry["against"], ROLES.get(str(entry.get("role")), "")),
+                _arm(data, entry["against"], ", ".join(roles[entry["against"]])),
                 _write(entry.get("fixed"), unit),
                 _write(entry.get("saving_per_1k"), unit),
                 _requests(entry),
             )
         )
-    titles = ("Training of", "Fixed cost", "Saved per 1,000 requests", "Paid back after")
     columns = (
-        Column(title=titles[0]),
-        Column(title="Against"),
-        Column(title=titles[1], numeric=True),
-        Column(title=titles[2], numeric=True),
-        Column(title=titles[3], numeric=True),
+        Column(title="Against", head=True),
+        Column(title="Fixed cost", numeric=True),
+        Column(title="Saved per 1,000", numeric=True),
+        Column(title="Paid back after", numeric=True),
     )
-    return Table(caption="Training against what it would replace.", columns=columns, rows=tuple(rows))
+    caption = f"The training of {entries[0]['arm']} against what it would replace."
+    return Table(caption=caption, columns=columns, rows=tuple(rows), half=half)
 
 
 def _arm(data: Data, name: str, note: str = "") -> Cell:

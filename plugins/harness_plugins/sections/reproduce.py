@@ -56,7 +56,7 @@ class Reproduce:
                 for arm in arms
             )
             heads = (
-                Column(title="Arm"),
+                Column(title="Arm", head=True),
                 Column(title="Family"),
                 Column(title="Model"),
                 Column(title="Shots", numeric=True),

@@ -42,7 +42,7 @@ def _table(results: Results, arms: Sequence[Arm]) -> Table:
     times = [_times(arm) for arm in arms]
     columns = [
         Column(title="Rank", numeric=True),
-        Column(title="Arm"),
+        Column(title="Arm", head=True),
         Column(title="Accuracy (95% CI)", numeric=True),
         Column(title="Macro-F1", numeric=True),
         *([Column(title="Mean error", numeric=True)] if any(value is not None for value in maes) else []),

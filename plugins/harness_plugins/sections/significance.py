@@ -27,19 +27,18 @@ class Significance:
         entries = [entry for entry in data.get("comparisons") or () if entry.get("metric", "accuracy") == "accuracy"]
         if not entries:
             return
-        figure = _differences(data)
-        if figure is not None:
-            yield figure
+        first, second = contenders(data)
+        for arm in (first, second):
+            figure = None if arm is None else _differences(data, arm["name"])
+            if figure is not None and (arm is first or len(figure.rows) > 1):
+                yield figure
         yield _table(data, entries)
 
 
-def _differences(data: Data) -> Intervals | None:
-    first, _ = contenders(data)
-    if first is None:
-        return None
+def _differences(data: Data, name: str) -> Intervals | None:
     rows, method = [], ""
     for arm in ranked(data):
-        entry = comparison(data, first["name"], arm["name"])
+        entry = comparison(data, name, arm["name"])
         if entry is None or entry.get("difference") is None:
             continue
         low, high = entry.get("ci") or (None, None)
@@ -51,7 +50,7 @@ def _differences(data: Data) -> Intervals | None:
                 value=entry["difference"],
                 low=low,
                 high=high,
-                text=numbers.points(entry["difference"]).removesuffix("s").removesuffix(" point"),
+                text=numbers.number(entry["difference"] * 100, 1, signed=True),
             )
         )
     if not rows:
@@ -59,10 +58,10 @@ def _differences(data: Data) -> Intervals | None:
     margin = (data.get("verdict") or {}).get("margin")
     band = f" Shaded: the margin of {numbers.points(margin, signed=False)}." if margin else ""
     return Intervals(
-        title=_finding(first["name"], rows),
-        subtitle=f"Accuracy of {first['name']} minus accuracy of the other, paired{f', {method}' if method else ''}."
+        title=_finding(name, rows),
+        subtitle=f"Accuracy of {name} minus accuracy of the other, paired{f', {method}' if method else ''}."
         f" Bars: 95% CI.{band}",
-        axis=Axis(title=f"Lead of {first['name']}, points", unit="points"),
+        axis=Axis(title=f"Lead of {name}, points", unit="points"),
         rows=tuple(rows),
         reference=0.0,
         margin=margin,
@@ -100,7 +99,7 @@ def _table(data: Data, entries: list[Mapping[str, Any]]) -> Table:
             )
         )
     columns = (
-        Column(title="Arm"),
+        Column(title="Arm", head=True),
         Column(title="Against"),
         Column(title="Difference (95% CI)", numeric=True),
         Column(title="Only one right", numeric=True),

@@ -95,7 +95,7 @@ def _table(results: Results) -> Table | None:
     }
     used = {title: key for title, key in keys.items() if any(arm.get(key) for arm in arms)}
     money = any(arm.get("training_cost_usd") is not None for arm in arms)
-    columns = [Column(title="Arm"), Column(title="Answered", numeric=True)]
+    columns = [Column(title="Arm", head=True), Column(title="Answered", numeric=True)]
     columns += [Column(title=f"{title} tokens", numeric=True) for title in used]
     columns.append(Column(title="Training", numeric=True))
     columns += [Column(title="Training cost", numeric=True)] if money else []
