@@ -62,9 +62,18 @@ def _marked(arm: Arm) -> str:
 def _evidence(against: dict[str, Any]) -> str:
     ci = against.get("ci") or (None, None)
     parts = [f"95% CI {numbers.points_interval(*ci)}"] if ci[0] is not None else []
-    if against.get("mcnemar_p") is not None:
-        parts.append(f"McNemar {numbers.p_value(against['mcnemar_p'])}")
+    p = against.get("p", against.get("mcnemar_p"))
+    if p is not None:
+        parts.append(f"{against.get('p_method') or 'McNemar'} {numbers.p_value(p)}")
     return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _brief(against: dict[str, Any]) -> str:
+    ci = against.get("ci") or (None, None)
+    parts = [f"95% CI {numbers.points_interval(*ci)}"] if ci[0] is not None else []
+    p = against.get("p", against.get("mcnemar_p"))
+    parts += [numbers.p_value(p).replace(" ", "\u00a0")] if p is not None else []
+    return ", ".join(parts)
 
 
 def _cost(data: Data, first: Arm, second: Arm) -> list[str]:
@@ -109,7 +118,7 @@ def tiles(data: Data) -> tuple[Tile, ...]:
     if difference is None and first.get("accuracy") is not None and second.get("accuracy") is not None:
         difference = first["accuracy"] - second["accuracy"]
     both = f"{numbers.percent(first.get('accuracy'))} against {numbers.percent(second.get('accuracy'))}"
-    evidence = _evidence(gap).strip(" ()").replace("; McNemar", ",")
+    evidence = _brief(gap)
     latency = _latency(first), _latency(second)
     return (
         Tile(label="Accuracy", value=numbers.points(difference), detail=evidence or both),
@@ -140,13 +149,12 @@ def _payback(data: Data, first: Arm, second: Arm) -> Tile:
         never = (entry.get("saving_per_1k") or 0) <= 0 and entry.get("saving_per_1k") is not None
         detail = str(entry.get("reason") or "saves nothing per request")
         return Tile(label="Payback", value="Never" if never else numbers.MISSING, detail=detail)
-    when = (data.get("decision") or {}).get("break_even_date")
     fixed = _fixed(entry)
     detail = f"for {fixed} of training" if fixed else f"against {entry['against']}"
     return Tile(
         label="Payback",
         value=f"{numbers.count(entry['requests'])} requests",
-        detail=f"{detail}, on {when}" if when else detail,
+        detail=detail,
     )
 
 

@@ -204,8 +204,7 @@ def _marks(chart: Chart, frame: Frame, obstacles: list[Box]) -> list[Markup]:
         parts.append(segment(x, y, x, frame.plot.bottom, SOFT, dash="3 3"))
         parts.append(marker("diamond", x, y, INK))
         text = fit(mark.text, frame.plot.right - frame.plot.left)
-        right = x + 10 + width(text) <= frame.plot.right
-        start = x + 10 if right else max(frame.plot.left + 2, x - 10 - width(text))
+        start = max(min(x + 10, frame.plot.right - width(text)), frame.plot.left + 2)
         top = min(y + 18, frame.plot.bottom - LINE - 4)
         parts.append(label(text, start, top + LINE - 4, fill=INK, halo=True))
         obstacles.append(Box(left=start, top=top, right=start + width(text), bottom=top + LINE))

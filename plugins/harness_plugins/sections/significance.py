@@ -32,7 +32,16 @@ class Significance:
             figure = None if arm is None else _differences(data, arm["name"])
             if figure is not None and (arm is first or len(figure.rows) > 1):
                 yield figure
-        yield _table(data, entries)
+        ours = [entry for entry in entries if first is None or first["name"] in (entry["a"], entry["b"])]
+        caption = (
+            "Only one right: test examples that the first arm alone and the second alone got right. The primary "
+            "comparison decides; others are claimed only where it does, adjusted by Holm."
+        )
+        if ours:
+            yield _table(data, ours, caption)
+        rest = [entry for entry in entries if entry not in ours]
+        if rest:
+            yield _table(data, rest, f"{numbers.count(len(rest))} more comparisons", folded=True)
 
 
 def _differences(data: Data, name: str) -> Intervals | None:
@@ -80,7 +89,7 @@ def _finding(name: str, rows: list[Interval]) -> str:
     return f"{name} cannot be told apart from {shown}"
 
 
-def _table(data: Data, entries: list[Mapping[str, Any]]) -> Table:
+def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded: bool = False) -> Table:
     rows = []
     for entry in entries:
         low, high = entry.get("ci") or (None, None)
@@ -106,11 +115,7 @@ def _table(data: Data, entries: list[Mapping[str, Any]]) -> Table:
         Column(title="McNemar", numeric=True),
         Column(title="Adjusted", numeric=True),
     )
-    caption = (
-        "Only one right: test examples that the first arm alone and the second alone got right. The primary comparison "
-        "decides; others are claimed only where it does, adjusted by Holm."
-    )
-    return Table(caption=caption, columns=columns, rows=tuple(rows))
+    return Table(caption=caption, columns=columns, rows=tuple(rows), folded=folded)
 
 
 def _arm(data: Data, name: str) -> Cell:

@@ -10,7 +10,7 @@ import harness
 from harness import numbers
 from harness.report.arms import ranked
 from harness.report.blocks import Axis, Block, Cell, Chart, Column, Interval, Intervals, Point, Results, Series, Table
-from harness.report.facts import by_arm, quantile, tags
+from harness.report.facts import by_arm, contenders, quantile, tags
 
 STEPS = (*(n / 40 for n in range(1, 40)), 0.99)
 
@@ -43,16 +43,25 @@ def _latency(results: Results, measured: dict[str, list[tuple[float | None, ...]
             series.append(Series(arm=arm["name"], points=points, line=True))
     if not series:
         return None
-    fastest = min(series, key=lambda s: (s.points[len(STEPS) // 2].x, s.arm)).arm
     return Chart(
-        title=f"{fastest} answers fastest"
-        if len(series) > 1
-        else f"{fastest}: share of requests answered within a time",
+        title=_finding(results),
         subtitle="Share of test requests answered within a time; service time of the successful attempt.",
         x=Axis(title="Latency", unit="ms", log=True),
         y=Axis(title="Share of requests", unit="share", low=0, high=1),
         series=tuple(series),
     )
+
+
+def _finding(results: Results) -> str:
+    medians = [
+        (arm["name"], numbers.ms(arm["latency_s"]["p50"]))
+        for arm in contenders(results.data)
+        if arm is not None and (arm.get("latency_s") or {}).get("p50") is not None
+    ]
+    if not medians:
+        return "Latency"
+    first = f"{medians[0][0]} answers in {medians[0][1]}"
+    return f"{first}, {medians[1][0]} in {medians[1][1]} (median)" if len(medians) > 1 else f"{first} (median)"
 
 
 def _tokens(results: Results, measured: dict[str, list[tuple[float | None, ...]]]) -> Intervals | None:
@@ -104,11 +113,15 @@ def _table(results: Results) -> Table | None:
         row: list[str | Cell] = [
             Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
             f"{numbers.count(arm.get('answered'))} of {numbers.count(arm.get('n'))}",
-            *(numbers.number(arm.get(key), 1) for key in used.values()),
+            *(_mean(arm.get(key)) for key in used.values()),
             numbers.duration(arm.get("training_s")),
         ]
         rows.append((*row, numbers.usd(arm.get("training_cost_usd"))) if money else tuple(row))
     return Table(caption="Means per request.", columns=tuple(columns), rows=tuple(rows))
+
+
+def _mean(tokens: float | None) -> str:
+    return numbers.number(tokens, 0 if tokens is not None and (tokens >= 100 or tokens == int(tokens)) else 1)
 
 
 @harness.hookimpl

@@ -33,8 +33,9 @@ class TradeOffs:
         if latency is not None:
             yield latency
         absent = [arm["name"] for arm in ranked(data) if measure.of(arm) is None and arm.get("accuracy") is not None]
+        what = "a price" if measure.unit == "usd" else "machine time"
         if absent and cost is not None:
-            yield Text(text=f"Not in the first chart, for want of a figure: {', '.join(absent)}.")
+            yield Text(text=f"Not in the first chart, for want of {what}: {', '.join(absent)}.")
 
 
 def _p95(arm: Arm) -> float | None:
