@@ -89,6 +89,11 @@ class EndpointTable(_Table):
             raise ValueError("a URL must not hold a name or password; name an environment variable in api_key_env")
         return url.rstrip("/")
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether nothing that is sent there leaves this machine."""
+        return self.base_url is None or urlsplit(self.base_url).hostname in {"localhost", "127.0.0.1", "::1"}
+
 
 class PriceTable(_Table):
     """USD for a million tokens; `hour` is USD for an hour of a local endpoint's machine."""

@@ -37,7 +37,8 @@ CREATE TABLE IF NOT EXISTS answers (
     queue_s REAL NOT NULL,     -- seconds it waited for the endpoint's rate
     retry_s REAL NOT NULL,     -- seconds spent in attempts that failed and between them
     attempts INTEGER NOT NULL,
-    reused TEXT                -- the run it was taken over from
+    reused TEXT,               -- the run it was taken over from
+    usd REAL                   -- what it cost, where a price was known
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS faults (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, arm TEXT NOT NULL, endpoint TEXT NOT NULL,
@@ -73,6 +74,7 @@ class Entry:
     retry_s: float = 0.0
     attempts: int = 1
     reused: str | None = None
+    usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +214,13 @@ class Journal:
         with self._db:
             return _job(self._connection, tag)
 
+    def spent(self) -> float:
+        """Returns the dollars that this run's own answers and training jobs have cost, as far as prices were known."""
+        with self._db:
+            answers = self._connection.execute("SELECT total(usd) FROM answers WHERE reused IS NULL").fetchone()[0]
+            jobs = self._connection.execute("SELECT total(json_extract(result, '$.usd')) FROM jobs").fetchone()[0]
+        return float(answers) + float(jobs)
+
     def fault_counts(self) -> dict[str, int]:
         """Returns how many attempts failed, by kind."""
         with self._db:
@@ -275,13 +284,13 @@ def _insert(connection: sqlite3.Connection, records: Sequence[Entry | Fault]) ->
     faults = [record for record in records if isinstance(record, Fault)]
     if entries:
         connection.executemany(
-            "INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     entry.key, entry.arm, entry.endpoint,
                     zlib.compress(json.dumps(entry.body, ensure_ascii=False).encode("utf-8", "surrogatepass"), 1),
                     entry.error, entry.started, entry.service_s, entry.queue_s, entry.retry_s, entry.attempts,
-                    entry.reused,
+                    entry.reused, entry.usd,
                 )
                 for entry in entries
             ],
@@ -314,6 +323,7 @@ def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entr
                 retry_s=row[8],
                 attempts=row[9],
                 reused=row[10],
+                usd=row[11],
             )
     return found
 

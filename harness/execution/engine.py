@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.contract import Done
-from harness.errors import HarnessError, UnfinishedError, UsageError
+from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
+from harness.execution.budget import Budget
 from harness.execution.faults import BadBody, Fate, judge
 from harness.execution.work import Request, Target, in_order
 from harness.journal import Entry, Fault, Journal
@@ -65,7 +66,10 @@ class Engine:
     scrub: Scrubber = field(default_factory=Scrubber)
     progress: Callable[[str, Mapping[str, Any]], None] = lambda _arm, _figures: None
     """Told of every answer: arm and figures."""
+    budget: Budget = field(default_factory=Budget)
     seed: int = 0
+    stopped: GateError | None = None
+    """Set when the budget said no: what was in flight has come in, nothing more was sent."""
     failed: dict[str, Failed] = field(default_factory=dict)
     """Key → what happened, for the requests that have no answer."""
 
@@ -114,11 +118,17 @@ class Engine:
     async def _worker(self, lane: _Lane, done: Done) -> None:
         while lane.pending:
             request = lane.pending.popleft()
+            if lane.down is None and not self.budget.admit(request):
+                self.stopped = self.budget.error()
+                lane.down = self.stopped.message
             if lane.down is not None:
                 self.failed[request.key] = Failed(message=lane.down, endpoint_down=True)
                 self.progress(request.arm, {"failed": 1})
             else:
-                await self._one(lane, request, done)
+                try:
+                    await self._one(lane, request, done)
+                finally:
+                    self.budget.release(request)
 
     async def _one(self, lane: _Lane, request: Request, done: Done) -> None:
         """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
@@ -140,6 +150,7 @@ class Engine:
                 "service_s": time.perf_counter() - clock,
                 "retry_s": clock - first if attempt > 1 else 0.0,
                 "attempts": attempt,
+                "usd": self.budget.charge(request, reply),
             }
             lane.strikes = 0
             if done == self.done:
@@ -206,7 +217,7 @@ class Engine:
         return Entry(
             key=request.key, arm=request.arm, endpoint=request.endpoint, body=dict(reply), queue_s=0.0,
             started=timing["started"], service_s=timing["service_s"], retry_s=timing.get("retry_s", 0.0),
-            attempts=timing["attempts"],
+            attempts=timing["attempts"], usd=timing.get("usd"),
         )  # fmt: skip
 
     def _fault(self, request: Request, attempt: int, fate: Fate) -> Fault:

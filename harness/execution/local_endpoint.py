@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -20,8 +22,23 @@ KEY_NAME = "HARNESS_LOCAL_KEY"
 """The environment variable by which the endpoint gets its random key."""
 PARENT_PIPE = "HARNESS_SERVE_PARENT_PIPE"
 """Tells the endpoint to end itself when its stdin closes: that happens however this process ends."""
+STATE = "state"
 START_S = 600.0
 """Seconds until the endpoint must be ready; the first start fetches and unpacks the model."""
+
+
+def adopt_state(folder: Path, siblings: Iterable[Path]) -> None:
+    """Copies the state of a sibling run's endpoint, with the models that it trained, where this run has none yet."""
+    state = folder / STATE
+    if state.exists():
+        return
+    for sibling in siblings:
+        if (sibling / STATE).is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder) as temporary:
+                copied = shutil.copytree(sibling / STATE, Path(temporary) / STATE)
+                copied.replace(state)
+            return
 
 
 class LocalEndpoint:
@@ -54,7 +71,7 @@ class LocalEndpoint:
     def _start(self) -> Target:
         self.folder.mkdir(parents=True, exist_ok=True)
         key = secrets.token_urlsafe(32)
-        command = [sys.executable, "-m", "harness", "serve", "--port", "0", "--state", str(self.folder / "state")]
+        command = [sys.executable, "-m", "harness", "serve", "--port", "0", "--state", str(self.folder / STATE)]
         command += ["--api-key-env", KEY_NAME]
         for option in ("model", "device", "dtype"):
             value = getattr(self._table, option)

@@ -1,6 +1,7 @@
 """The data stage: pure functions from examples to splits, checks and training lines."""
 
 from harness.prepare.leaks import find_leaks
+from harness.prepare.limit import limited
 from harness.prepare.normalise import fold
 from harness.prepare.options import Fractions, Leak, Prepared, PrepareOptions
 from harness.prepare.stage import prepare
@@ -13,6 +14,7 @@ __all__ = [
     "Prepared",
     "find_leaks",
     "fold",
+    "limited",
     "prepare",
     "training_file",
 ]

@@ -1,0 +1,349 @@
+"""Trains arms, chooses on validation and asks questions: what a run does between the data and the score.
+
+Choosing sees `Learning`, which holds no test example: the test split is handed over once, to `ask`, when every choice
+has been made.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.console import Console
+from harness.contract import LocalBackend
+from harness.errors import GateError, TrainingRefusedError, UnfinishedError
+from harness.execution import in_process
+from harness.execution.engine import Engine
+from harness.execution.questions import Answered, Asker, Question, mark, predictions
+from harness.execution.work import Request, digest
+from harness.experiment import LOCAL, Arm, Experiment, plain
+from harness.journal import Entry, Journal, sibling_answers
+from harness.plugins import attributed
+from harness.prepare import training_file
+from harness.prices import Prices
+from harness.runs import RunFolder, slug, write_json, write_whole
+from harness.secrets import Scrubber
+from harness.training import Trainer, upload_of
+from harness.types import Answer, Context, Example, JobSpec, Prediction, TrainingFiles
+from harness.watching import Watching
+
+USUAL_EPOCHS = 3
+"""What providers train where they are told nothing, for an estimate of the cost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """What training and choosing may see."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    labels: tuple[str, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """An arm that is ready to answer."""
+
+    arm: Arm
+    seconds: float | None = None
+    usd: float | None = None
+    tokens: int | None = None
+    model: str | None = None
+    metrics: tuple[Mapping[str, Any], ...] = ()
+    refusal: str | None = None
+    """Why it is not ready: training was refused, or did not succeed."""
+    refused: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Training file → SHA-256."""
+    job: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a choice on validation looked at and took."""
+
+    arm: str
+    settings: Mapping[str, Any]
+    ready: Trained
+    tried: tuple[tuple[Mapping[str, Any], tuple[Answered, ...]], ...]
+    skipped: int = 0
+    """Candidates that the choice's budget left out."""
+
+    @property
+    def answers(self) -> tuple[Answered, ...]:
+        """What the chosen candidate answered."""
+        return next((answers for settings, answers in self.tried if settings == self.settings), ())
+
+
+@dataclass(kw_only=True)
+class Evaluation:
+    """The tools of one run, put together by the pipeline."""
+
+    experiment: Experiment
+    folder: RunFolder
+    journal: Journal
+    engine: Engine
+    trainer: Trainer
+    asker: Asker
+    prices: Prices
+    console: Console
+    watching: Watching
+    learning: Learning
+    scrub: Scrubber
+    siblings: tuple[RunFolder, ...] = ()
+    reused: int = 0
+
+    # Training
+
+    def ready(self, arm: Arm, candidate: bool = False) -> Trained:
+        """Trains an arm if it needs it.
+
+        A training that was refused, or that failed, leaves the others to finish: it comes back as data.
+        """
+        if hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None:
+            try:
+                return self._remote(arm, candidate)
+            except TrainingRefusedError as error:
+                return Trained(arm=arm, refusal=str(error), refused=True)
+            except UnfinishedError as error:
+                return Trained(arm=arm, refusal=str(error))
+        if hasattr(arm.backend, "fit"):
+            return self._in_process(arm)
+        return Trained(arm=arm, model=getattr(arm.backend, "model", None))
+
+    def _remote(self, arm: Arm, candidate: bool) -> Trained:
+        files = self._files(arm, candidate)
+        with attributed(arm.backend, "job"):
+            spec = arm.backend.job(files)  # type: ignore[attr-defined]
+        upload = upload_of(files)
+        self._check_budget(arm, spec, files)
+        job = self.trainer.ensure(arm.name, spec, upload, self.asker.identities[spec.endpoint])
+        result = job.result or {}
+        tokens = result.get("trained_tokens")
+        usd = None if spec.endpoint == LOCAL else self.prices.training_usd(spec.base, tokens)
+        if usd is not None and "usd" not in result:
+            self.journal.save_job(replace(job, result={**result, "usd": usd}))
+            self.engine.budget.spent += usd
+        return Trained(
+            arm=replace(arm, backend=replace(arm.backend, model=job.model)),  # type: ignore[type-var]
+            seconds=result.get("seconds"),
+            usd=usd,
+            tokens=tokens,
+            model=job.model,
+            metrics=tuple(result.get("metrics") or ()),
+            files=upload.hashes,
+            job=job.job,
+        )
+
+    def _check_budget(self, arm: Arm, spec: JobSpec, files: TrainingFiles) -> None:
+        """Refuses a job that the budget does not cover, estimated at 3 bytes a token and the usual 3 epochs.
+
+        Raises:
+            GateError: Naming the estimate.
+        """
+        cap = self.engine.budget.max_usd
+        epochs = spec.hyperparameters.get("n_epochs", USUAL_EPOCHS)
+        cost = self.prices.training_usd(spec.base, files.train.stat().st_size // 3 * int(epochs))
+        if cap is not None and cost is not None and spec.endpoint != LOCAL and self.engine.budget.spent + cost > cap:
+            raise GateError(
+                f"training {arm.name} would cost about ${cost:,.2f}; of the budget of ${cap:,.2f} "
+                f"${self.engine.budget.spent:,.2f} are spent",
+                "raise budget.max_usd or --max-usd; the same command goes on where it stopped",
+            )
+
+    def _files(self, arm: Arm, candidate: bool) -> TrainingFiles:
+        """Writes an arm's training files: shuffled, one line for each example."""
+        name = slug(arm.name) + (f".{mark(arm)[:8]}" if candidate else "")
+        paths = {}
+        for split, examples in (("train", self.learning.train), ("validation", self.learning.validation)):
+            with attributed(arm.formatter, "training_line"):
+                content = training_file(examples, arm.formatter, self.learning.labels, self.learning.seed)
+            paths[split] = self.folder.data / f"{split}.{name}.jsonl"
+            write_whole(paths[split], content)
+        return TrainingFiles(
+            train=paths["train"],
+            validation=paths["validation"] if self.learning.validation else None,
+            n_train=len(self.learning.train),
+            n_validation=len(self.learning.validation),
+        )
+
+    def _in_process(self, arm: Arm) -> Trained:
+        """Fits an arm into a folder of its own; the folder appears when the model is whole."""
+        learned = [(example.id, example.label) for example in (*self.learning.train, *self.learning.validation)]
+        key = digest([plain(arm.backend), self.asker.source_hash(arm.backend), self.learning.seed, learned])
+        folder = self.folder.model(arm.name, key)
+        note = folder / "fit.json"
+        if not note.is_file():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+                began = time.perf_counter()
+                with attributed(arm.backend, "fit"):
+                    arm.backend.fit(self.learning.train, self.learning.validation, Path(temporary))  # type: ignore[attr-defined]
+                write_json(Path(temporary) / "fit.json", {"seconds": time.perf_counter() - began, "key": key})
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.copytree(temporary, folder)
+        self.asker.fit_keys[mark(arm)] = key
+        return Trained(arm=arm, seconds=float(json.loads(note.read_text())["seconds"]))
+
+    # Choosing
+
+    def choose(self, arms: Sequence[Arm]) -> list[Chosen]:
+        """Tries every candidate of every arm on validation, all in one go, and takes the best of each arm."""
+        plans = []
+        for arm in arms:
+            examples = self.sample(arm.choose_items)
+            kept = self._affordable(arm, examples)
+            plans.append((arm, [(settings, self.ready(one, candidate=True)) for settings, one in kept], examples))
+        pairs = [
+            (ready.arm, examples) for _, ready_ones, examples in plans for _, ready in ready_ones if not ready.refusal
+        ]
+        answered = iter(self.ask(pairs, "choosing on validation"))
+        chosen = []
+        for arm, ready_ones, _ in plans:
+            tried = tuple((settings, () if ready.refusal else tuple(next(answered))) for settings, ready in ready_ones)
+            best = max(range(len(tried)), key=lambda index: accuracy(tried[index][1]))  # the first of equals
+            settings, ready = tried[best][0], ready_ones[best][1]
+            chosen.append(
+                Chosen(
+                    arm=arm.name, settings=settings, ready=ready, tried=tried,
+                    skipped=len(arm.candidates) - len(ready_ones),
+                )
+            )  # fmt: skip
+        return chosen
+
+    def sample(self, items: int | None) -> tuple[Example, ...]:
+        """Returns the validation examples that a choice looks at: the same ones for every arm, by content and seed."""
+        ranked = sorted(
+            self.learning.validation, key=lambda example: digest(["choose", self.learning.seed, example.id])
+        )
+        return tuple(ranked[:items])
+
+    def _affordable(self, arm: Arm, examples: Sequence[Example]) -> list[tuple[Mapping[str, Any], Arm]]:
+        """Leaves out the candidates that the choice's own budget does not cover, estimated at 3 characters a token."""
+        if arm.choose_usd is None:
+            return list(arm.candidates)
+        kept: list[tuple[Mapping[str, Any], Arm]] = []
+        spent = 0.0
+        for settings, one in arm.candidates:
+            model = getattr(one.backend, "model", None)
+            sizes = [len(p.text) + sum(len(m.content) for m in p.messages) for p in self.asker.prompts(one, examples)]
+            costs = [
+                self.prices.request_usd(one.backend.endpoint, model, (size // 3 + 1, 0, 8))  # type: ignore[attr-defined]
+                for size in sizes
+                if model
+            ]
+            cost = sum(value for value in costs if value is not None)
+            if kept and spent + cost > arm.choose_usd:
+                break
+            spent += cost
+            kept.append((settings, one))
+        return kept
+
+    # Asking
+
+    def ask(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], stage: str) -> list[list[Answered]]:
+        """Answers examples with arms, taking from the journals what is there.
+
+        Returns:
+            For each pair its answers, one for each example, matched by id.
+        """
+        sets = [self.asker.questions(arm, examples) for arm, examples in pairs]
+        keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
+        known = set(self.journal.answers(keys))
+        known |= self._take_over([key for key in keys if key not in known])
+        self._send(sets, known, stage)
+        entries = self.journal.answers(keys)
+        return [
+            predictions(questions, entries, self.engine.failed, self.asker.labels, self._cost) for questions in sets
+        ]
+
+    def _take_over(self, missing: Sequence[str]) -> set[str]:
+        """Copies answers from the journals of sibling runs."""
+        left = list(missing)
+        taken: dict[str, Entry] = {}
+        for sibling in self.siblings:
+            if not left:
+                break
+            found = sibling_answers(sibling.journal, left)
+            taken |= {key: replace(entry, reused=entry.reused or sibling.path.name) for key, entry in found.items()}
+            left = [key for key in left if key not in found]
+        if taken:
+            self.journal.add(taken.values())
+            self.reused += len(taken)
+            self.console.say(f"{len(taken):,} answers taken over from other runs of this experiment")
+        return set(taken)
+
+    def _send(self, sets: Sequence[Sequence[Question]], known: set[str], stage: str) -> None:
+        requests: dict[str, Request] = {}
+        local: dict[int, tuple[Arm, dict[str, Question]]] = {}
+        for question in (question for questions in sets for question in questions):
+            if question.requests:
+                requests |= {request.key: request for request in question.requests if request.key not in known}
+            elif question.key not in known:
+                local.setdefault(id(question.arm), (question.arm, {}))[1][question.key] = question
+        totals: dict[str, int] = {}
+        for request in requests.values():
+            totals[request.arm] = totals.get(request.arm, 0) + 1
+        for arm, questions_of in local.values():
+            totals[arm.name] = totals.get(arm.name, 0) + len(questions_of)
+        if not totals:
+            return
+        self.console.say(f"{stage}: {sum(totals.values()):,} requests of {len(totals)} arm{'s' * (len(totals) > 1)}")
+        self.watching.tell("stage", message=stage, figures=totals)
+        for name, total in totals.items():
+            self.console.expect(name, total)
+        for arm, questions_of in local.values():
+            self._answer_in_process(arm, questions_of)
+        if requests:
+            with attributed(self.experiment.executor, "run"):
+                self.experiment.executor.run(list(requests.values()), self.engine.send, self.engine.done)
+        if self.engine.stopped is not None:
+            raise self.engine.stopped
+        for name in totals:
+            self.console.close(name)
+
+    def _answer_in_process(self, arm: Arm, questions: Mapping[str, Question]) -> None:
+        backend = arm.backend
+        assert isinstance(backend, LocalBackend)  # noqa: S101 - the loader saw to it
+        fit_key = self.asker.fit_keys.get(mark(arm))
+        ctx = Context(
+            arm=arm.name,
+            seed=self.asker.seed,
+            labels=self.asker.labels,
+            endpoints={name: table.base_url or LOCAL for name, table in self.experiment.endpoints.items()},
+            folder=self.folder.model(arm.name, fit_key) if fit_key else self.folder.path,
+            run=self.folder.path,
+        )
+        prompts = {key: question.prompt for key, question in questions.items()}
+        in_process.answer(backend, ctx, prompts, self.journal, self.advance, self.scrub)
+
+    def advance(self, arm: str, figures: Mapping[str, Any]) -> None:
+        """Tells the console and the observers of answers."""
+        self.console.advance(arm, figures)
+        self.watching.tell("arm-progress", arm=arm, figures=figures)
+
+    def _cost(self, arm: Arm, answer: Answer) -> float | None:
+        """Returns an answer's price; a local endpoint's is settled later, from its seconds."""
+        model, endpoint = getattr(arm.backend, "model", None), getattr(arm.backend, "endpoint", None)
+        if model is None or endpoint is None or endpoint == LOCAL or answer.input_tokens is None:
+            return None
+        return self.prices.request_usd(
+            endpoint, model, (answer.input_tokens, answer.cached_tokens or 0, answer.output_tokens or 0)
+        )
+
+
+def accuracy(answers: Sequence[Answered]) -> float:
+    """Returns the share of right answers; -1 where there are none, so that nothing loses to nothing."""
+    return sum(is_right(answer.prediction) for answer in answers) / len(answers) if answers else -1.0
+
+
+def is_right(prediction: Prediction) -> bool:
+    """Whether the predicted label is the expected one."""
+    return prediction.predicted == prediction.expected

@@ -1,0 +1,157 @@
+"""manifest.json: the experiment as resolved, versions, seeds, and the hash chain from data to answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from harness.execution.work import digest
+from harness.experiment import Experiment
+from harness.plugins import Record
+from harness.prepare import Prepared
+from harness.prices import Prices
+from harness.runs import RunFolder, write_json
+
+SCHEMA = 1
+
+
+def begin(
+    experiment: Experiment, folder: RunFolder, data: Prepared, settings: Mapping[str, Any], told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Makes the manifest of a run that begins or goes on; nothing is written.
+
+    Args:
+        experiment: The experiment.
+        folder: The run's folder.
+        data: The prepared data.
+        settings: What changes an answer: the experiment as resolved.
+        told: What the command said: `command`, `only`, `allow_leaks`.
+    """
+    from harness import __version__
+
+    old = folder.read_manifest()
+    plugins = {
+        f"{record.kind} {record.name}": {"distribution": record.distribution, "source": record.source_hash}
+        for record in _used(experiment)
+    }
+    judged = [
+        __version__,
+        plugins,
+        experiment.decision.model_dump(),
+        experiment.verdict.model_dump(),
+        {name: table.model_dump() for name, table in experiment.prices.items()},
+        {name: told[name] for name in ("only", "allow_leaks")},
+    ]
+    return {
+        "schema": SCHEMA,
+        "name": experiment.name,
+        "id": folder.path.name,
+        "created": old.get("created") or now(),
+        "finished": None,
+        "command": told["command"],
+        "preview": settings.get("limit") is not None,
+        "harness": __version__,
+        "python": platform.python_version(),
+        "machine": machine(),
+        "git": _git_revision(experiment.path.parent),
+        "seeds": {"experiment": experiment.seed, "split": experiment.prepare.split.seed},
+        "experiment": settings,
+        "plugins": plugins,
+        "prices": {
+            "own": {name: table.model_dump() for name, table in experiment.prices.items()},
+            "sources": Prices.sources(),
+        },
+        "chain": {"data": data.fingerprint, "split": split_hash(data)},
+        "judged_with": digest(judged),
+    }
+
+
+def finish(folder: RunFolder, manifest: dict[str, Any], chain: Mapping[str, Any], *, complete: bool) -> None:
+    """Writes the manifest of a run that has been scored.
+
+    Args:
+        folder: The run's folder.
+        manifest: What `begin` returned.
+        chain: Files, jobs, models and the hash of the answers.
+        complete: Whether nothing is left to do.
+    """
+    results = hashlib.sha256(folder.results.read_bytes()).hexdigest()
+    finished = now() if complete else None
+    write_json(
+        folder.manifest, {**manifest, "finished": finished, "chain": {**manifest["chain"], **chain, "results": results}}
+    )
+
+
+def stored_sentence(folder: RunFolder, judged_with: str) -> str | None:
+    """Returns the verdict of a run that is complete and was judged under the same assumptions."""
+    manifest = folder.read_manifest()
+    files = (folder.results, folder.predictions, folder.report)
+    if (
+        not manifest.get("finished")
+        or manifest.get("judged_with") != judged_with
+        or not all(f.is_file() for f in files)
+    ):
+        return None
+    sentence = json.loads(folder.results.read_text(encoding="utf-8"))["verdict"]["sentence"]
+    return str(sentence)
+
+
+def edited_plugins(folder: RunFolder, manifest: Mapping[str, Any]) -> list[str]:
+    """Names the backends whose source has changed since the run began."""
+    before = folder.read_manifest().get("plugins", {})
+    return [
+        f"the plugin {name.removeprefix('backend ')} was edited since this run began: what it answers is asked again"
+        for name, used in manifest["plugins"].items()
+        if name.startswith("backend ") and name in before and before[name]["source"] != used["source"]
+    ]
+
+
+def _used(experiment: Experiment) -> Iterable[Record]:
+    used: list[object] = [experiment.dataset, experiment.executor, *experiment.metrics, *experiment.sections]
+    for arm in experiment.arms:
+        for one in (arm, *(candidate for _, candidate in arm.candidates)):
+            used += [one.backend, one.formatter, *([one.shots.selector] if one.shots else [])]
+    found = (experiment.plugins.find(plugin) for plugin in used)
+    records = {(record.kind, record.name): record for record in found if record is not None}
+    return [records[key] for key in sorted(records)]
+
+
+def split_hash(data: Prepared) -> str:
+    """Returns the SHA-256 over which example stands in which split."""
+    return digest([[example.id, str(example.split), example.label] for example in data.examples])
+
+
+def machine() -> str:
+    """Describes the machine whose seconds are reported."""
+    flags = ""
+    with suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    fast = next((name for flag, name in (("amx_bf16", "AMX"), ("avx512_bf16", "AVX512-BF16")) if flag in flags), "")
+    return f"{os.cpu_count()} cores, {platform.machine()}{f', {fast}' if fast else ''}"
+
+
+def now() -> str:
+    """Returns the time in UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _git_revision(folder: Path) -> str | None:
+    try:
+        said = subprocess.run(
+            ["git", "-C", str(folder), "rev-parse", "HEAD"],  # noqa: S607 - the user's own git
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip() or None

@@ -1,0 +1,304 @@
+"""Puts the stages together: prepare → train → choose → ask → score → report. No logic of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import manifest, outcome, tables
+from harness.console import Console
+from harness.errors import ExperimentError, GateError, HarnessError, UsageError, nearest
+from harness.evaluation import Chosen, Evaluation, Learning, Trained
+from harness.execution.budget import Budget
+from harness.execution.engine import Engine
+from harness.execution.local_endpoint import LocalEndpoint, adopt_state
+from harness.execution.questions import Answered, Asker
+from harness.execution.work import Target
+from harness.experiment import LOCAL, Arm, EndpointTable, EnvironmentValue, Experiment
+from harness.journal import Journal
+from harness.plugins import attributed
+from harness.prepare import Fractions, Prepared, PrepareOptions, limited, prepare
+from harness.prices import Prices
+from harness.runs import DEFAULT_OUT, RunFolder, run_folder, write_json
+from harness.secrets import Scrubber
+from harness.training import Trainer
+from harness.types import Check, Context, Example, Split
+from harness.watching import Watching
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What the command line says about a run."""
+
+    out: Path = DEFAULT_OUT
+    only: tuple[str, ...] = ()
+    limit: int | None = None
+    max_usd: float | None = None
+    reuse: bool = True
+    allow_leaks: bool = False
+    offline: bool = False
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a run came to."""
+
+    sentence: str
+    folder: RunFolder
+    unfinished: HarnessError | None = None
+    """What is left to do, where something is."""
+
+
+def run(experiment: Experiment, options: RunOptions, console: Console) -> Finished:
+    """Carries an experiment out, from wherever it stopped.
+
+    Raises:
+        UsageError: Something is wrong that no answer can mend; nothing was spent where that is possible.
+        GateError: A leak, or the budget.
+        UnfinishedError: The run itself cannot go on; an arm that cannot is in `Finished.unfinished` instead.
+    """
+    scrub = Scrubber.of(experiment.secret_names())
+    arms = _selected(experiment, options)
+    _require_keys(experiment, arms)
+    data = _prepared(experiment, options, console)
+    settings = {**experiment.answer_settings(), "limit": options.limit}
+    folder = run_folder(options.out, experiment.name, settings, data.fingerprint)
+    folder.data.mkdir(parents=True, exist_ok=True)
+    told = {"command": scrub(options.command), "only": options.only, "allow_leaks": options.allow_leaks}
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(folder.journal))
+        record = manifest.begin(experiment, folder, data, settings, told)
+        sentence = manifest.stored_sentence(folder, record["judged_with"])
+        if sentence is not None:
+            console.say("everything is there: nothing was sent")
+            return Finished(sentence=sentence, folder=folder)
+        edited = manifest.edited_plugins(folder, record)
+        write_json(folder.manifest, record)
+        tables.write_examples(folder.examples, data.examples)
+        write_json(folder.data / "quality.json", outcome.quality(data))
+        _leak_gate(data, options, folder)
+        work = _evaluation(experiment, options, console, folder, journal, data, scrub, stack)
+        for message in edited:
+            console.say(message)
+        work.watching.tell("run-started", message=experiment.name)
+        finished = _carry_out(work, arms, data, record, edited)
+        work.watching.tell("run-finished", message=finished.sentence)
+        return finished
+
+
+def _carry_out(
+    work: Evaluation, arms: Sequence[Arm], data: Prepared, record: dict[str, Any], edited: Sequence[str]
+) -> Finished:
+    """Trains, chooses, names the contenders on validation, and then reads the test split, once."""
+    ready = {arm.name: work.ready(arm) for arm in arms if not arm.candidates}
+    choices = {chosen.arm: chosen for chosen in work.choose([arm for arm in arms if arm.candidates])}
+    ready |= {name: chosen.ready for name, chosen in choices.items()}
+    able = [ready[arm.name] for arm in arms if ready[arm.name].refusal is None]
+    validation = _validation(work, able, choices)
+    answers = work.ask([(one.arm, data.of(Split.TEST)) for one in able], "asking the test items")
+    left = outcome.unfinished(work.engine.unfinished(), ready)
+    came_to = outcome.Outcome(
+        arms=tuple(arms),
+        ready=ready,
+        choices=choices,
+        validation=validation,
+        test={one.arm.name: given for one, given in zip(able, answers, strict=True)},
+        checks=tuple(Check(kind="plugin-edited", level="warning", message=message) for message in edited),
+    )
+    work.console.say("scoring and writing the report")
+    results = outcome.write(work.folder, work.experiment, data, came_to, record)
+    build_report(work.folder, work.experiment.sections)
+    manifest.finish(work.folder, record, outcome.chain(came_to), complete=left is None)
+    return Finished(sentence=str(results["verdict"]["sentence"]), folder=work.folder, unfinished=left)
+
+
+def _validation(
+    work: Evaluation, able: Sequence[Trained], choices: Mapping[str, Chosen]
+) -> dict[str, Sequence[Answered]]:
+    """Answers validation with the arms among which contenders must be named, where there is anything to name."""
+    contending = outcome.contending([one.arm for one in able])
+    asked = [one for one in able if one.arm.name in contending and one.arm.name not in choices]
+    sizes = [arm.choose_items for arm in work.experiment.arms if arm.choose_items]
+    examples = work.sample(min(sizes, default=None))
+    answers = work.ask([(one.arm, examples) for one in asked], "naming the contenders on validation")
+    named: dict[str, Sequence[Answered]] = {one.arm.name: given for one, given in zip(asked, answers, strict=True)}
+    return named | {name: chosen.answers for name, chosen in choices.items()}
+
+
+def build_report(folder: RunFolder, sections: Sequence[Any]) -> Path:
+    """Builds a run's page from its result files."""
+    from harness.report.page import build
+
+    return build(folder.path, sections)
+
+
+def _selected(experiment: Experiment, options: RunOptions) -> list[Arm]:
+    names = [arm.name for arm in experiment.arms]
+    for name in options.only:
+        if name not in names:
+            raise UsageError(f'--only {name}: there is no arm "{name}"; {nearest(name, names)}')
+    return [arm for arm in experiment.arms if not options.only or arm.name in options.only]
+
+
+def _require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
+    """Refuses a run whose keys are not in the environment.
+
+    Raises:
+        ExperimentError: Naming the variable.
+    """
+    for name in sorted({name for arm in arms for name in arm.endpoint_names()}):
+        table = experiment.endpoints[name]
+        variables = [table.api_key_env, *(v.env for v in table.headers.values() if isinstance(v, EnvironmentValue))]
+        for variable in variables:
+            if variable and not os.environ.get(variable):
+                raise ExperimentError(
+                    f"the endpoint {name} wants its key in the environment variable {variable}, which is not set",
+                    f"export {variable}=… and run the same command",
+                )
+
+
+def load_examples(experiment: Experiment) -> list[Example]:
+    """Reads the dataset.
+
+    Raises:
+        DataError: The data is not as described.
+        PluginError: The dataset plugin raised.
+    """
+    ctx = Context(
+        seed=experiment.seed,
+        labels=tuple(getattr(experiment.dataset, "labels", None) or ()),
+        folder=experiment.path.parent,
+    )
+    with attributed(experiment.dataset, "load"):
+        return list(experiment.dataset.load(ctx))
+
+
+def _prepared(experiment: Experiment, options: RunOptions, console: Console) -> Prepared:
+    console.say("preparing the data")
+    outside = any(
+        not experiment.endpoints[name].on_this_machine for arm in experiment.arms for name in arm.endpoint_names()
+    )
+    split = experiment.prepare.split
+    prepare_options = PrepareOptions(
+        duplicates=experiment.prepare.duplicates,
+        split=Fractions(train=split.train, validation=split.validation, test=split.test, stratify=split.stratify),
+        pii=experiment.prepare.pii or ("stop" if outside else "warn"),
+        seed=experiment.seed if split.seed is None else split.seed,
+        labels=tuple(labels) if (labels := getattr(experiment.dataset, "labels", None)) else None,
+        ordered=bool(getattr(experiment.dataset, "ordered", False)),
+    )
+    data = prepare(load_examples(experiment), prepare_options)
+    if options.limit is not None:
+        data = limited(data, options.limit, experiment.seed)
+    sizes = {split: len(data.of(split)) for split in Split}
+    console.say(f"{data.rows_in:,} rows: " + ", ".join(f"{size:,} {split}" for split, size in sizes.items()))
+    return data
+
+
+def _leak_gate(data: Prepared, options: RunOptions, folder: RunFolder) -> None:
+    if data.leaks and not options.allow_leaks:
+        first = data.leaks[0]
+        raise GateError(
+            f"{len(data.leaks):,} examples stand on both sides of a split, e.g. {first.a} ({first.split_a}) and "
+            f"{first.b} ({first.split_b}), {first.kind}; all are in {folder.data / 'quality.json'}",
+            "take them out of one side, let the harness split, or run with --allow-leaks",
+        )
+
+
+def _evaluation(
+    experiment: Experiment,
+    options: RunOptions,
+    console: Console,
+    folder: RunFolder,
+    journal: Journal,
+    data: Prepared,
+    scrub: Scrubber,
+    stack: ExitStack,
+) -> Evaluation:
+    siblings = tuple(folder.siblings(experiment.name)) if options.reuse else ()
+    local = stack.enter_context(LocalEndpoint(folder.endpoint, experiment.endpoints[LOCAL], console.say))
+    adopt_state(folder.endpoint, [sibling.endpoint for sibling in siblings])
+    prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
+    cap = options.max_usd if options.max_usd is not None else experiment.budget.max_usd
+    watching = Watching(folder.path.name, experiment.observers, console.say)
+    stack.callback(watching.close)
+    connect = _connector(experiment, local, options.offline)
+    engine = Engine(
+        journal=journal,
+        connect=connect,
+        scrub=scrub,
+        seed=experiment.seed,
+        budget=Budget(
+            max_usd=cap,
+            price=lambda request, tokens: prices.request_usd(request.endpoint, str(request.body.get("model")), tokens),
+            spent=journal.spent(),
+        ),
+    )
+    work = Evaluation(
+        experiment=experiment,
+        folder=folder,
+        journal=journal,
+        engine=engine,
+        trainer=Trainer(
+            journal=journal,
+            connect=connect,
+            say=lambda arm, message: console.say(f"{arm}: {message}"),
+            scrub=scrub,
+            siblings=tuple(sibling.journal for sibling in siblings),
+        ),
+        asker=Asker(
+            train=data.of(Split.TRAIN),
+            labels=data.labels,
+            seed=experiment.seed,
+            identities={name: table.base_url or LOCAL for name, table in experiment.endpoints.items()},
+            source_hash=lambda plugin: r.source_hash if (r := experiment.plugins.find(plugin)) else "",
+        ),
+        prices=prices,
+        console=console,
+        watching=watching,
+        learning=Learning(
+            train=data.of(Split.TRAIN),
+            validation=data.of(Split.VALIDATION),
+            labels=data.labels,
+            seed=experiment.seed,
+        ),
+        scrub=scrub,
+        siblings=siblings,
+    )
+    engine.progress = work.advance
+    return work
+
+
+def _connector(experiment: Experiment, local: LocalEndpoint, offline: bool) -> Callable[[str], Target]:
+    def connect(name: str) -> Target:
+        if name == LOCAL:
+            return local.target()
+        table = experiment.endpoints[name]
+        if offline and not table.on_this_machine:
+            raise UsageError(f"--offline: the endpoint {name} ({table.base_url}) is not on this machine")
+        return remote_target(name, table)
+
+    return connect
+
+
+def remote_target(name: str, table: EndpointTable) -> Target:
+    """Returns how a remote endpoint is reached; its key comes from the environment."""
+    headers = {
+        header: os.environ[value.env] if isinstance(value, EnvironmentValue) else value
+        for header, value in table.headers.items()
+    }
+    return Target(
+        name=name,
+        base_url=str(table.base_url),
+        api_key=os.environ[table.api_key_env] if table.api_key_env else "none",
+        headers=headers,
+        query=table.query,
+        concurrency=table.concurrency,
+        timeout_s=table.timeout_s,
+        key_name=table.api_key_env or "",
+    )

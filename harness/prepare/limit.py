@@ -1,0 +1,30 @@
+"""`--limit N`: a small, stratified part of each split, for a preview."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from harness.prepare.options import Prepared
+from harness.types import Example, Split
+
+TRAIN_FACTOR, TRAIN_LEAST = 4, 40
+"""A preview of N test items trains on 4 N rows, at least 40: providers refuse fewer than 10, shots want every class."""
+
+
+def limited(data: Prepared, limit: int, seed: int) -> Prepared:
+    """Returns at most `limit` validation and test examples, and the train examples that go with them."""
+    sizes = {Split.TRAIN: max(TRAIN_FACTOR * limit, TRAIN_LEAST), Split.VALIDATION: limit, Split.TEST: limit}
+    kept = [example for split, size in sizes.items() for example in _some(data.of(split), size, seed)]
+    return replace(data, examples=tuple(sorted(kept, key=lambda example: example.id)))
+
+
+def _some(examples: Sequence[Example], size: int, seed: int) -> list[Example]:
+    """Takes from the classes in turn, each in an order fixed by content and seed."""
+    classes: dict[str, list[Example]] = defaultdict(list)
+    for example in sorted(examples, key=lambda example: hashlib.sha256(f"{seed} {example.id}".encode()).digest()):
+        classes[example.label].append(example)
+    ranked = [(rank, label, example) for label, of in classes.items() for rank, example in enumerate(of)]
+    return [example for _, _, example in sorted(ranked, key=lambda item: item[:2])[:size]]

@@ -1,0 +1,73 @@
+"""Observers: each gets its events in order, on a thread of its own, and cannot harm the run."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.contract import Observer
+from harness.types import Event
+
+CLOSE_S = 5.0
+"""Seconds that an observer gets to finish when the run has ended."""
+
+
+@dataclass(kw_only=True)
+class _Watcher:
+    observer: Observer
+    events: queue.SimpleQueue[Event | None] = field(default_factory=queue.SimpleQueue)
+    failure: str | None = None
+    thread: threading.Thread | None = None
+
+    def work(self) -> None:
+        while (event := self.events.get()) is not None:
+            try:
+                self.observer.on(event)
+            except BaseException as error:
+                self.failure = f"{type(error).__name__}: {error}"
+                return
+
+
+class Watching:
+    """Hands events to observers while a run goes on.
+
+    Args:
+        run: The run's id.
+        observers: Whom to tell.
+        say: Told of observers that failed or hang.
+    """
+
+    def __init__(self, run: str, observers: Sequence[Observer], say: Callable[[str], None]) -> None:
+        self._run = run
+        self._say = say
+        self._watchers = [_Watcher(observer=observer) for observer in observers]
+        for watcher in self._watchers:
+            watcher.thread = threading.Thread(
+                target=watcher.work, name=f"observer {watcher.observer.name}", daemon=True
+            )
+            watcher.thread.start()
+
+    def tell(self, kind: str, arm: str = "", message: str = "", figures: Mapping[str, Any] | None = None) -> None:
+        """Queues one event for every observer."""
+        if self._watchers:
+            event = Event(
+                kind=kind, run=self._run, time=time.time(), arm=arm, message=message, figures=dict(figures or {})
+            )
+            for watcher in self._watchers:
+                watcher.events.put(event)
+
+    def close(self) -> None:
+        """Lets every observer finish, for at most five seconds each, and says which one failed."""
+        for watcher in self._watchers:
+            watcher.events.put(None)
+        for watcher in self._watchers:
+            if watcher.thread is not None:
+                watcher.thread.join(CLOSE_S)
+            if watcher.failure is not None:
+                self._say(f'the observer "{watcher.observer.name}" failed: {watcher.failure}; the run is unharmed')
+            elif watcher.thread is not None and watcher.thread.is_alive():
+                self._say(f'the observer "{watcher.observer.name}" hangs and was left behind; the run is unharmed')
