@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from harness.errors import HarnessError
 from harness.scoring import comparisons, contenders, payback, verdict
 from harness.scoring.answers import Answers, Figures, confusion, counts, latency, per_class, request_costs, usage
 from harness.scoring.bootstrap import group_codes, percentile_interval, resampled_means
@@ -19,6 +21,8 @@ from harness.scoring.statistics import wilson
 SCHEMA = 1
 PINNED = ("macro_f1", "mae", "mae_all", "off_by_one")
 """Figures of metric plugins that have a place of their own beside `metrics`."""
+PRICE_RESAMPLES = 2_000
+"""Resamples of prices: means of thousands of prices vary so little that more would change no digit that is shown."""
 
 
 def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
@@ -34,6 +38,8 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
         HarnessError: Two arms of one name, or an arm with two answers to one example.
     """
     answers = {arm.name: Answers.of(arm) for arm in arms}
+    if len(answers) < len(arms):
+        raise HarnessError("two arms have the same name")
     panel = Panel.of(answers, run.n_test, run.groups, run.seed)
     lines = [_arm(arm, answers[arm.name], panel, run) for arm in arms]
     _rank(lines, panel, run.margin)
@@ -45,7 +51,10 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
     results = {
         "schema": SCHEMA,
         "run": _run(run, panel),
-        "checks": [asdict(check) for check in run.checks],
+        "checks": [
+            {"kind": check.kind, "level": check.level, "message": check.message, "figures": check.figures}
+            for check in run.checks
+        ],
         "arms": lines,
         "comparisons": comparisons.compare_all(panel, primary, stars, run.margin),
         "choices": [dict(choice) for choice in run.choices],
@@ -53,8 +62,7 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
         "repeats": [dict(repeat) for repeat in run.repeats],
         "contenders": named,
     }
-    saving = _SavingInterval(answers, run)
-    _judge(results, run.decision, saving.of)
+    _judge(results, run.decision, _Savings(answers, panel, run).interval)
     return dict(_plain(results))
 
 
@@ -183,26 +191,41 @@ def _rank(lines: Sequence[Figures], panel: Panel, margin: float) -> None:
         line |= {"rank": ranks.get(line["name"]), "letter": letter}
 
 
-class _SavingInterval:
-    """Paired bootstrap of what one arm saves against another, from the price of each request."""
+class _Savings:
+    """Paired bootstrap of what arms save against each other, from the price of each request."""
 
-    def __init__(self, answers: Mapping[str, Answers], run: RunFacts) -> None:
-        self._answers = answers
+    def __init__(self, answers: Mapping[str, Answers], panel: Panel, run: RunFacts) -> None:
+        self._answers = {name: answers[name] for name in panel.names if request_costs(answers[name])}
         self._run = run
 
-    def of(self, a: str, b: str) -> tuple[float, float] | None:
-        """Returns the 95% interval of the saving on 1,000 requests in USD; `None` where a request has no price."""
-        arm_a, arm_b = self._answers[a], self._answers[b]
-        costs = [[row.cost_usd for row in arm.rows] for arm in (arm_a, arm_b)]
-        if arm_a.ids != arm_b.ids or not arm_a.ids or any(cost is None for side in costs for cost in side):
+    def interval(self, a: str, b: str) -> tuple[float, float] | None:
+        """Returns the 95% interval of the saving on 1,000 requests in USD; `None` where prices are missing."""
+        if not {a, b} <= set(self._answers) or self._number < 2:
             return None
-        codes = group_codes(arm_a.ids, self._run.groups or {})
-        number = int(codes.max()) + 1
-        if number < 2:
-            return None
-        saved = (np.array(costs[1], dtype=np.float64) - np.array(costs[0], dtype=np.float64)) * 1000
-        low, high = percentile_interval(resampled_means(saved, codes, self._run.seed)[:, 0], number)
-        return low, high
+        cost_a, cost_b = (self._means[:, list(self._answers).index(name)] for name in (a, b))
+        saving = (cost_b - cost_a) * 1000
+        return percentile_interval(saving[np.isfinite(saving)], self._number)
+
+    @cached_property
+    def _codes(self) -> Any:
+        ids = next(iter(self._answers.values())).ids
+        return group_codes(ids, self._run.groups or {})
+
+    @property
+    def _number(self) -> int:
+        return int(self._codes.max()) + 1
+
+    @cached_property
+    def _means(self) -> Any:
+        """Resamples × arms: mean price of a request. Failed requests without a price count in neither sum."""
+        costs = [[row.cost_usd for row in arm.rows] for arm in self._answers.values()]
+        spent = [[cost or 0.0 for cost in arm] for arm in costs]
+        asked = [[cost is not None for cost in arm] for arm in costs]
+        columns = np.array([*spent, *asked], dtype=np.float64).T
+        means = resampled_means(columns, self._codes, self._run.seed, PRICE_RESAMPLES)
+        # A small resample may hold failed requests alone: it says nothing of their price
+        with np.errstate(invalid="ignore"):
+            return means[:, : len(costs)] / means[:, len(costs) :]
 
 
 def _plain(value: Any) -> Any:

@@ -213,7 +213,7 @@ def baseline_suffices(duel: Duel) -> Ruling | None:
 
         def write(named: Named, baseline: Line = baseline, line: Line = line) -> str:
             within = f"within {points(duel.margin, signed=False)} of {named(leader)} ({wording.gap(line)})"
-            return f"{wording.start(named(baseline))} suffices: {within} and {wording.cheaper(line)}."
+            return f"{wording.start(named(baseline))} suffices: {within}, {wording.cheaper(line)}."
 
         return Ruling(kind="baseline-suffices", write=write, arm=baseline["name"], against=leader["name"])
     return None
@@ -259,7 +259,7 @@ def never_pays(duel: Duel) -> Ruling | None:
         return None
 
     def write(named: Named) -> str:
-        cost = wording.dearer(line) if line["cost"]["cheaper"] == "b" else "no cheaper per request"
+        cost = wording.dearer(line) if line["cost"]["cheaper"] == "b" else "is no cheaper per request"
         fault = f"{named(a)} is no more accurate ({wording.gap(line)}) and {cost}"
         return f"{wording.start(named(b))} wins: {fault}, so {wording.training(duel.payback)} never pays back."
 
@@ -280,8 +280,9 @@ def tie(duel: Duel) -> Ruling | None:
         opening = f"No clear accuracy winner: {wording.lead(line, named(ahead), named(other))}"
         if thrifty["cost"]["cheaper"] != "a":
             return f"{opening}, within the margin of {points(duel.margin, signed=False)}."
-        pays = f", {wording.paid_back(payback)}" if payback is not None and payback["fixed"] is not None else ""
-        return f"{opening}; {named(thrift)} is {wording.cheaper(thrifty)}{pays}."
+        end = wording.paid_back(payback) if payback is not None else ""
+        pays = f", {end}" if end else ""
+        return f"{opening}; {named(thrift)} {wording.saves(thrifty)}{pays}."
 
     return Ruling(kind="tie", write=write, arm=thrift["name"], against=dear["name"])
 

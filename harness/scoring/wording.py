@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from harness.numbers import count, duration, percent, percent_interval, points, points_interval, usd
+from harness.numbers import count, duration, number, percent, percent_interval, points, points_interval, usd
 
 Line: TypeAlias = Mapping[str, Any]
 """An arm, a comparison or a payback of `results.json`."""
@@ -75,21 +75,33 @@ def right_on(arm: Line, named: Named) -> str:
 
 
 def cheaper(line: Line) -> str:
-    """Writes what a saves on b per request; nothing where that is not known."""
+    """Writes what a saves on b per request, as part of a list; nothing where that is not known."""
     cost = line["cost"]
     if cost["unit"] is None:
-        return "free of request fees" if cost["cheaper"] == "a" else ""
+        return "no fee per request" if cost["cheaper"] == "a" else ""
     if cost["cheaper"] == "same":
         return "as cheap per request" if cost["unit"] == "usd" else "just as much machine time per request"
-    less = percent(-cost["change"], 0)
-    return f"{less} cheaper per request" if cost["unit"] == "usd" else f"{less} less machine time per request"
+    return f"{_less(cost)} {'cheaper' if cost['unit'] == 'usd' else 'less machine time'} per request"
+
+
+def saves(line: Line) -> str:
+    """Writes the same as `cheaper` with its verb, for an a that is known to be cheaper."""
+    cost = line["cost"]
+    if cost["unit"] is None:
+        return "costs no fee per request"
+    return f"is {_less(cost)} cheaper per request" if cost["unit"] == "usd" else f"needs {cheaper(line)}"
 
 
 def dearer(line: Line) -> str:
-    """Writes what a costs more than b per request."""
-    change = line["cost"]["change"]
-    more = "" if change is None else f"{percent(change, 0)} "
-    return f"{more}dearer per request" if line["cost"]["unit"] != "machine_s" else f"{more}slower on this machine"
+    """Writes what a costs more than b per request, with its verb."""
+    change, usd_unit = line["cost"]["change"], line["cost"]["unit"] == "usd"
+    if change is None:
+        return "costs more per request" if usd_unit or line["cost"]["unit"] is None else "takes more machine time"
+    if change >= 1:
+        times = f"{number(1 + change, 1)} times"
+        return f"costs {times} as much per request" if usd_unit else f"takes {times} the machine time per request"
+    more = percent(change, 0)
+    return f"is {more} dearer per request" if usd_unit else f"takes {more} more machine time per request"
 
 
 def each_extra(line: Line) -> str:
@@ -112,11 +124,19 @@ def training(payback: Line | None) -> str:
 def paid_back(payback: Line) -> str:
     """Writes when training is paid back, or that it is not; nothing where its cost is not known."""
     requests = payback["requests"]
+    if payback["saving_per_1k"] is None:
+        return ""
     if requests is None:
         return "" if payback["fixed"] is None else f"but {training(payback)} is not paid back"
     if requests == 0:
         return "with nothing to pay back"
     return f"{training(payback)} paid back after {count(requests)} requests"
+
+
+def _less(cost: Line) -> str:
+    """Writes a saving; one that is not all is never written as 100%."""
+    less = percent(-cost["change"], 0)
+    return "over 99%" if less == "100%" and cost["a"] else less
 
 
 def _letters(text: str) -> str:

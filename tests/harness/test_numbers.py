@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness import numbers
@@ -63,6 +63,7 @@ def test_what_is_not_known_is_a_dash(write: object) -> None:
     assert numbers.percent_interval(None, 1) == numbers.points_interval(0, None) == numbers.MISSING
 
 
+@settings(deadline=None)
 @given(st.floats(-1e9, 1e9))
 def test_no_number_is_written_with_a_hyphen_or_as_nothing(x: float) -> None:
     for write in FORMATS[:-1]:
