@@ -42,7 +42,7 @@ def render(results: Results, sections: Sequence[Section], *, samples: Samples = 
         One HTML document that requests nothing.
     """
     allowed = withhold(results, samples)
-    env = _environment()
+    env = environment()
     among = looks(allowed.data)
     bodies = []
     for section in sorted(sections, key=lambda s: (getattr(s, "order", 10_000), str(s.name))):
@@ -51,11 +51,11 @@ def render(results: Results, sections: Sequence[Section], *, samples: Samples = 
             bodies.append(shown)
     data = allowed.data
     first, second = facts.contenders(data)
-    css, script = _asset("report.css"), _asset("report.js")
+    css, script = asset("report.css"), asset("report.js")
     return env.get_template("page.html.j2").render(
         policy=policy(css, script),
-        css=_raw(css),
-        script=_raw(script),
+        css=own(css),
+        script=own(script),
         sentence=str((data.get("verdict") or {}).get("sentence") or "No verdict"),
         eyebrow=verdict.eyebrow(data),
         remarks=verdict.remarks(data),
@@ -161,10 +161,10 @@ def _section(env: Environment, section: Section, results: Results, among: Mappin
 
     name = str(section.name)
     title = str(getattr(section, "title", "") or name)
-    own = Results(data=copy.deepcopy(results.data), predictions=results.predictions, examples=results.examples)
+    private = Results(data=copy.deepcopy(results.data), predictions=results.predictions, examples=results.examples)
     template = env.get_template("section.html.j2")
     try:
-        shown = views(section.blocks(own), among)
+        shown = views(section.blocks(private), among)
         if not shown:
             return None
         body = template.render(views=shown, looks=among)
@@ -172,7 +172,7 @@ def _section(env: Environment, section: Section, results: Results, among: Mappin
         said = f"{type(error).__name__}: {error}"[:300]
         remark = Callout(text=f'The section "{name}" could not be shown. The plugin raised {said}', level="error")
         body = template.render(views=[{"kind": "callout", "block": remark}], looks=among)
-    return {"id": f"section-{_slug(name)}", "title": title, "body": _raw(body)}
+    return {"id": f"section-{_slug(name)}", "title": title, "body": own(body)}
 
 
 def _slug(name: str) -> str:
@@ -192,11 +192,12 @@ def _hash(text: str) -> str:
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Returns one of the page's own files, such as `report.css`."""
     return resources.files("harness.report").joinpath(name).read_text("utf-8")
 
 
-def _raw(text: str) -> Any:
+def own(text: str) -> Any:
     """Marks our own text (CSS, script, rendered templates) as safe; never anything that came from data."""
     from markupsafe import Markup
 
@@ -204,7 +205,8 @@ def _raw(text: str) -> Any:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Returns the templates' environment: autoescape on, undefined names are errors."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     from harness.report.view import badge, cell
@@ -218,13 +220,3 @@ def _environment() -> Environment:
     )
     env.globals.update(badge=badge, cell=cell, look_of=look_of)
     return env
-
-
-def environment() -> Environment:
-    """Returns the templates' environment: autoescape on, undefined names are errors."""
-    return _environment()
-
-
-def asset(name: str) -> str:
-    """Returns one of the page's own files, `report.css` or `report.js`."""
-    return _asset(name)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import numbers
 from harness.report import facts, verdict
 from harness.report.arms import Arm, looks, ranked
 from harness.report.blocks import Results
 from harness.report.charts.svg import one_line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 COLOURS = {
     "fine-tuned": "blue",
@@ -21,15 +24,9 @@ COLOURS = {
 }
 
 
-def to_terminal(results: Results, *, width: int | None = None, colour: bool | None = None) -> str:
-    """Writes the verdict and the table of arms for a terminal.
-
-    Args:
-        results: What to show; `results.data` suffices.
-        width: Columns of the terminal; by default as rich finds it.
-        colour: Whether to use colours; by default as rich finds it (`NO_COLOR` is honoured).
-    """
-    from rich.console import Console
+def to_terminal(results: Results) -> RenderableType:
+    """Returns the verdict and the table of arms as something that rich prints; `results.data` suffices."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
@@ -43,15 +40,9 @@ def to_terminal(results: Results, *, width: int | None = None, colour: bool | No
         cells = [Text(cell) for cell in _cells(data, arm)]
         cells[1].stylize(COLOURS.get(look.family, "cyan"), 0, len(look.letter))
         table.add_row(*cells)
-    console = Console(width=width, force_terminal=colour, no_color=None if colour is None else not colour)
-    with console.capture() as capture:
-        console.print(Text(one_line(_sentence(data)), style="bold"))
-        console.print(Text(" · ".join(one_line(part) for part in [*verdict.eyebrow(data), *verdict.remarks(data)])))
-        for message in _alarms(data):
-            console.print(Text(f"{message}", style="bold red"))
-        console.print()
-        console.print(table)
-    return capture.get()
+    facts_ = " · ".join(one_line(part) for part in [*verdict.eyebrow(data), *verdict.remarks(data)])
+    alarms = [Text(f"Check failed: {message}", style="bold red") for message in _alarms(data)]
+    return Group(*alarms, Text(one_line(_sentence(data)), style="bold"), Text(facts_), Text(""), table)
 
 
 def to_markdown(results: Results) -> str:
