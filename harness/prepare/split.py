@@ -116,11 +116,11 @@ def _check_possible(
     examples: Sequence[Example], groups: Mapping[str, list[Example]], shares: Mapping[Split, Fraction], stratify: bool
 ) -> None:
     n_splits = len(shares)
-    wanted = f"{', '.join(shares)}: {n_splits} splits"
+    wanted = ", ".join(shares)
     if len(groups) < n_splits:
         what = f"{len(examples)} rows" if len(groups) == len(examples) else f"{len(groups)} groups of rows"
         raise DataError(
-            f"{what} cannot be split into {wanted} need at least {n_splits}",
+            f"{what} cannot be split into {wanted}: at least {n_splits} are needed",
             "Add data, or set a share of [prepare].split to 0.",
         )
     rare = {label: n for label, n in Counter(e.label for e in examples).items() if n < n_splits}
@@ -128,7 +128,7 @@ def _check_possible(
         label = min(rare, key=lambda name: (rare[name], name))
         more = f" (and {len(rare) - 1} more such classes)" if len(rare) > 1 else ""
         raise DataError(
-            f'class "{label}" has only {rare[label]} of the {n_splits} examples{more} that {wanted} need',
+            f'class "{label}" has {rare[label]} example{"s"[: rare[label] != 1]}{more}, fewer than the splits: {wanted}',
             "Add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false.",
         )
 

@@ -39,21 +39,16 @@ class Mock:
     def __post_init__(self) -> None:
         for option in ("accuracy", "unparsed_rate", "fail_rate"):
             if not 0 <= getattr(self, option) <= 1:
-                raise harness.ExperimentError(
-                    f"backend.{option} = {getattr(self, option)}", "Give a share between 0 and 1."
-                )
+                raise ValueError(f"{option} = {getattr(self, option)}, expected a share between 0 and 1")
         if self.unparsed_rate + self.fail_rate > 1:
-            raise harness.ExperimentError(
-                f"backend.unparsed_rate + backend.fail_rate = {self.unparsed_rate + self.fail_rate:g}",
-                "Together they are at most 1.",
-            )
+            raise ValueError(f"unparsed_rate + fail_rate = {self.unparsed_rate + self.fail_rate:g}, expected at most 1")
         if self.latency_s < 0:
-            raise harness.ExperimentError(f"backend.latency_s = {self.latency_s}", "Give seconds, 0 or more.")
+            raise ValueError(f"latency_s = {self.latency_s}, expected 0 seconds or more")
         for name, count in self._tokens.items():
             if name not in _COUNTS:
-                raise harness.ExperimentError(f'backend.tokens: "{name}"', harness.nearest(name, _COUNTS))
+                raise ValueError(f'tokens has no "{name}"; {harness.nearest(name, _COUNTS)}')
             if count < 0:
-                raise harness.ExperimentError(f"backend.tokens.{name} = {count}", "Give a number of tokens, 0 or more.")
+                raise ValueError(f"tokens.{name} = {count}, expected 0 or more")
 
     @property
     def _tokens(self) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -55,20 +56,21 @@ class Row:
     values: Mapping[str, Any]
 
 
-def check_columns(columns: Columns, present: Sequence[str], source: str) -> None:
+def check_columns(columns: Columns, present: Sequence[str], source: str, hint: str = "") -> None:
     """Refuses options that name no column.
 
     Raises:
         harness.DataError: With the nearest name and the list of columns.
     """
+    shown = [name if len(name) <= 30 else f"{name[:29]}…" for name in map(str, present)]
+    listed = f"Its columns: {', '.join(json.dumps(name, ensure_ascii=False) for name in shown[:20])}{', …' if len(shown) > 20 else ''}{hint}"
     if not columns.text:
-        raise harness.DataError("dataset.text names no column", f"The columns are {', '.join(present[:20])}.")
+        raise harness.DataError(f"dataset.text names no column of {source}", listed)
     for option, names in columns.named.items():
         for name in names:
             if name not in present:
                 raise harness.DataError(
-                    f'{source} has no column "{name}" (dataset.{option}): {harness.nearest(name, present)}',
-                    f"Its columns: {', '.join(map(str, present[:20]))}{', …' if len(present) > 20 else ''}",
+                    f'{source} has no column "{name}" (dataset.{option}); {harness.nearest(name, shown)}', listed
                 )
 
 

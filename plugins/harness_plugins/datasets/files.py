@@ -74,7 +74,9 @@ class Files:
         )
         if not table.columns:
             raise harness.DataError(f"{path.name} has no rows", "Expected at least one example for each class.")
-        _rows.check_columns(columns, table.columns, path.name)
+        headless = source.format in ("csv", "tsv") and self.columns is None
+        hint = " (no line of column names? Give dataset.columns)" if headless else ""
+        _rows.check_columns(columns, table.columns, path.name, hint)
         return _rows.examples(table.rows, columns)
 
     def _found(self, folder: Path) -> Path:

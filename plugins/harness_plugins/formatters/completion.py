@@ -25,7 +25,7 @@ class Completion:
 
     def __post_init__(self) -> None:
         if not self.separator:
-            raise harness.ExperimentError("formatter.separator is empty", 'Give one, e.g. "\\n\\n###\\n\\n".')
+            raise ValueError('separator is empty, expected a text like "\\n\\n###\\n\\n"')
 
     def prompt(
         self, example: harness.Example, shots: Sequence[harness.Example], labels: Sequence[str]
