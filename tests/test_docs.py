@@ -1,0 +1,151 @@
+"""What the documents show works: commands run, files load, links lead somewhere, tables name what is there.
+
+In a document, ```` ```console ```` blocks are run (`$ harness …`, in a copy of `examples/`), and a block after
+`<!-- file: NAME -->` is first written to that file. Blocks marked `sh` need a network, a key or time, and are not run.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import tomllib
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+
+import pytest
+from support.cli import ROOT, harness
+
+from harness.experiment import ExperimentFile
+from harness.hookspecs import PROJECT
+from harness.plugins import KINDS, discover
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+BLOCK = re.compile(
+    r"(?:<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+HEADING = re.compile(r"^#+ ", re.MULTILINE)
+
+
+def blocks(document: Path) -> list[tuple[str | None, str, str]]:
+    text = document.read_text(encoding="utf-8")
+    return [(match["file"], match["kind"], match["text"]) for match in BLOCK.finditer(text)]
+
+
+def commands(document: Path) -> list[str]:
+    lines = [line for _, kind, text in blocks(document) if kind == "console" for line in text.splitlines()]
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def runnable(document: Path) -> bool:
+    return any(command.startswith("harness ") for command in commands(document))
+
+
+@cache
+def help_of(*command: str) -> str:
+    return harness(*command, "--help", cwd=ROOT).out
+
+
+def name(document: Path) -> str:
+    return document.relative_to(ROOT).as_posix()
+
+
+def test_there_are_documents_with_commands() -> None:
+    assert len(DOCUMENTS) > 8
+    assert sum(map(runnable, DOCUMENTS)) >= 3
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if runnable(path)], ids=name)
+def test_commands_run(document: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    shutil.copy(ROOT / "examples" / "review-stars" / "reviews.csv", tmp_path)
+    for file, _, text in blocks(document):
+        if file:
+            (tmp_path / file).write_text(text, encoding="utf-8")
+    for command in commands(document):
+        program, *arguments = shlex.split(command)
+        if program != "harness" or any("experiment.toml" in argument for argument in arguments):
+            continue  # needs a key
+        done = harness(*arguments, cwd=tmp_path)
+        assert done.code == 0, f"$ {command}\n{done}"
+        assert done.out.strip(), command
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in LINK.findall(document.read_text(encoding="utf-8")):
+        assert (document.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_toml_is_toml(document: Path) -> None:
+    for _, kind, text in blocks(document):
+        if kind == "toml":
+            tomllib.loads(text)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_every_document_has_a_title_and_short_lines(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    prose = [line for line in BLOCK.sub("", text).splitlines() if not line.startswith(("|", "!["))]
+    assert max(map(len, prose)) <= 120
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name)
+def test_commands_and_options_exist(document: Path) -> None:
+    """Each `harness …` of any block or code span names a command and options that its help knows."""
+    text = document.read_text(encoding="utf-8")
+    shown = [line for _, kind, body in blocks(document) if kind in {"sh", "console"} for line in body.splitlines()]
+    shown += re.findall(r"`(harness [^`]*)`", text)
+    for line in shown:
+        words = line.removeprefix("$ ").split("#")[0].split()
+        if len(words) < 2 or words[0] != "harness" or words[1].startswith("-"):
+            continue
+        assert re.search(rf"^\s*{re.escape(words[1])}\b", help_of(), re.MULTILINE), f"no such command: {line}"
+        for option in (word for word in words[2:] if word.startswith("--")):
+            assert option in help_of(words[1]), f"no such option: {option} in {line}"
+
+
+def test_readme_and_guide_show_the_same_smallest_plugin() -> None:
+    python = [
+        text
+        for path in (ROOT / "README.md", ROOT / "docs" / "how-to" / "own-plugin.md")
+        for _, kind, text in blocks(path)
+        if kind == "python"
+    ]
+    assert len(python) == 2
+    assert python[0] == python[1]
+
+
+def test_guide_names_every_hook_and_method() -> None:
+    guide = (ROOT / "docs" / "how-to" / "own-plugin.md").read_text(encoding="utf-8")
+    for kind, (hook, members) in KINDS.items():
+        (row,) = re.findall(rf"^\| {kind} \|.*$", guide, re.MULTILINE)
+        assert f"`{hook}`" in row
+        for member in members:
+            assert member in row
+    assert f"`{PROJECT}`" in guide
+
+
+def test_reference_names_every_key_of_an_experiment() -> None:
+    reference = (ROOT / "docs" / "reference" / "experiment.md").read_text(encoding="utf-8")
+    missing = [key for key in ExperimentFile.model_fields if not re.search(rf"\b{key}\b", reference)]
+    for model in ExperimentFile.model_fields.values():
+        table = model.annotation
+        if isinstance(table, type) and hasattr(table, "model_fields"):
+            missing += [key for key in table.model_fields if not re.search(rf"\b{key}\b", reference)]
+    assert missing == []
+
+
+@pytest.mark.parametrize("kind", ["backend", "formatter", "selector", "dataset"])
+def test_reference_names_every_shipped_plugin_and_option(kind: str) -> None:
+    reference = (ROOT / "docs" / "reference" / "experiment.md").read_text(encoding="utf-8")
+    shipped = [record for record in discover().of(kind) if record.distribution.startswith("finetune-harness ")]
+    assert shipped
+    for record in shipped:
+        assert f"`{record.name}`" in reference, record.name
+        for field in fields(record.cls):
+            assert f"`{field.name}`" in reference, f"{record.name}.{field.name}"
