@@ -19,6 +19,10 @@ Figures: TypeAlias = dict[str, Any]
 """A part of `results.json`."""
 
 
+UNANSWERED = 0.5
+"""An arm that leaves more than this share of the items unparsed or failed is no opponent."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
     """The answers of one arm, sorted by example id: row order changes nothing, not even the last bit of a sum."""
@@ -55,6 +59,20 @@ def counts(answers: Answers) -> Figures:
         "unparsed": status.count(Status.UNPARSED),
         "failed": status.count(Status.FAILED),
     }
+
+
+def barred(answers: Answers, labels: int) -> str | None:
+    """Returns why the arm is no fair opponent: `unanswered`, `below-chance`, or `None` where it is one.
+
+    Args:
+        answers: The arm's answers.
+        labels: How many labels there are; chance is one of them.
+    """
+    n = len(answers)
+    lost = sum(row.status is not Status.ANSWERED for row in answers.rows)
+    if lost > UNANSWERED * n:
+        return "unanswered"
+    return "below-chance" if n and labels > 1 and int(answers.right.sum()) * labels < n else None
 
 
 def usage(answers: Answers) -> Figures:

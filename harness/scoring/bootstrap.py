@@ -16,6 +16,8 @@ Floats: TypeAlias = NDArray[np.float64]
 
 RESAMPLES = 10_000
 """Resamples behind every bootstrap interval."""
+MANY_GROUPS = 20_000
+"""From here on the resampled means are drawn from their limit instead of resample by resample."""
 _CELLS = 4_000_000
 """Cells of one block of resampling weights: 32 MB."""
 
@@ -39,6 +41,9 @@ def resampled_means(values: Any, codes: Any, seed: int, resamples: int = RESAMPL
     size count by what they hold. Where every example is a group of its own this is the ordinary bootstrap (Efron
     1979). All columns share each resample: the difference of two columns is the paired bootstrap's.
 
+    With `MANY_GROUPS` or more the draws come from the normal distribution to which the bootstrap's tends, with the
+    covariance of the linearised means (Davison & Hinkley 1997, §2.7): no interval differs by a digit that is shown.
+
     Args:
         values: Array of examples × quantities.
         codes: The group of each example, numbered from 0 without gaps.
@@ -49,8 +54,11 @@ def resampled_means(values: Any, codes: Any, seed: int, resamples: int = RESAMPL
     table = table.reshape(len(table), -1)
     number = int(np.max(codes)) + 1
     sizes = np.bincount(codes, minlength=number).astype(np.float64)
-    sums = np.stack([np.bincount(codes, weights=column, minlength=number) for column in table.T], axis=1)
+    totals = [np.bincount(codes, weights=column, minlength=number) for column in table.T]
+    sums: Floats = np.stack(totals, axis=1).astype(np.float64)
     rng = np.random.default_rng(seed)
+    if number >= MANY_GROUPS:
+        return _limit(sums, sizes, rng, resamples)
     blocks: list[Floats] = []
     block = max(1, _CELLS // number)
     for start in range(0, resamples, block):
@@ -59,6 +67,14 @@ def resampled_means(values: Any, codes: Any, seed: int, resamples: int = RESAMPL
         weights = np.bincount(draws.ravel(), minlength=rows * number).reshape(rows, number).astype(np.float64)
         blocks.append((weights @ sums) / (weights @ sizes)[:, None])
     return np.concatenate(blocks)
+
+
+def _limit(sums: Floats, sizes: Floats, rng: np.random.Generator, resamples: int) -> Floats:
+    """Draws means from their limiting normal distribution."""
+    means = sums.sum(axis=0) / sizes.sum()
+    influence = (sums - means * sizes[:, None]) / sizes.mean()
+    covariance = np.atleast_2d(influence.T @ influence) / len(sizes) ** 2
+    return rng.multivariate_normal(means, covariance, size=resamples, check_valid="ignore", method="eigh")
 
 
 def percentile_interval(means: Any, groups: int, level: float = LEVEL) -> Interval:

@@ -12,7 +12,17 @@ import numpy as np
 
 from harness.errors import HarnessError
 from harness.scoring import comparisons, contenders, payback, verdict
-from harness.scoring.answers import Answers, Figures, confusion, counts, latency, per_class, request_costs, usage
+from harness.scoring.answers import (
+    Answers,
+    Figures,
+    barred,
+    confusion,
+    counts,
+    latency,
+    per_class,
+    request_costs,
+    usage,
+)
 from harness.scoring.bootstrap import group_codes, percentile_interval, resampled_means
 from harness.scoring.comparisons import Panel
 from harness.scoring.facts import ArmFacts, Decision, Price, RunFacts
@@ -149,6 +159,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
         "mode": arm.mode,
         "refused": arm.refused,
         "complete": arm.name in panel.names,
+        "barred": barred(answers, len(run.labels)),
         "truncated": sum(row.truncated for row in answers.rows),
         "reused": sum(row.reused for row in answers.rows),
         "attempts": sum(row.attempts for row in answers.rows),

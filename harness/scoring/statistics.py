@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 
 from scipy.optimize import brentq
-from scipy.special import bdtr, betainc, ndtri
+from scipy.special import bdtr, ndtri
 
 LEVEL = 0.95
 """Level of every interval."""
@@ -82,38 +82,6 @@ def _tango_statistic(only_a: int, only_b: int, n: int, difference: float) -> flo
     return distance / math.sqrt(variance)
 
 
-def newcombe(both: int, only_a: int, only_b: int, n: int, level: float = LEVEL) -> Interval:
-    """Returns the square-and-add interval of the difference between two paired proportions.
-
-    Method 10 of Newcombe (1998), Stat. Med. 17:2635–2650: Wilson intervals of both proportions, combined with the
-    correlation phi, which is corrected for continuity where it is positive. A second opinion beside `tango`.
-
-    Args:
-        both: Examples that both arms answered correctly.
-        only_a: Examples that only a answered correctly.
-        only_b: Examples that only b answered correctly.
-        n: Number of examples, at least 1.
-        level: Confidence level.
-    """
-    neither = n - both - only_a - only_b
-    right_a, right_b = both + only_a, both + only_b
-    share_a, share_b = right_a / n, right_b / n
-    low_a, high_a = wilson(right_a, n, level)
-    low_b, high_b = wilson(right_b, n, level)
-    margins = right_a * (n - right_a) * right_b * (n - right_b)
-    product = float(both * neither - only_a * only_b)
-    if product > 0:
-        product = max(product - n / 2, 0.0)
-    phi = product / math.sqrt(margins) if margins else 0.0
-
-    def reach(up: float, down: float) -> float:
-        return math.sqrt(max(up * up - 2 * phi * up * down + down * down, 0.0))
-
-    difference = share_a - share_b
-    low = difference - reach(share_a - low_a, high_b - share_b)
-    return low, difference + reach(high_a - share_a, share_b - low_b)
-
-
 def mcnemar(only_a: int, only_b: int) -> float:
     """Returns the two-sided mid-p value of McNemar's test; 1 with no discordant pair.
 
@@ -126,13 +94,6 @@ def mcnemar(only_a: int, only_b: int) -> float:
     below = float(bdtr(fewer - 1, discordant, 0.5)) if fewer else 0.0
     # 2·P(X ≤ fewer) − P(X = fewer) = P(X ≤ fewer) + P(X < fewer)
     return min(1.0, float(bdtr(fewer, discordant, 0.5)) + below)
-
-
-def mcnemar_exact(only_a: int, only_b: int) -> float:
-    """Returns the two-sided exact conditional p value of McNemar's test (McNemar 1947, Psychometrika 12:153–157)."""
-    discordant, fewer = only_a + only_b, min(only_a, only_b)
-    # The incomplete beta function is the binomial's distribution function: P(X ≤ k) = I_½(n − k, k + 1).
-    return min(1.0, 2 * float(betainc(discordant - fewer, fewer + 1, 0.5))) if discordant else 1.0
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -15,8 +15,6 @@ from harness.scoring import wording
 from harness.scoring.contenders import TUNED
 from harness.scoring.wording import Line, Named
 
-UNANSWERED = 0.5
-"""An opponent that leaves more than this share of the items unparsed or failed is none."""
 BASELINES = ("classical", "zero-shot")
 
 
@@ -107,7 +105,10 @@ def turned(line: Line) -> dict[str, Any]:
 def leak(results: Mapping[str, Any]) -> Ruling | None:
     """A check found test items in train, validation or shots: no figure can be trusted."""
     found = [check for check in results["checks"] if check["level"] == "error" and "leak" in check["kind"]]
-    return Ruling(kind="invalid", write=lambda _: f"No verdict: {found[0]['message']}") if found else None
+    if not found:
+        return None
+    message = str(found[0]["message"]).rstrip(" .")
+    return Ruling(kind="invalid", write=lambda _: f"No verdict: {message}.")
 
 
 def unavailable(results: Mapping[str, Any]) -> Ruling | None:
@@ -158,13 +159,13 @@ def unequal(results: Mapping[str, Any]) -> Ruling | None:
 
 
 def unfair(duel: Duel) -> Ruling | None:
-    """A contender is no opponent: below chance, or most of its answers unparsed or failed."""
+    """A contender is barred: below chance, or most of its answers unparsed or failed."""
     labels = len(duel.results["run"]["labels"])
     for weak, other in ((duel.b, duel.a), (duel.a, duel.b)):
-        lost = (weak["unparsed"] + weak["failed"]) / weak["n"]
-        if lost > UNANSWERED:
+        if weak["barred"] == "unanswered":
+            lost = (weak["unparsed"] + weak["failed"]) / weak["n"]
             fault = f"leaves {percent(lost)} of {count(weak['n'])} items without a readable answer"
-        elif labels > 1 and weak["accuracy"] < 1 / labels:
+        elif weak["barred"] == "below-chance":
             guessing = f"guessing among {labels} labels gives {percent(1 / labels)}"
             fault = f"is right on {percent(weak['accuracy'])} of items, where {guessing}"
         else:

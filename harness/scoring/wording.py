@@ -78,7 +78,7 @@ def cheaper(line: Line) -> str:
     """Writes what a saves on b per request, as part of a list; nothing where that is not known."""
     cost = line["cost"]
     if cost["unit"] is None:
-        return "no fee per request" if cost["cheaper"] == "a" else ""
+        return "at no fee per request" if cost["cheaper"] == "a" else ""
     if cost["cheaper"] == "same":
         return "as cheap per request" if cost["unit"] == "usd" else "just as much machine time per request"
     return f"{_less(cost)} {'cheaper' if cost['unit'] == 'usd' else 'less machine time'} per request"

@@ -198,6 +198,15 @@ def test_arms_that_cannot_be_told_apart_share_a_rank() -> None:
     assert len(set(ranks)) < len(ranks)
 
 
+def test_what_is_no_fair_opponent_is_marked() -> None:
+    few = _facts("few", ["positive"] * 3 + ["neutral"] * 7, ["positive"] * 10)
+    chance = _facts("chance", ["positive"] * 4 + ["neutral"] * 6, ["positive"] * 10)
+    mute = _facts("mute", ["positive"] * 4 + ["unparsed"] * 3 + ["failed"] * 3, ["positive"] * 10)
+    half = _facts("half", ["positive"] * 5 + ["unparsed"] * 5, ["positive"] * 10)
+    arms = build(make_run([], n_test=10), [few, chance, mute, half])["arms"]
+    assert [arm["barred"] for arm in arms] == ["below-chance", None, "unanswered", None]
+
+
 def test_letters_go_on_after_z() -> None:
     assert letters(28)[25:] == ["Z", "AA", "AB"]
     assert len(set(letters(500))) == 500
