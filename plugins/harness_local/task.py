@@ -1,0 +1,96 @@
+"""What a training process is told, and the rules behind ``"auto"``. Plain values: no torch here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from harness_local.loading import Placement, Source
+
+BASE_RATE = 1e-3
+"""Learning rate at multiplier 1: what LoRA of rank 8 bears on the embedded model."""
+
+_BATCH = 16
+_STEPS = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hyperparameters:
+    """Settings of a training, as asked for; None where ``"auto"``.
+
+    Attributes:
+        n_epochs: Passes over the training file. Auto: 2.
+        batch_size: Examples of one step. Auto: 16, or fewer, so that there are at least 50 steps where the data allow.
+        learning_rate_multiplier: Times 0.001. Auto: 1.
+        lora_rank: Rank of the adapter's matrices. Auto: 8.
+        lora_alpha: Their scale is alpha over rank. Auto: twice the rank.
+        lora_layers: How many of the topmost layers get an adapter. Auto: a third of the model's, rounded up.
+    """
+
+    n_epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate_multiplier: float | None = None
+    lora_rank: int | None = None
+    lora_alpha: float | None = None
+    lora_layers: int | None = None
+
+    def resolved(self, examples: int, layers: int) -> Hyperparameters:
+        """The same with numbers in the place of ``"auto"``.
+
+        Args:
+            examples: Number of training examples.
+            layers: Number of the model's layers.
+        """
+        epochs = self.n_epochs or 2
+        rank = self.lora_rank or 8
+        return Hyperparameters(
+            n_epochs=epochs,
+            batch_size=self.batch_size or max(1, min(_BATCH, epochs * examples // _STEPS)),
+            learning_rate_multiplier=self.learning_rate_multiplier or 1.0,
+            lora_rank=rank,
+            lora_alpha=self.lora_alpha or 2.0 * rank,
+            lora_layers=min(self.lora_layers or -(-layers // 3), layers),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One training.
+
+    Attributes:
+        source: The base model.
+        placement: Where to compute.
+        training: Training file.
+        validation: Validation file.
+        hyperparameters: As asked for.
+        seed: Seed of initial weights and of the order of batches.
+        adapter: Folder of an adapter to go on from.
+    """
+
+    source: Source
+    placement: Placement
+    training: Path
+    validation: Path | None
+    hyperparameters: Hyperparameters
+    seed: int
+    adapter: Path | None = None
+
+    def write(self, file: Path) -> None:
+        """Writes the task for the training process."""
+        file.write_text(json.dumps(asdict(self), default=str), encoding="utf-8")
+
+    @classmethod
+    def load(cls, file: Path) -> Task:
+        """Reads what `write` wrote."""
+        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        return cls(
+            source=Source(**values["source"]),
+            placement=Placement(**values["placement"]),
+            training=Path(values["training"]),
+            validation=values["validation"] and Path(values["validation"]),
+            hyperparameters=Hyperparameters(**values["hyperparameters"]),
+            seed=values["seed"],
+            adapter=values["adapter"] and Path(values["adapter"]),
+        )
