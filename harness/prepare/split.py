@@ -126,9 +126,10 @@ def _check_possible(
     rare = {label: n for label, n in Counter(e.label for e in examples).items() if n < n_splits}
     if stratify and rare:
         label = min(rare, key=lambda name: (rare[name], name))
-        more = f" (and {len(rare) - 1} more such classes)" if len(rare) > 1 else ""
+        more = f" (and {len(rare) - 1} such classes more)" if len(rare) > 1 else ""
+        number = f"{rare[label]} example{'s' if rare[label] > 1 else ''}"
         raise DataError(
-            f'class "{label}" has {rare[label]} example{"s"[: rare[label] != 1]}{more}, fewer than the splits: {wanted}',
+            f'class "{label}" has {number}{more}, fewer than the splits: {wanted}',
             "Add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false.",
         )
 

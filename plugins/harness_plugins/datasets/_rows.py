@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -63,7 +62,8 @@ def check_columns(columns: Columns, present: Sequence[str], source: str, hint: s
         harness.DataError: With the nearest name and the list of columns.
     """
     shown = [name if len(name) <= 30 else f"{name[:29]}…" for name in map(str, present)]
-    listed = f"Its columns: {', '.join(json.dumps(name, ensure_ascii=False) for name in shown[:20])}{', …' if len(shown) > 20 else ''}{hint}"
+    quoted = ", ".join(f'"{name}"' for name in shown[:20])
+    listed = f"Its columns: {quoted}{', …' if len(shown) > 20 else ''}{hint}"
     if not columns.text:
         raise harness.DataError(f"dataset.text names no column of {source}", listed)
     for option, names in columns.named.items():

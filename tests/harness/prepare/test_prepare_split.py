@@ -1,0 +1,157 @@
+from collections import Counter
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from harness.errors import DataError, ExperimentError
+from harness.prepare import Fractions
+from harness.prepare.split import assign
+from harness.types import Example, Split
+
+LABELS = ("a", "b", "c")
+RANK = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
+
+
+def rows(labels, groups=None):
+    groups = groups or [None] * len(labels)
+    return [
+        Example(fields={"text": str(n)}, label=label, group=group, id=f"id{n}")
+        for n, (label, group) in enumerate(zip(labels, groups, strict=True))
+    ]
+
+
+def boundaries_crossed(before, after):
+    return range(min(RANK[before], RANK[after]), max(RANK[before], RANK[after]))
+
+
+fractions = st.sampled_from(
+    [
+        Fractions(),
+        Fractions(train=0.34, validation=0.33, test=0.33),
+        Fractions(train=0.7, validation=0.0, test=0.3),
+        Fractions(train=0.5, validation=0.2, test=0.3, stratify=False),
+    ]
+)
+seeds = st.integers(0, 10_000)
+many = st.lists(st.sampled_from(LABELS), min_size=0, max_size=60).map(lambda labels: [*LABELS * 3, *labels])
+
+
+@given(many, fractions, seeds, st.randoms())
+def test_row_order_changes_nothing(labels, wanted, seed, random):
+    examples = rows(labels)
+    shuffled = random.sample(examples, len(examples))
+    assert assign(examples, wanted, seed) == assign(shuffled, wanted, seed)
+
+
+@given(many, fractions, seeds)
+def test_shares_are_met_within_a_row_for_each_class(labels, wanted, seed):
+    examples = rows(labels)
+    splits = assign(examples, wanted, seed)
+    assert splits.keys() == {example.id for example in examples}
+    for stratum in LABELS if wanted.stratify else [LABELS]:
+        inside = Counter(splits[example.id] for example in examples if example.label in stratum)
+        for split, share in wanted.shares.items():
+            assert inside[split] >= 1
+            assert abs(inside[split] - share * inside.total()) < 2
+
+
+@given(many, st.sampled_from(LABELS), fractions, seeds)
+def test_an_added_row_moves_one_row_at_most_for_its_class_and_each_boundary(labels, label, wanted, seed):
+    examples = rows(labels)
+    before = assign(examples, wanted, seed)
+    after = assign([*examples, Example(fields={"text": "new"}, label=label, id="new")], wanted, seed)
+    moved = [example for example in examples if before[example.id] != after[example.id]]
+    if wanted.stratify:
+        assert all(example.label == label for example in moved)
+    crossed = Counter(b for example in moved for b in boundaries_crossed(before[example.id], after[example.id]))
+    assert all(count <= 1 for count in crossed.values())
+
+
+grouped = st.lists(st.tuples(st.sampled_from(LABELS), st.integers(0, 14).map(str)), min_size=0, max_size=60).map(
+    lambda pairs: [*((label, f"own-{label}{n}") for label in LABELS for n in range(4)), *pairs]
+)
+
+
+def possible(examples, wanted, seed):
+    """A few large groups can leave nothing for a split, which is refused."""
+    try:
+        return assign(examples, wanted, seed)
+    except DataError:
+        return None
+
+
+@settings(max_examples=300)
+@given(grouped, st.tuples(st.sampled_from(LABELS), st.integers(0, 16).map(str)), fractions, seeds)
+def test_groups_stay_whole_and_an_added_row_moves_one_group_for_each_class_and_boundary(pairs, new, wanted, seed):
+    examples = rows([label for label, _ in pairs], [group for _, group in pairs])
+    added = Example(fields={"text": "new"}, label=new[0], group=new[1], id="new")
+    before, after = possible(examples, wanted, seed), possible([*examples, added], wanted, seed)
+    assume(before and after)
+    sides = {}
+    labels = {}
+    for example in examples:
+        sides.setdefault(example.group, set()).add((before[example.id], after[example.id]))
+        labels.setdefault(example.group, Counter())[example.label] += 1
+    assert all(len(side) == 1 for side in sides.values())
+    assert after["new"] == {after[e.id] for e in examples if e.group == new[1]}.pop() if new[1] in sides else True
+    crossed = Counter()
+    for group, ((here, there),) in ((group, tuple(side)) for group, side in sides.items()):
+        stratum = min(labels[group], key=lambda label: (-labels[group][label], label)) if wanted.stratify else ""
+        crossed.update((stratum, boundary) for boundary in boundaries_crossed(here, there))
+    assert all(count <= 1 for count in crossed.values()), crossed
+
+
+def test_groups_are_stratified():
+    labels = ["a"] * 900 + ["b"] * 100
+    examples = rows(labels, [f"g{n // 5}" for n in range(1000)])
+    splits = assign(examples, Fractions(), 3)
+    inside = Counter((splits[example.id], example.label) for example in examples)
+    assert abs(inside[Split.TEST, "b"] - 10) <= 5
+    assert abs(inside[Split.TEST, "a"] - 90) <= 5
+
+
+def test_seeds_differ():
+    examples = rows(["a", "b"] * 50)
+    assert assign(examples, Fractions(), 1) != assign(examples, Fractions(), 2)
+
+
+def test_given_splits_are_kept_and_validation_is_cut_from_train():
+    given = [Split.TRAIN] * 40 + [Split.TEST] * 20
+    examples = [
+        Example(fields={"text": str(n)}, label="ab"[n % 2], id=str(n), split=split) for n, split in enumerate(given)
+    ]
+    splits = assign(examples, Fractions(train=0.6, validation=0.2, test=0.2), 1)
+    assert {name for name, split in splits.items() if split == Split.TEST} == {str(n) for n in range(40, 60)}
+    assert Counter(splits.values()) == {Split.TRAIN: 30, Split.VALIDATION: 10, Split.TEST: 20}
+    without = assign(examples, Fractions(train=0.8, validation=0, test=0.2), 1)
+    assert Counter(without.values()) == {Split.TRAIN: 40, Split.TEST: 20}
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        (rows(["a", "b"]), "2 rows cannot be split into train, validation, test: at least 3 are needed"),
+        (rows(["a"] * 9 + ["b"]), 'class "b" has 1 example, fewer than the splits'),
+        (rows(["a"] * 6 + ["b"] * 6, ["x", "y"] * 6), "2 groups of rows cannot be split"),
+    ],
+)
+def test_says_what_is_impossible(examples, message):
+    with pytest.raises(DataError) as caught:
+        assign(examples, Fractions(), 1)
+    assert message in caught.value.message
+    assert len(str(caught.value).splitlines()) <= 3
+
+
+def test_refuses_half_given_splits():
+    examples = [Example(fields={"text": str(n)}, label="a", split=Split.TRAIN if n else None) for n in range(3)]
+    with pytest.raises(DataError, match="1 of 3 rows have no split"):
+        assign(examples, Fractions(), 1)
+    with pytest.raises(DataError, match="no test rows"):
+        assign(examples[1:], Fractions(), 1)
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.1, 0.1), (0, 0.5, 0.5), (1.2, -0.1, -0.1), (float("nan"), 0.5, 0.5)])
+def test_refuses_shares_that_are_none(shares):
+    with pytest.raises(ExperimentError, match=r"prepare\.split"):
+        Fractions(train=shares[0], validation=shares[1], test=shares[2])

@@ -1,0 +1,268 @@
+import json
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import DataError
+from harness.prepare import Fractions, PrepareOptions, find_leaks, fold, prepare, training_file
+from harness.prepare.duplicates import shingles
+from harness.types import Example, Split
+
+WORDS = ("good", "bad", "fine", "broken", "battery", "screen", "price", "sound", "case", "cable")
+
+
+def example(text, label, **more):
+    return Example(fields={"text": text}, label=label, **more)
+
+
+def reviews(n=60):
+    """Texts that are neither duplicates nor near ones, of two classes."""
+    return [
+        example(
+            f"{number:04d} {WORDS[number % 10]} {WORDS[number // 10 % 10]} {number * 7919 % 9973}", "xy"[number % 2]
+        )
+        for number in range(n)
+    ]
+
+
+def check(prepared, kind):
+    return next((check for check in prepared.checks if check.kind == kind), None)
+
+
+texts = st.lists(st.sampled_from(WORDS), max_size=4).map(" ".join)
+noisy = st.builds(lambda text, end: text + end, texts, st.sampled_from(["", "!", " ", "\u200b", " ok", "?!"]))
+drawn = st.lists(
+    st.builds(example, noisy, st.sampled_from(["x", "y", ""]), group=st.sampled_from([None, "g", "h"])), max_size=30
+)
+options = st.builds(
+    PrepareOptions,
+    duplicates=st.sampled_from(["off", "exact", "near"]),
+    seed=st.integers(0, 99),
+    split=st.sampled_from([Fractions(), Fractions(stratify=False), Fractions(train=0.5, validation=0.2, test=0.3)]),
+)
+
+
+@settings(max_examples=150)
+@given(drawn, options, st.randoms())
+def test_every_row_is_counted_order_changes_nothing_and_nothing_leaks(extra, wanted, random):
+    loaded = reviews() + extra
+    prepared = prepare(loaded, wanted)
+    assert prepared.rows_in == len(loaded) == len(prepared.examples) + sum(prepared.removed.values())
+    assert prepare(random.sample(loaded, len(loaded)), wanted) == prepared
+    ids = [row.id for row in prepared.examples]
+    assert len(set(ids)) == len(ids)
+    assert ids == sorted(ids)
+    assert not prepared.leaks
+    by_text, by_group = {}, {}
+    for row in prepared.examples:
+        by_text.setdefault(fold(row.text), set()).add(row.split)
+        by_group.setdefault(row.group, set()).add(row.split)
+    assert all(len(splits) == 1 for splits in by_text.values())
+    assert all(len(splits) == 1 for group, splits in by_group.items() if group is not None)
+    folded = list(by_text)
+    for i, first in enumerate(folded):
+        for second in folded[i + 1 :]:
+            common = len(shingles(first) & shingles(second))
+            if 5 * common >= 4 * len(shingles(first) | shingles(second)):
+                assert wanted.duplicates != "near"
+                assert by_text[first] == by_text[second]
+
+
+@given(drawn, options)
+def test_preparing_what_is_prepared_changes_nothing(extra, wanted):
+    once = prepare(reviews() + extra, wanted)
+    again = prepare(once.examples, wanted)
+    assert again.examples == once.examples
+    assert sum(again.removed.values()) == 0
+
+
+def test_removed_rows_are_counted_by_rule():
+    sentence = "the battery of this camera lasts for a whole week of holidays"
+    loaded = [
+        *reviews(),
+        example("", "x"),
+        example(" \u200b!", "y"),
+        example("no label here at all", ""),
+        example("Same text.", "x"),
+        example("same TEXT", "x"),
+        example("same, text", "y"),
+        example(sentence, "x"),
+        example(sentence + "s", "y"),
+    ]
+    prepared = prepare(loaded, PrepareOptions())
+    assert prepared.removed == {
+        "missing-labels": 1,
+        "empty-texts": 2,
+        "exact-duplicates": 1,
+        "conflicting-duplicates": 1,
+        "near-duplicates": 1,
+    }
+    kept = [row for row in prepared.examples if fold(row.text) == "same text"]
+    assert [row.label for row in kept] == ["x"]
+    assert check(prepared, "conflicting-duplicates").level == "warning"
+    assert check(prepared, "near-duplicates").figures["conflicting"] == 1
+    assert check(prepared, "rows").figures["rows_in"] == len(loaded)
+    exact = prepare(loaded, PrepareOptions(duplicates="exact"))
+    assert exact.removed["near-duplicates"] == 0
+    assert len(exact.examples) == len(prepared.examples) + 1
+
+
+def test_repeated_ids_get_numbers_where_duplicates_stay():
+    same = [example("the same", "x"), example("the same", "x"), example("the same", "y")]
+    taken = example("another", "y", id=same[0].id + "-2")
+    prepared = prepare([*reviews(), *same, taken], PrepareOptions(duplicates="off"))
+    base = same[0].id
+    ids = {row.id for row in prepared.examples if row.text == "the same"}
+    assert ids == {base, f"{base}-3", f"{base}-4"}
+    assert len({row.split for row in prepared.examples if row.text == "the same"}) == 1
+
+
+def test_given_splits_keep_their_rows_and_leaks_are_found():
+    loaded = [replace(row, split=Split.TEST if n % 4 == 0 else Split.TRAIN) for n, row in enumerate(reviews(80))]
+    sentence = "the battery of this camera lasts for a whole week of holidays"
+    loaded += [
+        example("A leaked text", "x", split=Split.TRAIN),
+        example("a leaked text!", "x", split=Split.TEST),
+        example("twice in train", "x", split=Split.TRAIN),
+        example("twice in train.", "x", split=Split.TRAIN),
+        example(sentence, "y", split=Split.TRAIN),
+        example(sentence + "s", "y", split=Split.TEST),
+    ]
+    no_validation = Fractions(train=0.8, validation=0, test=0.2)
+    prepared = prepare(loaded, PrepareOptions(split=no_validation))
+    assert sum(prepared.removed.values()) == 1
+    assert Counter(leak.kind for leak in prepared.leaks) == {"exact": 1, "near": 1}
+    text_of = {row.id: row.text for row in prepared.examples}
+    assert {(text_of[leak.a], text_of[leak.b]) for leak in prepared.leaks} == {
+        ("a leaked text!", "A leaked text"),
+        (sentence + "s", sentence),
+    }
+    assert check(prepared, "exact-leak").level == check(prepared, "near-leak").level == "error"
+    assert check(prepared, "exact-leak").figures["test_examples"] == 1
+    assert find_leaks(prepared.examples) == prepared.leaks
+    cut = prepare(loaded, PrepareOptions())
+    assert len(cut.of("test")) == len(prepared.of("test"))
+    assert len(cut.of("validation")) == 7
+    assert all(leak.split_a == Split.TEST for leak in cut.leaks)
+
+
+def test_a_validation_leak_is_a_warning_and_a_group_leak_is_found():
+    loaded = [replace(row, split=list(Split)[n % 3]) for n, row in enumerate(reviews())]
+    loaded += [
+        example("seen before", "x", split=Split.VALIDATION),
+        example("seen before", "x", split=Split.TRAIN),
+        example("of one author", "x", split=Split.TEST, group="author"),
+        example("by the same hand", "y", split=Split.TRAIN, group="author"),
+    ]
+    prepared = prepare(loaded, PrepareOptions())
+    assert check(prepared, "exact-leak").level == "warning"
+    assert check(prepared, "group-leak").level == "error"
+    assert [leak.kind for leak in prepared.leaks] == ["exact", "group"]
+
+
+def test_each_leaked_test_row_is_named_however_many_copies_there_are():
+    loaded = [replace(row, split=Split.TRAIN if n % 2 else Split.TEST) for n, row in enumerate(reviews())]
+    loaded += [example("copy", "x", split=Split.TEST, id=f"t{n}") for n in range(3)]
+    loaded += [example("copy", "x", split=Split.TRAIN, id=f"r{n}") for n in range(2)]
+    prepared = prepare(loaded, PrepareOptions(duplicates="off", split=Fractions(train=0.8, validation=0, test=0.2)))
+    assert [leak.a for leak in prepared.leaks] == ["t0", "t1", "t2"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [(("b", "a"), ("a", "b")), (("10", "9", "1"), ("1", "9", "10")), (("0.5", "-1", "2"), ("-1", "0.5", "2"))],
+)
+def test_labels_are_sorted_as_numbers_where_they_are(labels, expected):
+    loaded = [replace(row, label=labels[n % len(labels)]) for n, row in enumerate(reviews())]
+    assert prepare(loaded, PrepareOptions()).labels == expected
+
+
+def test_labels_outside_the_set_are_refused_with_the_nearest():
+    loaded = [replace(row, label=("positive", "negative", "positve")[n % 3]) for n, row in enumerate(reviews())]
+    with pytest.raises(DataError, match=r'label "positve" \(20 rows.*\n.*did you mean "positive"'):
+        prepare(loaded, PrepareOptions(labels=("negative", "positive")))
+    given = ("positve", "neutral", "negative", "positive")
+    prepared = prepare(loaded, PrepareOptions(labels=given, ordered=True))
+    assert prepared.labels == given
+    assert check(prepared, "missing-class").figures["labels"] == ["neutral"]
+
+
+@pytest.mark.parametrize(
+    ("loaded", "message"),
+    [
+        ([], "no usable rows"),
+        ([example("", "x")], "no usable rows: 1 for empty-texts"),
+        ([example(str(n), "x") for n in range(9)], 'all 9 usable rows have the label "x"'),
+    ],
+)
+def test_says_why_there_is_nothing_to_do(loaded, message):
+    with pytest.raises(DataError) as caught:
+        prepare(loaded, PrepareOptions())
+    assert message in caught.value.message
+
+
+def test_order_without_numbers_must_be_told():
+    loaded = [replace(row, label=("low", "mid", "high")[n % 3]) for n, row in enumerate(reviews())]
+    with pytest.raises(DataError, match=r"List dataset\.labels"):
+        prepare(loaded, PrepareOptions(ordered=True))
+
+
+def test_the_fingerprint_is_that_of_the_loaded_rows():
+    loaded = reviews()
+    fingerprint = prepare(loaded, PrepareOptions()).fingerprint
+    assert prepare(loaded[::-1], PrepareOptions(seed=5, duplicates="off")).fingerprint == fingerprint
+    assert prepare([*loaded, loaded[0]], PrepareOptions()).fingerprint != fingerprint
+    assert prepare([replace(loaded[0], label="y"), *loaded[1:]], PrepareOptions()).fingerprint != fingerprint
+
+
+def test_personal_data_is_counted_masked_or_an_error():
+    secret = "sk-" + "a1B2" * 6
+    found = {
+        "email": "write to jane.doe@example.org today",
+        "phone": "call +44 20 7946 0958 now",
+        "card": "paid with 4111 1111 1111 1111 there",
+        "key": f"the key is {secret} ok",
+    }
+    loaded = [*reviews(), *(example(text, "x") for text in found.values()), example("order 4111 1111 1111 1112", "y")]
+    warned = check(prepare(loaded, PrepareOptions()), "personal-data")
+    assert warned.level == "warning"
+    assert warned.figures == dict.fromkeys(found, 1)
+    assert check(prepare(loaded, PrepareOptions(pii="stop")), "personal-data").level == "error"
+    masked = prepare(loaded, PrepareOptions(pii="mask"))
+    told = "\n".join(row.text for row in masked.examples)
+    assert all(f"[{kind.upper()}]" in told for kind in found)
+    assert secret not in told
+    assert "jane" not in told
+    assert "4111 1111 1111 1112" in told
+    assert {row.id for row in masked.examples} != {row.id for row in prepare(loaded, PrepareOptions()).examples}
+    assert check(prepare(reviews(), PrepareOptions()), "personal-data") is None
+
+
+def test_unbalanced_and_small_data_is_said():
+    loaded = [replace(row, label="x" if n < 55 else "y") for n, row in enumerate(reviews())]
+    prepared = prepare(loaded, PrepareOptions())
+    balance = check(prepared, "class-balance")
+    assert balance.level == "warning"
+    assert balance.figures == {"classes": {"x": 55, "y": 5}, "ratio": 11.0}
+    assert check(prepared, "few-test-rows").figures["test"] == len(prepared.of("test"))
+
+
+class Lines:
+    name = "lines"
+
+    def training_line(self, row, labels):
+        return {"prompt": row.text, "completion": row.label}
+
+
+def test_a_training_file_is_shuffled_by_seed_and_the_same_on_repeat():
+    rows = [example(f"text {n} \u00e9\u2028", "x") for n in range(50)] + [example("\ud800", "y")]
+    content = training_file(rows, Lines(), ("x", "y"), 3)
+    assert training_file(rows[::-1], Lines(), ("x", "y"), 3) == content
+    assert training_file(rows, Lines(), ("x", "y"), 4) != content
+    lines = [json.loads(line) for line in content.decode("utf-8").split("\n")[:-1]]
+    assert [line["prompt"] for line in lines] != [row.text for row in rows]
+    assert Counter(line["prompt"] for line in lines) == Counter(row.text for row in rows)
+    assert "é".encode() in content
