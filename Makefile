@@ -29,9 +29,7 @@ lint: $(READY) ## style, types and the direction of imports
 	@$(BIN)/lint-imports
 
 bench: $(READY) ## speed against the raw client and against other tools
-	@for script in benchmarks/bench_*.py; do \
-		[ -e "$$script" ] || { echo "benchmarks/ holds no bench_*.py"; break; }; \
-		echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 venv: $(READY) ## .venv/ alone
 
