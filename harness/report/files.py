@@ -10,7 +10,7 @@ from pathlib import Path
 def write(path: Path, content: str | bytes) -> None:
     """Writes a file under a temporary name and moves it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+    raw = content.encode("utf-8", "replace") if isinstance(content, str) else content
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:

@@ -5,7 +5,6 @@ Two steps: `plan_publication` renders everything and says what would leave, `pub
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

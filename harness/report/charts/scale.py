@@ -41,18 +41,18 @@ class Scale:
 
     def write(self, value: float, unit: Unit, among: list[float]) -> str:
         """Writes a tick's value, with as many decimals as tell the ticks apart."""
-        gap = min((b - a for a, b in pairwise(among) if b > a), default=abs(value) or 1.0)
-        if self.log and value:
-            gap = 10.0 ** math.floor(math.log10(abs(value)) + 1e-9)
-        factor = {"share": 100, "points": 100, "ms": 1000}.get(unit, 1)
+        near = [abs(other - value) for other in among if other != value]
+        gap = min(near) if self.log and near else min((b - a for a, b in pairwise(among)), default=abs(value) or 1.0)
+        factor = {"share": 100.0, "points": 100.0, "ms": 1000.0}.get(unit, 1.0)
+        thousands = factor == 1 and unit != "s" and abs(value) >= 10_000
+        factor = 0.001 if thousands else factor
         digits = max(0, -math.floor(math.log10(gap * factor) + 1e-9))
-        if unit in ("share", "points"):
-            return numbers.number(value * 100, digits, signed=unit == "points") + ("%" if unit == "share" else "")
-        if unit in ("ms", "s"):
-            return f"{numbers.number(value * factor, digits)} {unit}"
-        written = f"{numbers.number(value / 1000, 0 if value % 1000 == 0 else 1)}k" if abs(value) >= 10_000 else ""
-        written = written or numbers.number(value, digits)
-        return f"${written}" if unit == "usd" else written
+        while digits < 12 and abs(round(value * factor, digits) - value * factor) > gap * factor / 20:
+            digits += 1
+        text = numbers.number(value * factor, digits, signed=unit == "points")
+        text = text.rstrip("0").rstrip(".") if "." in text and (self.log or thousands) else text
+        text += "k" if thousands else ""
+        return {"share": f"{text}%", "usd": f"${text}", "ms": f"{text} ms", "s": f"{text} s"}.get(unit, text)
 
 
 def scale(axis: Axis, values: Iterable[float], start: float, end: float, pad: float = 0.06) -> Scale:

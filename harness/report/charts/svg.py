@@ -17,7 +17,8 @@ LINE = 15
 """Height of a line of text, px."""
 
 _NARROW = frozenset("iljI.,:;'|!()[]{} tfr/\\-`·")
-_BROAD = frozenset("mwMW@%&—→…")
+_BROAD = frozenset("mwMW@%&—→…✓✗")
+_SIGNS = frozenset("<>=+−~±×^#")
 
 
 def tag(name: str, *children: Markup | str, **attributes: str | float | None) -> Markup:
@@ -51,6 +52,8 @@ def _em(char: str) -> float:
         return 0.42
     if char in _BROAD:
         return 1.0
+    if char in _SIGNS:
+        return 0.86
     if unicodedata.combining(char) or unicodedata.category(char) in {"Cf", "Mn"}:
         return 0.0
     if unicodedata.east_asian_width(char) in {"W", "F"}:

@@ -28,6 +28,8 @@ from harness.report.charts.svg import (
     width,
 )
 
+BOLD = 1.1
+"""Bold text is wider than `width` says, by about a tenth."""
 MANY = 24
 """Lines of more points carry no markers and have their letter on them."""
 
@@ -250,5 +252,5 @@ def _ends(lines: Sequence[tuple[Series, Look]], frame: Frame) -> list[Markup]:
         room = frame.wide - frame.plot.right - 10
         name = look.letter if frame.narrow and look.letter else f"{look.letter} {series.arm}".strip()
         at = min(x, frame.plot.right) + 8
-        parts.append(label(fit(name, room), at, y + 4, fill=look.paint, halo=True, bold=True))
+        parts.append(label(fit(name, room / BOLD), at, y + 4, fill=look.paint, halo=True, bold=True))
     return parts

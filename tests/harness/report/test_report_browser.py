@@ -1,0 +1,213 @@
+"""The page in a real browser: nothing requested, nothing cut off, nothing that axe-core objects to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.report import make_results, shipped_sections, twins, with_choices, write_run
+
+from harness.report.page import render
+from harness.report.site import plan_publication, publish
+
+pytestmark = pytest.mark.xdist_group("chromium")
+
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-first-run",
+]  # fmt: skip
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
+
+SVG_TEXTS = """() => {
+  const found = [];
+  for (const svg of document.querySelectorAll("figure > svg")) {
+    const frame = svg.getBoundingClientRect();
+    if (!frame.width) continue;
+    for (const text of svg.querySelectorAll("text")) {
+      const box = text.getBoundingClientRect();
+      if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1
+          || box.bottom > frame.bottom + 1) found.push([svg.getAttribute("aria-label"), text.textContent]);
+    }
+  }
+  return found;
+}"""
+COVERED = """() => {
+  const found = [];
+  for (const svg of document.querySelectorAll("figure > svg")) {
+    if (!svg.getBoundingClientRect().width) continue;
+    const shown = [...svg.querySelectorAll("text:not([transform])")];
+    const texts = shown.map((text) => [text.textContent, text.getBoundingClientRect()]);
+    for (let i = 0; i < texts.length; i++) for (let k = i + 1; k < texts.length; k++) {
+      const [a, b] = [texts[i][1], texts[k][1]];
+      const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+      if (across > 1 && down > 3) found.push([svg.getAttribute("aria-label"), texts[i][0], texts[k][0]]);
+    }
+  }
+  return found;
+}"""
+CUT_OFF = """() => [...document.querySelectorAll("main .scroll")]
+  .filter((box) => !box.closest("details") && box.scrollWidth > box.clientWidth + 1)
+  .map((box) => box.innerText.slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.fail(f"{CHROMIUM} is missing: apt-get install -y chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Writes an ordinary page, a hostile one, many arms, a failed arm, one arm alone, and a site's index."""
+    folder, sections = tmp_path_factory.mktemp("pages"), shipped_sections()
+
+    def failed(data: dict[str, Any]) -> None:
+        arm = data["arms"][0]
+        for key in ("accuracy", "accuracy_ci", "macro_f1", "cost_per_1k_usd", "input_tokens_mean", "rank"):
+            arm[key] = None
+        data["checks"].append({"kind": "endpoint-down", "level": "error", "message": "The endpoint is down."})
+
+    def long_names(data: dict[str, Any]) -> None:
+        data["checks"].append({"kind": "k", "level": "warning", "message": "word " * 40})
+
+    results = {
+        "ordinary": make_results(arms=6, change=with_choices),
+        "hostile": twins()[0],
+        "fourteen": make_results(arms=14, n=120, change=long_names),
+        "failed": make_results(arms=4, n=80, change=failed),
+        "alone": make_results(arms=1, n=80),
+    }
+    found = {}
+    for name, one in results.items():
+        found[name] = folder / f"{name}.html"
+        found[name].write_text(render(one, sections), "utf-8", errors="replace")
+    runs = [write_run(folder / f"run-{n}", make_results(n=30, arms=2)) for n in range(3)]
+    found["index"] = publish(plan_publication(runs, folder / "site", sections))
+    return found
+
+
+def look(browser: Any, path: Path, size: str, scheme: str) -> dict[str, Any]:
+    """Opens a page and returns what is wrong with it."""
+    wide, high = SIZES[size]
+    context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=scheme)
+    try:
+        page = context.new_page()
+        said: list[str] = []
+        asked: list[str] = []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri())
+        return {
+            "console": said,
+            "requests": asked[1:],
+            "wider": max(0, page.evaluate("document.documentElement.scrollWidth") - wide),
+            "outside": page.evaluate(SVG_TEXTS),
+            "covered": page.evaluate(COVERED),
+            "cut off": page.evaluate(CUT_OFF),
+            "axe": violations(page),
+        }
+    finally:
+        context.close()
+
+
+def violations(page: Any) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, options={"runOnly": RULES, "resultTypes": ["violations"]})
+    return [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in found.response["violations"]]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wrong_with_a_page(browser: Any, pages: dict[str, Path], scheme: str, size: str) -> None:
+    wrong = {key: value for key, value in look(browser, pages["ordinary"], size, scheme).items() if value}
+    assert wrong == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("hostile", "wide"),
+        ("hostile", "narrow"),
+        ("fourteen", "wide"),
+        ("fourteen", "narrow"),
+        ("failed", "wide"),
+        ("alone", "narrow"),
+        ("index", "narrow"),
+    ],
+)
+def test_nothing_is_wrong_with_an_unusual_page(browser: Any, pages: dict[str, Path], name: str, size: str) -> None:
+    scheme = "dark" if size == "narrow" else "light"
+    wrong = {key: value for key, value in look(browser, pages[name], size, scheme).items() if value}
+    assert wrong == {}
+
+
+def test_first_screen_of_a_phone_shows_verdict_and_tiles(browser: Any, pages: dict[str, Path]) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.goto(pages["ordinary"].as_uri())
+    boxes = page.eval_on_selector_all(".tile", "tiles => tiles.map(t => t.getBoundingClientRect().toJSON())")
+    page.close()
+    assert len(boxes) == 4
+    assert len({round(box["left"]) for box in boxes}) == 2
+    assert max(box["bottom"] for box in boxes) <= 844
+
+
+def test_keyboard_reaches_controls_and_the_theme_turns(browser: Any, pages: dict[str, Path]) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    page.goto(pages["ordinary"].as_uri())
+    stops = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        stop = page.evaluate("document.activeElement.tagName + ' ' + document.activeElement.textContent.slice(0, 40)")
+        if stop.startswith("BODY"):
+            break
+        stops.append(stop)
+    paper = "getComputedStyle(document.body).backgroundColor"
+    before = page.evaluate(paper)
+    page.focus("#theme")
+    page.keyboard.press("Enter")
+    after = page.evaluate(paper)
+    page.close()
+    assert any(stop.startswith("BUTTON") for stop in stops)
+    assert 15 <= len(stops) <= 30
+    assert before != after
+
+
+def test_paper_is_light_and_whole(browser: Any, pages: dict[str, Path]) -> None:
+    page = browser.new_page(viewport={"width": 700, "height": 900}, color_scheme="dark")
+    page.goto(pages["ordinary"].as_uri())
+    page.emulate_media(media="print", color_scheme="dark")
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    cut = page.evaluate(CUT_OFF)
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    written = page.pdf()
+    page.close()
+    assert paper == "rgb(255, 255, 255)"
+    assert cut == []
+    assert wide <= 700
+    assert written.startswith(b"%PDF")
+
+
+def test_index_sorts_by_a_click(browser: Any, pages: dict[str, Path]) -> None:
+    page = browser.new_page()
+    page.goto(pages["index"].as_uri())
+    runs = "rows => rows.map(r => r.cells[4].innerText)"
+    before = page.eval_on_selector_all("tbody tr", runs)
+    page.click("th:last-child button")
+    page.click("th:last-child button")
+    after = page.eval_on_selector_all("tbody tr", runs)
+    page.close()
+    assert sorted(before) == sorted(after) == ["run-0", "run-1", "run-2"]
+    assert after == ["run-2", "run-1", "run-0"]

@@ -1,0 +1,199 @@
+"""Pages for tests: results as the report takes them, hostile twins, and a look at a page as a parser sees it."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from harness.options import construct, needs_options
+from harness.plugins import discover
+from harness.report.blocks import Results
+from harness.types import Example, Prediction
+from support.results import example_results
+
+PAYLOADS = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "' onmouseover='alert(1)",
+    "{{7*7}}{% raw %}",
+    "</style><style>*{display:none}",
+    "</title><script>alert(2)</script>",
+    "--><svg onload=alert(1)>",
+    "]]><b>",
+    "&lt;b&gt;&amp;",
+    "line\u2028separator\u2029",
+    "\u202eright to left\u202c",
+    "javascript:alert(1)",
+    "x" * 60,
+    "\x00\x07\x1b[31m",
+    "\ud800 lone",
+    "=cmd|' /C calc'!A0",
+    "<a href=//evil.example>x</a>",
+    "`${alert(1)}`",
+)
+
+
+def shipped_sections() -> list[Any]:
+    """Returns instances of the installed section plugins, as the command line makes them."""
+    records = discover([], []).of("section")
+    return [construct(record.cls, {}, "sections") for record in records if not needs_options(record.cls)]
+
+
+def make_results(
+    n: int = 200,
+    arms: int = 6,
+    change: Callable[[dict[str, Any]], None] | None = None,
+    **options: Any,
+) -> Results:
+    """Makes results of a run that never happened, through the real scoring."""
+    data, predictions, examples = example_results(n, arms, **options)
+    data = json.loads(json.dumps(data, allow_nan=False))
+    if change is not None:
+        change(data)
+    return Results(data=data, predictions=columns(predictions), examples=example_columns(examples))
+
+
+def columns(predictions: Sequence[Prediction]) -> dict[str, tuple[Any, ...]]:
+    """Turns predictions into columns, as Parquet has them."""
+    names = [field.name for field in dataclasses.fields(Prediction)]
+    table = {name: tuple(getattr(row, name) for row in predictions) for name in names}
+    return table | {"status": tuple(str(value) for value in table["status"])}
+
+
+def example_columns(examples: Sequence[Example]) -> dict[str, tuple[Any, ...]]:
+    """Turns examples into the columns of `examples.parquet` that a page needs."""
+    return {
+        "id": tuple(example.id for example in examples),
+        "text": tuple(example.text for example in examples),
+        "label": tuple(example.label for example in examples),
+    }
+
+
+def write_run(folder: Path, results: Results) -> Path:
+    """Writes the three files from which a page is rebuilt."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "data").mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(results.data), "utf-8")
+    kept = {name: values for name, values in results.predictions.items() if name not in ("shot_ids", "probabilities")}
+    pq.write_table(
+        pa.table({name: pa.array(list(values)) for name, values in kept.items()}), folder / "predictions.parquet"
+    )
+    pq.write_table(
+        pa.table({name: pa.array(list(values)) for name, values in results.examples.items()}),
+        folder / "data" / "examples.parquet",
+    )
+    return folder
+
+
+def with_choices(data: dict[str, Any]) -> None:
+    """Adds what a search on validation tried."""
+    data["choices"] = [
+        {
+            "arm": data["arms"][0]["name"],
+            "n": 150,
+            "candidates": [
+                {
+                    "settings": {"shots.k": k, "shots.draw": d},
+                    "accuracy": 0.5 + k / 40 + d / 100,
+                    "chosen": (k, d) == (8, 2),
+                }
+                for k in (4, 8)
+                for d in (1, 2)
+            ],
+        }
+    ]
+
+
+def twins(payloads: Sequence[str] = PAYLOADS) -> tuple[Results, Results]:
+    """Returns results with payloads in every field that reaches a page, and the same with harmless letters."""
+    results = make_results(n=120, arms=6, change=with_choices)
+    hostile, harmless = (_replaced(results, payloads, harm=harm) for harm in (True, False))
+    return hostile, harmless
+
+
+def _replaced(results: Results, payloads: Sequence[str], *, harm: bool) -> Results:
+    def text(place: int, before: str = "") -> str:
+        payload = payloads[place % len(payloads)]
+        return f"{before}{payload if harm else 'y' * len(payload)}"
+
+    data = copy.deepcopy(dict(results.data))
+    arms = {arm["name"]: text(place, f"{place}") for place, arm in enumerate(data["arms"])}
+    labels = {label: text(place + 6, f"{place}") for place, label in enumerate(data["run"]["labels"])}
+    data = _mapped(data, arms | labels)
+    run = data["run"]
+    run["dataset"]["name"], run["command"], run["machine"], run["id"] = text(9), text(0), text(1), text(2)
+    run["dataset"]["fingerprint"] = text(3)
+    data["verdict"]["sentence"] = text(0, "Verdict ")
+    data["checks"] = [
+        {"kind": text(n), "level": level, "message": text(n + 1), "figures": {text(n + 2): text(n + 3)}}
+        for n in range(len(payloads))
+        for level in ("ok", "warning", "error")
+    ]
+    for place, arm in enumerate(data["arms"]):
+        arm["model"] = text(place + 3)
+    for entry in data["payback"]:
+        entry["reason"] = text(4)
+    data["choices"][0]["candidates"][0]["settings"] = {text(1): text(2)}
+    predictions = dict(results.predictions)
+    for name in ("arm", "expected", "predicted"):
+        predictions[name] = tuple((arms | labels).get(value, value) for value in predictions[name])
+    predictions["response"] = tuple(text(place) for place in range(len(predictions["arm"])))
+    examples = dict(results.examples)
+    examples["text"] = tuple(text(place, f"{place} ") for place in range(len(examples["id"])))
+    return Results(data=data, predictions=predictions, examples=examples)
+
+
+def _mapped(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, dict):
+        return {names.get(key, key): _mapped(item, names) for key, item in value.items()}
+    return [_mapped(item, names) for item in value] if isinstance(value, list) else value
+
+
+class Page(HTMLParser):
+    """What a parser finds in a page: elements, attributes, and text by element."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: Counter[str] = Counter()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.texts: dict[str, list[str]] = {}
+        self._open: list[list[Any]] = []
+        self.feed(html)
+        self.close()
+
+    VOID = frozenset({"meta", "br", "img", "link", "input"})
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in self.VOID:
+            self._open.append([tag, dict(attrs).get("class") or "", ""])
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements[tag] += 1
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        for entry in self._open:
+            entry[2] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"</{tag}> closes nothing"
+        opened, classes, text = self._open.pop()
+        assert opened == tag, f"</{tag}> closes <{opened}>"
+        for key in (tag, *(f".{name}" for name in classes.split())):
+            self.texts.setdefault(key, []).append(text)
+
+    def attribute(self, tag: str, name: str) -> list[str]:
+        """Returns the values of an attribute of all elements of a name, in order."""
+        return [value for found, key, value in self.attributes if (found, key) == (tag, name)]
