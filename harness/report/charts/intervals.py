@@ -19,7 +19,7 @@ def draw(figure: Intervals, looks: Mapping[str, Look], wide: float, narrow: bool
     high = 42.0 if narrow else 30.0
     texts = max((width(row.text) for row in rows), default=0.0)
     names = max((width(_name(row, looks)) for row in rows), default=0.0)
-    left = 10.0 if narrow else min(names, wide * 0.36) + 20
+    left = 10.0 if narrow else min(names, wide * 0.42) + 20
     right = wide - (texts + 16 if texts else 12)
     bottom = 8 + high * len(rows)
     values = [v for row in rows for v in (row.value, row.low, row.high) if v is not None]

@@ -37,7 +37,7 @@ def draw(figure: Matrix, wide: float, narrow: bool) -> Markup:
 
 
 def _side(room: float, across: int) -> float:
-    return float(min(76.0 if across <= 4 else 56.0 if across <= 6 else 38.0, room / across))
+    return float(min(84.0 if across <= 4 else 56.0 if across <= 6 else 38.0, room / across))
 
 
 def _cells(counts: tuple[int, ...], figure: Matrix, row: int, left: float, y: float, side: float) -> list[Markup]:

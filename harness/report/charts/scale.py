@@ -42,7 +42,11 @@ class Scale:
     def write(self, value: float, unit: Unit, among: list[float]) -> str:
         """Writes a tick's value, with as many decimals as tell the ticks apart."""
         near = [abs(other - value) for other in among if other != value]
-        gap = min(near) if self.log and near else min((b - a for a, b in pairwise(among)), default=abs(value) or 1.0)
+        gap = (
+            min([*near, abs(value) or math.inf])
+            if self.log and near
+            else min((b - a for a, b in pairwise(among)), default=abs(value) or 1.0)
+        )
         factor = {"share": 100.0, "points": 100.0, "ms": 1000.0}.get(unit, 1.0)
         thousands = factor == 1 and unit != "s" and abs(value) >= 10_000
         factor = 0.001 if thousands else factor

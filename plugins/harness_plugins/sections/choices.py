@@ -89,10 +89,9 @@ def _table(choice: Mapping[str, Any], *, half: bool) -> Table:
         row: list[str | Cell] = ["✓" if candidate.get("chosen") else ""]
         row += [_plain(settings.get(key, numbers.MISSING)) for key in keys]
         row.append(numbers.percent(candidate.get("accuracy")))
-        row.append(numbers.count(candidate.get("n") if candidate.get("n") is not None else choice.get("n")))
         rows.append(tuple(row))
     columns = [Column(title="Chosen"), *(Column(title=_short(str(key))) for key in keys)]
-    columns += [Column(title="Accuracy", numeric=True), Column(title="Examples", numeric=True)]
+    columns.append(Column(title="Accuracy", numeric=True))
     caption = (
         f"{choice['arm']}: what was tried on validation, of {numbers.count(len(rows))} candidates the best {SHOWN}."
     )

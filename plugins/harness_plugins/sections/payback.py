@@ -75,37 +75,53 @@ def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
 
 
 def _table(data: Data, entries: Sequence[Mapping[str, Any]], *, half: bool) -> Table:
-    rows = []
+    """Returns one column for each opponent, whatever roles it has."""
     roles: dict[str, list[str]] = {}
     for entry in entries:
         roles.setdefault(entry["against"], []).append(ROLES.get(str(entry.get("role")), str(entry.get("role") or "")))
-    for entry in {entry["against"]: entry for entry in entries}.values():
-        unit = entry["unit"]
-        rows.append(
-            (
-                _arm(data, entry["against"], ", ".join(roles[entry["against"]])),
-                _write(entry.get("fixed"), unit),
-                _write(entry.get("saving_per_1k"), unit),
-                _requests(entry),
-            )
-        )
-    columns = (
-        Column(title="Against", head=True),
-        Column(title="Fixed cost", numeric=True),
-        Column(title="Saved per 1,000", numeric=True),
-        Column(title="Paid back after", numeric=True),
+    others = list({entry["against"]: entry for entry in entries}.values())
+    decision = data.get("decision") or {}
+    rows: list[tuple[str | Cell, ...]] = [
+        ("Which is", *(_arm(data, entry["against"], ", ".join(roles[entry["against"]])) for entry in others)),
+        ("Training, with set-up", *(_write(entry.get("fixed"), entry["unit"]) for entry in others)),
+        ("Saved per 1,000 requests", *(_write(entry.get("saving_per_1k"), entry["unit"]) for entry in others)),
+        ("Paid back after", *(_requests(entry) for entry in others)),
+    ]
+    for title, text in _projection(decision):
+        rows.append((title, *(text if entry["against"] == decision.get("against") else "" for entry in others)))
+    columns = (Column(title="Quantity"), *(Column(title=f"Against {entry['against']}") for entry in others))
+    return Table(
+        caption=f"Training {entries[0]['arm']} instead of asking another arm.",
+        columns=columns,
+        rows=tuple(rows),
+        half=half,
     )
-    caption = f"The training of {entries[0]['arm']} against what it would replace."
-    return Table(caption=caption, columns=columns, rows=tuple(rows), half=half)
 
 
-def _arm(data: Data, name: str, note: str = "") -> Cell:
-    return Cell(text=name, arm=name, note=note, tags=tags(arm_named(data, name) or {}))
+def _projection(decision: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Returns what the assumptions about production make of it."""
+    volume, unit = decision.get("requests_per_month"), str(decision.get("unit") or "usd")
+    if volume is None or decision.get("monthly_saving") is None:
+        return []
+    horizon = numbers.number(decision.get("months", decision.get("horizon_months")))
+    found = [
+        (f"Saved a month at {numbers.count(volume)} requests", _write(decision["monthly_saving"], unit)),
+        (f"Saved in {horizon} months, training paid", _write(decision.get("total_saving"), unit)),
+        ("Breaks even on", str(decision.get("break_even_date") or numbers.MISSING)),
+    ]
+    if decision.get("shutdown_date"):
+        found.append(("Model shut down on", str(decision["shutdown_date"])))
+    return found
+
+
+def _arm(data: Data, name: str, text: str) -> Cell:
+    return Cell(text=text, arm=name, tags=tags(arm_named(data, name) or {}))
 
 
 def _requests(entry: Mapping[str, Any]) -> Cell:
     if entry.get("requests") is None:
-        return Cell(text="never" if (entry.get("saving_per_1k") or 1) <= 0 else numbers.MISSING)
+        never = entry.get("saving_per_1k") is not None and entry["saving_per_1k"] <= 0
+        return Cell(text="never" if never else numbers.MISSING)
     low, high = entry.get("ci") or (None, None)
     interval = f"95% CI {numbers.count(low)} to {numbers.count(high) if high is not None else 'never'}" if low else ""
     return Cell(text=f"{numbers.count(entry['requests'])} requests", note=interval)

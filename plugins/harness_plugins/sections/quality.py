@@ -81,6 +81,7 @@ def _labels(results: Results) -> Table | None:
         columns=(Column(title="Label"), Column(title="Examples", numeric=True), Column(title="Share", numeric=True)),
         rows=rows,
         folded=len(rows) > 8,
+        half=len(rows) <= 8,
     )
 
 

@@ -43,7 +43,12 @@ class Reproduce:
             **{str(name): version for name, version in versions.items()},
         }
         rows = tuple((name, str(value)) for name, value in facts.items() if value is not None and value != "")
-        yield Table(caption="What fixes the result.", columns=(Column(title="What"), Column(title="Value")), rows=rows)
+        yield Table(
+            half=True,
+            caption="What fixes the result.",
+            columns=(Column(title="What"), Column(title="Value")),
+            rows=rows,
+        )
         arms = ranked(results.data)
         if arms:
             models = tuple(
@@ -61,7 +66,7 @@ class Reproduce:
                 Column(title="Model"),
                 Column(title="Shots", numeric=True),
             )
-            yield Table(caption="The arms.", columns=heads, rows=models)
+            yield Table(half=True, caption="The arms.", columns=heads, rows=models)
 
 
 @harness.hookimpl
