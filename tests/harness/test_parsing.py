@@ -1,0 +1,108 @@
+import string
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.parsing import lenient, strict
+
+CLASSES = ("negative", "neutral", "positive")
+STARS = ("1", "2", "3", "4", "5")
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "label"),
+    [
+        ("positive", CLASSES, "positive"),
+        (" Positive.\n", CLASSES, "positive"),
+        ('"POSITIVE"', CLASSES, "positive"),
+        ("**Label:** `positive`", CLASSES, "positive"),
+        ("The sentiment is positive, I think.", CLASSES, "positive"),
+        ("Here you go:\n\npositive", CLASSES, "positive"),
+        (" positive\n\nReview: bad\nSentiment: negative", CLASSES, "positive"),
+        ("positive positive", CLASSES, "positive"),
+        ("positive or negative", CLASSES, None),
+        ("positive/negative", CLASSES, None),
+        ("not positive", CLASSES, None),
+        ("It isn't positive", CLASSES, None),
+        ("I'm not sure, but positive", CLASSES, "positive"),
+        ("unpositive", CLASSES, None),
+        ("pos", CLASSES, None),
+        ("", CLASSES, None),
+        ("\n \n", CLASSES, None),
+        ("very positive", ("positive", "very positive"), "very positive"),
+        ("not spam", ("spam", "not spam"), "not spam"),
+        ("Card Arrival", ("card_arrival", "card_lost"), "card_arrival"),
+        ("card-arrival", ("card_arrival", "card_lost"), "card_arrival"),
+        ("4", STARS, "4"),
+        ("4 stars", STARS, "4"),
+        ("4-star", STARS, "4"),
+        ("Four.", STARS, "4"),
+        ("4.0", STARS, "4"),
+        ("4/5", STARS, "4"),
+        ("I give it 4 out of 5", STARS, "4"),
+        ("Rating: 4", STARS, "4"),
+        ("- 4", STARS, "4"),
+        ("4.5", STARS, None),
+        ("4-5", STARS, None),
+        ("4 or 5", STARS, None),
+        ("14", STARS, None),
+        ("-4", STARS, None),
+        ("-1", ("-1", "0", "1"), "-1"),
+        ("1", ("-1", "0", "1"), "1"),
+        ("This is a good one", ("A", "B"), None),
+        ("Answer: A", ("A", "B"), "A"),
+        ("(b)", ("A", "B"), "B"),
+        ("four", CLASSES, None),
+        ("Yes", ("yes", "Yes"), "Yes"),
+        ("YES", ("yes", "Yes"), None),
+        ("ＰＯＳＩＴＩＶＥ", CLASSES, "positive"),
+        ("C++", ("c", "c++"), "c++"),
+    ],
+)
+def test_reads_leniently(text, labels, label):
+    assert lenient(text, labels) == label
+
+
+def test_reads_strictly():
+    assert strict(" positive\n", CLASSES) == "positive"
+    assert strict("Positive", CLASSES) is None
+    assert strict("positive.", CLASSES) is None
+
+
+label_sets = st.lists(st.text(min_size=1, max_size=12).filter(str.strip), min_size=1, max_size=6, unique_by=str.strip)
+
+
+@given(label_sets, st.data(), st.sampled_from(["", " ", "\n", "\t "]))
+def test_a_label_is_itself(labels, data, space):
+    label = data.draw(st.sampled_from(labels))
+    assert strict(space + label + space, labels) == label
+    assert lenient(space + label + space, labels) == label
+
+
+@given(st.text(), label_sets)
+def test_any_text_gives_a_label_of_the_set_or_none(text, labels):
+    assert lenient(text, labels) in {*labels, None}
+    assert strict(text, labels) in {*labels, None}
+
+
+words = st.lists(
+    st.text(alphabet=string.ascii_lowercase, min_size=2, max_size=8), min_size=2, max_size=6, unique=True
+).filter(lambda labels: not {"label", "not", "never", "nor", "neither", "non", "or"} & set(labels))
+
+
+@given(words, st.data(), st.sampled_from(["{}.", '"{}"', "Label: {}", "**{}**", "{}\n\nmore text", "({})", "{}!"]))
+def test_what_stands_around_a_label_does_not_matter(labels, data, form):
+    label = data.draw(st.sampled_from(labels))
+    assert lenient(form.format(label.upper()), labels) == label
+
+
+@given(words, st.data())
+def test_two_labels_are_none(labels, data):
+    first, second = data.draw(st.permutations(labels))[:2]
+    assert lenient(f"{first} or {second}", labels) is None
+
+
+def test_the_order_of_labels_does_not_matter():
+    assert lenient("very positive", (*CLASSES, "very positive")) == "very positive"
+    assert lenient("very positive", ("very positive", *CLASSES)) == "very positive"

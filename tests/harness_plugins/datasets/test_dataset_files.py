@@ -1,0 +1,181 @@
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import harness
+from harness import Split
+from harness.options import construct
+from harness_plugins.datasets.files import Files
+
+CSV = 'id,title,body,stars,user,part,country,date\n1,Hi,"two\nlines, ""quoted""",5.0,u1,train,DE,2026-01-31\n2,,b,4,,dev,,\n'
+
+
+def load(folder, content, name="data.csv", **options):
+    (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+    return list(
+        Files(**({"path": name, "text": "text", "label": "label"} | options)).load(harness.Context(folder=folder))
+    )
+
+
+def refused(folder, content, name="data.csv", **options):
+    with pytest.raises(harness.DataError) as caught:
+        load(folder, content, name, **options)
+    assert len(str(caught.value).splitlines()) <= 3
+    return str(caught.value)
+
+
+def test_reads_every_column_that_is_named(tmp_path):
+    rows = load(
+        tmp_path,
+        CSV,
+        text=("title", "body"),
+        label="stars",
+        group="user",
+        split="part",
+        slices=("country",),
+        time="date",
+    )
+    first, second = rows
+    assert first.fields == {"title": "Hi", "body": 'two\nlines, "quoted"'}
+    assert (first.label, first.group, first.split, first.slices, first.time) == (
+        "5",
+        "u1",
+        Split.TRAIN,
+        {"country": "DE"},
+        "2026-01-31",
+    )
+    assert (second.label, second.group, second.split, second.slices, second.time) == (
+        "4",
+        None,
+        Split.VALIDATION,
+        {"country": ""},
+        None,
+    )
+    assert second.text == "b"
+
+
+def test_every_format_yields_the_same_examples(tmp_path):
+    table = {"text": ["one", "twö", 'th"ree'], "label": ["a", "b", "a"]}
+    expected = load(tmp_path, 'text,label\none,a\ntwö,b\n"th""ree",a\n')
+    assert load(tmp_path, 'text\tlabel\none\ta\ntwö\tb\nth"ree\ta\n', "d.tsv") == expected
+    assert load(tmp_path, 'text\tlabel\none\ta\ntwö\tb\n"th""ree"\ta\n', "d.tsv", quotes=True) == expected
+    lines = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    assert load(tmp_path, "\n".join(map(json.dumps, lines)), "d.jsonl") == expected
+    pq.write_table(pa.table(table), tmp_path / "d.parquet")
+    content = (tmp_path / "d.parquet").read_bytes()
+    assert load(tmp_path, content, "d.parquet") == expected
+    assert load(tmp_path, content, "d.bin", format="parquet") == expected
+    assert load(tmp_path, 'one,a\ntwö,b\n"th""ree",a\n', columns=("text", "label")) == expected
+    assert load(tmp_path, 'text,label\r\none,a\r\ntwö,b\r\n"th""ree",a\r\n') == expected
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+def test_encodings(tmp_path, encoding):
+    content = "text,label\ncafé,a\n".encode(encoding)
+    marked = {"utf-8-sig", "utf-16"}
+    rows = load(tmp_path, content, **({} if encoding in marked else {"encoding": encoding}))
+    assert [row.text for row in rows] == ["café"]
+
+
+def test_a_wrong_encoding_is_said_with_its_line(tmp_path):
+    message = refused(tmp_path, "text,label\nok,a\ncafé,b\n".encode("latin-1"))
+    assert message.startswith("data.csv, line 3: byte 0xe9 is not utf-8")
+    assert 'dataset.encoding = "utf9" is no encoding' in refused(tmp_path, "text,label\n", encoding="utf9")
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (["5.0", "4", "3.00"], ["5", "4", "3"]),
+        (["5.0", "4.5"], ["5.0", "4.5"]),
+        (["5.0", "good"], ["5.0", "good"]),
+        ([" pos ", "neg"], ["pos", "neg"]),
+        (["05", "1"], ["05", "1"]),
+        (["nan", "1", "2.0"], ["", "1", "2"]),
+        (["NaN", "naan"], ["NaN", "naan"]),
+        (["", "a"], ["", "a"]),
+    ],
+)
+def test_labels_are_texts(tmp_path, cells, labels):
+    rows = load(tmp_path, "text,label\n" + "".join(f"t{n},{cell}\n" for n, cell in enumerate(cells)))
+    assert [row.label for row in rows] == labels
+
+
+def test_json_values_become_texts(tmp_path):
+    values = [(5, "5"), (5.0, "5"), (None, ""), (float("nan"), "")]
+    lines = "\n".join(json.dumps({"text": 7, "label": value}) for value, _ in values)
+    assert [row.label for row in load(tmp_path, lines, "d.jsonl")] == [label for _, label in values]
+    truths = load(tmp_path, '{"text": "a", "label": true}\n\n{"text": null, "label": false}\n', "d.jsonl")
+    assert [(row.text, row.label) for row in truths] == [("a", "true"), ("", "false")]
+
+
+def test_a_line_separator_within_a_text_ends_no_line(tmp_path):
+    rows = load(tmp_path, json.dumps({"text": "a\u2028b\x85c", "label": "x"}, ensure_ascii=False), "d.jsonl")
+    assert [row.text for row in rows] == ["a\u2028b\x85c"]
+
+
+def test_long_cells_are_read(tmp_path):
+    assert len(load(tmp_path, f"text,label\n{'x' * 200_000},a\n")[0].text) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        ("2026-01-31", "2026-01-31"),
+        ("2026-01-31T10:00:00Z", "2026-01-31T10:00:00+00:00"),
+        ("1351123200", "2012-10-25T00:00:00+00:00"),
+        ("1351123200000", "2012-10-25T00:00:00+00:00"),
+        ("1351123200.0", "2012-10-25T00:00:00+00:00"),
+        ("", None),
+    ],
+)
+def test_times(tmp_path, value, time):
+    assert load(tmp_path, f"text,label,when\na,b,{value}\n", time="when")[0].time == time
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "options", "message"),
+    [
+        ("text,label\na,b\n", "data.csv", {"text": "txt"}, 'data.csv has no column "txt" (dataset.text); did you mean "text"?'),
+        ("text,label\na,b\n", "data.csv", {"group": "user"}, 'no column "user" (dataset.group)'),
+        ("text,label\na,b\n", "data.csv", {"text": ()}, "dataset.text names no column"),
+        ("text,label\na,b\nc\n", "data.csv", {}, "data.csv, line 3: 1 cells, expected 2"),
+        ("text,label\na,b,c\n", "data.csv", {}, "data.csv, line 2: 3 cells, expected 2"),
+        ('text,label\na,b\n"open,c\nd,e\n', "data.csv", {}, "data.csv, line 3: a quoted cell is never closed"),
+        ('text,label\n"a"x,b\n', "data.csv", {}, "data.csv, line 2:"),
+        ("text,text\na,b\n", "data.csv", {}, 'more than one column "text"'),
+        ("", "data.csv", {}, "data.csv is empty"),
+        ("", "d.jsonl", {}, "d.jsonl has no rows"),
+        ('{"text": 1, "label": 2}\n{oops\n', "d.jsonl", {}, "d.jsonl, line 2: no JSON"),
+        ("[1]\n", "d.jsonl", {}, "d.jsonl, line 1: a JSON list, expected an object"),
+        ('{"text": {"a": 1}, "label": 2}', "d.jsonl", {}, 'd.jsonl, line 1: column "text" holds a dict'),
+        ("no parquet", "d.parquet", {}, "d.parquet is no readable Parquet file"),
+        ("text,label\n", "data.xyz", {}, 'the suffix ".xyz" is no known format'),
+        ("text,label\na,trian\n", "data.csv", {"split": "label"}, '"trian" in column "label" is no split: did you mean "train"?'),
+        ("text,label\na,soon\n", "data.csv", {"time": "label"}, '"soon" in column "label" (dataset.time) is no date'),
+        ("text\tlabel\n\"a\tb\"\tc\n", "d.tsv", {}, "If cells stand in quotes, set dataset.quotes = true."),
+    ],
+)  # fmt: skip
+def test_says_what_is_wrong(tmp_path, content, name, options, message):
+    assert message in refused(tmp_path, content, name, **options)
+
+
+def test_a_missing_file_names_the_nearest(tmp_path):
+    (tmp_path / "reviews.csv").touch()
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(harness.DataError, match=r'did you mean "reviews\.csv"'):
+        Files(path="review.csv", text="a", label="b").load(harness.Context(folder=tmp_path))
+    with pytest.raises(harness.DataError, match="is a folder"):
+        Files(path=".", text="a", label="b").load(harness.Context(folder=tmp_path))
+    with pytest.raises(harness.DataError, match="there is no folder"):
+        Files(path="x/y.csv", text="a", label="b").load(harness.Context(folder=tmp_path))
+
+
+def test_options_come_as_toml_has_them():
+    table = {"path": "x.csv", "text": ["title", "body"], "label": "stars", "labels": ["1", "2"], "slices": ["c"]}
+    made = construct(Files, table, "dataset")
+    assert (made.text, made.labels, made.slices) == (("title", "body"), ("1", "2"), ("c",))
+    assert construct(Files, table | {"text": "body"}, "dataset").text == "body"
+    assert (made.ordered, made.share) == (False, False)
