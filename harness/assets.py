@@ -115,12 +115,12 @@ def _complete(folder: Path, asset: Asset) -> bool:
 
 def _put(unpacked: Path, target: Path, asset: Asset) -> None:
     try:
-        os.replace(unpacked, target)
+        unpacked.replace(target)
     except OSError:
         if _complete(target, asset):  # another process was quicker
             return
         shutil.rmtree(target, ignore_errors=True)  # somebody deleted files from it
-        os.replace(unpacked, target)
+        unpacked.replace(target)
 
 
 def _download(asset: Asset, work: Path) -> Path:

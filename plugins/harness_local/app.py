@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from harness_local import answers, requests
-from harness_local.engine import Busy, Engine
+from harness_local.engine import BusyError, Engine
 from harness_local.guard import respond
 from harness_local.jobs import Supervisor
 from harness_local.state import State
@@ -78,6 +78,7 @@ def build(services: Services) -> Starlette:
         with contextlib.suppress(asyncio.CancelledError):
             await running
 
+    handlers: dict[Any, Any] = {ApiError: _api_error, HTTPException: _http_error, Exception: _bug}
     app = Starlette(
         routes=[
             Route("/health", _health, methods=["GET"]),
@@ -87,7 +88,7 @@ def build(services: Services) -> Starlette:
             *routes_files.ROUTES,
             *routes_jobs.ROUTES,
         ],
-        exception_handlers={ApiError: _api_error, HTTPException: _http_error, Exception: _bug},
+        exception_handlers=handlers,
         lifespan=lifespan,
     )
     app.state.services = services
@@ -159,11 +160,12 @@ async def compute(request: Request, works: Iterable[Work]) -> list[Outcome]:
     try:
         futures += [asyncio.wrap_future(engine.submit(work)) for work in works]
         together = asyncio.gather(*futures)
-        await asyncio.wait({together, gone}, return_when=asyncio.FIRST_COMPLETED)
+        racing: set[asyncio.Future[Any]] = {together, gone}
+        await asyncio.wait(racing, return_when=asyncio.FIRST_COMPLETED)
         if not together.done():
             raise ApiError(499, "The client went away.", code="client_closed_request")
         return list(together.result())
-    except Busy:
+    except BusyError:
         raise ApiError(
             429,
             "Too many requests are waiting already.",
@@ -184,19 +186,16 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def _api_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    response: Response = respond(error)
-    return response
+async def _api_error(_: Request, error: ApiError) -> Response:
+    return respond(error)
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+async def _http_error(request: Request, error: HTTPException) -> Response:
     if error.status_code in (404, 405):
         message = f"Unknown request URL: {request.method} {request.url.path}."
-        return respond(ApiError(error.status_code, message, code="unknown_url"))  # type: ignore[no-any-return]
-    return respond(ApiError(error.status_code, str(error.detail)))  # type: ignore[no-any-return]
+        return respond(ApiError(error.status_code, message, code="unknown_url"))
+    return respond(ApiError(error.status_code, str(error.detail)))
 
 
 async def _bug(_: Request, error: Exception) -> Response:
-    return respond(ApiError(500, f"Internal error: {type(error).__name__}.", kind="server_error"))  # type: ignore[no-any-return]
+    return respond(ApiError(500, f"Internal error: {type(error).__name__}.", kind="server_error"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -40,7 +39,7 @@ def embedded_model(say: Callable[[str], None] | None = None) -> Path:
     try:
         unpack(source, MODEL.files[0], temporary)
         try:
-            os.replace(temporary, target)
+            temporary.replace(target)
         except OSError:
             if not target.is_dir():  # else another process was quicker
                 raise

@@ -22,7 +22,7 @@ _LINGER_S = 0.002
 _LINGERS = 5
 
 
-class Busy(Exception):
+class BusyError(Exception):
     """More work is waiting than the engine takes on."""
 
 
@@ -58,7 +58,7 @@ class Engine:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread after the pass in progress; who still waits gets a `Busy`."""
+        """Ends the thread after the pass in progress; who still waits gets a `BusyError`."""
         with self._arrived:
             self._stopping = True
             self._arrived.notify()
@@ -69,12 +69,12 @@ class Engine:
         """Queues work; cancel the future when nobody waits for it any more.
 
         Raises:
-            Busy: The queue is full.
+            BusyError: The queue is full.
         """
         ticket = Ticket(work)
         with self._arrived:
             if self._stopping or self._waiting >= self._limit:
-                raise Busy
+                raise BusyError
             self._waiting += 1
             self._inbox.append(ticket)
             self._arrived.notify()
@@ -99,14 +99,14 @@ class Engine:
                 for name in [name for name, lane in self._lanes.items() if lane.busy]:
                     self._step(name)
         for lane in self._lanes.values():
-            lane.fail(Busy())
+            lane.fail(BusyError())
 
     def _step(self, name: str | None) -> None:
         lane = self._lanes[name]
         try:
             with self._weights(name):
                 self._last = lane.step()
-        except Exception as error:  # one bad request must not end the server  # noqa: BLE001
+        except Exception as error:  # one bad request must not end the server
             lane.fail(error)
 
     def _collect(self) -> bool:

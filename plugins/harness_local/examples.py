@@ -103,7 +103,9 @@ def _conversation(value: dict[str, Any], where: str) -> Line:
         for index, message in enumerate(raw if isinstance(raw, list) else []):
             parts = Fields(message if isinstance(message, dict) else {}, f"messages[{index}].")
             weights.append(parts.integer("weight", 1, high=1) == 1)
-            cleaned.append({k: v for k, v in message.items() if k != "weight"} if isinstance(message, dict) else message)
+            cleaned.append(
+                {k: v for k, v in message.items() if k != "weight"} if isinstance(message, dict) else message
+            )
         messages = parse_messages(cleaned)
     except ApiError as error:
         raise FileError("invalid_file_format", f"{where}: {error.message}") from None

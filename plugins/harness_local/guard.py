@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from typing import Any
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -95,6 +94,6 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def respond(error: ApiError) -> Any:
+def respond(error: ApiError) -> JSONResponse:
     """An error as a response."""
     return JSONResponse(error.body(), error.status, error.headers)

@@ -55,7 +55,7 @@ class Supervisor:
                 self._current = job["id"]
                 try:
                     await self._carry_out(job)
-                except Exception as error:  # the next job must not suffer from this one  # noqa: BLE001
+                except Exception as error:  # the next job must not suffer from this one
                     self._fail(job["id"], "server_error", f"{type(error).__name__}: {error}")
                 finally:
                     self._current = None
@@ -117,7 +117,8 @@ class Supervisor:
     async def _follow(self, job: str, process: asyncio.subprocess.Process) -> bool:
         """Records what the training process reports; returns whether it came to an end of its own."""
         steps = 0
-        assert process.stdout is not None
+        if process.stdout is None:
+            return False
         async for raw in process.stdout:
             facts = json.loads(raw)
             event = facts.pop("event")

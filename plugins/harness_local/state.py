@@ -65,7 +65,9 @@ class State:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise UsageError(f"{self.folder} is in use by {_describe(holder)}", "Give --state another folder.") from None
+            raise UsageError(
+                f"{self.folder} is in use by {_describe(holder)}", "Give --state another folder."
+            ) from None
         holder.write_text(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}), "utf-8")
         self._mutex = threading.RLock()
         self._db = sqlite3.connect(self.folder / "state.sqlite", check_same_thread=False, isolation_level=None)
@@ -116,7 +118,7 @@ class State:
 
     def add_file(self, source: Path, filename: str, purpose: str) -> Row:
         """Moves a finished upload in and records it."""
-        row = {
+        row: Row = {
             "id": new_id("file"),
             "created_at": int(time.time()),
             "bytes": source.stat().st_size,
@@ -125,7 +127,7 @@ class State:
         }
         with source.open("rb") as stream:
             os.fsync(stream.fileno())
-        os.replace(source, self.content(row["id"]))
+        source.replace(self.content(row["id"]))
         self._insert("files", row)
         return row
 

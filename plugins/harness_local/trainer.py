@@ -50,7 +50,8 @@ def report(event: str, **facts: Any) -> None:
 
 
 def _die_with_server() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):  # not through sys.stdin, whose lock a thread may not hold at the end
+        pass
     os._exit(3)
 
 
@@ -196,7 +197,7 @@ class Run:
         """Writes all that a restart needs, one folder for each step; then drops the one before."""
         from safetensors.torch import save_file
 
-        tensors = {}
+        tensors: dict[str, Any] = {}
         for index, parameter in enumerate(self._trainable.parameters):
             state = self._optimizer.state[parameter]
             tensors |= {f"{index}.value": parameter.detach(), f"{index}.step": state["step"]}
@@ -240,7 +241,7 @@ class _complete:  # noqa: N801 - reads as a function
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
             shutil.rmtree(self._target, ignore_errors=True)
-            os.replace(self._temporary, self._target)
+            self._temporary.replace(self._target)
 
 
 if __name__ == "__main__":

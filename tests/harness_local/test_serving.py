@@ -1,0 +1,108 @@
+"""Who may ask, how the server starts and ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from support.local import MODEL, Live, start
+
+
+def status(url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> tuple[int, Any]:
+    request = urllib.request.Request(url, data=body, headers=headers or {})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    code = "import harness_local, sys; print([m for m in ('torch', 'transformers', 'starlette') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_health(live: Live) -> None:
+    assert status(live.url.removesuffix("/v1") + "/health") == (200, {"status": "ok", "model": MODEL})
+
+
+@pytest.mark.parametrize("headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
+def test_web_pages_are_refused(live: Live, headers: dict[str, str]) -> None:
+    code, body = status(f"{live.url}/models", headers)
+    assert code == 403
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize(("body", "code"), [(b"{", 400), (b"[]", 400), (b"\xff", 400), (b'{"model": NaN}', 400)])
+def test_bodies_that_are_no_json_objects(live: Live, body: bytes, code: int) -> None:
+    got, answer = status(f"{live.url}/completions", {"Content-Type": "application/json"}, body)
+    assert got == code
+    assert answer["error"]["type"] == "invalid_request_error"
+
+
+def test_unknown_urls(live: Live) -> None:
+    code, body = status(f"{live.url}/embeddings", body=b"{}")
+    assert code == 404
+    assert body["error"]["code"] == "unknown_url"
+
+
+def test_a_second_server_on_one_folder_says_who_holds_it(live: Live) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "harness_local", "--state", str(live.state)], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert f"process {live.process.pid}" in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--host", "0.0.0.0"], "--api-key-env"),
+        (["--api-key-env", "NO_SUCH_VARIABLE"], "NO_SUCH_VARIABLE"),
+        (["--model", "no such model"], "Hugging Face id"),
+        (["--dtype", "int3"], "bfloat16"),
+        (["--device", "tpu"], "cpu"),
+        (["--port", "99999"], "--port"),
+    ],
+)
+def test_wrong_options(tmp_path: Path, options: list[str], expected: str) -> None:
+    command = [sys.executable, "-m", "harness_local", "--state", str(tmp_path / "state"), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 3
+    assert done.stdout == ""
+
+
+@pytest.mark.xdist_group("local")
+@pytest.mark.usefixtures("model_folder")
+def test_key_and_end_with_the_parent(tmp_path: Path) -> None:
+    server = start(tmp_path / "state", "--api-key-env", "LOCAL_KEY", environment={"LOCAL_KEY": "right"})
+    with server.client("wrong") as wrong, pytest.raises(openai.AuthenticationError) as caught:
+        wrong.models.list()
+    assert caught.value.code == "invalid_api_key"
+    with server.client("right") as right:
+        assert right.models.list().data
+    assert server.end() == 0
+    assert "right" not in tmp_path.joinpath("state.log").read_text()
+
+
+@pytest.mark.xdist_group("local")
+@pytest.mark.usefixtures("model_folder")
+@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
+def test_a_signal_ends_it_gracefully(tmp_path: Path) -> None:
+    server = start(tmp_path / "state")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(30) == 0
+    server.close()
