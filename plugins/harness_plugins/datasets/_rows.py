@@ -53,6 +53,8 @@ class Row:
     where: str
     """File and line, for messages."""
     values: Mapping[str, Any]
+    split: harness.Split | None = None
+    """Known from elsewhere than a column."""
 
 
 def check_columns(columns: Columns, present: Sequence[str], source: str, hint: str = "") -> None:
@@ -74,7 +76,7 @@ def check_columns(columns: Columns, present: Sequence[str], source: str, hint: s
                 )
 
 
-def examples(rows: Iterable[Row], columns: Columns, split: harness.Split | None = None) -> Iterator[harness.Example]:
+def examples(rows: Iterable[Row], columns: Columns) -> Iterator[harness.Example]:
     """Yields an example for each row, in order.
 
     Labels become texts without white space around them; where all labels of the column are whole numbers, `5.0`
@@ -91,7 +93,7 @@ def examples(rows: Iterable[Row], columns: Columns, split: harness.Split | None 
             fields={name: _text(row, name) for name in columns.text},
             label=label,
             group=_text(row, columns.group).strip() or None if columns.group else None,
-            split=_split(row, columns.split) if columns.split else split,
+            split=_split(row, columns.split) if columns.split else row.split,
             slices={name: _text(row, name).strip() for name in columns.slices},
             time=_time(row, columns.time) if columns.time else None,
         )

@@ -61,10 +61,11 @@ class HuggingFace:
             time=self.time,
         )
         parts = self._loaded(ctx)
-        for own, split in self._chosen(list(parts)).items():
-            part = parts[own]
-            _rows.check_columns(columns, part.column_names, f'{self.path}, split "{own}"')
-            yield from _rows.examples(self._rows(part, own, columns), columns, split)
+        chosen = self._chosen(list(parts))
+        for own in chosen:
+            _rows.check_columns(columns, parts[own].column_names, f'{self.path}, split "{own}"')
+        rows = (row for own, split in chosen.items() for row in self._rows(parts[own], own, split, columns))
+        return _rows.examples(rows, columns)
 
     def _loaded(self, ctx: harness.Context) -> Mapping[str, Any]:
         import datasets
@@ -108,13 +109,14 @@ class HuggingFace:
             )
         return {name: split for name, split in meant.items() if split is not None}
 
-    def _rows(self, part: Any, own: str, columns: _rows.Columns) -> Iterator[_rows.Row]:
+    def _rows(self, part: Any, own: str, split: harness.Split | None, columns: _rows.Columns) -> Iterator[_rows.Row]:
         needed = list(dict.fromkeys(name for names in columns.named.values() for name in names))
         names = {column: getattr(part.features[column], "names", None) for column in needed}
         for number, values in enumerate(part.select_columns(needed), start=1):
             yield _rows.Row(
                 f'{self.path}, split "{own}", row {number}',
                 {column: _named(value, names[column]) for column, value in values.items()},
+                split,
             )
 
 

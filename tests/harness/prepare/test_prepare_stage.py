@@ -45,7 +45,7 @@ options = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(drawn, options, st.randoms())
 def test_every_row_is_counted_order_changes_nothing_and_nothing_leaks(extra, wanted, random):
     loaded = reviews() + extra
@@ -71,6 +71,7 @@ def test_every_row_is_counted_order_changes_nothing_and_nothing_leaks(extra, wan
                 assert by_text[first] == by_text[second]
 
 
+@settings(max_examples=50)
 @given(drawn, options)
 def test_preparing_what_is_prepared_changes_nothing(extra, wanted):
     once = prepare(reviews() + extra, wanted)

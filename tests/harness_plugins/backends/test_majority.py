@@ -29,5 +29,5 @@ def test_says_what_is_missing(tmp_path):
     with pytest.raises(harness.DataError, match="no training examples"):
         Majority().fit([], [], tmp_path)
     context = harness.Context(arm="base", folder=tmp_path)
-    with pytest.raises(harness.DataError, match='arm "base" has no readable majority.json'), Majority().open(context):
+    with pytest.raises(harness.DataError, match=r'arm "base" has no readable majority\.json'), Majority().open(context):
         pass

@@ -4,7 +4,9 @@ import harness
 from harness import assets
 from harness_plugins.datasets.amazon_snippets import AmazonSnippets
 
-LINES = "1_1\t-1.5\tterrible.\r\n1_2\t-0.5\tbad\r\n2_1\t-0.45\tso so\r\n2_2\t0.5\tgood\r\n10_1\t1.5\tgreat\r\n10_2\t1.45\tok\r\n"
+ROWS = ["1_1\t-1.5\tterrible.", "1_2\t-0.5\tbad", "2_1\t-0.45\tso so"]
+ROWS += ["2_2\t0.5\tgood", "10_1\t1.5\tgreat", "10_2\t1.45\tok"]
+LINES = "\r\n".join([*ROWS, ""])
 
 
 @pytest.fixture

@@ -9,7 +9,12 @@ from harness import Split
 from harness.options import construct
 from harness_plugins.datasets.files import Files
 
-CSV = 'id,title,body,stars,user,part,country,date\n1,Hi,"two\nlines, ""quoted""",5.0,u1,train,DE,2026-01-31\n2,,b,4,,dev,,\n'
+CSV = """\
+id,title,body,stars,user,part,country,date
+1,Hi,"two
+lines, ""quoted\"\"\",5.0,u1,train,DE,2026-01-31
+2,,b,4,,dev,,
+"""
 
 
 def load(folder, content, name="data.csv", **options):
@@ -138,7 +143,7 @@ def test_times(tmp_path, value, time):
 @pytest.mark.parametrize(
     ("content", "name", "options", "message"),
     [
-        ("text,label\na,b\n", "data.csv", {"text": "txt"}, 'data.csv has no column "txt" (dataset.text); did you mean "text"?'),
+        ("text,label\na,b\n", "data.csv", {"text": "txt"}, 'no column "txt" (dataset.text); did you mean "text"?'),
         ("text,label\na,b\n", "data.csv", {"group": "user"}, 'no column "user" (dataset.group)'),
         ("text,label\na,b\n", "data.csv", {"text": ()}, "dataset.text names no column"),
         ("text,label\na,b\nc\n", "data.csv", {}, "data.csv, line 3: 1 cells, expected 2"),
@@ -153,7 +158,7 @@ def test_times(tmp_path, value, time):
         ('{"text": {"a": 1}, "label": 2}', "d.jsonl", {}, 'd.jsonl, line 1: column "text" holds a dict'),
         ("no parquet", "d.parquet", {}, "d.parquet is no readable Parquet file"),
         ("text,label\n", "data.xyz", {}, 'the suffix ".xyz" is no known format'),
-        ("text,label\na,trian\n", "data.csv", {"split": "label"}, '"trian" in column "label" is no split: did you mean "train"?'),
+        ("text,label\na,trian\n", "data.csv", {"split": "label"}, '"trian" in column "label" is no split: did you'),
         ("text,label\na,soon\n", "data.csv", {"time": "label"}, '"soon" in column "label" (dataset.time) is no date'),
         ("text\tlabel\n\"a\tb\"\tc\n", "d.tsv", {}, "If cells stand in quotes, set dataset.quotes = true."),
     ],
