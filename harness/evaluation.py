@@ -20,7 +20,7 @@ from harness.contract import LocalBackend
 from harness.errors import GateError, TrainingRefusedError, UnfinishedError
 from harness.execution import in_process
 from harness.execution.engine import Engine
-from harness.execution.questions import Answered, Asker, Question, mark, predictions
+from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions
 from harness.execution.work import Request, digest
 from harness.experiment import LOCAL, Arm, Experiment, plain
 from harness.journal import Entry, Journal, sibling_answers
@@ -29,7 +29,7 @@ from harness.prepare import training_file
 from harness.prices import Prices
 from harness.runs import RunFolder, slug, write_json, write_whole
 from harness.secrets import Scrubber
-from harness.training import Trainer, upload_of
+from harness.training import Trainer, job_tag, upload_of
 from harness.types import Answer, Context, Example, JobSpec, Prediction, TrainingFiles
 from harness.watching import Watching
 
@@ -123,12 +123,17 @@ class Evaluation:
         with attributed(arm.backend, "job"):
             spec = arm.backend.job(files)  # type: ignore[attr-defined]
         upload = upload_of(files)
-        self._check_budget(arm, spec, files)
-        job = self.trainer.ensure(arm.name, spec, upload, self.asker.identities[spec.endpoint])
+        job = self.trainer.ensure(
+            arm.name,
+            spec,
+            upload,
+            self.asker.identities[spec.endpoint],
+            admit=lambda: self._check_budget(arm, spec, files),
+        )
         result = job.result or {}
         tokens = result.get("trained_tokens")
         usd = None if spec.endpoint == LOCAL else self.prices.training_usd(spec.base, tokens)
-        if usd is not None and "usd" not in result:
+        if usd is not None and "usd" not in result and "reused" not in result:
             self.journal.save_job(replace(job, result={**result, "usd": usd}))
             self.engine.budget.spent += usd
         return Trained(
@@ -149,8 +154,9 @@ class Evaluation:
             GateError: Naming the estimate.
         """
         cap = self.engine.budget.max_usd
-        epochs = spec.hyperparameters.get("n_epochs", USUAL_EPOCHS)
-        cost = self.prices.training_usd(spec.base, files.train.stat().st_size // 3 * int(epochs))
+        asked = spec.hyperparameters.get("n_epochs")
+        epochs = asked if isinstance(asked, int) else USUAL_EPOCHS
+        cost = self.prices.training_usd(spec.base, files.train.stat().st_size // 3 * epochs)
         if cap is not None and cost is not None and spec.endpoint != LOCAL and self.engine.budget.spent + cost > cap:
             raise GateError(
                 f"training {arm.name} would cost about ${cost:,.2f}; of the budget of ${cap:,.2f} "
@@ -176,8 +182,7 @@ class Evaluation:
 
     def _in_process(self, arm: Arm) -> Trained:
         """Fits an arm into a folder of its own; the folder appears when the model is whole."""
-        learned = [(example.id, example.label) for example in (*self.learning.train, *self.learning.validation)]
-        key = digest([plain(arm.backend), self.asker.source_hash(arm.backend), self.learning.seed, learned])
+        key = self._fit_key(arm)
         folder = self.folder.model(arm.name, key)
         note = folder / "fit.json"
         if not note.is_file():
@@ -191,6 +196,42 @@ class Evaluation:
                 shutil.copytree(temporary, folder)
         self.asker.fit_keys[mark(arm)] = key
         return Trained(arm=arm, seconds=float(json.loads(note.read_text())["seconds"]))
+
+    def _fit_key(self, arm: Arm) -> str:
+        """Returns what an in-process model is known by: backend, its source, seed and what it learns from."""
+        learned = [(example.id, example.label) for example in (*self.learning.train, *self.learning.validation)]
+        return digest([plain(arm.backend), self.asker.source_hash(arm.backend), self.learning.seed, learned])
+
+    # What is there already
+
+    def complete(self, arm: Arm, test: Sequence[Example]) -> bool:
+        """Whether nothing would have to be trained or asked for an arm's results."""
+        if not arm.candidates:
+            return self._trained(arm) and self.answered([(self.ready(arm).arm, test)])
+        examples = self.sample(arm.choose_items)
+        kept = [one for _, one in self._affordable(arm, examples)]
+        if not all(self._trained(one, candidate=True) for one in kept):
+            return False
+        if not self.answered([(self.ready(one, candidate=True).arm, examples) for one in kept]):
+            return False
+        return self.answered([(self.choose([arm])[0].ready.arm, test)])
+
+    def _trained(self, arm: Arm, candidate: bool = False) -> bool:
+        """Whether an arm's model is there, or none is needed."""
+        if hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None:
+            files = self._files(arm, candidate)
+            with attributed(arm.backend, "job"):
+                spec = arm.backend.job(files)
+            known = self.journal.job(job_tag(spec, upload_of(files), self.asker.identities[spec.endpoint]))
+            return known is not None and known.status == "succeeded"
+        if hasattr(arm.backend, "fit"):
+            return (self.folder.model(arm.name, self._fit_key(arm)) / "fit.json").is_file()
+        return True
+
+    def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]]) -> bool:
+        """Whether the journal holds every answer of these arms to these examples."""
+        keys = {key for arm, examples in pairs for of in self.asker.questions(arm, examples) for key in of.keys}
+        return keys <= self.journal.answers(list(keys)).keys()
 
     # Choosing
 
@@ -302,6 +343,8 @@ class Evaluation:
         for arm, questions_of in local.values():
             self._answer_in_process(arm, questions_of)
         if requests:
+            asked = {key: question for questions in sets for question in questions for key in question.keys}
+            self.engine.inspect = lambda request, reply: inspect(asked[request.key], reply)
             with attributed(self.experiment.executor, "run"):
                 self.experiment.executor.run(list(requests.values()), self.engine.send, self.engine.done)
         if self.engine.stopped is not None:

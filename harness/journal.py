@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UnfinishedError, UsageError
+from harness.errors import HarnessError, UnfinishedError, UsageError
 
 SCHEMA = 1
 GROUP = 512
@@ -128,7 +128,7 @@ class Journal:
         try:
             self._connection = _connect(path)
         except BaseException:
-            self._lock.release()
+            self._let_go()
             raise
         self._db = threading.Lock()
         self._queue: queue.SimpleQueue[tuple[list[Entry | Fault], Callable[[], None]] | None] = queue.SimpleQueue()
@@ -142,6 +142,9 @@ class Journal:
         self._writer.join()
         with self._db:
             self._connection.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._owner.unlink(missing_ok=True)
         self._lock.release()
 
@@ -157,8 +160,7 @@ class Journal:
         Raises:
             UnfinishedError: The disk refused an earlier group.
         """
-        if self._failure is not None:
-            raise UnfinishedError(f"{self.path}: {self._failure}", "free some space; the same command goes on")
+        self._check()
         self._queue.put((records, committed))
 
     def add(self, records: Iterable[Entry | Fault]) -> None:
@@ -166,8 +168,14 @@ class Journal:
         done = threading.Event()
         self.submit(list(records), done.set)
         while not done.wait(0.2):
-            if self._failure is not None:
-                raise UnfinishedError(f"{self.path}: {self._failure}", "free some space; the same command goes on")
+            self._check()
+
+    def _check(self) -> None:
+        """Raises what kept the writer from writing."""
+        if isinstance(self._failure, sqlite3.Error):
+            raise _error(self.path, self._failure) from self._failure
+        if self._failure is not None:
+            raise self._failure
 
     def _write(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -184,7 +192,7 @@ class Journal:
             try:
                 with self._db, self._connection:
                     _insert(self._connection, [record for records, _ in groups for record in records])
-            except sqlite3.Error as error:
+            except BaseException as error:  # whoever waits for this group must be told
                 self._failure = error
                 return
             for _, committed in groups:
@@ -194,12 +202,12 @@ class Journal:
 
     def answers(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Returns the answers that are there, by key."""
-        with self._db:
+        with self._db, _worded(self.path):
             return _read(self._connection, keys)
 
     def save_job(self, job: Job) -> None:
         """Writes a training job's state; it is on disk when this returns."""
-        with self._db, self._connection:
+        with self._db, _worded(self.path), self._connection:
             self._connection.execute(
                 "INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (
@@ -211,19 +219,28 @@ class Journal:
 
     def job(self, tag: str) -> Job | None:
         """Returns a training job by its tag."""
-        with self._db:
+        with self._db, _worded(self.path):
             return _job(self._connection, tag)
 
     def spent(self) -> float:
         """Returns the dollars that this run's own answers and training jobs have cost, as far as prices were known."""
-        with self._db:
+        own = "WHERE json_extract(result, '$.reused') IS NULL"
+        with self._db, _worded(self.path):
             answers = self._connection.execute("SELECT total(usd) FROM answers WHERE reused IS NULL").fetchone()[0]
-            jobs = self._connection.execute("SELECT total(json_extract(result, '$.usd')) FROM jobs").fetchone()[0]
+            jobs = self._connection.execute(f"SELECT total(json_extract(result, '$.usd')) FROM jobs {own}").fetchone()[
+                0
+            ]
         return float(answers) + float(jobs)
+
+    def answered(self, arm: str) -> bool:
+        """Whether an arm has at least one answer."""
+        with self._db, _worded(self.path):
+            query = "SELECT 1 FROM answers WHERE arm = ? AND error IS NULL LIMIT 1"
+            return self._connection.execute(query, (arm,)).fetchone() is not None
 
     def fault_counts(self) -> dict[str, int]:
         """Returns how many attempts failed, by kind."""
-        with self._db:
+        with self._db, _worded(self.path):
             return dict(self._connection.execute("SELECT kind, count(*) FROM faults GROUP BY kind ORDER BY kind"))
 
 
@@ -258,25 +275,53 @@ def sibling_job(path: Path, tag: str) -> Job | None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    try:
+    with _worded(path):
         connection = sqlite3.connect(path, check_same_thread=False)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.executescript(_TABLES)
-        row = connection.execute("SELECT value FROM meta WHERE key='schema'").fetchone()
-        if row is None:
-            with connection:
-                connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
-        elif int(row[0]) > SCHEMA:
-            raise UsageError(
-                f"{path}: written by a newer version (schema {row[0]}, this one knows {SCHEMA})",
-                "update finetune-harness",
-            )
-    except sqlite3.DatabaseError as error:
-        raise UsageError(
-            f"{path}: not a readable journal ({error})", "move it away to start anew; what it held will be asked again"
-        ) from None
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.executescript(_TABLES)
+            _check_schema(connection, path)
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
+    row = connection.execute("SELECT value FROM meta WHERE key='schema'").fetchone()
+    if row is None:
+        with connection:
+            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
+    elif not str(row[0]).isdecimal():
+        raise sqlite3.DatabaseError(f"its schema is {row[0]!r}")
+    elif int(row[0]) > SCHEMA:
+        raise UsageError(
+            f"{path}: written by a newer version (schema {row[0]}, this one knows {SCHEMA})",
+            "update finetune-harness",
+        )
+
+
+@contextmanager
+def _worded(path: Path) -> Iterator[None]:
+    """Says what an error of SQLite means."""
+    try:
+        yield
+    except (sqlite3.Error, zlib.error) as error:
+        raise _error(path, error) from None
+
+
+def _error(path: Path, error: Exception) -> HarnessError:
+    code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(error, sqlite3.OperationalError) and code is not None:
+        primary = code & 0xFF
+        if primary in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}:
+            return UnfinishedError(f"{path}: {error}", "free some space; the same command goes on")
+        if primary in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+            return UsageError(f"{path}: {error}", "make the run's folder writable, or choose another --out")
+    return UsageError(
+        f"{path}: not a readable journal ({error})", "move it away to start anew; what it held will be asked again"
+    )
 
 
 def _insert(connection: sqlite3.Connection, records: Sequence[Entry | Fault]) -> None:

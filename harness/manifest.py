@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ def begin(
         folder: The run's folder.
         data: The prepared data.
         settings: What changes an answer: the experiment as resolved.
-        told: What the command said: `command`, `only`, `allow_leaks`.
+        told: What the command said: `command`, `allow_leaks`.
     """
     from harness import __version__
 
@@ -48,7 +48,7 @@ def begin(
         experiment.decision.model_dump(),
         experiment.verdict.model_dump(),
         {name: table.model_dump() for name, table in experiment.prices.items()},
-        {name: told[name] for name in ("only", "allow_leaks")},
+        told["allow_leaks"],
     ]
     return {
         "schema": SCHEMA,
@@ -74,29 +74,39 @@ def begin(
     }
 
 
-def finish(folder: RunFolder, manifest: dict[str, Any], chain: Mapping[str, Any], *, complete: bool) -> None:
+def finish(
+    folder: RunFolder, manifest: dict[str, Any], chain: Mapping[str, Any], *, arms: Sequence[str], complete: bool
+) -> None:
     """Writes the manifest of a run that has been scored.
 
     Args:
         folder: The run's folder.
         manifest: What `begin` returned.
         chain: Files, jobs, models and the hash of the answers.
-        complete: Whether nothing is left to do.
+        arms: The arms that were scored.
+        complete: Whether nothing is left to do for them.
     """
     results = hashlib.sha256(folder.results.read_bytes()).hexdigest()
     finished = now() if complete else None
     write_json(
-        folder.manifest, {**manifest, "finished": finished, "chain": {**manifest["chain"], **chain, "results": results}}
+        folder.manifest,
+        {
+            **manifest,
+            "finished": finished,
+            "arms": list(arms),
+            "chain": {**manifest["chain"], **chain, "results": results},
+        },
     )
 
 
-def stored_sentence(folder: RunFolder, judged_with: str) -> str | None:
-    """Returns the verdict of a run that is complete and was judged under the same assumptions."""
+def stored_sentence(folder: RunFolder, judged_with: str, arms: Sequence[str]) -> str | None:
+    """Returns the verdict of a run that is complete for these arms and was judged under the same assumptions."""
     manifest = folder.read_manifest()
     files = (folder.results, folder.predictions, folder.report)
     if (
         not manifest.get("finished")
         or manifest.get("judged_with") != judged_with
+        or not set(arms) <= set(manifest.get("arms", ()))
         or not all(f.is_file() for f in files)
     ):
         return None

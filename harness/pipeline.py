@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,11 +69,11 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     settings = {**experiment.answer_settings(), "limit": options.limit}
     folder = run_folder(options.out, experiment.name, settings, data.fingerprint)
     folder.data.mkdir(parents=True, exist_ok=True)
-    told = {"command": scrub(options.command), "only": options.only, "allow_leaks": options.allow_leaks}
+    told = {"command": scrub(options.command), "allow_leaks": options.allow_leaks}
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder.journal))
         record = manifest.begin(experiment, folder, data, settings, told)
-        sentence = manifest.stored_sentence(folder, record["judged_with"])
+        sentence = manifest.stored_sentence(folder, record["judged_with"], [arm.name for arm in arms])
         if sentence is not None:
             console.say("everything is there: nothing was sent")
             return Finished(sentence=sentence, folder=folder)
@@ -94,13 +94,19 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
 def _carry_out(
     work: Evaluation, arms: Sequence[Arm], data: Prepared, record: dict[str, Any], edited: Sequence[str]
 ) -> Finished:
-    """Trains, chooses, names the contenders on validation, and then reads the test split, once."""
+    """Trains, chooses, names the contenders on validation, and then reads the test split, once.
+
+    Arms that were not selected, but that have answered everything before, keep their place in the results.
+    """
+    selected = {arm.name for arm in arms}
+    test = data.of(Split.TEST)
+    arms = [arm for arm in work.experiment.arms if arm.name in selected or work.complete(arm, test)]
     ready = {arm.name: work.ready(arm) for arm in arms if not arm.candidates}
     choices = {chosen.arm: chosen for chosen in work.choose([arm for arm in arms if arm.candidates])}
     ready |= {name: chosen.ready for name, chosen in choices.items()}
     able = [ready[arm.name] for arm in arms if ready[arm.name].refusal is None]
-    validation = _validation(work, able, choices)
-    answers = work.ask([(one.arm, data.of(Split.TEST)) for one in able], "asking the test items")
+    validation = _validation(work, able, choices, selected)
+    answers = work.ask([(one.arm, test) for one in able], "asking the test items")
     left = outcome.unfinished(work.engine.unfinished(), ready)
     came_to = outcome.Outcome(
         arms=tuple(arms),
@@ -113,18 +119,28 @@ def _carry_out(
     work.console.say("scoring and writing the report")
     results = outcome.write(work.folder, work.experiment, data, came_to, record)
     build_report(work.folder, work.experiment.sections)
-    manifest.finish(work.folder, record, outcome.chain(came_to), complete=left is None)
+    names = [arm.name for arm in arms]
+    manifest.finish(work.folder, record, outcome.chain(came_to), arms=names, complete=left is None)
     return Finished(sentence=str(results["verdict"]["sentence"]), folder=work.folder, unfinished=left)
 
 
 def _validation(
-    work: Evaluation, able: Sequence[Trained], choices: Mapping[str, Chosen]
+    work: Evaluation, able: Sequence[Trained], choices: Mapping[str, Chosen], selected: Collection[str]
 ) -> dict[str, Sequence[Answered]]:
-    """Answers validation with the arms among which contenders must be named, where there is anything to name."""
+    """Answers validation with the arms among which contenders must be named, where there is anything to name.
+
+    An arm that was not selected is asked nothing: it takes part where its answers are there.
+    """
     contending = outcome.contending([one.arm for one in able])
-    asked = [one for one in able if one.arm.name in contending and one.arm.name not in choices]
     sizes = [arm.choose_items for arm in work.experiment.arms if arm.choose_items]
     examples = work.sample(min(sizes, default=None))
+    asked = [
+        one
+        for one in able
+        if one.arm.name in contending
+        and one.arm.name not in choices
+        and (one.arm.name in selected or work.answered([(one.arm, examples)]))
+    ]
     answers = work.ask([(one.arm, examples) for one in asked], "naming the contenders on validation")
     named: dict[str, Sequence[Answered]] = {one.arm.name: given for one, given in zip(asked, answers, strict=True)}
     return named | {name: chosen.answers for name, chosen in choices.items()}
@@ -235,7 +251,11 @@ def _evaluation(
         seed=experiment.seed,
         budget=Budget(
             max_usd=cap,
-            price=lambda request, tokens: prices.request_usd(request.endpoint, str(request.body.get("model")), tokens),
+            price=lambda request, tokens: (
+                0.0
+                if request.endpoint == LOCAL
+                else prices.request_usd(request.endpoint, str(request.body.get("model")), tokens)
+            ),
             spent=journal.spent(),
         ),
     )

@@ -68,8 +68,17 @@ class Trainer:
     """Journals of other runs from which a trained model may be taken over."""
     poll_s: float = 2.0
 
-    def ensure(self, arm: str, spec: JobSpec, upload: Upload, identity: str) -> Job:
+    def ensure(
+        self, arm: str, spec: JobSpec, upload: Upload, identity: str, admit: Callable[[], None] = lambda: None
+    ) -> Job:
         """Returns a succeeded job, launching one only where there is none.
+
+        Args:
+            arm: The arm's name, for messages.
+            spec: The job.
+            upload: Its files.
+            identity: What identifies the endpoint.
+            admit: Called before a job is launched; what it raises keeps the job from being launched.
 
         Raises:
             TrainingRefusedError: The endpoint does not train.
@@ -84,8 +93,11 @@ class Trainer:
             found = sibling_job(journal, tag)
             if found is not None:
                 self.say(arm, f"{found.model} was trained by {journal.parent.name}: taken over")
+                found = replace(found, arm=arm, result={**(found.result or {}), "reused": journal.parent.name})
                 self.journal.save_job(found)
                 return found
+        if known is None or known.job is None or known.status in ENDED:
+            admit()
         target = self.connect(spec.endpoint)
         with closing(_client(target)) as client:
             job = self._launched(client, target, known, Job(

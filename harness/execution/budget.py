@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from harness.errors import GateError
-from harness.execution.work import Request
+from harness.errors import GateError, UsageError
+from harness.execution.work import Request, tokens_of
 from harness.types import Reply
 
 MOST_OUTPUT = 4096
@@ -30,7 +30,11 @@ class Budget:
     _reserved: dict[str, float] = field(default_factory=dict)
 
     def admit(self, request: Request) -> bool:
-        """Reserves a request's worst case, where the cap allows it."""
+        """Reserves a request's worst case, where the cap allows it.
+
+        Raises:
+            UsageError: There is a cap, but no price by which it could be kept.
+        """
         if self.max_usd is None:
             return True
         worst = self._worst(request)
@@ -40,11 +44,12 @@ class Budget:
         return True
 
     def charge(self, request: Request, reply: Reply) -> float | None:
-        """Adds what a reply cost, and returns it; `None` where no price is known."""
-        usage = reply.get("usage") or {}
-        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        tokens = (usage.get("prompt_tokens") or 0, cached, usage.get("completion_tokens") or 0)
-        usd = self.price(request, tokens)
+        """Adds what a reply cost, and returns it; `None` where no price is known.
+
+        Where the endpoint counts no tokens, a capped run takes the worst case for spent: the cap is hard.
+        """
+        tokens = tokens_of(reply)
+        usd = self.price(request, tokens) if tokens is not None else self._reserved.get(request.key)
         self.spent += usd or 0.0
         return usd
 
@@ -57,7 +62,14 @@ class Budget:
         body = request.body
         size = len(json.dumps([body.get("prompt"), body.get("messages")], ensure_ascii=False).encode())
         output = body.get("max_completion_tokens") or body.get("max_tokens") or MOST_OUTPUT
-        return self.price(request, (size, 0, int(output))) or 0.0
+        usd = self.price(request, (size, 0, int(output) if isinstance(output, int) else MOST_OUTPUT))
+        if usd is None:
+            model = body.get("model")
+            raise UsageError(
+                f"the budget of ${self.max_usd:,.2f} cannot be kept: no price is known for the model {model}",
+                f'give [prices."{model}"] with input and output in USD for a million tokens, or set no budget',
+            )
+        return usd
 
     def error(self) -> GateError:
         """Returns what to tell when the cap was reached."""

@@ -20,7 +20,7 @@ from harness.contract import Done
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.budget import Budget
 from harness.execution.faults import BadBody, Fate, judge
-from harness.execution.work import Request, Target, in_order
+from harness.execution.work import Request, Target, in_order, tokens_of
 from harness.journal import Entry, Fault, Journal
 from harness.secrets import Scrubber
 from harness.types import Call, Reply
@@ -67,17 +67,25 @@ class Engine:
     progress: Callable[[str, Mapping[str, Any]], None] = lambda _arm, _figures: None
     """Told of every answer: arm and figures."""
     budget: Budget = field(default_factory=Budget)
+    inspect: Callable[[Request, Reply], None] = lambda _request, _reply: None
+    """Called with the first reply of each arm, once that is on disk; a `HarnessError` of its own ends the command."""
     seed: int = 0
+    refusal: HarnessError | None = None
+    """Set when a key, a model or a setting is wrong: what was in flight has come in, nothing more was sent."""
     stopped: GateError | None = None
     """Set when the budget said no: what was in flight has come in, nothing more was sent."""
     failed: dict[str, Failed] = field(default_factory=dict)
     """Key → what happened, for the requests that have no answer."""
+    _heard: set[str] = field(default_factory=set)
+    """Arms that had an answer."""
+    _refused: dict[str, list[Entry | Fault]] = field(default_factory=dict)
+    """Arm → refused items of an arm without any answer: it may be the arm that is refused, not the items."""
 
     def send(self, calls: Iterable[Call], done: Done) -> None:
         """Sends requests and returns when each is answered or given up.
 
         Raises:
-            UsageError: A key, a permission or a model is wrong: nothing else would be answered either.
+            UsageError: A key, a permission, a model or a setting is wrong: nothing else would be answered either.
             UnfinishedError: The journal cannot be written.
         """
         requests = [call for call in calls if isinstance(call, Request)]
@@ -90,6 +98,10 @@ class Engine:
                 asyncio.run(self._all([(targets[name], of) for name, of in by_endpoint.items()], done))
             except* HarnessError as group:
                 raise _first(group) from None
+        if self.refusal is not None:
+            raise self.refusal
+        for arm in list(self._refused):
+            self.journal.add(self._refused.pop(arm))
 
     def done(self, call: Call, reply: Reply) -> None:
         """Commits one answer and returns when it is on disk."""
@@ -116,9 +128,11 @@ class Engine:
                 group.create_task(self._worker(lane, done))
 
     async def _worker(self, lane: _Lane, done: Done) -> None:
-        while lane.pending:
+        while lane.pending and not self._over():
             request = lane.pending.popleft()
-            if lane.down is None and not self.budget.admit(request):
+            if lane.down is None and not self._admitted(request):
+                if self._over():
+                    return
                 self.stopped = self.budget.error()
                 lane.down = self.stopped.message
             if lane.down is not None:
@@ -129,6 +143,16 @@ class Engine:
                     await self._one(lane, request, done)
                 finally:
                     self.budget.release(request)
+
+    def _over(self) -> bool:
+        return self.refusal is not None
+
+    def _admitted(self, request: Request) -> bool:
+        try:
+            return self.budget.admit(request)
+        except UsageError as error:
+            self.refusal = error
+            return False
 
     async def _one(self, lane: _Lane, request: Request, done: Done) -> None:
         """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
@@ -153,12 +177,21 @@ class Engine:
                 "usd": self.budget.charge(request, reply),
             }
             lane.strikes = 0
-            if done == self.done:
-                await self._commit([self._entry(request, reply)])
-            else:
-                await asyncio.to_thread(done, request, reply)
-            self.progress(request.arm, {"done": 1, **_usage(reply)})
+            await self._answered(request, reply, done)
             return
+
+    async def _answered(self, request: Request, reply: Reply, done: Done) -> None:
+        if done == self.done:
+            await self._commit([self._entry(request, reply), *self._refused.pop(request.arm, [])])
+        else:
+            await asyncio.to_thread(done, request, reply)
+        self.progress(request.arm, {"done": 1, **_usage(reply)})
+        if request.arm not in self._heard:
+            self._heard.add(request.arm)
+            try:
+                self.inspect(request, reply)
+            except HarnessError as error:
+                self.refusal = self.refusal or error
 
     async def _attempt(self, lane: _Lane, request: Request) -> Reply:
         import httpx2
@@ -170,19 +203,19 @@ class Engine:
             raise BadBody("the body is no JSON, or was cut off") from None
         if not isinstance(body, dict):
             raise BadBody("the body is no JSON object")
+        if body.get("error") and "choices" not in body:  # some gateways send their errors with status 200
+            raise BadBody(f"an error came instead of an answer: {json.dumps(body['error'])[:300]}")
         return Reply(body, request)
 
     async def _go_on(self, lane: _Lane, request: Request, attempt: int, fate: Fate) -> bool:
         """Waits before the next attempt and returns whether there is one."""
         message = self.scrub(fate.message)
         if fate.scope == "setup":
-            raise _setup_error(lane.target, fate.kind, message)
+            self.refusal = self.refusal or _setup_error(lane.target, request.arm, fate.kind, message)
+        if self._over():
+            return False
         if fate.scope == "item":
-            entry = Entry(
-                key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message, attempts=attempt
-            )
-            await self._commit([entry])
-            self.progress(request.arm, {"failed": 1})
+            await self._refuse(lane, request, attempt, message)
             return False
         limit = CONNECTION_ATTEMPTS if fate.kind == "connection" else ATTEMPTS
         if fate.scope == "endpoint" or attempt >= limit or lane.down is not None:
@@ -195,7 +228,21 @@ class Engine:
         # Full jitter: waits spread out, so that a server that comes back is not hit by all at once.
         wait = random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_S * 2**attempt))
         await asyncio.sleep(max(wait, fate.retry_after_s or 0.0))
-        return True
+        return not self._over()
+
+    async def _refuse(self, lane: _Lane, request: Request, attempt: int, message: str) -> None:
+        """Records that an item was refused for good, unless it is the whole arm that is refused."""
+        entry = Entry(
+            key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message, attempts=attempt
+        )
+        self.progress(request.arm, {"failed": 1})
+        if request.arm in self._heard:
+            await self._commit([entry])
+            return
+        held = self._refused.setdefault(request.arm, [])
+        held.append(entry)
+        if len(held) >= STRIKES and not self.journal.answered(request.arm):
+            self.refusal = self.refusal or _setup_error(lane.target, request.arm, "refused", message)
 
     async def _commit(self, records: list[Entry | Fault]) -> None:
         loop = asyncio.get_running_loop()
@@ -259,19 +306,22 @@ def _resolve(future: asyncio.Future[None]) -> None:
 
 
 def _usage(reply: Reply) -> dict[str, int]:
-    usage = reply.get("usage") or {}
-    return {"input_tokens": usage.get("prompt_tokens") or 0, "output_tokens": usage.get("completion_tokens") or 0}
+    tokens = tokens_of(reply)
+    return {} if tokens is None else {"input_tokens": tokens[0], "output_tokens": tokens[2]}
 
 
-def _setup_error(target: Target, kind: str, message: str) -> UsageError:
-    where = f"the endpoint {target.name} ({target.base_url}) said {message}"
+def _setup_error(target: Target, arm: str, kind: str, message: str) -> UsageError:
+    where = f"the endpoint {target.name} ({target.base_url})"
     cures = {
         "authentication": f"put a valid key into the environment variable {target.key_name or 'of its api_key_env'}",
         "permission": "the key may not do this; ask its owner, or use another one",
         "unknown-model": "correct `model` in the experiment",
         "not-found": "is base_url right, up to and including /v1?",
+        "unsupported": f"change this setting of the arm {arm}, e.g. its `answer`, or in `extra_body`",
+        "refused": f"change the arm {arm}, or leave it out with --only",
     }
-    return UsageError(where, cures.get(kind, ""))
+    said = f"refused the first {STRIKES} requests of the arm {arm}:" if kind == "refused" else "said"
+    return UsageError(f"{where} {said} {message}", cures.get(kind, ""))
 
 
 def _first(group: BaseExceptionGroup[HarnessError]) -> HarnessError:

@@ -13,6 +13,8 @@ RETRIED = frozenset({408, 409, 425, 429})
 """Client errors that pass, after the `openai` package's own list; 5xx pass as well."""
 SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
 """Codes of a 429 or 403 that no waiting cures."""
+UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
+"""Codes of a 400 that every request of the arm would meet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,8 @@ def _status(error: openai.APIStatusError) -> Fate:
         return Fate(scope="setup", kind="permission", message=message)
     if status == 404:
         return Fate(scope="setup", kind="unknown-model" if "model" in message else "not-found", message=message)
+    if code in UNSUPPORTED:
+        return Fate(scope="setup", kind="unsupported", message=message)
     return Fate(scope="item", kind=code or f"status-{status}", message=message)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.contract import RemoteBackend
+from harness.errors import UsageError
 from harness.execution.in_process import answer_of
 from harness.execution.work import Request, answer_key, digest
 from harness.experiment import Arm, plain
@@ -207,6 +208,24 @@ def _one(
         truncated=answer.truncated,
     )
     return Answered(prediction=prediction, entry=first)
+
+
+def inspect(question: Question, reply: Reply) -> None:
+    """Reads an arm's first reply, so that what cannot work is found before more is spent.
+
+    Raises:
+        PluginError: The backend cannot read it.
+        UsageError: The backend says that it is no answer.
+    """
+    if len(question.requests) != 1:
+        return
+    with attributed(question.arm.backend, "read"):
+        answer: Answer = question.arm.backend.read([reply])  # type: ignore[attr-defined]
+    if answer.error is not None:
+        raise UsageError(
+            f"the arm {question.arm.name}: the endpoint {reply.call.endpoint} cannot answer as asked: {answer.error}",
+            "change the arm, or leave it out with --only",
+        )
 
 
 def _answer(question: Question, entries: Sequence[Entry]) -> Answer:

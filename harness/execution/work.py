@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.types import Call
+from harness.types import Call, Reply
 
 BLOCK = 50
 """Requests of one arm that go to a local endpoint in a row: bare prompts do not wait behind long ones."""
@@ -62,6 +62,26 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, Iterable):
         return list(value)
     return str(value)
+
+
+def tokens_of(reply: Reply) -> tuple[int, int, int] | None:
+    """Returns a reply's input tokens (cached ones included), cached input tokens and output tokens; `None` unless told.
+
+    What an endpoint sends is data: counts that are no counts are none.
+    """
+    usage = reply.get("usage")
+    if not isinstance(usage, Mapping):
+        return None
+    details = usage.get("prompt_tokens_details")
+    given, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    if given is None:
+        return None
+    cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None
+    return given, min(cached or 0, given), output or 0
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 
 def in_order(requests: Sequence[Request], *, local: bool, seed: int) -> list[Request]:

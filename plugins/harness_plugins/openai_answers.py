@@ -85,12 +85,12 @@ class Asking:
         wanted = {"type": "json_schema", "json_schema": {"name": "label", "strict": True, "schema": schema}}
         return "/chat/completions", {**self._chat(prompt, self.max_tokens or CHAT_TOKENS), "response_format": wanted}
 
-    @staticmethod
-    def _chat(prompt: harness.Prompt, limit: int | None, stop: Sequence[str] = ()) -> dict[str, Any]:
+    def _chat(self, prompt: harness.Prompt, limit: int | None, stop: Sequence[str] = ()) -> dict[str, Any]:
         body: dict[str, Any] = {
             "messages": [{"role": message.role, "content": message.content} for message in prompt.messages],
-            "temperature": 0,
         }
+        if "reasoning_effort" not in self.extra:  # reasoning models refuse a temperature
+            body["temperature"] = 0
         if limit is not None:
             body["max_completion_tokens"] = limit
         if stop:
@@ -99,8 +99,13 @@ class Asking:
 
 
 def read(bodies: Sequence[harness.Reply]) -> harness.Answer:
-    """Reads the reply to the item and, where there is one, the reply to the input without content."""
+    """Reads the reply to the item and, where there is one, the reply to the input without content.
+
+    What came is data: a reply that is none becomes an answer with an error, not an exception.
+    """
     first = bodies[0]
+    if any(not _choices(body) for body in bodies):
+        return harness.Answer(error="the reply has no choices", **_usage(first))
     mode = first.call.note["mode"]
     if mode == "choose":
         return _read_choice(bodies)
@@ -113,10 +118,14 @@ def read(bodies: Sequence[harness.Reply]) -> harness.Answer:
 def _read_choice(bodies: Sequence[harness.Reply]) -> harness.Answer:
     first = bodies[0]
     continuations: Mapping[str, str] = first.call.note["continuations"]
-    scores = _label_logprobs(first)
-    if scores and len(bodies) > 1:  # contextual calibration: Zhao et al. 2021, arXiv:2102.09690
-        bias = _label_logprobs(bodies[1])
-        lowest = min(bias.values(), default=0.0)
+    scored = [_label_logprobs(body) for body in bodies]
+    if any(scores is None for scores in scored):
+        needed = 'it gives no log-probabilities, which answer = "choose" needs'
+        return harness.Answer(error=needed, **_usage(first))
+    scores = scored[0]
+    if scores and len(scored) > 1 and scored[1]:  # contextual calibration: Zhao et al. 2021, arXiv:2102.09690
+        bias = scored[1]
+        lowest = min(bias.values())
         scores = {label: score - bias.get(label, lowest) for label, score in scores.items()}
     if not scores:  # no label is among the most probable tokens: what the model would say counts as it is
         return harness.Answer(text=_text(first), **_usage(first))
@@ -129,18 +138,22 @@ def _read_choice(bodies: Sequence[harness.Reply]) -> harness.Answer:
     )
 
 
-def _label_logprobs(reply: harness.Reply) -> dict[str, float]:
+def _label_logprobs(reply: harness.Reply) -> dict[str, float] | None:
+    """Returns label → log-probability, of the labels that have one; `None` where the endpoint gives none at all."""
     continuations: Mapping[str, str] = reply.call.note["continuations"]
     choices = _choices(reply)
+    if not isinstance(choices[0].get("logprobs"), dict):
+        return None
     if reply.call.body.get("echo"):
+        ranked = sorted(choices, key=lambda choice: choice["index"])
         return {
             label: _scored(choice["logprobs"], reply.call.note["chars"])
-            for label, choice in zip(continuations, sorted(choices, key=lambda choice: choice["index"]), strict=True)
+            for label, choice in zip(continuations, ranked, strict=True)
         }
-    logprobs = choices[0].get("logprobs") or {}
+    logprobs = choices[0]["logprobs"]
     if "content" in logprobs:
         content = logprobs["content"] or [{}]
-        alternatives = [(top["token"], top["logprob"]) for top in content[0].get("top_logprobs", [])]
+        alternatives = [(top["token"], top["logprob"]) for top in content[0].get("top_logprobs") or []]
     else:
         alternatives = list(((logprobs.get("top_logprobs") or [{}])[0] or {}).items())
     return _first_token_scores(alternatives, continuations)
@@ -155,11 +168,13 @@ def _scored(logprobs: Mapping[str, Any], chars: int) -> float:
 def _first_token_scores(
     alternatives: Sequence[tuple[str, float]], continuations: Mapping[str, str]
 ) -> dict[str, float]:
-    """Adds up, for each label, the probability of the tokens with which only it begins."""
+    """Adds up, for each label, the probability of the tokens that are it, or with which only it begins."""
+    words = {label: text.strip().casefold() for label, text in continuations.items()}
     mass: dict[str, float] = {}
     for token, logprob in alternatives:
         begun = token.strip().casefold()
-        meant = [label for label, text in continuations.items() if begun and text.strip().casefold().startswith(begun)]
+        meant = [label for label, word in words.items() if begun and word == begun]
+        meant = meant or [label for label, word in words.items() if begun and word.startswith(begun)]
         if len(meant) == 1:
             mass[meant[0]] = mass.get(meant[0], 0.0) + math.exp(logprob)
     return {label: math.log(value) for label, value in mass.items() if value > 0}
@@ -174,18 +189,18 @@ def _softmax(scores: Mapping[str, float]) -> dict[str, float]:
 
 def _choices(reply: harness.Reply) -> list[dict[str, Any]]:
     choices = reply.get("choices")
-    if not isinstance(choices, list) or not choices:
-        raise ValueError("the endpoint's reply has no choices")
+    if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
+        return []
     return choices
 
 
 def _text(reply: harness.Reply) -> str:
     choice = _choices(reply)[0]
-    return (
-        str((choice.get("message") or {}).get("content") or "")
-        if "message" in choice
-        else str(choice.get("text") or "")
-    )
+    message = choice.get("message")
+    said = message.get("content") if isinstance(message, dict) else choice.get("text")
+    if isinstance(said, list):  # content in parts
+        said = "".join(str(part.get("text") or "") for part in said if isinstance(part, dict))
+    return said if isinstance(said, str) else ""
 
 
 def _enum_value(text: str) -> str:
@@ -197,10 +212,18 @@ def _enum_value(text: str) -> str:
 
 
 def _usage(reply: harness.Reply) -> dict[str, Any]:
-    usage = reply.get("usage") or {}
+    usage = _table(reply.get("usage"))
     return {
-        "input_tokens": usage.get("prompt_tokens"),
-        "output_tokens": usage.get("completion_tokens"),
-        "cached_tokens": (usage.get("prompt_tokens_details") or {}).get("cached_tokens"),
-        "reasoning_tokens": (usage.get("completion_tokens_details") or {}).get("reasoning_tokens"),
+        "input_tokens": _count(usage.get("prompt_tokens")),
+        "output_tokens": _count(usage.get("completion_tokens")),
+        "cached_tokens": _count(_table(usage.get("prompt_tokens_details")).get("cached_tokens")),
+        "reasoning_tokens": _count(_table(usage.get("completion_tokens_details")).get("reasoning_tokens")),
     }
+
+
+def _table(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
