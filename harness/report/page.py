@@ -52,7 +52,7 @@ def render(results: Results, sections: Sequence[Section], *, samples: Samples = 
     data = allowed.data
     first, second = facts.contenders(data)
     css, script = asset("report.css"), asset("report.js")
-    return env.get_template("page.html.j2").render(
+    page = env.get_template("page.html.j2").render(
         policy=policy(css, script),
         css=own(css),
         script=own(script),
@@ -65,6 +65,7 @@ def render(results: Results, sections: Sequence[Section], *, samples: Samples = 
         tiles=verdict.tiles(data),
         sections=bodies,
     )
+    return str(page).encode("utf-8", "replace").decode("utf-8")  # lone surrogates have no place in a file
 
 
 def build(folder: Path, sections: Sequence[Section], out: Path | None = None, samples: Samples = "all") -> Path:

@@ -80,6 +80,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
     def long_names(data: dict[str, Any]) -> None:
         data["checks"].append({"kind": "k", "level": "warning", "message": "word " * 40})
+        for arm in data["arms"]:
+            arm["mae"] = 0.25
 
     results = {
         "ordinary": make_results(arms=6, change=with_choices),
@@ -91,7 +93,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     found = {}
     for name, one in results.items():
         found[name] = folder / f"{name}.html"
-        found[name].write_text(render(one, sections), "utf-8", errors="replace")
+        found[name].write_text(render(one, sections), "utf-8")
     runs = [write_run(folder / f"run-{n}", make_results(n=30, arms=2)) for n in range(3)]
     found["index"] = publish(plan_publication(runs, folder / "site", sections))
     return found

@@ -1,0 +1,247 @@
+"""What the shipped sections say, and when they say nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from sklearn.metrics import f1_score
+from support.report import make_results, shipped_sections, with_choices
+
+from harness.report.blocks import Callout, Cell, Chart, Code, Dots, Intervals, Matrix, Results, Table, Text
+from harness_plugins.sections.choices import Choices
+from harness_plugins.sections.errors import NONE, SHOWN, Errors, f1
+from harness_plugins.sections.payback import Payback
+from harness_plugins.sections.quality import Quality
+from harness_plugins.sections.reproduce import Reproduce
+from harness_plugins.sections.results import Leaderboard
+from harness_plugins.sections.samples import Samples, instructive
+from harness_plugins.sections.significance import Significance
+from harness_plugins.sections.speed import Speed
+from harness_plugins.sections.tradeoffs import TradeOffs
+
+ALL = (Leaderboard, TradeOffs, Payback, Choices, Significance, Errors, Speed, Samples, Quality, Reproduce)
+
+
+def text_of(cell: str | Cell) -> str:
+    return cell.text if isinstance(cell, Cell) else cell
+
+
+def column(table: Table, title: str) -> list[str | Cell]:
+    place = [entry.title for entry in table.columns].index(title)
+    return [row[place] for row in table.rows]
+
+
+def only(section: Any, results: Results, kind: type) -> list[Any]:
+    return [block for block in section.blocks(results) if type(block) is kind]
+
+
+def test_all_are_installed_with_title_and_order() -> None:
+    shipped = {type(section) for section in shipped_sections()}
+    assert set(ALL) <= shipped
+    assert len({section.order for section in ALL}) == len({section.title for section in ALL}) == len(ALL)
+
+
+@pytest.mark.parametrize("section", ALL)
+def test_empty_results_raise_nothing(section: Callable[[], Any]) -> None:
+    list(section().blocks(Results(data={"schema": 1})))
+
+
+def test_leaderboard_is_sorted_and_complete() -> None:
+    results = make_results(arms=8)
+    [table] = only(Leaderboard(), results, Table)
+    arms = sorted(results.data["arms"], key=lambda arm: (-arm["accuracy"], arm["name"]))
+    assert [text_of(cell) for cell in column(table, "Arm")] == [arm["name"] for arm in arms]
+    assert [text_of(cell) for cell in column(table, "Rank")] == [str(arm["rank"]) for arm in arms]
+    assert table.rows[table.highlight][1].arm == results.data["verdict"]["arm"]
+    best = [cell.text for cell in column(table, "Accuracy (95% CI)") if isinstance(cell, Cell) and cell.strong]
+    assert best == [f"{arms[0]['accuracy'] * 100:.1f}%"]
+    [mock] = [cell for cell in column(table, "Arm") if isinstance(cell, Cell) and cell.text == "mock"]
+    assert mock.tags == ("simulated",)
+
+
+def test_leaderboard_counts_lost_answers() -> None:
+    results = make_results(arms=6)
+    [said] = only(Leaderboard(), results, Text)
+    for arm in results.data["arms"]:
+        assert (f"{arm['name']}: " in said.text) == bool(arm["unparsed"] or arm["failed"])
+
+
+def test_cost_falls_back_to_machine_time() -> None:
+    def local(data: dict[str, Any]) -> None:
+        for place, arm in enumerate(data["arms"], start=1):
+            arm["cost_per_1k_usd"], arm["machine_s_per_1k"] = None, float(place)
+
+    results = make_results(arms=3, change=local)
+    first, second = only(TradeOffs(), results, Chart)
+    assert (first.x.unit, second.x.unit) == ("s", "ms")
+    [table] = only(Leaderboard(), results, Table)
+    costs = {
+        text_of(arm): text_of(cost)
+        for arm, cost in zip(column(table, "Arm"), column(table, "Machine time per 1k"), strict=True)
+    }
+    assert costs == {"tuned": "1.0 s", "8-shot": "2.0 s", "zero-shot": "3.0 s"}
+
+
+def test_tradeoff_needs_two_arms_and_names_the_absent() -> None:
+    assert only(TradeOffs(), make_results(arms=1), Chart) == []
+    [said] = only(TradeOffs(), make_results(arms=6), Text)
+    assert "tf-idf" in said.text
+    assert "8-shot" not in said.text
+
+
+def test_payback_lines_cross_at_the_requests() -> None:
+    results = make_results()
+    [chart] = only(Payback(), results, Chart)
+    entry = results.data["payback"][0]
+    [mark] = chart.marks
+    assert mark.x == entry["requests"]
+    for series in chart.series:
+        (x0, y0), (x1, y1) = ((point.x, point.y) for point in series.points)
+        at = y0 + (y1 - y0) * (mark.x - x0) / (x1 - x0)
+        assert at == pytest.approx(mark.y, rel=0.01)
+
+
+def test_payback_that_never_comes_gives_the_reason() -> None:
+    def never(data: dict[str, Any]) -> None:
+        for entry in data["payback"]:
+            entry.update(requests=None, saving_per_1k=-1.0, reason="A request of tuned costs 12% more.", ci=None)
+
+    results = make_results(change=never)
+    assert only(Payback(), results, Chart) == []
+    [said] = only(Payback(), results, Text)
+    assert said.text == "A request of tuned costs 12% more."
+    [table] = only(Payback(), results, Table)
+    assert "never" in [text_of(cell) for row in table.rows for cell in row]
+
+
+def test_choices_show_what_was_tried_and_what_was_chosen() -> None:
+    results = make_results(change=with_choices)
+    [figure] = only(Choices(), results, Intervals)
+    [table] = only(Choices(), results, Table)
+    assert [row.text for row in figure.rows] == ["72.0%", "71.0%", "62.0%", "61.0%"]
+    assert [row[0] for row in table.rows] == ["✓", "", "", ""]
+    assert [entry.title for entry in table.columns] == ["Chosen", "k", "draw", "Accuracy"]
+    assert figure.rows[0].label == "k 8, draw 2 ✓"
+
+
+def test_differences_are_turned_to_the_arm_they_speak_of() -> None:
+    results = make_results(arms=4)
+    figures = only(Significance(), results, Intervals)
+    accuracy = {arm["name"]: arm["accuracy"] for arm in results.data["arms"]}
+    assert len(figures) == 2
+    for figure, name in zip(figures, ("tuned", "8-shot"), strict=True):
+        for row in figure.rows:
+            assert row.value == pytest.approx(accuracy[name] - accuracy[row.arm])
+            assert row.low <= row.value <= row.high
+
+
+def test_f1_is_that_of_scikit_learn() -> None:
+    results = make_results(n=150)
+    table = results.predictions
+    rows = zip(table["arm"], table["expected"], table["predicted"], strict=True)
+    pairs = [(e, p) for arm, e, p in rows if arm == "8-shot"]
+    labels = sorted({expected for expected, _ in pairs})
+    reference = f1_score([e for e, _ in pairs], [p or NONE for _, p in pairs], labels=labels, average=None)
+    assert [f1(pairs, label) for label in labels] == pytest.approx(list(reference))
+
+
+def test_confusion_counts_every_example_once() -> None:
+    results = make_results(n=150)
+    for matrix in only(Errors(), results, Matrix):
+        assert sum(map(sum, matrix.counts)) == 150
+        assert set(matrix.rows) <= set(matrix.columns)
+
+
+def test_many_labels_are_folded_into_one() -> None:
+    results = make_results(n=300, arms=2)
+    labels = [f"label {n:02}" for n in range(60)]
+    size = len(results.predictions["arm"])
+    expected = tuple(labels[n % 60] for n in range(size))
+    predicted = tuple(labels[(n * 7) % 60] if n % 3 else labels[n % 60] for n in range(size))
+    many = Results(data=results.data, predictions={**results.predictions, "expected": expected, "predicted": predicted})
+    for matrix in only(Errors(), many, Matrix):
+        assert len(matrix.rows) == SHOWN + 1
+        assert sum(map(sum, matrix.counts)) == 300
+    [dots] = only(Errors(), many, Dots)
+    assert len(dots.rows) == SHOWN
+
+
+def test_mistakes_add_up() -> None:
+    results = make_results(n=200)
+    [table] = only(Errors(), results, Table)
+    data = results.predictions
+    for name in ("tuned", "8-shot"):
+        rows = zip(data["arm"], data["expected"], data["predicted"], strict=True)
+        wrong = sum(arm == name and e != p for arm, e, p in rows)
+        assert sum(int(text_of(cell)) for cell in column(table, name)) == wrong
+
+
+def test_latency_leaves_out_reused_answers() -> None:
+    results = make_results(arms=2)
+    names = results.predictions["arm"]
+    latency = tuple(None if name == "8-shot" else 0.5 for name in names)
+    some = Results(data=results.data, predictions={**results.predictions, "latency_s": latency})
+    [chart] = only(Speed(), some, Chart)
+    assert [series.arm for series in chart.series] == ["tuned"]
+    assert {point.x for point in chart.series[0].points} == {0.5}
+
+
+def row(key: str, right: bool, sure: float) -> tuple[Any, ...]:
+    return key, "a", "a" if right else "b", "", sure, "answered"
+
+
+def test_instructive_errors_are_balanced_and_most_confident_first() -> None:
+    first = {str(n): row(str(n), n % 3 != 0, n / 100) for n in range(90)}
+    second = {str(n): row(str(n), n % 3 != 1, n / 100) for n in range(90)}
+    chosen = instructive([first, second])
+    kinds = Counter((first[key][1] != first[key][2], second[key][1] != second[key][2]) for key in chosen)
+    assert len(chosen) == len(set(chosen)) == 20
+    assert kinds == {(True, False): 12, (False, True): 8}
+    sure = [first[key][4] for key in chosen[:12]]
+    assert sure == sorted(sure, reverse=True)
+
+
+def test_samples_show_texts_and_answers_of_the_contenders() -> None:
+    results = make_results(n=150)
+    [table] = only(Samples(), results, Table)
+    texts = dict(zip(results.examples["id"], results.examples["text"], strict=True))
+    assert 0 < len(table.rows) <= 20
+    assert all(text_of(line[0]) in texts.values() for line in table.rows)
+    for line in table.rows:
+        assert any(text_of(cell).startswith("✗") for cell in line[2:4])
+        assert re.fullmatch(r"\d of 6", text_of(line[4]))
+
+
+def test_samples_left_out_are_said_to_be() -> None:
+    results = make_results(n=50)
+    hidden = Results(data=results.data, predictions=results.predictions)
+    assert [type(block) for block in Samples().blocks(hidden)] == [Text]
+
+
+def test_checks_that_failed_come_first() -> None:
+    def checks(data: dict[str, Any]) -> None:
+        data["checks"] += [{"kind": "leak", "level": "error", "message": "It leaks.", "figures": {"n": 3}}]
+
+    results = make_results(n=50, change=checks)
+    calls = only(Quality(), results, Callout)
+    assert [call.level for call in calls] == ["error", "warning"]
+    [table, counts] = only(Quality(), results, Table)
+    assert [line[1] for line in table.rows] == ["leak", "class-balance", "exact-leak"]
+    assert table.rows[0][3] == "n 3"
+    assert sum(int(text_of(line[1])) for line in counts.rows) == 50
+
+
+def test_reproduce_has_command_seed_fingerprint_and_date_of_prices() -> None:
+    results = make_results()
+    [command] = only(Reproduce(), results, Code)
+    facts, arms = only(Reproduce(), results, Table)
+    assert command.text == "harness run experiment.toml"
+    known = dict(facts.rows)
+    assert known["Seed"] == "7"
+    assert known["Prices of"] == "2026-11-01"
+    assert known["Fingerprint"] == results.data["run"]["dataset"]["fingerprint"]
+    assert len(arms.rows) == 6
