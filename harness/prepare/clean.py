@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from harness.prepare.duplicates import Pair
+from harness.prepare.duplicates import near_earlier
 from harness.prepare.normalise import content_key, fold
 from harness.types import Example
 
@@ -71,40 +71,25 @@ def _text_and_split(row: Item) -> Hashable:
     return row.folded, row.example.split
 
 
-def without_near(rows: Sequence[Item], neighbours: Mapping[str, Sequence[str]]) -> tuple[list[Item], int, int]:
+def without_near(rows: Sequence[Item]) -> tuple[list[Item], int, int]:
     """Keeps a row if no row before it that is kept is nearly the same, within each given split.
 
     So each row that goes is nearly the same as a row that stays.
 
     Args:
         rows: In order of content.
-        neighbours: Folded text → the folded texts that are nearly the same.
 
     Returns:
         The rows that stay; how many went; how many of these had another label than the row they are like.
     """
-    kept: list[Item] = []
-    standing: dict[Hashable, str] = {}
-    conflicting = 0
-    for row in rows:
-        near = [(other, row.example.split) for other in neighbours.get(row.folded, ())]
-        like = next((standing[place] for place in near if place in standing), None)
-        if like is None:
-            kept.append(row)
-            standing[_text_and_split(row)] = row.example.label
-        else:
-            conflicting += like != row.example.label
+    earlier = near_earlier([row.folded for row in rows], [row.example.split for row in rows])
+    kept = [row for row, like in zip(rows, earlier, strict=True) if like is None]
+    conflicting = sum(
+        row.example.label != rows[like].example.label
+        for row, like in zip(rows, earlier, strict=True)
+        if like is not None
+    )
     return kept, len(rows) - len(kept), conflicting
-
-
-def neighbours(texts: Sequence[str], pairs: Iterable[Pair]) -> dict[str, list[str]]:
-    """Returns for each text those that are nearly the same."""
-    found: dict[str, list[str]] = {}
-    for pair in pairs:
-        first, second = texts[pair.first], texts[pair.second]
-        found.setdefault(first, []).append(second)
-        found.setdefault(second, []).append(first)
-    return found
 
 
 def with_distinct_ids(rows: Sequence[Item]) -> list[Item]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -32,6 +33,48 @@ def shingles(folded: str) -> frozenset[str]:
     return frozenset(folded[i : i + WIDTH] for i in range(max(1, len(folded) - WIDTH + 1)))
 
 
+def nearly_same(a: frozenset[str], b: frozenset[str]) -> float | None:
+    """Returns the Jaccard similarity of two shingle sets if it is at least 0.8."""
+    small, large = sorted((len(a), len(b)))
+    if small < THRESHOLD * large:
+        return None
+    common = len(a & b)
+    union = small + large - common
+    return common / union if common >= THRESHOLD * union else None
+
+
+def near_earlier(folded: Sequence[str], scopes: Sequence[Hashable]) -> list[int | None]:
+    """Returns for each text the position of an earlier one of its scope that stays and is nearly the same.
+
+    A text for which there is none (`None`) stays. Only those that stay are compared with, so many variants of one text
+    cost no more than one comparison each.
+    """
+    sets = [shingles(text) for text in folded]
+    frequency = Counter(shingle for each in sets for shingle in each)
+    standing: dict[tuple[Hashable, str], list[int]] = {}
+    result: list[int | None] = []
+    for position, (own, scope) in enumerate(zip(sets, scopes, strict=True)):
+        places = [standing.setdefault((scope, shingle), []) for shingle in _prefix(own, frequency)]
+        candidates = dict.fromkeys(other for place in places for other in place)
+        like = next((other for other in candidates if nearly_same(own, sets[other]) is not None), None)
+        result.append(like)
+        if like is None:
+            for place in places:
+                place.append(position)
+    return result
+
+
+def _prefix(own: frozenset[str], frequency: Mapping[str, int]) -> list[str]:
+    """Returns the shared shingles of the prefix (see `near_pairs`); those of one set only take up places in it."""
+    shared = [shingle for shingle in own if frequency[shingle] > 1]
+    length = _prefix_length(len(own)) - (len(own) - len(shared))
+    return sorted(shared, key=lambda shingle: (frequency[shingle], shingle))[:length] if length > 0 else []
+
+
+def _prefix_length(size: int) -> int:
+    return size - -(-size * THRESHOLD.numerator // THRESHOLD.denominator) + 1
+
+
 def near_pairs(folded: Sequence[str]) -> tuple[Pair, ...]:
     """Returns all pairs of texts with a Jaccard similarity of at least 0.8, in order.
 
@@ -40,15 +83,8 @@ def near_pairs(folded: Sequence[str]) -> tuple[Pair, ...]:
     is missed: only those who share one are compared, and each comparison is exact.
     """
     sets = [shingles(text) for text in folded]
-    pairs = []
-    for a, b in _candidates(sets):
-        small, large = sorted((len(sets[a]), len(sets[b])))
-        if small < THRESHOLD * large:
-            continue
-        common = len(sets[a] & sets[b])
-        union = small + large - common
-        if common >= THRESHOLD * union:
-            pairs.append(Pair(a, b, common / union))
+    found = ((a, b, nearly_same(sets[a], sets[b])) for a, b in _candidates(sets))
+    pairs = [Pair(a, b, similarity) for a, b, similarity in found if similarity is not None]
     return tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second)))
 
 
@@ -83,8 +119,7 @@ def _prefixes(sets: list[frozenset[str]]) -> Any:
     rank[np.argsort(frequency, kind="stable")] = np.arange(len(codes))
     rows, columns = [], []
     for row, own in enumerate(members):
-        length = len(own) - -(-len(own) * THRESHOLD.numerator // THRESHOLD.denominator) + 1
-        chosen = own[np.argsort(rank[own])[:length]]
+        chosen = own[np.argsort(rank[own])[: _prefix_length(len(own))]]
         chosen = chosen[frequency[chosen] > 1]
         rows.append(np.full(len(chosen), row))
         columns.append(chosen)

@@ -41,13 +41,11 @@ def prepare(examples: Iterable[Example], options: PrepareOptions) -> Prepared:
         rows, counts = clean.without_exact(rows)
         removed |= counts
     rows = clean.with_distinct_ids(rows)
-    texts = list(dict.fromkeys(row.folded for row in rows))
-    pairs = near_pairs(texts)
     conflicting = 0
     if options.duplicates == "near":
-        rows, removed[clean.NEAR_DUPLICATES], conflicting = clean.without_near(rows, clean.neighbours(texts, pairs))
-    left = {row.folded for row in rows}
-    near = {(texts[p.first], texts[p.second]): p.similarity for p in pairs if {texts[p.first], texts[p.second]} <= left}
+        rows, removed[clean.NEAR_DUPLICATES], conflicting = clean.without_near(rows)
+    split_given = any(row.example.split is not None for row in rows)
+    near = _near(rows) if split_given or options.duplicates != "near" else {}  # else none are left
     splits = assign([row.example for row in rows], options.split, options.seed, _units(rows, near))
     done = sorted((replace(row.example, split=splits[row.example.id]) for row in rows), key=lambda example: example.id)
     leaks = find_leaks(done, near)
@@ -60,7 +58,7 @@ def prepare(examples: Iterable[Example], options: PrepareOptions) -> Prepared:
         conflicting_near=conflicting,
         pii=Counter(kind for kinds in flags for kind in sorted(kinds)),
         pii_mode=options.pii,
-        split_given=any(row.example.split is not None for row in rows),
+        split_given=split_given,
     )
     return Prepared(
         examples=facts.examples,
@@ -71,6 +69,12 @@ def prepare(examples: Iterable[Example], options: PrepareOptions) -> Prepared:
         checks=findings(facts),
         fingerprint=fingerprint,
     )
+
+
+def _near(rows: Sequence[clean.Item]) -> dict[tuple[str, str], float]:
+    """Returns the similarity of each two folded texts that are nearly the same."""
+    texts = list(dict.fromkeys(row.folded for row in rows))
+    return {(texts[pair.first], texts[pair.second]): pair.similarity for pair in near_pairs(texts)}
 
 
 def _labels(rows: Sequence[clean.Item], options: PrepareOptions, removed: Mapping[str, int]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.prepare.duplicates import near_pairs, shingles
+from harness.prepare.duplicates import near_earlier, near_pairs, shingles
 
 
 def jaccard(a, b):
@@ -44,3 +44,19 @@ def test_none_among_none():
     assert near_pairs([]) == ()
     assert near_pairs(["a"]) == ()
     assert near_pairs(["ab", "abc"]) == ()
+
+
+@given(variants, st.integers(1, 2))
+def test_what_stays_is_not_near_and_what_goes_is_near_to_what_stays(planted, n_scopes):
+    texts = list(dict.fromkeys(text for first, end in planted for text in (first, first + end)))
+    scopes = [n % n_scopes for n in range(len(texts))]
+    like = near_earlier(texts, scopes)
+    near = brute_force(texts)
+    for position, other in enumerate(like):
+        if other is None:
+            stay = [n for n in range(position) if like[n] is None and scopes[n] == scopes[position]]
+            assert not any((n, position) in near for n in stay)
+        else:
+            assert like[other] is None
+            assert scopes[other] == scopes[position]
+            assert (other, position) in near
