@@ -86,6 +86,15 @@ class Console:
             self._told[name] = time.monotonic()
             self.say(f"{name}: {finished:,.0f} of {counts['total']:,.0f}{_note(counts)}")
 
+    def steps(self, arm: str, step: int, steps: int) -> None:
+        """Moves the line of an arm's training."""
+        name = f"{arm}: training step"
+        if name not in self._counts:
+            self.expect(name, steps)
+        self.advance(name, {"done": step - self._counts[name]["done"]})
+        if step >= steps:
+            self.close(name)
+
     def close(self, name: str) -> None:
         """Closes a line."""
         if self._progress is not None and name in self._tasks:

@@ -13,6 +13,7 @@ from harness.evaluation import Chosen, Trained, accuracy
 from harness.execution.questions import Answered
 from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, DecisionTable, Experiment
+from harness.machine_time import machine_seconds, spans
 from harness.plugins import attributed
 from harness.prepare import Prepared
 from harness.prices import Prices
@@ -69,8 +70,10 @@ def write(
     from harness.scoring.results import build
 
     prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
-    arms = [_arm_facts(arm, experiment, data, outcome, prices) for arm in outcome.arms]
-    checks = (*data.checks, *outcome.checks, *_price_checks(outcome, prices))
+    measured = [name for name, one in outcome.ready.items() if not getattr(one.arm.backend, "simulated", False)]
+    seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
+    arms = [_arm_facts(arm, experiment, data, outcome, prices, seconds) for arm in outcome.arms]
+    checks = (*data.checks, *outcome.checks, *_price_checks(outcome, prices), *_choose_checks(outcome, data))
     results = build(_run_facts(experiment, data, outcome, manifest, checks), arms)
     tables.write_predictions(folder.predictions, [row for arm in arms for row in arm.predictions])
     _write_trials(folder, outcome)
@@ -115,7 +118,9 @@ def _decision(table: DecisionTable) -> Any:
     return Decision(**{name: getattr(table, name) for name in Decision.__dataclass_fields__})
 
 
-def _arm_facts(arm: Arm, experiment: Experiment, data: Prepared, outcome: Outcome, prices: Prices) -> Any:
+def _arm_facts(
+    arm: Arm, experiment: Experiment, data: Prepared, outcome: Outcome, prices: Prices, seconds: Mapping[str, float]
+) -> Any:
     from harness.scoring.facts import ArmFacts
 
     ready = outcome.ready[arm.name]
@@ -124,12 +129,12 @@ def _arm_facts(arm: Arm, experiment: Experiment, data: Prepared, outcome: Outcom
     endpoint = getattr(asked.backend, "endpoint", None)
     local = endpoint in (None, LOCAL)
     simulated = bool(getattr(asked.backend, "simulated", False))
-    busy_s, busy_n = busy(answers)
+    busy_n = len(spans(answers))
     timed = local and busy_n > 0 and not simulated  # simulated seconds are nobody's
     rows = [answer.prediction for answer in answers]
     hour = prices.hour_usd()
     if endpoint == LOCAL and hour is not None and busy_n:
-        each = busy_s / busy_n / 3600 * hour
+        each = seconds[arm.name] / busy_n / 3600 * hour
         rows = [replace(row, cost_usd=each) for row in rows]
     validation = outcome.validation.get(arm.name)
     return ArmFacts(
@@ -147,7 +152,7 @@ def _arm_facts(arm: Arm, experiment: Experiment, data: Prepared, outcome: Outcom
         training_cost_usd=_training_usd(ready, endpoint, hour),
         training_s=ready.seconds,
         local=local,
-        busy_s=busy_s if timed else None,
+        busy_s=seconds.get(arm.name) if timed else None,
         busy_n=busy_n if timed else None,
         metrics=_metrics(experiment, data, rows) if rows else {},
         refused=ready.refused,
@@ -176,23 +181,6 @@ def _price(prices: Prices, endpoint: str | None, arm: Arm) -> Any:
             return None
         return Price(input=listed[0] * 1000, cached_input=listed[1] * 1000, output=listed[2] * 1000)
     return Price(input=table.input, cached_input=table.cached_input, output=table.output, training=table.training)
-
-
-def busy(answers: Sequence[Answered]) -> tuple[float, int]:
-    """Returns the seconds in which at least one request of an arm was under way, and how many answers they cover.
-
-    Answers taken over from another run are left out.
-    """
-    spans = sorted(
-        (answer.entry.started, answer.entry.started + answer.entry.service_s)
-        for answer in answers
-        if answer.entry is not None and answer.entry.reused is None and answer.entry.error is None
-    )
-    total, end = 0.0, float("-inf")
-    for start, stop in spans:
-        total += max(0.0, stop - max(start, end))
-        end = max(end, stop)
-    return total, len(spans)
 
 
 def _metrics(experiment: Experiment, data: Prepared, rows: Sequence[Prediction]) -> dict[str, float | None]:
@@ -237,11 +225,11 @@ def _figures(metric: Metric, rows: Rows) -> dict[str, float | None]:
 def _choice(chosen: Chosen) -> dict[str, Any]:
     from harness.scoring.statistics import wilson
 
+    seconds = machine_seconds({str(index): spans(answers) for index, (_, answers) in enumerate(chosen.tried)})
     candidates = []
-    for settings, answers in chosen.tried:
+    for index, (settings, answers) in enumerate(chosen.tried):
         right = round(accuracy(answers) * len(answers)) if answers else 0
         costs = [answer.prediction.cost_usd for answer in answers]
-        seconds, _ = busy(answers)
         candidates.append(
             {
                 "settings": dict(settings),
@@ -251,7 +239,7 @@ def _choice(chosen: Chosen) -> dict[str, Any]:
                 "unparsed": sum(answer.prediction.status == "unparsed" for answer in answers),
                 "failed": sum(answer.prediction.status == "failed" for answer in answers),
                 "cost_usd": None if any(cost is None for cost in costs) or not costs else sum(c for c in costs if c),
-                "seconds": seconds if answers else None,
+                "seconds": seconds[str(index)] if answers else None,
             }
         )
     return {
@@ -288,12 +276,28 @@ def _price_checks(outcome: Outcome, prices: Prices) -> list[Check]:
                 Check(
                     kind="missing-price",
                     level="warning",
-                    message=f'No price is known for {model}: its costs stay unknown. Give [prices."{model}"] with input, '
+                    message=f'No price is known for {model}, its costs are unknown: [prices."{model}"] gives input, '
                     "cached_input and output in USD for a million tokens.",
                     figures={"model": model},
                 )
             )
     return list({check.message: check for check in checks}.values())
+
+
+def _choose_checks(outcome: Outcome, data: Prepared) -> list[Check]:
+    """Says why a local arm that chooses reads its prompt once for each label."""
+    scored = [
+        name
+        for name, one in outcome.ready.items()
+        if getattr(one.arm.backend, "answer", None) == "choose" and getattr(one.arm.backend, "endpoint", None) == LOCAL
+    ]
+    if not scored:
+        return []
+    message = (
+        f'{", ".join(scored)}: answer = "choose" scores each label as a continuation, so the input tokens of a request '
+        f"count the prompt {len(data.labels)} times; what was read once is counted as cached."
+    )
+    return [Check(kind="choose-tokens", level="ok", message=message, figures={"labels": len(data.labels)})]
 
 
 def chain(outcome: Outcome) -> dict[str, Any]:

@@ -268,6 +268,7 @@ def _evaluation(
             journal=journal,
             connect=connect,
             say=lambda arm, message: console.say(f"{arm}: {message}"),
+            progress=console.steps,
             scrub=scrub,
             siblings=tuple(sibling.journal for sibling in siblings),
         ),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.report.page import Samples
 from harness.runs import RunFolder
 
 
@@ -15,7 +16,7 @@ def publish_runs(
     site: Path,
     sections: Sequence[Any],
     *,
-    samples: str | None,
+    samples: Samples | None,
     redact: bool,
     agree: Callable[[str], bool],
 ) -> Path:
@@ -36,13 +37,13 @@ def publish_runs(
         UsageError: A run is a preview or unfinished, or nobody agreed.
         GateError: Something that looks like a key would leave.
     """
-    from harness.report import site as site_files
+    from harness.report.site import plan_publication, publish
 
     shared = all(folder.read_manifest()["experiment"]["dataset"].get("share") for folder in folders)
-    wanted = samples or ("all" if shared else "none")
+    wanted: Samples = samples or ("all" if shared else "none")
     paths = [folder.path for folder in folders]
-    plan = site_files.plan_publication(paths, site, sections, samples=wanted, redact=redact)
+    plan = plan_publication(paths, site, sections, samples=wanted, redact=redact)
     listed = "\n".join(f"  {file}" for file in plan.files)
     if not agree(f"samples: {wanted}; these files are written:\n{listed}"):
         raise UsageError("not published")
-    return site_files.publish(plan)
+    return publish(plan)

@@ -8,6 +8,7 @@ an id asks the endpoint for the tag before creating anything.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -30,6 +31,8 @@ T = TypeVar("T")
 TAG = "harness_tag"
 ATTEMPTS = 6
 REFUSED = frozenset({"training_not_available", "fine_tuning_not_available"})
+_STEP = re.compile(r"Step (\d+)/(\d+)\b")
+"""How endpoints word a step's event."""
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
 
 
@@ -63,6 +66,8 @@ class Trainer:
     connect: Callable[[str], Target]
     say: Callable[[str, str], None]
     """Arm, message."""
+    progress: Callable[[str, int, int], None] = lambda _arm, _step, _steps: None
+    """Arm, step, number of steps."""
     scrub: Scrubber = field(default_factory=Scrubber)
     siblings: tuple[Path, ...] = ()
     """Journals of other runs from which a trained model may be taken over."""
@@ -190,7 +195,7 @@ class Trainer:
                 if event["id"] not in seen:
                     seen.add(event["id"])
                     events.append(event)
-                    self.say(job.arm, self.scrub(event["message"]))
+                    self._tell(job.arm, event)
             if current.status != job.status:
                 job = replace(job, status=current.status)
                 self.journal.save_job(job)
@@ -198,6 +203,15 @@ class Trainer:
                 return self._ended(job, current, events)
             time.sleep(wait)
             wait = min(wait * 1.3, 1.0 if target.local else 30.0)
+
+    def _tell(self, arm: str, event: Mapping[str, Any]) -> None:
+        """Passes an event on: a step moves the bar, everything else is a line."""
+        step = _STEP.match(event["message"])
+        loss = (event["data"] or {}).get("valid_loss") if isinstance(event["data"], dict) else None
+        if step is not None:
+            self.progress(arm, int(step[1]), int(step[2]))
+        if step is None or loss is not None:
+            self.say(arm, self.scrub(event["message"]))
 
     def _events(self, client: openai.OpenAI, target: Target, job: str) -> list[dict[str, Any]]:
         def page() -> list[dict[str, Any]]:

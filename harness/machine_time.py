@@ -1,0 +1,42 @@
+"""Whose machine time: seconds of this machine that each arm's answers took, though arms were interleaved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.execution.questions import Answered
+
+
+def spans(answers: Sequence[Answered]) -> list[tuple[float, float]]:
+    """Returns when the requests behind answers began and ended; answers taken over from another run are left out."""
+    return [
+        (answer.entry.started, answer.entry.started + answer.entry.service_s)
+        for answer in answers
+        if answer.entry is not None and answer.entry.reused is None and answer.entry.error is None
+    ]
+
+
+def machine_seconds(by_arm: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, float]:
+    """Shares the busy seconds out.
+
+    Every moment in which requests are under way counts once; it is divided among the arms by how many requests each
+    has under way just then. So the arms' seconds add up to the time in which the machine was busy with any of them.
+    """
+    steps = sorted(
+        (moment, change, arm)
+        for arm, spans_of in by_arm.items()
+        for start, stop in spans_of
+        for moment, change in ((start, 1), (stop, -1))
+    )
+    seconds = dict.fromkeys(by_arm, 0.0)
+    open_now = dict.fromkeys(by_arm, 0)
+    total, before = 0, 0.0
+    for moment, change, arm in steps:
+        if total:
+            for name, count in open_now.items():
+                if count:
+                    seconds[name] += (moment - before) * count / total
+        open_now[arm] += change
+        total += change
+        before = moment
+    return seconds
