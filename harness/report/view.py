@@ -57,7 +57,7 @@ class Drawn:
 
 
 def views(blocks: Iterable[Block], looks: Mapping[str, Look]) -> list[dict[str, Any]]:
-    """Returns each block with its kind, neighbouring figures gathered in one group that stands two abreast.
+    """Returns each block with its kind, neighbouring figures gathered in pairs that stand side by side.
 
     Raises:
         TypeError: Something that is no block.
@@ -72,7 +72,7 @@ def views(blocks: Iterable[Block], looks: Mapping[str, Look]) -> list[dict[str, 
             found.append({"kind": kind, "block": block})
             continue
         shown = {"kind": kind, "block": block if isinstance(block, Table) else draw(block, looks)}
-        if found and found[-1]["kind"] == "group":
+        if found and found[-1]["kind"] == "group" and len(found[-1]["blocks"]) < 2:
             found[-1]["blocks"].append(shown)
         else:
             found.append({"kind": "group", "blocks": [shown]})
