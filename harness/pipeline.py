@@ -81,7 +81,7 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         write_json(folder.manifest, record)
         tables.write_examples(folder.examples, data.examples)
         write_json(folder.data / "quality.json", outcome.quality(data))
-        _leak_gate(data, options, folder)
+        _gates(data, options, folder)
         work = _evaluation(experiment, options, console, folder, journal, data, scrub, stack)
         for message in edited:
             console.say(message)
@@ -216,13 +216,25 @@ def _prepared(experiment: Experiment, options: RunOptions, console: Console) -> 
     return data
 
 
-def _leak_gate(data: Prepared, options: RunOptions, folder: RunFolder) -> None:
-    if data.leaks and not options.allow_leaks:
-        first = data.leaks[0]
+def _gates(data: Prepared, options: RunOptions, folder: RunFolder) -> None:
+    """Stops a run whose test items stand in other splits, or whose texts must not leave this machine.
+
+    Raises:
+        GateError: Saying which.
+    """
+    leaks = [leak for leak in data.leaks if leak.split_a == Split.TEST]
+    if leaks and not options.allow_leaks:
+        first = leaks[0]
         raise GateError(
-            f"{len(data.leaks):,} examples stand on both sides of a split, e.g. {first.a} ({first.split_a}) and "
+            f"{len(leaks):,} test examples stand on both sides of a split, e.g. {first.a} ({first.split_a}) and "
             f"{first.b} ({first.split_b}), {first.kind}; all are in {folder.data / 'quality.json'}",
             "take them out of one side, let the harness split, or run with --allow-leaks",
+        )
+    personal = next((check for check in data.checks if check.kind == "personal-data" and check.level == "error"), None)
+    if personal is not None:
+        raise GateError(
+            f"personal data would leave this machine: {personal.message}",
+            'set [prepare].pii = "mask" to replace it, or "warn" to send it as it is',
         )
 
 
