@@ -6,22 +6,23 @@ and the nearest right name, before anything is loaded or spent.
 
 from __future__ import annotations
 
-import itertools
 import json
+import math
 import random
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from harness.contract import Backend, Dataset, Executor, Formatter, Metric, Observer, Section, Selector
 from harness.errors import ExperimentError, PluginError, nearest
-from harness.options import OptionError, construct, needs_options
+from harness.options import OptionError, construct, finding, key_path, needs_options, shortened
 from harness.plugins import Plugins
 from harness.toml_lines import find_line
 
@@ -30,7 +31,7 @@ LOCAL = "local"
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
 
 
 class SplitTable(_Table):
@@ -134,7 +135,7 @@ class DecisionTable(_Table):
 class ShotsTable(_Table):
     """Which shots a prompt shows."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)  # the others are the selector's options
 
     selector: str = "balanced"
     k: int = Field(ge=0)
@@ -322,7 +323,7 @@ class _Resolver:
         try:
             file = ExperimentFile.model_validate(tables)
         except ValidationError as error:
-            raise self._first(error) from None
+            raise self._first(error, tables, ExperimentFile) from None
         self._loose_files(file, allowed_files)
         self.plugins.check()
         endpoints = self._endpoints(file)
@@ -349,17 +350,17 @@ class _Resolver:
             plugins=self.plugins,
         )
 
-    def _first(self, error: ValidationError) -> ExperimentError:
+    def _first(self, error: ValidationError, value: Any, model: type[BaseModel], path: str = "") -> ExperimentError:
         """Turns pydantic's first finding into one line: path, line, what was expected, nearest name."""
-        finding = error.errors(include_url=False)[0]
-        key = _key_path([part for part in finding["loc"] if not _is_type_tag(part)])
-        if finding["type"] == "extra_forbidden":
-            return self.error(
-                key, f"there is no such key; {nearest(str(finding['loc'][-1]), _siblings(finding['loc']))}"
-            )
-        if finding["type"] == "missing":
-            return self.error(key, "is missing")
-        return self.error(key, finding["msg"].removeprefix("Value error, "))
+        first = error.errors(include_url=False)[0]
+        where, message = finding(error, value)
+        parts = [path, *where] if path else where
+        if first["type"] == "missing":
+            return self.error(key_path([*parts, first["loc"][-1]]), "is missing")
+        if first["type"] == "extra_forbidden":
+            known = _known_keys(model, where)
+            return self.error(key_path(parts), f"there is no such key; {nearest(str(where[-1]), known)}")
+        return self.error(key_path(parts), message)
 
     def _loose_files(self, file: ExperimentFile, allowed: Sequence[str | Path]) -> None:
         given = {Path(name).resolve() for name in allowed}
@@ -393,7 +394,9 @@ class _Resolver:
                 f'there is no arm "{file.decision.incumbent}"; {nearest(file.decision.incumbent, names)}',
             )
 
-    def _plugin(self, kind: str, table: Mapping[str, Any], path: str, *, key: str = "plugin") -> Any:
+    def _plugin(self, kind: str, table: Any, path: str, *, key: str = "plugin") -> Any:
+        if not isinstance(table, Mapping):
+            raise self.error(path, f"a table is expected, got {shortened(table)}")
         name = table.get(key)
         if not isinstance(name, str):
             raise self.error(path, f'names no {kind}: {key} = "…" is missing')
@@ -431,11 +434,9 @@ class _Resolver:
         for key, values in choose.items():
             if not isinstance(values, list) or not values:
                 raise self.error(f"{path}.choose.{key}", "a list of values to try is expected")
-        grid = [dict(zip(choose, values, strict=True)) for values in itertools.product(*choose.values())]
-        if len(grid) > budget.trials:
-            grid = random.Random(f"choose {seed} {arm.name}").sample(grid, budget.trials)
+        grid = _grid(choose, budget.trials, random.Random(f"choose {seed} {arm.name}"))
         candidates = tuple(
-            (settings, self._contender(self._with(table, settings, path), path, endpoints))
+            (settings, self._contender(self._with(table, settings, path), f"{path}.choose", endpoints))
             for settings in _simplest(grid)
         )
         return Arm(
@@ -453,8 +454,7 @@ class _Resolver:
         try:
             return ChooseBudget.model_validate(table)
         except ValidationError as error:
-            finding = error.errors(include_url=False)[0]
-            raise self.error(_key_path([path, *finding["loc"]]), finding["msg"]) from None
+            raise self._first(error, table, ChooseBudget, path) from None
 
     def _with(self, table: dict[str, Any], settings: Mapping[str, Any], path: str) -> dict[str, Any]:
         changed = deepcopy(table)
@@ -466,6 +466,8 @@ class _Resolver:
             target = changed
             for parent in parents:
                 target = target.setdefault(parent, {})
+                if not isinstance(target, dict):
+                    raise self.error(f"{path}.choose.{key}", f"{parent} is no table: there is nothing in it to choose")
             target[last] = value
         return changed
 
@@ -486,17 +488,29 @@ class _Resolver:
             of=table.get("of"),
         )
 
-    def _shots(self, table: dict[str, Any] | None, path: str) -> Shots | None:
+    def _shots(self, table: Any, path: str) -> Shots | None:
         if not table:
             return None
         try:
             checked = ShotsTable.model_validate(table)
         except ValidationError as error:
-            finding = error.errors(include_url=False)[0]
-            raise self.error(_key_path([path, *finding["loc"]]), finding["msg"]) from None
+            raise self._first(error, table, ShotsTable, path) from None
         options = {key: value for key, value in table.items() if key not in {"k", "draw"}}
         selector = self._plugin("selector", {"selector": checked.selector, **options}, path, key="selector")
         return Shots(selector=selector, k=checked.k, draw=checked.draw)
+
+
+def _grid(choose: Mapping[str, Sequence[Any]], trials: int, draw: random.Random) -> list[dict[str, Any]]:
+    """Returns all combinations of the values, or a draw of `trials` of them where there are more."""
+    total = math.prod(len(values) for values in choose.values())
+    grid = []
+    for number in range(total) if total <= trials else draw.sample(range(total), trials):
+        settings, rest = {}, number
+        for key, values in reversed(choose.items()):
+            rest, index = divmod(rest, len(values))
+            settings[key] = values[index]
+        grid.append({key: settings[key] for key in choose})
+    return grid
 
 
 def _simplest(grid: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
@@ -512,26 +526,14 @@ def _simplest(grid: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
             yield relevant
 
 
-def _key_path(parts: Sequence[Any]) -> str:
-    path = ""
-    for part in parts:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    return path
-
-
-def _is_type_tag(part: Any) -> bool:
-    """Whether pydantic put this part of a path in for a member of a union."""
-    return isinstance(part, str) and part in {"str", "float", "EnvironmentValue", "dict[str,float]"}
-
-
-def _siblings(loc: Sequence[Any]) -> list[str]:
+def _known_keys(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
     """Returns the keys that are known where an unknown one stands."""
-    model: type[BaseModel] = ExperimentFile
-    tables: Mapping[str, type[BaseModel]] = {
-        "prepare": PrepareTable, "split": SplitTable, "endpoints": EndpointTable, "prices": PriceTable,
-        "budget": BudgetTable, "verdict": VerdictTable, "decision": DecisionTable, "arms": ArmTable,
-        "shots": ShotsTable,
-    }  # fmt: skip
-    for part in loc[:-1]:
-        model = tables.get(str(part), model)
-    return list(model.model_fields)
+    kind: Any = model
+    for part in where[:-1]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(part)].annotation
+        else:  # a list or a dict of tables
+            kind = get_args(kind)[-1]
+        tables = [member for member in get_args(kind) if isinstance(member, type) and issubclass(member, BaseModel)]
+        kind = tables[0] if tables and get_origin(kind) in {Union, UnionType} else kind
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []

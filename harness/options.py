@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from harness.errors import nearest
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 T = TypeVar("T")
 
@@ -63,9 +66,8 @@ def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: It
         try:
             values[key] = TypeAdapter(annotations[key]).validate_python(value)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"][:1])
-            raise OptionError(f"{path}.{key}{where}", f"{first['msg']}, got {value!r}") from None
+            where, message = finding(error, value)
+            raise OptionError(key_path([path, key, *where]), f"{message}, got {shortened(value)}") from None
     missing = [
         field.name
         for field in (fields(cls) if is_dataclass(cls) else ())
@@ -77,3 +79,37 @@ def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: It
         return cls(**values)
     except (TypeError, ValueError) as error:
         raise OptionError(path, f"{cls.name}: {error}") from None  # type: ignore[attr-defined]
+
+
+def finding(error: ValidationError, value: Any) -> tuple[list[str | int], str]:
+    """Returns the place of pydantic's first finding within `value`, and what is wrong there, in one line.
+
+    The names of a union's members, which pydantic puts into places, are left out; what they expect is joined.
+    """
+    found = [(_place(one["loc"], value), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+    where = found[0][0]
+    return where, "; or: ".join(dict.fromkeys(message for place, message in found if place == where))
+
+
+def _place(loc: Sequence[str | int], value: Any) -> list[str | int]:
+    place: list[str | int] = []
+    for part in loc:
+        listed = isinstance(value, Sequence) and not isinstance(value, str)
+        if (isinstance(part, int) and listed and part < len(value)) or (isinstance(value, Mapping) and part in value):
+            place.append(part)
+            value = value[part]  # type: ignore[index]
+    return place
+
+
+def key_path(parts: Iterable[str | int]) -> str:
+    """Returns a key's path as errors show it: ``arms[2].backend.epochs``."""
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
+    return path
+
+
+def shortened(value: Any) -> str:
+    """Shows a value in an error, at most 80 characters of it and in one line."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:79]}…"
