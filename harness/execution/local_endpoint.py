@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ KEY_NAME = "HARNESS_LOCAL_KEY"
 """The environment variable by which the endpoint gets its random key."""
 PARENT_PIPE = "HARNESS_SERVE_PARENT_PIPE"
 """Tells the endpoint to end itself when its stdin closes: that happens however this process ends."""
+SLOW = ("fetching", "unpacking")
+"""How the endpoint's log words what makes a first start slow: those lines are passed on."""
 STATE = "state"
 START_S = 600.0
 """Seconds until the endpoint must be ready; the first start fetches and unpacks the model."""
@@ -105,7 +108,14 @@ class LocalEndpoint:
         lines: list[str] = []
         reader = threading.Thread(target=lambda: lines.append(_line(process)), daemon=True)
         reader.start()
-        reader.join(START_S)
+        told = len(self._log_lines())
+        deadline = time.monotonic() + START_S
+        while reader.is_alive() and time.monotonic() < deadline:
+            reader.join(0.2)
+            for line in self._log_lines()[told:]:
+                told += 1
+                if line.startswith(SLOW):
+                    self._say(f"local endpoint: {line}")
         if lines and lines[0].startswith("http"):
             return lines[0]
         if reader.is_alive():
@@ -113,9 +123,12 @@ class LocalEndpoint:
             raise UnfinishedError(f"the local endpoint was not ready after {START_S:.0f} s; see {self._log}")
         code = process.wait(10)
         self._process = None
-        said = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()][-3:]
+        said = self._log_lines()[-3:]
         message = f"the local endpoint ended with code {code}: {' '.join(said)[-400:]}"
         raise (UsageError if code == UsageError.exit_code else UnfinishedError)(message, f"its log is {self._log}")
+
+    def _log_lines(self) -> list[str]:
+        return [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
 
     @property
     def _log(self) -> Path:
