@@ -113,7 +113,7 @@ async def _completions(request: Request) -> Response:
     works = []
     for group in asked.groups:
         longest = len(group.stem.ids) + max(len(tail.ids) for tail in group.tails)
-        requests.check_context(longest, asked.sampling.max_tokens, services.context)
+        requests.check_context(longest, asked.sampling.max_tokens, services.context, "prompt")
         works.append(
             Work(
                 model=adapter,
@@ -135,7 +135,7 @@ async def _chat(request: Request) -> Response:
     if not services.codec.has_chat_template:
         raise ApiError(400, f"{services.base} has no chat template: use /v1/completions.", code="unsupported_model")
     prompt = services.codec.chat(asked.messages)
-    requests.check_context(len(prompt), 1, services.context)
+    requests.check_context(len(prompt), 1, services.context, "messages")
     most = min(asked.sampling.max_tokens, services.context - len(prompt))
     work = Work(
         model=adapter,

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from harness_local import attention
 from harness_local.head import Head
 from harness_local.lane import Lane
 from harness_local.loading import Loaded
@@ -43,6 +44,7 @@ class Engine:
         self._adapter_folder = adapter_folder
         self._limit = limit
         self._head = Head(loaded.model)
+        attention.use(loaded.model)
         self._adapters: Any = None  # the model wrapped by peft, from the first adapter on
         self._lanes: dict[str | None, Lane] = {}
         self._arrived = threading.Condition()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness_local import attention
 from harness_local.prefixes import Prefix
 
 
@@ -55,6 +56,7 @@ class PackedCache:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self._blocked = model.config._attn_implementation == attention.NAME
         self._names = 0
         self.clear()
 
@@ -100,14 +102,21 @@ class PackedCache:
         seen |= (owner == root) & (position < torch.tensor(rows.root_limits)[:, None])
         column = torch.arange(len(owner))
         seen &= column <= (held + torch.arange(len(rows.ids)))[:, None]
-        mask = torch.zeros(seen.shape, dtype=self._model.dtype)
-        mask.masked_fill_(~seen, torch.finfo(mask.dtype).min)
+        seen, dtype = seen.to(device), self._model.dtype
+        extra: dict[str, Any] = {}
+        if self._blocked:
+            config = self._model.config
+            extra["packed"] = attention.cut(seen, dtype, config.num_attention_heads // config.num_key_value_heads)
+            mask = torch.zeros((1, 1), dtype=dtype, device=device)
+        else:
+            mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, torch.finfo(dtype).min)
         hidden = self._model.base_model(
             input_ids=torch.tensor([rows.ids], device=device),
             position_ids=torch.tensor([rows.positions], device=device),
-            attention_mask=mask[None, None].to(device),
+            attention_mask=mask[None, None],
             past_key_values=self._cache,
             use_cache=True,
+            **extra,
         ).last_hidden_state
         return hidden[0]
 

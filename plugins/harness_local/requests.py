@@ -215,7 +215,7 @@ def _tokens(ids: list[Any], codec: Codec, vocabulary: int) -> Piece:
     return Piece(tuple(ids), text, tuple(ends))
 
 
-def check_context(prompt: int, answer: int, limit: int) -> None:
+def check_context(prompt: int, answer: int, limit: int, field: str) -> None:
     """Refuses what does not fit into the model's context.
 
     Raises:
@@ -225,7 +225,7 @@ def check_context(prompt: int, answer: int, limit: int) -> None:
         raise ApiError(
             400,
             f"This model's maximum context length is {limit} tokens; the request has {prompt} in the prompt "
-            f"and asks for {answer} more.",
+            f"and 'max_tokens' asks for {answer} more.",
             code="context_length_exceeded",
-            param="messages" if prompt > limit else "max_tokens",
+            param=field if prompt > limit else "max_tokens",
         )

@@ -172,7 +172,7 @@ def test_bad_jobs(client: OpenAI, options: dict[str, Any], param: str) -> None:
 
 @pytest.mark.xdist_group("local")
 @pytest.mark.usefixtures("model_folder")
-def test_a_job_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
+def test_a_job_goes_on_after_the_server_was_killed_and_a_signal_ends_it_gracefully(tmp_path: Path) -> None:
     first = start(tmp_path / "state")
     with first.client() as client:
         job = create(client, lines(16), hyperparameters={"n_epochs": 8, "batch_size": 4, "lora_layers": 6}).id
@@ -189,5 +189,7 @@ def test_a_job_goes_on_after_the_server_was_killed(tmp_path: Path) -> None:
             steps = [event.data["step"] for event in events if event.type == "metrics" and isinstance(event.data, dict)]
             assert steps == list(range(32, 0, -1))
             assert label(client, done.fine_tuned_model, "snow") == " white"
+        second.process.terminate()
+        assert second.process.wait(30) == 0
     finally:
         second.kill()

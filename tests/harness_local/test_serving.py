@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import urllib.error
@@ -96,13 +94,3 @@ def test_key_and_end_with_the_parent(tmp_path: Path) -> None:
         assert right.models.list().data
     assert server.end() == 0
     assert "right" not in tmp_path.joinpath("state.log").read_text()
-
-
-@pytest.mark.xdist_group("local")
-@pytest.mark.usefixtures("model_folder")
-@pytest.mark.skipif(os.name == "nt", reason="signals are POSIX")
-def test_a_signal_ends_it_gracefully(tmp_path: Path) -> None:
-    server = start(tmp_path / "state")
-    server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
-    server.close()
