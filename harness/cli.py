@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -133,7 +134,8 @@ def _carry_out(path: Path, options: dict[str, Any]) -> None:
         offline=options["offline"],
         command=shlex.join(["harness", *sys.argv[1:]]),
     )
-    with Console(quiet=options["quiet"]) as console:
+    # stdout belongs to the result: what a plugin prints goes to stderr
+    with redirect_stdout(sys.stderr), Console(quiet=options["quiet"]) as console:
         finished = carry_out(experiment, settings, console)
     _tell(finished, as_json=options["as_json"])
     if finished.unfinished is not None:

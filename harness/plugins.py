@@ -12,7 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -34,6 +34,8 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "observer": ("harness_observers", ("on",)),
 }
 """Kind → its hook and what `harness.contract` asks of its classes."""
+OWN = "finetune-harness"
+"""The distribution that all shipped plugins come from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,8 @@ class Record:
     source_hash: str
     """First 12 hex digits of the SHA-256 of the module's source: part of an answer's key."""
     summary: str
+    loose: bool = False
+    """Whether it comes from a file that `--plugin` named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +114,18 @@ class Plugins:
 
     @staticmethod
     def _conflict(first: Record, second: Record) -> PluginError:
+        loose = [one for one in (first, second) if one.loose]
+        installed = [one for one in (second, first) if not one.loose]
+        if len(loose) == 2 or first.distribution == second.distribution:
+            cure = "rename one of them"
+        elif loose:
+            cure = f'rename yours, or leave the installed one out with --no-plugin "{first.name}"'
+        else:
+            foreign = next(one for one in installed if one.distribution.split()[0] != OWN)
+            cure = f'leave one out with --no-plugin "{foreign.distribution.split()[0]}"'
         return PluginError(
             f'two {first.kind}s are named "{first.name}": from {first.distribution} and from {second.distribution}',
-            f'leave one out with --no-plugin "{second.distribution.split()[0]}"',
+            cure,
         )
 
     def find(self, instance: object) -> Record | None:
@@ -142,7 +155,8 @@ def discover(files: Sequence[str | Path] = (), blocked: Iterable[str] = ()) -> P
 
     Args:
         files: Loose plugin files, given by `--plugin`.
-        blocked: Names of plugins, entry points or distributions that are not even imported.
+        blocked: Entry points or distributions that are not even imported, and names of installed plugins that are left
+            out. A loose file is asked for by name, so it stays: it can take the place of a blocked plugin.
 
     Returns:
         What loaded and what failed, each sorted by kind and name.
@@ -159,14 +173,17 @@ def discover(files: Sequence[str | Path] = (), blocked: Iterable[str] = ()) -> P
             continue
         try:
             module = _quietly(point.load)
-            records += _declared(module, f"{distribution} {version}".strip(), version)
+            declared = _declared(module, f"{distribution} {version}".strip(), version)
+            if not declared:
+                raise TypeError("it declares no plugin")  # noqa: TRY301 - one place words all failures
+            records += declared
         except (Exception, SystemExit) as error:
             failures.append(
                 Failure(name=point.name, distribution=f"{distribution} {version}".strip(), reason=_reason(error))
             )
-    for file in files:
-        records += _load_file(Path(file))
     kept = [record for record in records if record.name not in shut]
+    for file in {Path(file).resolve(): Path(file) for file in files}.values():
+        kept += _load_file(file)
     return Plugins(
         records=tuple(sorted(kept, key=lambda record: (record.kind, record.name, record.distribution))),
         failures=tuple(failures),
@@ -184,7 +201,8 @@ def _quietly(load: Callable[[], Any]) -> Any:
 
 
 def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    return said if len(said) <= 300 else f"{said[:299]}…"
 
 
 def _load_file(path: Path) -> list[Record]:
@@ -200,7 +218,7 @@ def _load_file(path: Path) -> list[Record]:
     loader = spec.loader
     try:
         _quietly(lambda: loader.exec_module(module))
-        records = _declared(module, str(path), source_hash)
+        records = [replace(record, loose=True) for record in _declared(module, str(path), source_hash)]
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginError(f"--plugin {path} failed to load: {_reason(error)}") from error
@@ -213,9 +231,13 @@ def _declared(module: ModuleType, distribution: str, version: str) -> list[Recor
     """Asks one module for its classes, each kind by its hook, and checks them.
 
     Raises:
-        pluggy.PluginValidationError: A hook's name or signature is wrong.
-        TypeError: A class does not keep the contract.
+        pluggy.PluginValidationError: A hook's signature is wrong.
+        TypeError: A hook's name is wrong, or a class does not keep the contract.
     """
+    hooks = [hook for hook, _ in KINDS.values()]
+    for name, member in vars(module).items():
+        if hasattr(member, f"{hookspecs.PROJECT}_impl") and name not in hooks:
+            raise TypeError(f'there is no hook "{name}"; {nearest(name, hooks)}')
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(module)
