@@ -98,12 +98,16 @@ def with_choices(data: dict[str, Any]) -> None:
     data["choices"] = [
         {
             "arm": data["arms"][0]["name"],
-            "n": 150,
+            "chosen": {"shots.k": 8, "shots.draw": 2},
+            "skipped": 0,
             "candidates": [
                 {
                     "settings": {"shots.k": k, "shots.draw": d},
+                    "n": 150,
                     "accuracy": 0.5 + k / 40 + d / 100,
-                    "chosen": (k, d) == (8, 2),
+                    "accuracy_ci": [0.45 + k / 40 + d / 100, 0.55 + k / 40 + d / 100],
+                    "unparsed": d,
+                    "failed": 0,
                 }
                 for k in (4, 8)
                 for d in (1, 2)

@@ -35,8 +35,12 @@ class Choices:
 def _sorted(choice: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return sorted(
         choice["candidates"],
-        key=lambda c: (c.get("accuracy") is None, -(c.get("accuracy") or 0.0), not c.get("chosen"), _settings(c)),
+        key=lambda c: (c.get("accuracy") is None, -(c.get("accuracy") or 0.0), not _chosen(c, choice), _settings(c)),
     )
+
+
+def _chosen(candidate: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
+    return bool(candidate.get("settings") == choice.get("chosen"))
 
 
 def _settings(candidate: Mapping[str, Any]) -> str:
@@ -63,15 +67,15 @@ def _figure(choice: Mapping[str, Any]) -> Intervals | None:
         low, high = candidate.get("accuracy_ci") or (None, None)
         rows.append(
             Interval(
-                label=_settings(candidate) + (" ✓" if candidate.get("chosen") else ""),
-                arm=arm if candidate.get("chosen") else "",
+                label=_settings(candidate) + (" ✓" if _chosen(candidate, choice) else ""),
+                arm=arm if _chosen(candidate, choice) else "",
                 value=candidate["accuracy"],
                 low=low,
                 high=high,
                 text=numbers.percent(candidate["accuracy"]),
             )
         )
-    n = choice.get("n") or known[0].get("n")
+    n = known[0].get("n")
     return Intervals(
         title=f"{arm}: candidates range from {numbers.percent(worst)} to {numbers.percent(best)}",
         subtitle=f"Accuracy on {f'{numbers.count(n)} validation examples' if n else 'validation'}; ✓ went to the test.",
@@ -83,20 +87,25 @@ def _figure(choice: Mapping[str, Any]) -> Intervals | None:
 def _table(choice: Mapping[str, Any], *, half: bool) -> Table:
     candidates: Sequence[Mapping[str, Any]] = _sorted(choice)
     keys = list(dict.fromkeys(key for candidate in candidates for key in candidate.get("settings") or ()))
+    unparsed = any(candidate.get("unparsed") for candidate in candidates)
     rows = []
     for candidate in candidates:
         settings = candidate.get("settings") or {}
-        row: list[str | Cell] = ["✓" if candidate.get("chosen") else ""]
+        row: list[str | Cell] = ["✓" if _chosen(candidate, choice) else ""]
         row += [_plain(settings.get(key, numbers.MISSING)) for key in keys]
         row.append(numbers.percent(candidate.get("accuracy")))
+        row += [numbers.count(candidate.get("unparsed"))] if unparsed else []
         rows.append(tuple(row))
     columns = [Column(title="Chosen"), *(Column(title=_short(str(key))) for key in keys)]
     columns.append(Column(title="Accuracy", numeric=True))
+    columns += [Column(title="Unparsed", numeric=True)] if unparsed else []
     caption = (
         f"{choice['arm']}: what was tried on validation, of {numbers.count(len(rows))} candidates the best {SHOWN}."
     )
     if len(rows) <= SHOWN:
         caption = f"{choice['arm']}: the {numbers.count(len(rows))} candidates that were tried on validation."
+    if choice.get("skipped"):
+        caption += f" Left out for their budget: {numbers.count(choice['skipped'])}."
     return Table(caption=caption, columns=tuple(columns), rows=tuple(rows[:SHOWN]), half=half)
 
 

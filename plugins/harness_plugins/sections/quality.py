@@ -61,6 +61,10 @@ def _checks(checks: list[Mapping[str, Any]]) -> Table:
 
 
 def _figure(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "(" + ", ".join(f"{key} {_figure(item)}" for key, item in value.items()) + ")"
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(map(_figure, value)) + ")"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return numbers.number(value, 0 if float(value).is_integer() else 3)

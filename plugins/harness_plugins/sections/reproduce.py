@@ -56,7 +56,6 @@ class Reproduce:
                     Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
                     str(arm.get("family") or ""),
                     str(arm.get("model") or numbers.MISSING),
-                    numbers.count(arm.get("shots")),
                 )
                 for arm in arms
             )
@@ -64,7 +63,6 @@ class Reproduce:
                 Column(title="Arm", head=True),
                 Column(title="Family"),
                 Column(title="Model"),
-                Column(title="Shots", numeric=True),
             )
             yield Table(half=True, caption="The arms.", columns=heads, rows=models)
 

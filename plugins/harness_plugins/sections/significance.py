@@ -37,6 +37,10 @@ class Significance:
             "Only one right: test examples that the first arm alone and the second alone got right. The primary "
             "comparison decides; others are claimed only where it does, adjusted by Holm."
         )
+        if any(entry.get("groups") for entry in entries):
+            caption += (
+                " By group: p of the clustered bootstrap, which decides; McNemar's takes examples as independent."
+            )
         if ours:
             yield _table(data, ours, caption)
         rest = [entry for entry in entries if entry not in ours]
@@ -90,7 +94,8 @@ def _finding(name: str, rows: list[Interval]) -> str:
 
 
 def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded: bool = False) -> Table:
-    rows = []
+    rows: list[tuple[str | Cell, ...]] = []
+    grouped = any(entry.get("groups") for entry in entries)
     for entry in entries:
         low, high = entry.get("ci") or (None, None)
         rows.append(
@@ -103,6 +108,7 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
                     tags=("primary",) if entry.get("primary") else (),
                 ),
                 f"{numbers.count(entry.get('only_a_right'))} : {numbers.count(entry.get('only_b_right'))}",
+                *([numbers.p_value(entry.get("p"))] if grouped else []),
                 numbers.p_value(entry.get("mcnemar_p")),
                 numbers.p_value(entry.get("p_adjusted")),
             )
@@ -112,6 +118,7 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
         Column(title="Against"),
         Column(title="Difference (95% CI)", numeric=True),
         Column(title="Only one right", numeric=True),
+        *([Column(title="By group", numeric=True)] if grouped else []),
         Column(title="McNemar", numeric=True),
         Column(title="Adjusted", numeric=True),
     )

@@ -124,7 +124,7 @@ def test_choices_show_what_was_tried_and_what_was_chosen() -> None:
     [table] = only(Choices(), results, Table)
     assert [row.text for row in figure.rows] == ["72.0%", "71.0%", "62.0%", "61.0%"]
     assert [row[0] for row in table.rows] == ["✓", "", "", ""]
-    assert [entry.title for entry in table.columns] == ["Chosen", "k", "draw", "Accuracy"]
+    assert [entry.title for entry in table.columns] == ["Chosen", "k", "draw", "Accuracy", "Unparsed"]
     assert figure.rows[0].label == "k 8, draw 2 ✓"
 
 
@@ -137,6 +137,15 @@ def test_differences_are_turned_to_the_arm_they_speak_of() -> None:
         for row in figure.rows:
             assert row.value == pytest.approx(accuracy[name] - accuracy[row.arm])
             assert row.low <= row.value <= row.high
+
+
+def test_grouped_examples_show_the_p_that_decides() -> None:
+    results = make_results(n=150, arms=3, groups=True)
+    table = only(Significance(), results, Table)[0]
+    assert [entry.title for entry in table.columns][4:] == ["By group", "McNemar", "Adjusted"]
+    assert "clustered bootstrap" in table.caption
+    plain = only(Significance(), make_results(n=150, arms=3), Table)[0]
+    assert [entry.title for entry in plain.columns][4:] == ["McNemar", "Adjusted"]
 
 
 def test_f1_is_that_of_scikit_learn() -> None:
@@ -224,14 +233,16 @@ def test_samples_left_out_are_said_to_be() -> None:
 
 def test_checks_that_failed_come_first() -> None:
     def checks(data: dict[str, Any]) -> None:
-        data["checks"] += [{"kind": "leak", "level": "error", "message": "It leaks.", "figures": {"n": 3}}]
+        data["checks"] += [
+            {"kind": "leak", "level": "error", "message": "It leaks.", "figures": {"n": 3, "of": {"a": 1, "b": 0.25}}}
+        ]
 
     results = make_results(n=50, change=checks)
     calls = only(Quality(), results, Callout)
     assert [call.level for call in calls] == ["error", "warning"]
     [table, counts] = only(Quality(), results, Table)
     assert [line[1] for line in table.rows] == ["leak", "class-balance", "exact-leak"]
-    assert table.rows[0][3] == "n 3"
+    assert table.rows[0][3] == "n 3, of (a 1, b 0.250)"
     assert sum(int(text_of(line[1])) for line in counts.rows) == 50
 
 
