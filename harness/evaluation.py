@@ -132,6 +132,7 @@ class Evaluation:
         )
         result = job.result or {}
         tokens = result.get("trained_tokens")
+        self.prices.trained[str(job.model)] = spec.base
         usd = None if spec.endpoint == LOCAL else self.prices.training_usd(spec.base, tokens)
         if usd is not None and "usd" not in result and "reused" not in result:
             self.journal.save_job(replace(job, result={**result, "usd": usd}))

@@ -69,7 +69,12 @@ def write(
     """
     from harness.scoring.results import build
 
-    prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
+    backends = [one.arm.backend for one in outcome.ready.values()]
+    prices = Prices(
+        own=experiment.prices,
+        urls={name: table.base_url for name, table in experiment.endpoints.items()},
+        trained={b.model: b.base for b in backends if getattr(b, "model", None) and getattr(b, "base", None)},  # type: ignore[attr-defined]
+    )
     measured = [name for name, one in outcome.ready.items() if not getattr(one.arm.backend, "simulated", False)]
     seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
     arms = [_arm_facts(arm, experiment, data, outcome, prices, seconds) for arm in outcome.arms]
@@ -271,7 +276,7 @@ def _price_checks(outcome: Outcome, prices: Prices) -> list[Check]:
     checks = []
     for ready in outcome.ready.values():
         model, endpoint = getattr(ready.arm.backend, "model", None), getattr(ready.arm.backend, "endpoint", None)
-        if model and endpoint not in (None, LOCAL) and prices.request_usd(endpoint, model, (1, 0, 1)) is None:
+        if model and endpoint not in (None, LOCAL) and not prices.known(endpoint, model):
             checks.append(
                 Check(
                     kind="missing-price",

@@ -65,6 +65,7 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     scrub = Scrubber.of(experiment.secret_names())
     arms = _selected(experiment, options)
     _require_keys(experiment, arms)
+    _require_prices(experiment, arms, options)
     data = _prepared(experiment, options, console)
     settings = {**experiment.answer_settings(), "limit": options.limit}
     folder = run_folder(options.out, experiment.name, settings, data.fingerprint)
@@ -178,6 +179,35 @@ def _require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
                 )
 
 
+def _cap(experiment: Experiment, options: RunOptions) -> float | None:
+    return options.max_usd if options.max_usd is not None else experiment.budget.max_usd
+
+
+def _require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOptions) -> None:
+    """Refuses a budget over models whose price nobody knows: a cap that cannot be computed is no cap.
+
+    Raises:
+        ExperimentError: Naming the model and what to write.
+    """
+    if _cap(experiment, options) is None:
+        return
+    prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
+    for arm in arms:
+        endpoint, model = getattr(arm.backend, "endpoint", None), getattr(arm.backend, "model", None)
+        base = getattr(arm.backend, "base", None) if model is None else None
+        if endpoint in (None, LOCAL) or prices.known(endpoint, str(model), base=base):
+            continue
+        wanted = (
+            f'training in [prices."{base}"], input and output in [prices."ft:{base}"]'
+            if base
+            else f'input and output in [prices."{model}"]'
+        )
+        raise ExperimentError(
+            f"arms.{arm.name}: there is a budget, but no price is known for {base or model}",
+            f"give {wanted}: USD for a million tokens",
+        )
+
+
 def load_examples(experiment: Experiment) -> list[Example]:
     """Reads the dataset.
 
@@ -252,7 +282,7 @@ def _evaluation(
     local = stack.enter_context(LocalEndpoint(folder.endpoint, experiment.endpoints[LOCAL], console.say))
     adopt_state(folder.endpoint, [sibling.endpoint for sibling in siblings])
     prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
-    cap = options.max_usd if options.max_usd is not None else experiment.budget.max_usd
+    cap = _cap(experiment, options)
     watching = Watching(folder.path.name, experiment.observers, console.say)
     stack.callback(watching.close)
     connect = _connector(experiment, local, options.offline)

@@ -32,10 +32,12 @@ class Prices:
     Args:
         own: The experiment's `[prices]`.
         urls: Endpoint name → base URL, by which a provider is known.
+        trained: Fine-tuned model → base model, where the name alone does not say so.
     """
 
     own: Mapping[str, PriceTable]
     urls: Mapping[str, str | None]
+    trained: dict[str, str] = field(default_factory=dict)
     _cache: dict[tuple[str, str, int, int, int], float | None] = field(default_factory=dict, repr=False)
 
     def request_usd(self, endpoint: str, model: str, tokens: tuple[int, int, int]) -> float | None:
@@ -58,22 +60,32 @@ class Prices:
         if table is not None and table.input is not None and table.output is not None:
             cached_price = table.cached_input if table.cached_input is not None else table.input
             return ((given - cached) * table.input + cached * cached_price + output * table.output) / MILLION
-        if endpoint == LOCAL or model.startswith("ft:"):
+        if endpoint == LOCAL or model.startswith("ft:") or model in self.trained:
             return None
         return self._listed(endpoint, model, given, cached, output)
 
     def table(self, model: str) -> PriceTable | None:
-        """Returns a flat price: the experiment's, or the published one of a fine-tuned model."""
+        """Returns a flat price: the experiment's, or the published one of a fine-tuned model.
+
+        `[prices."ft:BASE"]` prices every model that was trained from BASE.
+        """
         if model in self.own:
             return self.own[model]
-        if model.startswith("ft:"):
-            base = _dateless(model.split(":")[1])
-            if base in self.own and base not in FINE_TUNED:
-                return None
-            if base in FINE_TUNED:
-                training, given, cached, output = FINE_TUNED[base]
-                return PriceTable(input=given, cached_input=cached, output=output, training=training)
-        return None
+        base = self.trained.get(model) or (model.split(":")[1] if model.startswith("ft:") else None)
+        if base is None:
+            return None
+        own = self.own.get(f"ft:{base}")
+        listed = FINE_TUNED.get(_dateless(base))
+        if own is not None or listed is None:
+            return own
+        training, given, cached, output = listed
+        return PriceTable(input=given, cached_input=cached, output=output, training=training)
+
+    def known(self, endpoint: str, model: str, *, base: str | None = None) -> bool:
+        """Whether requests to a model, or to one that is yet to be trained from `base`, have a price."""
+        if base is not None:
+            return self.table(f"ft:{base}") is not None and self.training_usd(base, 1) is not None
+        return self.request_usd(endpoint, model, (1, 0, 1)) is not None
 
     def _listed(self, endpoint: str, model: str, given: int, cached: int, output: int) -> float | None:
         from genai_prices import Usage, calc_price
