@@ -166,6 +166,17 @@ def test_first_screen_of_a_phone_shows_verdict_and_tiles(browser: Any, pages: di
     assert max(box["bottom"] for box in boxes) <= 844
 
 
+@pytest.mark.parametrize("wide", [600, 800, 1000])
+def test_nothing_is_cut_off_between_phone_and_desk(browser: Any, pages: dict[str, Path], wide: int) -> None:
+    page = browser.new_page(viewport={"width": wide, "height": 900})
+    found = {}
+    for name in ("ordinary", "fourteen", "index"):
+        page.goto(pages[name].as_uri())
+        found[name] = page.evaluate("document.documentElement.scrollWidth"), page.evaluate(CUT_OFF)
+    page.close()
+    assert found == dict.fromkeys(found, (wide, []))
+
+
 def test_keyboard_reaches_controls_and_the_theme_turns(browser: Any, pages: dict[str, Path]) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
     page.goto(pages["ordinary"].as_uri())
