@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -66,6 +67,11 @@ class Engine:
             self._arrived.notify()
         if self._thread.is_alive():
             self._thread.join()
+
+    @staticmethod
+    def expect_adapters() -> None:
+        """Says that fine-tuned models will be asked for: their library takes a second or two to import."""
+        threading.Thread(target=importlib.import_module, args=("peft",), daemon=True).start()
 
     def submit(self, work: Work) -> Future[Outcome]:
         """Queues work; cancel the future when nobody waits for it any more.

@@ -68,6 +68,7 @@ async def _create(request: Request) -> Response:
         services.state.add_event(body["id"], f"Validating training file: {training}")
         services.state.add_event(body["id"], "Files validated, moving job to queued state")
     services.supervisor.wake()
+    services.engine.expect_adapters()
     return JSONResponse(body)
 
 

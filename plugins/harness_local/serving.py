@@ -133,6 +133,8 @@ def _serve(
     host, port = sock.getsockname()[:2]
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     app = Guard(build(services), host, key)
+    if memory.models():
+        services.engine.expect_adapters()
     _say(_banner(url, source.id, placement, memory.folder, key is not None))
     try:
         asyncio.run(_listen(app, sock, url, stopper))

@@ -14,7 +14,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from harness_local.tokens import Codec
 
 _WARM_UP = 0.1
 _CLIP = 1.0
+_PART_TOKENS = 1024
 _SNAPSHOT_S = 20.0
 
 
@@ -88,6 +89,13 @@ def batches(data: Sequence[Sample], size: int, seed: str) -> list[list[Sample]]:
     grouped = [order[start : start + size] for start in range(0, len(order), size)]
     generator.shuffle(grouped)
     return grouped
+
+
+def parts(batch: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
+    """A batch in parts whose activations fit a fixed room; their gradients add up to the batch's."""
+    most = max(1, _PART_TOKENS // max(len(sample.ids) for sample in batch))
+    for start in range(0, len(batch), most):
+        yield batch[start : start + most]
 
 
 def rate(step: int, steps: int, peak: float) -> float:
@@ -167,14 +175,15 @@ class Run:
 
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
-        logits, targets = self._trainable.logits(batch)
-        losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-        losses.mean().backward()
+        tally, learned = Tally(), sum(len(sample.learned) for sample in batch)
+        for part in parts(batch):
+            logits, targets = self._trainable.logits(part)
+            losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+            (losses.sum() / learned).backward()
+            tally.add(losses, logits, targets, self._end)
         torch.nn.utils.clip_grad_norm_(self._trainable.parameters, _CLIP)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        tally = Tally()
-        tally.add(losses, logits, targets, self._end)
         return tally.means
 
     def _validate(self, checks: Sequence[Sample], size: int) -> tuple[float, float]:
@@ -182,8 +191,8 @@ class Run:
 
         tally = Tally()
         with torch.no_grad():
-            for batch in batches(checks, max(size, 16), "validation"):
-                logits, targets = self._trainable.logits(batch)
+            for part in (p for batch in batches(checks, max(size, 16), "validation") for p in parts(batch)):
+                logits, targets = self._trainable.logits(part)
                 losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
                 tally.add(losses, logits, targets, self._end)
         return tally.means

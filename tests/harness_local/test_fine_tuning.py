@@ -175,7 +175,7 @@ def test_bad_jobs(client: OpenAI, options: dict[str, Any], param: str) -> None:
 def test_a_job_goes_on_after_the_server_was_killed_and_a_signal_ends_it_gracefully(tmp_path: Path) -> None:
     first = start(tmp_path / "state")
     with first.client() as client:
-        job = create(client, lines(16), hyperparameters={"n_epochs": 8, "batch_size": 4, "lora_layers": 6}).id
+        job = create(client, lines(16), hyperparameters={"n_epochs": 4, "batch_size": 2, "lora_layers": 6}).id
         while not client.fine_tuning.jobs.checkpoints.list(job).data:
             assert client.fine_tuning.jobs.retrieve(job).status in ("queued", "running")
             time.sleep(0.05)
