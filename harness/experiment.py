@@ -506,7 +506,7 @@ def _grid(choose: Mapping[str, Sequence[Any]], trials: int, draw: random.Random)
     grid = []
     for number in range(total) if total <= trials else draw.sample(range(total), trials):
         settings, rest = {}, number
-        for key, values in reversed(choose.items()):
+        for key, values in reversed(list(choose.items())):
             rest, index = divmod(rest, len(values))
             settings[key] = values[index]
         grid.append({key: settings[key] for key in choose})

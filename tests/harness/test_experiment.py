@@ -184,7 +184,7 @@ def test_not_utf8_not_toml_not_there(tmp_path: Path, plugins: Plugins) -> None:
             read(tmp_path, text, plugins)
         assert said in str(caught.value)
         assert len(str(caught.value).splitlines()) <= 3
-    with pytest.raises(ExperimentError, match='did you mean "experiment.toml"') as caught:
+    with pytest.raises(ExperimentError, match=r'did you mean "experiment\.toml"'):
         load(tmp_path / "experimint.toml", plugins)
     with pytest.raises(ExperimentError, match="no such file"):
         load(tmp_path / "nowhere" / "e.toml", plugins)
