@@ -211,6 +211,14 @@ class Arm:
         shown = max(offered, default=self.shots.k if self.shots else 0)
         return "zero-shot" if self.backend.family == "few-shot" and shown == 0 else self.backend.family
 
+    @property
+    def trained(self) -> bool:
+        """Whether an endpoint has to train the arm, or one of its candidates, before it can answer."""
+        return any(
+            hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None
+            for arm in (self, *(arm for _, arm in self.candidates))
+        )
+
     def endpoint_names(self) -> set[str]:
         """Returns the endpoints that the arm and its candidates use."""
         arms = [self, *(arm for _, arm in self.candidates)]

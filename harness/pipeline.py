@@ -102,11 +102,20 @@ def _carry_out(
     selected = {arm.name for arm in arms}
     test = data.of(Split.TEST)
     arms = [arm for arm in work.experiment.arms if arm.name in selected or work.complete(arm, test)]
-    ready = {arm.name: work.ready(arm) for arm in arms if not arm.candidates}
-    choices = {chosen.arm: chosen for chosen in work.choose([arm for arm in arms if arm.candidates])}
-    ready |= {name: chosen.ready for name, chosen in choices.items()}
+    contending = outcome.contending(arms)
+    ready: dict[str, Trained] = {}
+    choices: dict[str, Chosen] = {}
+    validation: dict[str, Sequence[Answered]] = {}
+    # Prompts come before training: a key or a model that is wrong shows before a job is paid for.
+    for part in ([arm for arm in arms if not arm.trained], [arm for arm in arms if arm.trained]):
+        if any(arm.trained for arm in part):
+            _try_out(work, ready, contending, test, selected)
+        ready |= {arm.name: work.ready(arm) for arm in part if not arm.candidates}
+        choices |= {chosen.arm: chosen for chosen in work.choose([arm for arm in part if arm.candidates])}
+        ready |= {name: chosen.ready for name, chosen in choices.items()}
+        able = [ready[arm.name] for arm in part if ready[arm.name].refusal is None]
+        validation |= _validation(work, able, choices, contending, selected)
     able = [ready[arm.name] for arm in arms if ready[arm.name].refusal is None]
-    validation = _validation(work, able, choices, selected)
     answers = work.ask([(one.arm, test) for one in able], "asking the test items")
     left = outcome.unfinished(work.engine.unfinished(), ready)
     came_to = outcome.Outcome(
@@ -125,14 +134,36 @@ def _carry_out(
     return Finished(sentence=str(results["verdict"]["sentence"]), folder=work.folder, unfinished=left)
 
 
+def _try_out(
+    work: Evaluation,
+    ready: Mapping[str, Trained],
+    contending: Collection[str],
+    test: Sequence[Example],
+    selected: Collection[str],
+) -> None:
+    """Asks the first test item of every arm that answers elsewhere and has not been asked anything yet.
+
+    Nothing is chosen by it, the item would be asked anyway, and what cannot answer is found out before training.
+    """
+    first = [
+        (one.arm, test[:1])
+        for name, one in ready.items()
+        if name in selected and name not in contending and not one.arm.candidates and hasattr(one.arm.backend, "calls")
+    ]
+    work.ask(first, "trying the prompts out")
+
+
 def _validation(
-    work: Evaluation, able: Sequence[Trained], choices: Mapping[str, Chosen], selected: Collection[str]
+    work: Evaluation,
+    able: Sequence[Trained],
+    choices: Mapping[str, Chosen],
+    contending: Collection[str],
+    selected: Collection[str],
 ) -> dict[str, Sequence[Answered]]:
     """Answers validation with the arms among which contenders must be named, where there is anything to name.
 
     An arm that was not selected is asked nothing: it takes part where its answers are there.
     """
-    contending = outcome.contending([one.arm for one in able])
     sizes = [arm.choose_items for arm in work.experiment.arms if arm.choose_items]
     examples = work.sample(min(sizes, default=None))
     asked = [
@@ -144,7 +175,7 @@ def _validation(
     ]
     answers = work.ask([(one.arm, examples) for one in asked], "naming the contenders on validation")
     named: dict[str, Sequence[Answered]] = {one.arm.name: given for one, given in zip(asked, answers, strict=True)}
-    return named | {name: chosen.answers for name, chosen in choices.items()}
+    return named | {one.arm.name: choices[one.arm.name].answers for one in able if one.arm.name in choices}
 
 
 def build_report(folder: RunFolder, sections: Sequence[Any]) -> Path:
