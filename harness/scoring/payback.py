@@ -23,6 +23,9 @@ SAME = {"usd": 0.005, "machine_s": 0.05}
 """Relative differences below this count as none: half a percent of a bill; of measured seconds a twentieth, for the
 same work repeated on the same machine varies by as much."""
 
+NEGLIGIBLE = {"usd": 0.0, "machine_s": 1.0}
+"""Two costs of 1,000 requests below this count as the same: a millisecond a request decides nothing."""
+
 Arm: TypeAlias = Mapping[str, Any]
 SavingInterval: TypeAlias = Callable[[str, str], "tuple[float, float] | None"]
 """Interval of what the first arm saves on 1,000 requests against the second, in USD; `None` where there is none."""
@@ -66,7 +69,8 @@ def relation(a: Arm, b: Arm, decision: Decision) -> Figures:
             continue
         change = x / y - 1 if y else None
         gap = abs(x - y) / max(x, y) if max(x, y) else 0.0
-        cheaper = "same" if gap < SAME[unit] else "a" if x < y else "b"
+        same = gap < SAME[unit] or max(x, y) < NEGLIGIBLE[unit]
+        cheaper = "same" if same else "a" if x < y else "b"
         return {"unit": unit, "a": x, "b": y, "change": change, "cheaper": cheaper}
     # A classical model on this machine sends no bill, whatever the other costs
     free = [arm["family"] == "classical" and arm["local"] and not arm["cost_per_1k_usd"] for arm in (a, b)]

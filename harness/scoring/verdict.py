@@ -158,6 +158,20 @@ def unequal(results: Mapping[str, Any]) -> Ruling | None:
 # Between the contenders
 
 
+def unanswered(duel: Duel) -> Ruling | None:
+    """Most requests of a contender failed: nothing is known of it yet."""
+    for weak, other in ((duel.b, duel.a), (duel.a, duel.b)):
+        if weak["barred"] != "unanswered" or weak["failed"] <= weak["unparsed"]:
+            continue
+
+        def write(named: Named, weak: Line = weak, other: Line = other) -> str:
+            lost = f"{count(weak['failed'])} of {count(weak['n'])} requests of {named(weak)} failed"
+            return f"Not enough data: {lost}; {wording.right_on(other, named)}."
+
+        return Ruling(kind="not-enough-data", write=write, arm=other["name"], against=weak["name"])
+    return None
+
+
 def unfair(duel: Duel) -> Ruling | None:
     """A contender is barred: below chance, or most of its answers unparsed or failed."""
     labels = len(duel.results["run"]["labels"])
@@ -213,8 +227,11 @@ def baseline_suffices(duel: Duel) -> Ruling | None:
             continue
 
         def write(named: Named, baseline: Line = baseline, line: Line = line) -> str:
-            within = f"within {points(duel.margin, signed=False)} of {named(leader)} ({wording.gap(line)})"
-            return f"{wording.start(named(baseline))} suffices: {within}, {wording.cheaper(line)}."
+            if line["decisive"] and line["difference"] > 0:
+                stands = f"{points(line['difference'], signed=False)} more accurate than {named(leader)}"
+            else:
+                stands = f"within {points(duel.margin, signed=False)} of {named(leader)} ({wording.gap(line)})"
+            return f"{wording.start(named(baseline))} suffices: {stands}, {wording.cheaper(line)}."
 
         return Ruling(kind="baseline-suffices", write=write, arm=baseline["name"], against=leader["name"])
     return None
@@ -305,7 +322,7 @@ def not_enough_data(duel: Duel) -> Ruling:
 BEFORE: tuple[Callable[[Mapping[str, Any]], Ruling | None], ...] = (leak, unavailable, no_opponent, unequal)
 """Rules that may find that there is nothing to compare."""
 BETWEEN: tuple[Callable[[Duel], Ruling | None], ...] = (
-    unfair, expires, baseline_suffices, win, trade_off, never_pays, tie, not_enough_data,
+    unanswered, unfair, expires, baseline_suffices, win, trade_off, never_pays, tie, not_enough_data,
 )  # fmt: skip
 """Rules on the comparison of the contenders; the last one always applies."""
 

@@ -165,6 +165,33 @@ def test_a_cheap_baseline_within_the_margin_suffices() -> None:
     assert verdict([tuned(range(50)), prompt(range(91)), worse])["kind"] == "win"
 
 
+def test_a_baseline_that_is_better_says_so() -> None:
+    baseline = ArmFacts(
+        name="TF-IDF", family="classical", predictions=rows("TF-IDF", range(20)), local=True, busy_s=0.1
+    )
+    said = verdict([tuned(range(200)), prompt(range(300)), baseline])
+    assert said["kind"] == "baseline-suffices"
+    assert said["sentence"].startswith("TF-IDF suffices: 18.0 points more accurate than fine-tuned small")
+
+
+def test_an_arm_whose_requests_failed_is_no_opponent_yet() -> None:
+    gone = [replace(row, predicted=None, status=Status.FAILED) for row in rows("large", range(0))[:700]]
+    kept = rows("large", range(0))[700:]
+    said = verdict([tuned(range(50)), prompt(range(0), predictions=(*gone, *kept))])
+    assert (said["kind"], said["arm"], said["against"]) == ("not-enough-data", "small", "large")
+    assert said["sentence"].startswith("Not enough data: 700 of 1,000 requests of few-shot large failed; ")
+
+
+def test_two_arms_that_take_next_to_no_time_cost_the_same() -> None:
+    a, b = (
+        ArmFacts(name=name, family="classical", predictions=rows(name, wrong), local=True, busy_s=seconds)
+        for name, wrong, seconds in (("TF-IDF", range(50), 0.1), ("majority", range(400), 0.0002))
+    )
+    said = verdict([a, b])
+    assert (said["kind"], said["arm"]) == ("win", "TF-IDF")
+    assert "times" not in said["sentence"]
+
+
 def test_a_small_difference_for_certain_is_a_tie() -> None:
     said = verdict([tuned(range(2, 50)), prompt(range(50))])
     assert (said["kind"], said["arm"]) == ("tie", "small")
