@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from harness.errors import GateError, UsageError
 from harness.execution.work import Request, tokens_of
+from harness.numbers import usd
 from harness.types import Reply
 
 MOST_OUTPUT = 4096
@@ -38,7 +39,7 @@ class Budget:
         if self.max_usd is None:
             return True
         worst = self._worst(request)
-        if self.spent + sum(self._reserved.values()) + worst > self.max_usd:
+        if self.spent + self.reserved + worst > self.max_usd:
             return False
         self._reserved[request.key] = worst
         return True
@@ -52,6 +53,11 @@ class Budget:
         usd = self.price(request, tokens) if tokens is not None else self._reserved.get(request.key)
         self.spent += usd or 0.0
         return usd
+
+    @property
+    def reserved(self) -> float:
+        """Dollars that requests in flight may cost at worst."""
+        return sum(self._reserved.values())
 
     def release(self, request: Request) -> None:
         """Gives a reservation back."""
@@ -74,6 +80,6 @@ class Budget:
     def error(self) -> GateError:
         """Returns what to tell when the cap was reached."""
         return GateError(
-            f"the budget of ${self.max_usd:,.2f} does not cover the next request: ${self.spent:,.4f} are spent",
+            f"the budget of {usd(self.max_usd)} does not cover the next request: {usd(self.spent)} are spent",
             "raise budget.max_usd or --max-usd; the same command goes on where it stopped",
         )

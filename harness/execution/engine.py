@@ -33,6 +33,10 @@ ATTEMPTS = 6
 CONNECTION_ATTEMPTS = 4
 """Fewer where nobody answers at all: about 4 s of waiting."""
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
+COMMIT_CHECK_S = 5.0
+"""Seconds after which a commit that has not come is asked about."""
+BUDGET_CHECK_S = 0.02
+"""Seconds between two looks at the budget while requests in flight hold the rest of it."""
 STRIKES = 5
 """Items out of retries in a row after which the endpoint counts as down."""
 
@@ -130,7 +134,7 @@ class Engine:
     async def _worker(self, lane: _Lane, done: Done) -> None:
         while lane.pending and not self._over():
             request = lane.pending.popleft()
-            if lane.down is None and not self._admitted(request):
+            if lane.down is None and not await self._affordable(request):
                 if self._over():
                     return
                 self.stopped = self.budget.error()
@@ -147,12 +151,17 @@ class Engine:
     def _over(self) -> bool:
         return self.refusal is not None
 
-    def _admitted(self, request: Request) -> bool:
+    async def _affordable(self, request: Request) -> bool:
+        """Reserves a request's worst case; where requests in flight stand in the way, it waits for what they cost."""
         try:
-            return self.budget.admit(request)
+            while not self.budget.admit(request):
+                if self._over() or not self.budget.reserved:
+                    return False
+                await asyncio.sleep(BUDGET_CHECK_S)
         except UsageError as error:
-            self.refusal = error
+            self.refusal = self.refusal or error
             return False
+        return True
 
     async def _one(self, lane: _Lane, request: Request, done: Done) -> None:
         """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
@@ -254,7 +263,7 @@ class Engine:
 
         self.journal.submit(records, tell)
         while True:
-            finished, _ = await asyncio.wait([committed], timeout=5.0)
+            finished, _ = await asyncio.wait([committed], timeout=COMMIT_CHECK_S)
             if finished:
                 return
             self.journal.submit([], lambda: None)  # raises where the disk refused

@@ -38,14 +38,34 @@ def judge(error: Exception) -> Fate:
 
     if isinstance(error, BadBody):
         return Fate(scope="retry", kind="bad-body", message=str(error))
-    if isinstance(error, openai.APITimeoutError):
-        return Fate(scope="retry", kind="timeout", message="no answer within the attempt's time limit")
     if isinstance(error, openai.APIStatusError):
         return _status(error)
     if isinstance(error, openai.APIConnectionError):
-        cause = error.__cause__
-        return Fate(scope="retry", kind="connection", message=f"{error.message}{f' ({cause})' if cause else ''}")
+        return _transport(error)
     return Fate(scope="item", kind=type(error).__name__, message=str(error))
+
+
+def _transport(error: Exception) -> Fate:
+    """Tells apart what the client does not: its aiohttp transport calls refused and broken connections timeouts too."""
+    import aiohttp
+    import httpx2
+
+    causes: list[BaseException] = []
+    cause = error.__cause__
+    while cause is not None:
+        causes.append(cause)
+        cause = cause.__cause__
+    said = " ".join(str(causes[0] if causes else error).split())[:300]
+    foreign = [one for one in causes if isinstance(one, aiohttp.ClientError)]
+    nobody = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, httpx2.ConnectError)
+    if any(isinstance(one, nobody) for one in causes):
+        return Fate(scope="retry", kind="connection", message=f"nobody answers there: {said}")
+    if any(isinstance(one, httpx2.ConnectTimeout) for one in causes) and not foreign:
+        return Fate(scope="retry", kind="connection", message="nobody answers there")
+    late = (TimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout)
+    if any(isinstance(one, late) for one in causes):
+        return Fate(scope="retry", kind="timeout", message="no answer within the attempt's time limit")
+    return Fate(scope="retry", kind="reset", message=f"the connection broke: {said}")
 
 
 def _status(error: openai.APIStatusError) -> Fate:

@@ -12,25 +12,10 @@ from harness.tables import PREDICTION_TYPES, write_examples, write_predictions
 from harness.types import Example, Prediction, Split, Status
 
 PROMISED = [
-    "arm",
-    "example_id",
-    "expected",
-    "predicted",
-    "status",
-    "response",
-    "shot_ids",
-    "input_tokens",
-    "output_tokens",
-    "cached_tokens",
-    "reasoning_tokens",
-    "latency_s",
-    "queue_s",
-    "retry_s",
-    "attempts",
-    "reused",
-    "cost_usd",
+    "arm", "example_id", "expected", "predicted", "status", "response", "shot_ids", "input_tokens", "output_tokens",
+    "cached_tokens", "reasoning_tokens", "latency_s", "queue_s", "retry_s", "attempts", "reused", "cost_usd",
     "confidence",
-]
+]  # fmt: skip
 
 
 def prediction(**changes: object) -> Prediction:
