@@ -24,6 +24,7 @@ from harness.execution.questions import Answered, Asker, Question, inspect, mark
 from harness.execution.work import Request, digest
 from harness.experiment import LOCAL, Arm, Experiment, plain
 from harness.journal import Entry, Journal, sibling_answers
+from harness.numbers import usd as usd_text
 from harness.plugins import attributed
 from harness.prepare import training_file
 from harness.prices import Prices
@@ -160,8 +161,8 @@ class Evaluation:
         cost = self.prices.training_usd(spec.base, files.train.stat().st_size // 3 * epochs)
         if cap is not None and cost is not None and spec.endpoint != LOCAL and self.engine.budget.spent + cost > cap:
             raise GateError(
-                f"training {arm.name} would cost about ${cost:,.2f}; of the budget of ${cap:,.2f} "
-                f"${self.engine.budget.spent:,.2f} are spent",
+                f"training {arm.name} would cost about {usd_text(cost)}; of the budget of {usd_text(cap)} "
+                f"{usd_text(self.engine.budget.spent)} are spent",
                 "raise budget.max_usd or --max-usd; the same command goes on where it stopped",
             )
 

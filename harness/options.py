@@ -97,7 +97,7 @@ def _place(loc: Sequence[str | int], value: Any) -> list[str | int]:
         listed = isinstance(value, Sequence) and not isinstance(value, str)
         if (isinstance(part, int) and listed and part < len(value)) or (isinstance(value, Mapping) and part in value):
             place.append(part)
-            value = value[part]  # type: ignore[index]
+            value = value[part]
     return place
 
 

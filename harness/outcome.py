@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from harness import tables
@@ -101,7 +102,7 @@ def _run_facts(
         finished=now(),
         seed=experiment.seed,
         n_test=len(test),
-        dataset=str(getattr(experiment.dataset, "title", None) or experiment.dataset.name),
+        dataset=_dataset_name(experiment),
         fingerprint=data.fingerprint,
         labels=data.labels,
         ordered=bool(getattr(experiment.dataset, "ordered", False)),
@@ -115,6 +116,12 @@ def _run_facts(
         machine=manifest["machine"],
         prices_date=manifest["prices"]["sources"],
     )
+
+
+def _dataset_name(experiment: Experiment) -> str:
+    """Returns how readers know the data: a file's or repository's name, else the plugin's."""
+    path = getattr(experiment.dataset, "path", None)
+    return PurePath(path).name if isinstance(path, str) and path else experiment.dataset.name
 
 
 def _decision(table: DecisionTable) -> Any:
