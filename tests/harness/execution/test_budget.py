@@ -1,0 +1,92 @@
+"""The cap, for any order of admissions and replies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import UsageError
+from harness.execution.budget import MOST_OUTPUT, Budget
+from harness.execution.work import Request
+from harness.types import Reply
+
+
+def request(number: int, text: str = "x", **body: object) -> Request:
+    return Request(endpoint="e", path="/p", body={"prompt": text, **body}, arm="a", key=f"k{number}")
+
+
+def price(_: Request, tokens: tuple[int, int, int]) -> float:
+    return (tokens[0] - tokens[1]) * 2e-6 + tokens[1] * 1e-6 + tokens[2] * 8e-6
+
+
+def reply(to: Request, given: int, output: int, cached: int = 0) -> Reply:
+    usage = {"prompt_tokens": given, "completion_tokens": output, "prompt_tokens_details": {"cached_tokens": cached}}
+    return Reply({"usage": usage}, to)
+
+
+STEPS = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 50), st.floats(0, 1), st.booleans()), max_size=60)
+
+
+@given(STEPS, st.floats(0, 0.01))
+def test_what_was_counted_never_passes_the_cap(steps: list[tuple[int, int, float, bool]], cap: float) -> None:
+    """Whatever is in flight at once, as long as no reply has more tokens than bytes asked or than its limit."""
+    budget, flying, spent = Budget(max_usd=cap, price=price), list[tuple[Request, int, int]](), 0.0
+    for number, (size, limit, share, end) in enumerate(steps):
+        asked = request(number, "é" * size, max_tokens=limit)
+        if budget.admit(asked):
+            flying.append((asked, int(2 * size * share), int(limit * share)))
+        if end and flying:
+            done, given, output = flying.pop(0)
+            spent += budget.charge(done, reply(done, given, output)) or 0.0
+            budget.release(done)
+    for done, given, output in flying:
+        spent += budget.charge(done, reply(done, given, output)) or 0.0
+        budget.release(done)
+    assert spent <= cap + 1e-12
+    assert budget.spent == pytest.approx(spent)
+    assert budget.reserved == 0
+
+
+def test_worst_case_by_hand() -> None:
+    asked = request(1, "abcd", max_tokens=3)
+    worst = price(asked, (len(json.dumps(["abcd", None])), 0, 3))
+    assert Budget(max_usd=worst, price=price).admit(asked)
+    assert not Budget(max_usd=worst * 0.999, price=price).admit(asked)
+    unlimited = request(1, "abcd")
+    assert not Budget(max_usd=price(unlimited, (0, 0, MOST_OUTPUT)), price=price).admit(unlimited)
+
+
+def test_a_reservation_is_given_back() -> None:
+    first, second = request(1, max_tokens=1), request(2, max_tokens=1)
+    budget = Budget(max_usd=price(first, (len(json.dumps(["x", None])), 0, 1)), price=price)
+    assert budget.admit(first)
+    assert not budget.admit(second)
+    budget.release(first)
+    assert budget.admit(second)
+    budget.release(request(3))
+
+
+def test_without_a_cap_all_is_admitted_and_counted_where_a_price_is_known() -> None:
+    budget = Budget()
+    assert budget.admit(request(1))
+    assert budget.charge(request(1), reply(request(1), 5, 1)) is None
+    assert budget.spent == 0
+    priced = Budget(price=price)
+    assert priced.charge(request(1), reply(request(1), 5, 1, cached=5)) == pytest.approx(5e-6 + 8e-6)
+    assert priced.charge(request(1), Reply({}, request(1))) is None
+
+
+def test_a_cap_needs_a_price_and_zero_is_one() -> None:
+    with pytest.raises(UsageError, match="no price is known for the model m"):
+        Budget(max_usd=1).admit(request(1, model="m"))
+    assert Budget(max_usd=0, price=lambda *_: 0.0).admit(request(1))
+
+
+def test_the_message_says_cap_and_spent() -> None:
+    error = Budget(max_usd=2.5, price=price, spent=1.25).error()
+    assert error.exit_code == 3
+    assert "$2.50" in error.message
+    assert "$1.25" in error.message

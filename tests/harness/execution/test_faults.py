@@ -1,0 +1,86 @@
+"""Failed attempts: what follows from each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.execution.faults import judge, retry_after
+
+
+def status(code: int, error: Any = None, headers: Mapping[str, str] | None = None) -> openai.APIStatusError:
+    request = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
+    response = httpx2.Response(code, json={"error": error or {}}, headers=headers, request=request)
+    client = openai.OpenAI(api_key="k", base_url="http://127.0.0.1/v1")
+    with client:
+        return client._make_status_error_from_response(response)
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "scope", "kind"),
+    [
+        (429, {"code": "rate_limit_exceeded", "message": "m"}, "retry", "rate-limit"),
+        (429, {"code": "insufficient_quota", "message": "m"}, "endpoint", "quota"),
+        (429, {"type": "insufficient_quota", "message": "m"}, "endpoint", "quota"),
+        (429, None, "retry", "rate-limit"),
+        (403, {"code": "billing_not_active"}, "endpoint", "quota"),
+        (500, None, "retry", "server-error"),
+        (503, {"message": "m"}, "retry", "server-error"),
+        (529, None, "retry", "server-error"),
+        (408, None, "retry", "status-408"),
+        (409, None, "retry", "status-409"),
+        (401, {"code": "invalid_api_key"}, "setup", "authentication"),
+        (403, None, "setup", "permission"),
+        (404, {"code": "model_not_found", "message": "The model x"}, "setup", "unknown-model"),
+        (404, {"message": "no such path"}, "setup", "not-found"),
+        (400, {"code": "unsupported_value", "message": "temperature"}, "setup", "unsupported"),
+        (400, {"code": "content_filter"}, "item", "content_filter"),
+        (413, None, "item", "status-413"),
+        (422, {"message": "m"}, "item", "status-422"),
+    ],
+)
+def test_statuses(code: int, error: Any, scope: str, kind: str) -> None:
+    fate = judge(status(code, error))
+    assert (fate.scope, fate.kind) == (scope, kind)
+    assert str(code) in fate.message
+
+
+def test_a_long_message_is_cut_and_one_line() -> None:
+    message = judge(status(500, {"message": "a\nb " * 500})).message
+    assert len(message) < 350
+    assert "\n" not in message
+
+
+def test_anything_else_is_the_items_own() -> None:
+    fate = judge(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"))
+    assert fate.scope == "item"
+    assert fate.kind == "UnicodeEncodeError"
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry-after": "2"}, 2.0),
+        ({"retry-after-ms": "250", "retry-after": "2"}, 0.25),
+        ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
+        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
+        ({"retry-after": "-1"}, None),
+        ({"retry-after": "1e9"}, None),
+        ({"retry-after": "nan"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
+    assert retry_after(headers) == seconds
+
+
+@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), st.text(max_size=10)))
+def test_retry_after_is_always_bearable(headers: dict[str, str]) -> None:
+    seconds = retry_after(headers)
+    assert seconds is None or 0 <= seconds <= 3600
