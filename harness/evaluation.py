@@ -233,7 +233,7 @@ class Evaluation:
     def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]]) -> bool:
         """Whether the journal holds every answer of these arms to these examples."""
         keys = {key for arm, examples in pairs for of in self.asker.questions(arm, examples) for key in of.keys}
-        return keys <= self.journal.answers(list(keys)).keys()
+        return keys <= self.journal.known(list(keys))
 
     # Choosing
 
@@ -299,7 +299,7 @@ class Evaluation:
         """
         sets = [self.asker.questions(arm, examples) for arm, examples in pairs]
         keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
-        known = set(self.journal.answers(keys))
+        known = self.journal.known(keys)
         known |= self._take_over([key for key in keys if key not in known])
         self._send(sets, known, stage)
         entries = self.journal.answers(keys)

@@ -21,6 +21,8 @@ from typing import Any
 from harness.errors import HarnessError, UnfinishedError, UsageError
 
 SCHEMA = 1
+PART = 500
+"""Keys in one statement."""
 GROUP = 512
 """Most answers in one commit."""
 
@@ -205,6 +207,11 @@ class Journal:
         with self._db, _worded(self.path):
             return _read(self._connection, keys)
 
+    def known(self, keys: Sequence[str]) -> set[str]:
+        """Returns the keys that have an answer, without reading the answers."""
+        with self._db, _worded(self.path):
+            return {row[0] for row in _select(self._connection, "key", keys)}
+
     def save_job(self, job: Job) -> None:
         """Writes a training job's state; it is on disk when this returns."""
         with self._db, _worded(self.path), self._connection:
@@ -350,26 +357,31 @@ def _insert(connection: sqlite3.Connection, records: Sequence[Entry | Fault]) ->
         )
 
 
+def _select(connection: sqlite3.Connection, columns: str, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Yields rows of `answers`; SQLite takes a limited number of parameters, so keys go in parts."""
+    for start in range(0, len(keys), PART):
+        part = keys[start : start + PART]
+        marks = ",".join("?" * len(part))
+        yield from connection.execute(f"SELECT {columns} FROM answers WHERE key IN ({marks})", part)  # noqa: S608
+
+
 def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entry]:
     found = {}
-    for start in range(0, len(keys), 500):
-        part = keys[start : start + 500]
-        marks = ",".join("?" * len(part))
-        for row in connection.execute(f"SELECT * FROM answers WHERE key IN ({marks})", part):  # noqa: S608
-            found[row[0]] = Entry(
-                key=row[0],
-                arm=row[1],
-                endpoint=row[2],
-                body=json.loads(zlib.decompress(row[3])),
-                error=row[4],
-                started=row[5],
-                service_s=row[6],
-                queue_s=row[7],
-                retry_s=row[8],
-                attempts=row[9],
-                reused=row[10],
-                usd=row[11],
-            )
+    for row in _select(connection, "*", keys):
+        found[row[0]] = Entry(
+            key=row[0],
+            arm=row[1],
+            endpoint=row[2],
+            body=json.loads(zlib.decompress(row[3])),
+            error=row[4],
+            started=row[5],
+            service_s=row[6],
+            queue_s=row[7],
+            retry_s=row[8],
+            attempts=row[9],
+            reused=row[10],
+            usd=row[11],
+        )
     return found
 
 
