@@ -225,7 +225,7 @@ class Evaluation:
             with attributed(arm.backend, "job"):
                 spec = arm.backend.job(files)
             known = self.journal.job(job_tag(spec, upload_of(files), self.asker.identities[spec.endpoint]))
-            return known is not None and known.status == "succeeded"
+            return known is not None and known.model is not None
         if hasattr(arm.backend, "fit"):
             return (self.folder.model(arm.name, self._fit_key(arm)) / "fit.json").is_file()
         return True

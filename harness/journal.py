@@ -231,12 +231,12 @@ class Journal:
 
     def spent(self) -> float:
         """Returns the dollars that this run's own answers and training jobs have cost, as far as prices were known."""
-        own = "WHERE json_extract(result, '$.reused') IS NULL"
+        queries = (
+            "SELECT total(usd) FROM answers WHERE reused IS NULL",
+            "SELECT total(json_extract(result, '$.usd')) FROM jobs WHERE json_extract(result, '$.reused') IS NULL",
+        )
         with self._db, _worded(self.path):
-            answers = self._connection.execute("SELECT total(usd) FROM answers WHERE reused IS NULL").fetchone()[0]
-            jobs = self._connection.execute(f"SELECT total(json_extract(result, '$.usd')) FROM jobs {own}").fetchone()[
-                0
-            ]
+            answers, jobs = (self._connection.execute(query).fetchone()[0] for query in queries)
         return float(answers) + float(jobs)
 
     def answered(self, arm: str) -> bool:
@@ -278,7 +278,7 @@ def sibling_job(path: Path, tag: str) -> Job | None:
             job = _job(connection, tag)
     except sqlite3.Error:
         return None
-    return job if job is not None and job.status == "succeeded" else None
+    return job if job is not None and job.model is not None else None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -8,6 +8,7 @@ an id asks the endpoint for the tag before creating anything.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -17,19 +18,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import HarnessError, TrainingRefusedError, UnfinishedError, UsageError
-from harness.execution.faults import Fate, judge
+from harness.execution.faults import BadBody, Fate, judge
 from harness.execution.work import Target, digest
 from harness.journal import Job, Journal, sibling_job
 from harness.secrets import Scrubber
 from harness.types import JobSpec, TrainingFiles
 
 if TYPE_CHECKING:
+    import httpx2
     import openai
     from openai.types.fine_tuning import FineTuningJob
 
 T = TypeVar("T")
 TAG = "harness_tag"
 ATTEMPTS = 6
+CONNECTION_ATTEMPTS = 4
+"""Fewer where nobody answers at all."""
 REFUSED = frozenset({"training_not_available", "fine_tuning_not_available"})
 _STEP = re.compile(r"Step (\d+)/(\d+)\b")
 """How endpoints word a step's event."""
@@ -92,7 +96,7 @@ class Trainer:
         """
         tag = job_tag(spec, upload, identity)
         known = self.journal.job(tag)
-        if known is not None and known.status == "succeeded":
+        if known is not None and known.model is not None:
             return known
         for journal in self.siblings:
             found = sibling_job(journal, tag)
@@ -118,7 +122,7 @@ class Trainer:
         job = known or fresh
         if job.status in {"failed", "cancelled"}:
             attempt = int(job.spec.get("attempt", 1)) + 1
-            job = replace(fresh, spec={**fresh.spec, "attempt": attempt}, files=job.files)
+            job = replace(fresh, spec={**fresh.spec, "attempt": attempt})
             known = None
         if job.job is not None:
             self.say(job.arm, f"following {job.job}, which was launched before")
@@ -140,8 +144,7 @@ class Trainer:
     def _upload(self, client: openai.OpenAI, target: Target, path: Path, content_hash: str) -> str:
         name = f"{path.stem}-{content_hash[:12]}.jsonl"
         raw = path.read_bytes()
-        created = self._ask(target, lambda: client.files.create(file=(name, raw), purpose="fine-tune"))
-        return created.id
+        return self._ask(target, lambda: _named(client.files.create(file=(name, raw), purpose="fine-tune").id))
 
     def _create(self, client: openai.OpenAI, target: Target, job: Job, spec: JobSpec, upload: Upload) -> Job:
         request: dict[str, Any] = {
@@ -159,7 +162,7 @@ class Trainer:
 
         def once() -> Job:
             created = client.fine_tuning.jobs.create(**request)
-            return replace(job, job=created.id, status=created.status)
+            return replace(job, job=_named(created.id), status=str(created.status))
 
         # An attempt whose answer was lost may have launched the job: it is looked up before the next one.
         launched = self._ask(target, once, between=lambda: self._lookup(client, target, job))
@@ -190,44 +193,54 @@ class Trainer:
         wait = 0.25 if target.local else self.poll_s
         name = str(job.job)
         while True:
-            current = self._ask(target, lambda: client.fine_tuning.jobs.retrieve(name))
-            for event in self._events(client, target, name):
-                if event["id"] not in seen:
-                    seen.add(event["id"])
-                    events.append(event)
-                    self._tell(job.arm, event)
-            if current.status != job.status:
-                job = replace(job, status=current.status)
-                self.journal.save_job(job)
-            if current.status in ENDED:
+            current = self._retrieved(client, target, job)
+            for event in self._events(client, target, name, seen):
+                seen.add(event["id"])
+                events.append(event)
+                self.say(job.arm, self.scrub(str(event["message"])))
+            if current.status in ENDED:  # recorded with its model, never without
                 return self._ended(job, current, events)
+            if current.status != job.status:
+                job = replace(job, status=str(current.status))
+                self.journal.save_job(job)
             time.sleep(wait)
             wait = min(wait * 1.3, 1.0 if target.local else 30.0)
 
-    def _tell(self, arm: str, event: Mapping[str, Any]) -> None:
-        """Passes an event on: a step moves the bar, everything else is a line."""
-        step = _STEP.match(event["message"])
-        loss = (event["data"] or {}).get("valid_loss") if isinstance(event["data"], dict) else None
-        if step is not None:
-            self.progress(arm, int(step[1]), int(step[2]))
-        if step is None or loss is not None:
-            self.say(arm, self.scrub(event["message"]))
+    def _retrieved(self, client: openai.OpenAI, target: Target, job: Job) -> FineTuningJob:
+        import openai
 
-    def _events(self, client: openai.OpenAI, target: Target, job: str) -> list[dict[str, Any]]:
-        def page() -> list[dict[str, Any]]:
-            listed = client.fine_tuning.jobs.list_events(job, limit=100)
-            return [
-                {
-                    "id": event.id,
-                    "message": event.message,
-                    "type": event.type,
-                    "data": event.data,
-                    "at": event.created_at,
-                }
-                for event in listed.data
-            ]
+        def ask() -> FineTuningJob | None:
+            try:
+                return client.fine_tuning.jobs.retrieve(str(job.job))
+            except openai.NotFoundError:
+                return None
 
-        return self._ask(target, page)[::-1]  # newest first as they come
+        current = self._ask(target, ask)
+        if current is None:
+            self.journal.save_job(replace(job, status="failed", finished=time.time()))
+            raise UnfinishedError(
+                f"the endpoint {target.name} ({target.base_url}) does not know the training job {job.job} any more",
+                "the same command launches it again",
+            )
+        return current
+
+    def _events(self, client: openai.OpenAI, target: Target, job: str, seen: set[str]) -> list[dict[str, Any]]:
+        """Returns the events that are new, oldest first; an endpoint without events has none."""
+        import openai
+
+        def new() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = []
+            try:
+                for event in client.fine_tuning.jobs.list_events(job, limit=100):  # newest first, page after page
+                    if event.id in seen:
+                        break
+                    told = {"message": event.message, "type": event.type, "data": event.data, "at": event.created_at}
+                    found.append({"id": event.id, **told})
+            except openai.NotFoundError:
+                return []
+            return found
+
+        return self._ask(target, new)[::-1]
 
     def _ended(self, job: Job, current: FineTuningJob, events: list[dict[str, Any]]) -> Job:
         metrics = [event["data"] for event in events if event["type"] == "metrics" and isinstance(event["data"], dict)]
@@ -253,9 +266,13 @@ class Trainer:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return call()
-            except openai.OpenAIError as error:
+            except (openai.OpenAIError, BadBody) as error:
                 fate = judge(error)
-                if fate.scope != "retry" or attempt == ATTEMPTS or (fate.kind == "connection" and attempt >= 4):
+                if (
+                    fate.scope != "retry"
+                    or attempt == ATTEMPTS
+                    or (fate.kind == "connection" and attempt >= CONNECTION_ATTEMPTS)
+                ):
                     raise self._error(target, error, fate) from None
             time.sleep(max(0.25 * 2**attempt, fate.retry_after_s or 0.0))
             found = between() if between is not None else None
@@ -263,7 +280,7 @@ class Trainer:
                 return found
         raise AssertionError("unreachable")
 
-    def _error(self, target: Target, error: openai.OpenAIError, fate: Fate) -> HarnessError:
+    def _error(self, target: Target, error: Exception, fate: Fate) -> HarnessError:
         where = f"the endpoint {target.name} ({target.base_url})"
         message = self.scrub(fate.message)
         if getattr(error, "code", None) in REFUSED:
@@ -286,8 +303,24 @@ def _remote_tag(job: Job) -> str:
     return job.tag if attempt == 1 else f"{job.tag}-{attempt}"
 
 
+def _named(name: str | None) -> str:
+    """Returns an id that a reply must have."""
+    if not name:
+        raise BadBody("the reply has no id")
+    return name
+
+
+def _check_body(response: httpx2.Response) -> None:
+    """Lets no page of a proxy through where an API's reply is due."""
+    if response.is_success:
+        try:
+            json.loads(response.read())
+        except ValueError:
+            raise BadBody("the body is no JSON") from None
+
+
 def _client(target: Target) -> openai.OpenAI:
-    from openai import OpenAI
+    from openai import DefaultHttpxClient, OpenAI
 
     return OpenAI(
         api_key=target.api_key,
@@ -296,4 +329,5 @@ def _client(target: Target) -> openai.OpenAI:
         default_query=dict(target.query),
         timeout=target.timeout_s,
         max_retries=0,
+        http_client=DefaultHttpxClient(event_hooks={"response": [_check_body]}),
     )
