@@ -39,6 +39,17 @@ class _Group(click.Group):
         formatter.write("\nExample: harness demo\n")
 
 
+class _Command(click.Command):
+    """Ends its help with an example."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.epilog:
+            formatter.write(f"\nExample: {self.epilog}\n")
+
+
+_Group.command_class = _Command
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="finetune-harness", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of a bug.")
@@ -46,16 +57,6 @@ class _Group(click.Group):
 def cli(ctx: click.Context, debug: bool) -> None:
     """Should you fine-tune a language model for this task, or is a few-shot prompt enough?"""
     ctx.obj = {"debug": debug}
-
-
-def _example(text: str) -> Callable[[F], F]:
-    """Ends a command's help with an example."""
-
-    def mark(function: F) -> F:
-        function.__doc__ = f"{function.__doc__}\n\n\b\nExample: {text}"
-        return function
-
-    return mark
 
 
 def _plugin_options(function: F) -> F:
@@ -88,20 +89,18 @@ def _run_options(function: F) -> F:
     return _plugin_options(function)
 
 
-@cli.command()
+@cli.command(epilog="harness run experiment.toml --max-usd 5")
 @click.argument("experiment", type=click.Path(path_type=Path))
 @_run_options
-@_example("harness run experiment.toml --max-usd 5")
 def run(experiment: Path, **options: Any) -> None:
     """Prepare, train, ask, score and report; goes on where it stopped."""
     _carry_out(experiment, options)
 
 
-@cli.command()
+@cli.command(epilog="harness demo")
 @_run_options
-@_example("harness demo")
 def demo(**options: Any) -> None:
-    """The default experiment: real reviews, a real small model, real training; no key needed."""
+    """The default experiment, real in every part; no key needed."""
     from importlib.resources import as_file, files
 
     from harness.manifest import machine
@@ -160,7 +159,7 @@ def _tell(finished: Finished, *, as_json: bool) -> None:
         click.echo(f"{finished.sentence}\n{folder}\n{report}")
 
 
-@cli.command()
+@cli.command(epilog="harness serve --port 8399")
 @click.option("--model", metavar="M", help="A folder or a Hugging Face id; the embedded model by default.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8399, show_default=True, help="0: any free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs a key.")
@@ -168,9 +167,8 @@ def _tell(finished: Finished, *, as_json: bool) -> None:
 @click.option("--state", type=click.Path(path_type=Path), help="Where files, jobs and adapters lie.")
 @click.option("--device", metavar="D", help="cpu, cuda or mps; by default the best there is.")
 @click.option("--dtype", metavar="T", help="float32 or bfloat16; by default the faster one.")
-@_example("harness serve --port 8399")
 def serve(**options: Any) -> None:
-    """Serve and fine-tune a small model behind OpenAI's API, on this machine."""
+    """Serve and fine-tune a small model on this machine."""
     from importlib.metadata import entry_points
 
     servers = {point.name: point for point in entry_points(group="finetune_harness.servers")}
@@ -179,14 +177,13 @@ def serve(**options: Any) -> None:
     servers["local"].load()(**options)
 
 
-@cli.command()
+@cli.command(epilog="harness report food-reviews --format md")
 @click.argument("run", metavar="RUN")
 @click.option("-o", "out", type=click.Path(path_type=Path), help="The file to write.")
 @click.option("--format", "form", type=click.Choice(["html", "md", "json"]), default="html", show_default=True)
 @click.option("--samples", type=click.Choice(["all", "errors", "none"]), default="all", show_default=True)
 @click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie.")
 @_plugin_options
-@_example("harness report food-reviews --format md")
 def report(run: str, out: Path | None, form: str, samples: Any, runs: Path, files: Any, blocked: Any) -> None:
     """Rebuild a run's page from what is stored."""
     from harness.report.page import build, load
@@ -210,7 +207,7 @@ def report(run: str, out: Path | None, form: str, samples: Any, runs: Path, file
         click.echo(out)
 
 
-@cli.command()
+@cli.command(epilog="harness publish food-reviews --site reports")
 @click.argument("names", metavar="RUN…", nargs=-1, required=True)
 @click.option(
     "--site", type=click.Path(path_type=Path), default="reports", show_default=True, help="The site's folder."
@@ -220,7 +217,6 @@ def report(run: str, out: Path | None, form: str, samples: Any, runs: Path, file
 @click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @_plugin_options
-@_example("harness publish food-reviews --site reports")
 def publish(
     names: Sequence[str], site: Path, samples: Any, redact: bool, runs: Path, yes: bool, files: Any, blocked: Any
 ) -> None:
@@ -256,10 +252,9 @@ def _sections(files: Sequence[str], blocked: Sequence[str]) -> list[Any]:
     return [construct(r.cls, {}, "sections") for r in plugins.of("section") if not needs_options(r.cls)]
 
 
-@cli.command()
+@cli.command(epilog="harness runs")
 @click.argument("folder", type=click.Path(path_type=Path), default="runs", metavar="[DIR]")
 @click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
-@_example("harness runs")
 def runs(folder: Path, as_json: bool) -> None:
     """List runs with their verdicts."""
     found = list(_stored_runs(folder))
@@ -278,23 +273,27 @@ def _stored_runs(folder: Path) -> Any:
     for path in sorted(folder.glob("*/manifest.json")):
         one = RunFolder(path.parent)
         recorded = one.read_manifest()
-        sentence = None
-        if one.results.is_file():
-            sentence = json.loads(one.results.read_text(encoding="utf-8"))["verdict"]["sentence"]
         yield {
             "id": path.parent.name,
             "name": recorded.get("name"),
             "finished": recorded.get("finished"),
             "preview": recorded.get("preview", False),
-            "sentence": sentence,
+            "sentence": _sentence(one.results),
         }
 
 
-@cli.command()
+def _sentence(results: Path) -> str | None:
+    """Returns a run's verdict; a run without results, or with broken ones, has none."""
+    try:
+        return str(json.loads(results.read_text(encoding="utf-8"))["verdict"]["sentence"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+@cli.command(epilog="harness show food-reviews")
 @click.argument("run", metavar="RUN")
 @click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie.")
 @click.option("--json", "as_json", is_flag=True, help="results.json as it is.")
-@_example("harness show food-reviews")
 def show(run: str, runs: Path, as_json: bool) -> None:
     """Show one run's table in the terminal."""
     from harness.report.page import load
@@ -311,10 +310,9 @@ def show(run: str, runs: Path, as_json: bool) -> None:
     RichConsole().print(to_terminal(results))
 
 
-@cli.command()
+@cli.command(epilog="harness plugins --no-plugin mlflow")
 @click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
 @_plugin_options
-@_example("harness plugins --no-plugin mlflow")
 def plugins(as_json: bool, files: Sequence[str], blocked: Sequence[str]) -> None:
     """List what is installed, from where, and what failed to load."""
     from harness.options import option_names
@@ -351,8 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.exceptions.Abort:
         code = _interrupted()
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = _say_usage(error)
     except KeyboardInterrupt:
         code = _interrupted()
     except HarnessError as error:
@@ -365,6 +362,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _interrupted() -> int:
     click.echo("interrupted: what was answered is kept, the same command goes on", err=True)
     return INTERRUPTED
+
+
+def _say_usage(error: click.ClickException) -> int:
+    ctx = getattr(error, "ctx", None)
+    hint = f"\n`{ctx.command_path} --help` says what there is" if ctx is not None else ""
+    click.echo(f"error: {error.format_message()}{hint}", err=True)
+    return error.exit_code
 
 
 def _say_error(error: HarnessError) -> int:

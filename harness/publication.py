@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def publish_runs(
     """
     from harness.report.site import plan_publication, publish
 
-    shared = all(folder.read_manifest()["experiment"]["dataset"].get("share") for folder in folders)
+    shared = all(_may_be_shared(folder.read_manifest()) for folder in folders)
     wanted: Samples = samples or ("all" if shared else "none")
     paths = [folder.path for folder in folders]
     plan = plan_publication(paths, site, sections, samples=wanted, redact=redact)
@@ -47,3 +47,9 @@ def publish_runs(
     if not agree(f"samples: {wanted}; these files are written:\n{listed}"):
         raise UsageError("not published")
     return publish(plan)
+
+
+def _may_be_shared(manifest: Mapping[str, Any]) -> bool:
+    """Whether the experiment says that the data's texts may be published."""
+    dataset = (manifest.get("experiment") or {}).get("dataset") or {}
+    return dataset.get("share") is True

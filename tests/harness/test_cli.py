@@ -1,0 +1,196 @@
+"""The command line: help, exit codes, what goes where, and how little is imported for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.cli import HARNESS
+from support.lab import Lab, call
+
+from harness import cli
+from harness.errors import GateError, UnfinishedError, UsageError
+
+COMMANDS = sorted(cli.cli.commands)
+HEAVY = {"openai", "pandas", "sklearn", "datasets", "torch", "pyarrow", "numpy", "scipy", "aiohttp", "transformers"}
+ARMS = '[[arms]]\nname = "m"\nbackend = { plugin = "majority" }\n'
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_fits_one_screen_and_ends_with_an_example(command: str) -> None:
+    done = call(*[command] if command else [], "--help")
+    lines = done.out.rstrip().splitlines()
+    assert done.code == 0
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 100
+    assert lines[-1].startswith(f"Example: harness {command}".rstrip())
+    assert done.err == ""
+
+
+def test_the_list_of_commands_is_not_cut() -> None:
+    assert "..." not in call("--help").out.split("Commands:")[1]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["plugins"], ["plugins", "--json"], ["runs"]]
+)
+def test_nothing_heavy_is_imported(arguments: list[str], tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom harness.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit as ended:\n    assert not ended.code\n"
+        f"print(sorted(set({sorted(HEAVY)!r}) & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rnu"], 'there is no command "rnu"; did you mean "run"?'),
+        (["run"], "Missing argument 'EXPERIMENT'"),
+        (["run", "x.toml", "--onlyy", "a"], "--only"),
+        (["run", "x.toml", "--limit", "1"], "x>=2"),
+        (["run", "x.toml", "--max-usd", "much"], "--max-usd"),
+        (["run", "nowhere.toml"], "there is no such file"),
+        (["show", "nothing"], 'there is no run "nothing"'),
+        (["report", "nothing"], 'there is no run "nothing"'),
+        (["publish", "nothing"], 'there is no run "nothing"'),
+        (["plugins", "--plugin", "nowhere.py"], "there is no such file"),
+    ],
+)
+def test_a_wrong_command_is_exit_2_in_at_most_three_lines_on_stderr(
+    arguments: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = call(*arguments)
+    assert done.code == 2
+    assert done.out == ""
+    assert said in done.err
+    assert done.err.startswith("error: ")
+    assert len(done.err.splitlines()) <= 3
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (UsageError("wrong", "do this"), 2, "error: wrong\ndo this\n"),
+        (GateError("no"), 3, "error: no\n"),
+        (UnfinishedError("later", "again"), 4, "unfinished: later\nagain\n"),
+        (KeyboardInterrupt(), 130, "interrupted: what was answered is kept, the same command goes on\n"),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("harness.plugins.discover", fails)
+    done = call("plugins")
+    assert (done.code, done.out) == (code, "")
+    assert done.err.strip().endswith(said.strip())
+
+
+def test_a_bug_is_one_line_and_a_log(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("somewhere")
+
+    monkeypatch.setattr("harness.plugins.discover", fails)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    done = call("plugins")
+    assert done.code == 1
+    assert len(done.err.splitlines()) == 1
+    assert "ZeroDivisionError: somewhere" in done.err
+    (log,) = tmp_path.iterdir()
+    assert str(log) in done.err
+    assert "Traceback" in log.read_text()
+    done = call("--debug", "plugins")
+    assert done.code == 1
+    assert "Traceback" in done.err
+
+
+def test_result_on_stdout_all_else_on_stderr(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path)
+    lab.write(ARMS)
+    done = lab.run()
+    assert done.code == 0
+    sentence, folder, report = done.out.splitlines()
+    assert sentence == lab.results()["verdict"]["sentence"]
+    assert Path(folder) == lab.folder
+    assert Path(report) == lab.folder / "report.html"
+    assert Path(report).is_file()
+    assert "preparing the data" in done.err
+    assert "\x1b" not in done.out + done.err
+    quiet = lab.run("--quiet")
+    assert (quiet.out, quiet.err) == (done.out, "")
+    as_json = json.loads(lab.run("--json").out)
+    assert as_json == {"sentence": sentence, "folder": folder, "report": report, "unfinished": None}
+
+
+def test_stored_runs_are_listed_shown_and_rebuilt(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path)
+    lab.write(ARMS)
+    assert lab.run().code == 0
+    runs = tmp_path / "runs"
+    (listed,) = json.loads(call("runs", runs, "--json").out)
+    assert listed["id"] == lab.folder.name
+    assert listed["sentence"] == lab.results()["verdict"]["sentence"]
+    assert listed["finished"]
+    assert listed["sentence"] in call("runs", runs).out
+    shown = call("show", "lab", "--runs", runs)
+    assert shown.code == 0
+    assert "m" in shown.out
+    assert "\x1b" not in shown.out
+    assert json.loads(call("show", "lab", "--runs", runs, "--json").out) == lab.results()
+    page = (lab.folder / "report.html").read_bytes()
+    (lab.folder / "report.html").unlink()
+    assert call("report", "lab", "--runs", runs).out.strip() == str(lab.folder / "report.html")
+    assert (lab.folder / "report.html").read_bytes() == page
+    markdown = call("report", "lab", "--runs", runs, "--format", "md").out
+    assert listed["sentence"] in markdown
+    done = call("report", "lab", "--runs", runs, "--format", "json", "-o", tmp_path / "out.json")
+    assert done.out.strip() == str(tmp_path / "out.json")
+    assert json.loads((tmp_path / "out.json").read_text()) == lab.results()
+
+
+def test_unfinished_and_broken_runs_are_listed_too(tmp_path: Path) -> None:
+    for name, results in (("a", None), ("b", "{"), ("c", "[]")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text('{"name": "x"}')
+        if results is not None:
+            (tmp_path / name / "results.json").write_text(results)
+    listed = json.loads(call("runs", tmp_path, "--json").out)
+    assert [(one["id"], one["sentence"]) for one in listed] == [("a", None), ("b", None), ("c", None)]
+    assert call("runs", tmp_path / "none").code == 0
+    for command in ("show", "report", "publish"):
+        done = call(command, "a", "--runs", tmp_path)
+        assert done.code == 2, done
+        assert "results.json is missing" in done.err
+
+
+def test_publishing_asks_and_without_a_terminal_that_is_exit_2(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path)
+    lab.write(ARMS)
+    assert lab.run().code == 0
+    options = ["lab", "--runs", tmp_path / "runs", "--site", tmp_path / "site"]
+    done = subprocess.run(
+        [HARNESS, "publish", *map(str, options)], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert not (tmp_path / "site").exists()
+    published = call("publish", *options, "--yes")
+    assert published.code == 0, published
+    assert Path(published.out.strip()).is_file()
+    assert "samples: none" in published.err
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    with subprocess.Popen([HARNESS, "plugins"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
