@@ -106,17 +106,21 @@ def stored_sentence(folder: RunFolder, judged_with: str, arms: Sequence[str]) ->
     if (
         not manifest.get("finished")
         or manifest.get("judged_with") != judged_with
-        or not set(arms) <= set(manifest.get("arms", ()))
+        or not set(arms) <= set(manifest.get("arms") or ())
         or not all(f.is_file() for f in files)
     ):
         return None
-    sentence = json.loads(folder.results.read_text(encoding="utf-8"))["verdict"]["sentence"]
-    return str(sentence)
+    raw = folder.results.read_bytes()
+    if hashlib.sha256(raw).hexdigest() != manifest.get("chain", {}).get("results"):
+        return None  # not what was written: it is scored again
+    return str(json.loads(raw)["verdict"]["sentence"])
 
 
 def edited_plugins(folder: RunFolder, manifest: Mapping[str, Any]) -> list[str]:
     """Names the backends whose source has changed since the run began."""
-    before = folder.read_manifest().get("plugins", {})
+    before = folder.read_manifest().get("plugins")
+    if not isinstance(before, dict):
+        return []
     return [
         f"the plugin {name.removeprefix('backend ')} was edited since this run began: what it answers is asked again"
         for name, used in manifest["plugins"].items()
