@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,17 +128,17 @@ def _serve(
     stopper = _Stopper()
     source = find(model, _say)
     placement = place(*forced)
-    loaded = load(source, placement)
-    services = _services(loaded, placement, memory)
-    services.engine.start()
-    warm(services.engine, services.codec)
-    host, port = sock.getsockname()[:2]
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-    app = Guard(build(services), host, key)
-    if memory.models():
-        services.engine.expect_adapters()
-    _say(_banner(url, source.id, placement, memory.folder, key is not None))
+    computing = ThreadPoolExecutor(1, thread_name_prefix="engine")
+    services = computing.submit(lambda: _services(load(source, placement), placement, memory)).result()
+    services.engine.start(computing)
     try:
+        warm(services.engine, services.codec)
+        host, port = sock.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        app = Guard(build(services), host, key)
+        if memory.models():
+            services.engine.expect_adapters()
+        _say(_banner(url, source.id, placement, memory.folder, key is not None))
         asyncio.run(_listen(app, sock, url, stopper))
     finally:
         services.engine.stop()
