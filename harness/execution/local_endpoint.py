@@ -68,6 +68,7 @@ class LocalEndpoint:
             UnfinishedError: It did not become ready.
         """
         if self._target is None or (self._process is not None and self._process.poll() is not None):
+            self.close()
             self._target = self._start()
         return self._target
 
@@ -121,8 +122,8 @@ class LocalEndpoint:
         if reader.is_alive():
             self.close()
             raise UnfinishedError(f"the local endpoint was not ready after {START_S:.0f} s; see {self._log}")
-        code = process.wait(10)
-        self._process = None
+        self.close()
+        code = process.returncode
         said = self._log_lines()[-3:]
         message = f"the local endpoint ended with code {code}: {' '.join(said)[-400:]}"
         raise (UsageError if code == UsageError.exit_code else UnfinishedError)(message, f"its log is {self._log}")
