@@ -15,6 +15,7 @@ from harness_local.task import Hyperparameters, Task
 
 _SPLITTABLE = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 _KEPT_BYTES = 2**30
+_PASS_TOKENS = 1024
 
 
 class Trainable:
@@ -104,21 +105,39 @@ class Trainable:
         with _Part(self._decoder, slice(self._frozen, None), self._decoder.norm):
             return self._decoder(inputs_embeds=padded, use_cache=False).last_hidden_state
 
+    def foresee(self, samples: Sequence[Sample]) -> None:
+        """Computes what the frozen layers make of examples that are about to come.
+
+        Together they fill passes that a batch of a step is too small for. Examples beyond the room for kept states are
+        left to their step.
+        """
+        if not self._frozen:
+            return
+        unknown = sorted((s for s in dict.fromkeys(samples) if s not in self._kept), key=lambda s: (len(s.ids), s.ids))
+        while unknown:
+            most = max(1, _PASS_TOKENS // len(unknown[-1].ids))
+            part, unknown = unknown[-most:], unknown[:-most]
+            self._keep(self._states(part))
+
     def _lower(self, batch: Sequence[Sample]) -> list[Any]:
         """What the frozen layers make of each example."""
+        unknown = [sample for sample in batch if sample not in self._kept]
+        fresh = self._states(unknown) if unknown else {}
+        self._keep(fresh)
+        return [self._kept[sample] if sample in self._kept else fresh[sample] for sample in batch]
+
+    def _states(self, samples: Sequence[Sample]) -> dict[Sample, Any]:
         import torch
 
-        unknown = [sample for sample in batch if sample not in self._kept]
-        fresh: dict[Sample, Any] = {}
-        if unknown:
-            with torch.no_grad(), _Part(self._decoder, slice(0, self._frozen), torch.nn.Identity()):
-                hidden = self._decoder(**self._inputs(unknown)).last_hidden_state
-            fresh = {sample: hidden[row, : len(sample.ids)].clone() for row, sample in enumerate(unknown)}
-            size = sum(state.numel() * state.element_size() for state in fresh.values())
-            if self._kept_bytes + size <= _KEPT_BYTES:
-                self._kept.update(fresh)
-                self._kept_bytes += size
-        return [self._kept[sample] if sample in self._kept else fresh[sample] for sample in batch]
+        with torch.no_grad(), _Part(self._decoder, slice(0, self._frozen), torch.nn.Identity()):
+            hidden = self._decoder(**self._inputs(samples)).last_hidden_state
+        return {sample: hidden[row, : len(sample.ids)].clone() for row, sample in enumerate(samples)}
+
+    def _keep(self, states: dict[Sample, Any]) -> None:
+        size = sum(state.numel() * state.element_size() for state in states.values())
+        if self._kept_bytes + size <= _KEPT_BYTES:
+            self._kept.update(states)
+            self._kept_bytes += size
 
 
 class _Part:
