@@ -20,8 +20,7 @@ from harness_local.work import Outcome, Ticket, Work
 
 _BASE_PREFIXES = 192 * 2**20
 _ADAPTER_PREFIXES = 64 * 2**20
-_LINGER_S = 0.002
-_LINGERS = 5
+_LINGER_S = 0.05
 
 
 class BusyError(Exception):
@@ -128,14 +127,7 @@ class Engine:
         with self._arrived:
             while not (self._inbox or self._dropped or self._stopping or any(x.busy for x in self._lanes.values())):
                 self._arrived.wait()
-            # Answers went out in a bunch: the requests that follow them come in a bunch, worth one pass together.
-            for _ in range(_LINGERS if self._last > 1 else 0):
-                before = len(self._inbox)
-                if not before or before >= self._last or self._stopping:
-                    break
-                self._arrived.wait_for(lambda count=before: len(self._inbox) > count, _LINGER_S)  # type: ignore[misc]
-                if len(self._inbox) == before:
-                    break
+            self._gather()
             arrived, self._inbox = self._inbox, []
             dropped, self._dropped = self._dropped, set()
         for ticket in arrived:
@@ -143,6 +135,18 @@ class Engine:
         for adapter in dropped:
             self._forget(adapter)
         return not self._stopping
+
+    def _gather(self) -> None:
+        """Waits briefly for the requests that follow on the answers of the last pass.
+
+        Clients that wait for their answers come in two groups, one computed while the other is answered. Where one of
+        them has become small, a pass for it alone costs almost as much as one for half of all: 5 and 27 requests in
+        turn take 128 and 315 ms, twice 16 take 350 ms.
+        """
+        here = len(self._inbox)
+        goal = (self._last + here) // 2
+        if here and here < goal and not self._stopping and not any(lane.busy for lane in self._lanes.values()):
+            self._arrived.wait_for(lambda: len(self._inbox) >= goal or self._stopping, _LINGER_S)
 
     def _lane(self, name: str | None) -> Lane:
         if name not in self._lanes:
