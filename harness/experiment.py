@@ -381,7 +381,7 @@ class _Resolver:
 
     def _endpoints(self, file: ExperimentFile) -> dict[str, EndpointTable]:
         endpoints = dict(file.endpoints)
-        endpoints.setdefault(LOCAL, EndpointTable(concurrency=32))
+        endpoints.setdefault(LOCAL, EndpointTable(concurrency=48))
         for name, table in endpoints.items():
             if name != LOCAL and not table.base_url:
                 raise self.error(f"endpoints.{name}", "base_url is missing")

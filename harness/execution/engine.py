@@ -20,7 +20,7 @@ from harness.contract import Done
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.budget import Budget
 from harness.execution.faults import BadBody, Fate, judge
-from harness.execution.work import Request, Target, in_order, tokens_of
+from harness.execution.work import Request, Target, rounds, tokens_of
 from harness.journal import Entry, Fault, Journal
 from harness.secrets import Scrubber
 from harness.types import Call, Reply
@@ -118,13 +118,11 @@ class Engine:
                 group.create_task(self._endpoint(target, requests, done))
 
     async def _endpoint(self, target: Target, requests: list[Request], done: Done) -> None:
-        arms = len({request.arm for request in requests})
         async with client(target) as connection:
-            ordered = in_order(requests, local=target.local, seed=self.seed)
-            lane = _Lane(target=target, client=connection, pending=deque(ordered[:arms]))
-            await self._pool(lane, done)
-            lane.pending.extend(ordered[arms:])
-            await self._pool(lane, done)
+            lane = _Lane(target=target, client=connection, pending=deque())
+            for turn in rounds(requests, local=target.local, seed=self.seed):
+                lane.pending.extend(turn)
+                await self._pool(lane, done)
 
     async def _pool(self, lane: _Lane, done: Done) -> None:
         async with asyncio.TaskGroup() as group:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 from harness.types import Call, Reply
 
-BLOCK = 50
+BLOCK = 150
 """Requests of one arm that go to a local endpoint in a row: bare prompts do not wait behind long ones."""
 
 
@@ -84,10 +85,12 @@ def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 
-def in_order(requests: Sequence[Request], *, local: bool, seed: int) -> list[Request]:
+def rounds(requests: Sequence[Request], *, local: bool, seed: int) -> list[list[Request]]:
     """Interleaves arms in a seeded random order, so that a slow hour hits all of them alike.
 
-    The first request of each arm comes first: it finds out whether the arm can work at all before more is spent.
+    The first request of each arm is a round of its own: it finds out whether the arm can work at all before more is
+    spent. A local endpoint then gets a round for each block, so that it never has to serve two arms at once: their
+    machine time stays apart, and no prompt waits behind another arm's longer ones. Elsewhere the rest is one round.
     """
     by_arm: dict[str, list[Request]] = {}
     for request in requests:
@@ -97,4 +100,8 @@ def in_order(requests: Sequence[Request], *, local: bool, seed: int) -> list[Req
         rest[start : start + size] for rest in (of[1:] for of in by_arm.values()) for start in range(0, len(rest), size)
     ]
     random.Random(f"order {seed}").shuffle(blocks)
-    return [of[0] for of in by_arm.values()] + [request for block in blocks for request in block]
+    first = [of[0] for of in by_arm.values()]
+    if not local:
+        return [first, [request for block in blocks for request in block]]
+    by_turn = itertools.groupby(blocks, key=lambda block: block[0].arm)
+    return [first, *([request for block in turn for request in block] for _, turn in by_turn)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.execution.work import BLOCK, Request, answer_key, digest, in_order, tokens_of
+from harness.execution.work import BLOCK, Request, answer_key, digest, rounds, tokens_of
 from harness.types import Call, Reply
 
 
@@ -45,13 +46,16 @@ def test_digest_of_what_is_no_plain_json() -> None:
 @given(st.dictionaries(st.sampled_from("abc"), st.integers(1, 130), min_size=1), st.booleans(), st.integers(0, 9))
 def test_order(sizes: dict[str, int], local: bool, seed: int) -> None:
     requests = [request(arm, number) for arm, size in sizes.items() for number in range(size)]
-    ordered = in_order(requests, local=local, seed=seed)
-    assert Counter(r.key for r in ordered) == Counter(r.key for r in requests)
-    assert [r.key for r in ordered[: len(sizes)]] == [f"{arm}0" for arm in sizes]
-    assert ordered == in_order(requests, local=local, seed=seed)
-    if local:  # the prompts of one arm go in blocks
-        changes = sum(a.arm != b.arm for a, b in zip(ordered[len(sizes) :], ordered[len(sizes) + 1 :], strict=False))
-        assert changes <= sum(-(-size // BLOCK) for size in sizes.values())
+    first, *rest = rounds(requests, local=local, seed=seed)
+    assert Counter(r.key for turn in (first, *rest) for r in turn) == Counter(r.key for r in requests)
+    assert [r.key for r in first] == [f"{arm}0" for arm in sizes]
+    assert [first, *rest] == rounds(requests, local=local, seed=seed)
+    if local:  # one arm at a time, in turns of whole blocks
+        assert all(len({r.arm for r in turn}) == 1 for turn in rest)
+        assert all(a[0].arm != b[0].arm for a, b in itertools.pairwise(rest))
+        assert len(rest) <= sum(-(-(size - 1) // BLOCK) for size in sizes.values())
+    else:
+        assert len(rest) == 1
 
 
 @pytest.mark.parametrize(
