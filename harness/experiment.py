@@ -15,169 +15,30 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
-from urllib.parse import urlsplit
+from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ValidationError
 
 from harness.contract import Backend, Dataset, Executor, Formatter, Metric, Observer, Section, Selector
 from harness.errors import ExperimentError, PluginError, nearest
+from harness.experiment_file import (
+    BudgetTable,
+    ChooseBudget,
+    DecisionTable,
+    EndpointTable,
+    EnvironmentValue,
+    ExperimentFile,
+    PrepareTable,
+    PriceTable,
+    ShotsTable,
+    VerdictTable,
+)
 from harness.options import OptionError, construct, finding, key_path, needs_options, shortened
 from harness.plugins import Plugins
 from harness.toml_lines import find_line
 
 LOCAL = "local"
 """The endpoint that the harness starts itself."""
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False)
-
-
-class SplitTable(_Table):
-    """Shares of the three splits."""
-
-    train: float = Field(default=0.8, gt=0, lt=1)
-    validation: float = Field(default=0.1, ge=0, lt=1)
-    test: float = Field(default=0.1, gt=0, lt=1)
-    stratify: bool = True
-    seed: int | None = None
-    """A seed of the split's own; the experiment's where there is none."""
-
-    @model_validator(mode="after")
-    def _whole(self) -> SplitTable:
-        if abs(self.train + self.validation + self.test - 1) > 1e-6:
-            raise ValueError("train + validation + test must be 1")
-        return self
-
-
-class PrepareTable(_Table):
-    """The data stage."""
-
-    duplicates: Literal["off", "exact", "near"] = "near"
-    split: SplitTable = SplitTable()
-    pii: Literal["warn", "mask", "stop"] | None = None
-
-
-class EnvironmentValue(_Table):
-    """A header's value that stands in an environment variable."""
-
-    env: str
-
-
-class EndpointTable(_Table):
-    """Where an OpenAI-compatible API is."""
-
-    base_url: str | None = None
-    api_key_env: str | None = None
-    headers: dict[str, str | EnvironmentValue] = {}
-    query: dict[str, str] = {}
-    concurrency: int = Field(default=64, ge=1, le=4096)
-    timeout_s: float = Field(default=120.0, gt=0)
-    model: str | None = None
-    device: str | None = None
-    dtype: str | None = None
-
-    @field_validator("base_url")
-    @classmethod
-    def _plain_url(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("a URL like https://api.example.com/v1 is expected")
-        if parts.username or parts.password:
-            raise ValueError("a URL must not hold a name or password; name an environment variable in api_key_env")
-        return url.rstrip("/")
-
-    @property
-    def on_this_machine(self) -> bool:
-        """Whether nothing that is sent there leaves this machine."""
-        return self.base_url is None or urlsplit(self.base_url).hostname in {"localhost", "127.0.0.1", "::1"}
-
-
-class PriceTable(_Table):
-    """USD for a million tokens; `hour` is USD for an hour of a local endpoint's machine."""
-
-    input: float | None = Field(default=None, ge=0)
-    cached_input: float | None = Field(default=None, ge=0)
-    output: float | None = Field(default=None, ge=0)
-    training: float | None = Field(default=None, ge=0)
-    hour: float | None = Field(default=None, ge=0)
-
-
-class BudgetTable(_Table):
-    """What a run may spend."""
-
-    max_usd: float | None = Field(default=None, ge=0)
-
-
-class VerdictTable(_Table):
-    """When two arms count as equal."""
-
-    margin: float = Field(default=0.02, ge=0, lt=1)
-
-
-class DecisionTable(_Table):
-    """What the money side assumes; changes no answer."""
-
-    incumbent: str | None = None
-    requests_per_month: float | None = Field(default=None, gt=0)
-    horizon_months: float = Field(default=12, gt=0)
-    cache_hit: float | None = Field(default=None, ge=0, le=1)
-    error_usd: dict[str, float] | float | None = None
-    setup_hours: float = Field(default=0, ge=0)
-    upkeep_hours_per_month: float = Field(default=0, ge=0)
-    hour_usd: float = Field(default=0, ge=0)
-    retrainings_per_year: float = Field(default=0, ge=0)
-
-
-class ShotsTable(_Table):
-    """Which shots a prompt shows."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)  # the others are the selector's options
-
-    selector: str = "balanced"
-    k: int = Field(ge=0)
-    draw: int = 1
-
-
-class ChooseBudget(_Table):
-    """How much a choice may cost."""
-
-    trials: int = Field(default=24, ge=1)
-    usd: float | None = Field(default=None, ge=0)
-
-
-class ArmTable(_Table):
-    """One contender."""
-
-    name: str = Field(min_length=1, max_length=120)
-    backend: dict[str, Any]
-    formatter: dict[str, Any] | None = None
-    shots: ShotsTable | None = None
-    choose: dict[str, Any] = {}
-    of: str | None = None
-
-
-class ExperimentFile(_Table):
-    """The file's tables as they come."""
-
-    name: str = Field(min_length=1, max_length=200)
-    seed: int = 7
-    plugins: list[str] = []
-    dataset: dict[str, Any]
-    prepare: PrepareTable = PrepareTable()
-    endpoints: dict[str, EndpointTable] = {}
-    prices: dict[str, PriceTable] = {}
-    budget: BudgetTable = BudgetTable()
-    verdict: VerdictTable = VerdictTable()
-    decision: DecisionTable = DecisionTable()
-    executor: dict[str, Any] = {"plugin": "local"}
-    metrics: list[dict[str, Any]] = []
-    sections: list[dict[str, Any]] = []
-    observers: list[dict[str, Any]] = []
-    arms: list[ArmTable] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

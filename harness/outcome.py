@@ -13,7 +13,8 @@ from harness.errors import PluginError, UnfinishedError
 from harness.evaluation import Chosen, Trained, accuracy
 from harness.execution.questions import Answered
 from harness.execution.work import digest
-from harness.experiment import LOCAL, Arm, DecisionTable, Experiment
+from harness.experiment import LOCAL, Arm, Experiment
+from harness.experiment_file import DecisionTable
 from harness.machine_time import machine_seconds, spans
 from harness.plugins import attributed
 from harness.prepare import Prepared

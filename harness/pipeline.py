@@ -18,7 +18,8 @@ from harness.execution.engine import Engine
 from harness.execution.local_endpoint import LocalEndpoint, adopt_state
 from harness.execution.questions import Answered, Asker
 from harness.execution.work import Target
-from harness.experiment import LOCAL, Arm, EndpointTable, EnvironmentValue, Experiment
+from harness.experiment import LOCAL, Arm, Experiment
+from harness.experiment_file import EndpointTable, EnvironmentValue
 from harness.journal import Journal
 from harness.plugins import attributed
 from harness.prepare import Fractions, Prepared, PrepareOptions, limited, prepare

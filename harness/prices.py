@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from harness.experiment import LOCAL, PriceTable
+from harness.experiment import LOCAL
+from harness.experiment_file import PriceTable
 
 MILLION = 1_000_000
 

@@ -197,7 +197,7 @@ class Trainer:
             for event in self._events(client, target, name, seen):
                 seen.add(event["id"])
                 events.append(event)
-                self.say(job.arm, self.scrub(str(event["message"])))
+                self._tell(job.arm, event)
             if current.status in ENDED:  # recorded with its model, never without
                 return self._ended(job, current, events)
             if current.status != job.status:
@@ -205,6 +205,15 @@ class Trainer:
                 self.journal.save_job(job)
             time.sleep(wait)
             wait = min(wait * 1.3, 1.0 if target.local else 30.0)
+
+    def _tell(self, arm: str, event: Mapping[str, Any]) -> None:
+        """Passes an event on: a step moves the bar, everything else is a line; so is a step with a validation loss."""
+        message, data = self.scrub(str(event["message"])), event["data"]
+        step = _STEP.match(message)
+        if step is not None:
+            self.progress(arm, int(step[1]), int(step[2]))
+        if step is None or (isinstance(data, dict) and data.get("valid_loss") is not None):
+            self.say(arm, message)
 
     def _retrieved(self, client: openai.OpenAI, target: Target, job: Job) -> FineTuningJob:
         import openai

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from support.cli import ROOT, harness
 
-from harness.experiment import ExperimentFile
+from harness.experiment_file import ExperimentFile
 from harness.hookspecs import PROJECT
 from harness.plugins import KINDS, discover
 

@@ -17,7 +17,8 @@ from types import TracebackType
 
 from harness.errors import UnfinishedError, UsageError
 from harness.execution.work import Target
-from harness.experiment import LOCAL, EndpointTable
+from harness.experiment import LOCAL
+from harness.experiment_file import EndpointTable
 
 KEY_NAME = "HARNESS_LOCAL_KEY"
 """The environment variable by which the endpoint gets its random key."""

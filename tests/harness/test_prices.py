@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.experiment import PriceTable
+from harness.experiment_file import PriceTable
 from harness.prices import FINE_TUNED, Prices
 
 OPENAI = "https://api.openai.com/v1"

@@ -85,12 +85,14 @@ def ensure(
     admit: Callable[[], None] = lambda: None,
     siblings: tuple[Path, ...] = (),
     said: list[str] | None = None,
+    steps: list[tuple[str, int, int]] | None = None,
     **reached: Any,
 ) -> Job:
     trainer = Trainer(
         journal=journal,
         connect=lambda _: target(provider, **reached),
         say=lambda arm, message: said.append(f"{arm}: {message}") if said is not None else None,
+        progress=lambda *step: steps.append(step) if steps is not None else None,
         scrub=Scrubber((KEY,)),
         siblings=siblings,
     )
@@ -123,7 +125,21 @@ def test_a_job_from_intent_to_model(provider: Provider, tmp_path: Path, spec: Jo
     assert counts["POST /v1/files"] == 2
     assert counts[CREATE] == 1
     assert "GET /v1/fine_tuning/jobs" not in counts  # nothing to look up: it was never launched before
-    assert len(said) == len(set(said)) > 5  # every event once
+    assert len(said) == len(set(said)) >= 4  # every event once
+
+
+def test_steps_move_a_bar_and_other_events_are_lines(
+    provider: Provider, tmp_path: Path, spec: JobSpec, files: TrainingFiles
+) -> None:
+    said: list[str] = []
+    steps: list[tuple[str, int, int]] = []
+    with Journal(tmp_path / "j") as journal:
+        job = ensure(provider, journal, spec, files, said=said, steps=steps)
+    assert job.result is not None
+    with_loss = [m["step"] for m in job.result["metrics"] if m.get("valid_loss") is not None]
+    assert steps == [("tuned", 12, 24), ("tuned", 24, 24)]
+    assert len([line for line in said if "Step " in line]) == len(with_loss)
+    assert any("completed" in line for line in said)
 
 
 def test_the_tag_follows_from_what_makes_a_model(spec: JobSpec, files: TrainingFiles) -> None:
