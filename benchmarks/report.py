@@ -35,9 +35,8 @@ def main() -> None:
             page = build(run, sections)
             seconds.append(time.perf_counter() - began)
         size = page.stat().st_size / 1000
-    print(
-        f"{n:,} items × {arms} arms: {size:,.0f} KB, built in {statistics.median(seconds):.2f} s (median of {REPETITIONS})"
-    )
+    median = statistics.median(seconds)
+    print(f"{n:,} items × {arms} arms: {size:,.0f} KB, built in {median:.2f} s (median of {REPETITIONS})")
 
 
 if __name__ == "__main__":

@@ -186,8 +186,9 @@ def serve(**options: Any) -> None:
 @_plugin_options
 def report(run: str, out: Path | None, form: str, samples: Any, runs: Path, files: Any, blocked: Any) -> None:
     """Rebuild a run's page from what is stored."""
+    from harness.files import write_whole
     from harness.report.page import build, load
-    from harness.runs import find_run, write_whole
+    from harness.runs import find_run
 
     folder = find_run(run, runs)
     if form == "html":

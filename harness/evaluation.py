@@ -23,12 +23,13 @@ from harness.execution.engine import Engine
 from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions
 from harness.execution.work import Request, digest
 from harness.experiment import LOCAL, Arm, Experiment, plain
+from harness.files import write_json, write_whole
 from harness.journal import Entry, Journal, sibling_answers
 from harness.numbers import usd as usd_text
 from harness.plugins import attributed
 from harness.prepare import training_file
 from harness.prices import Prices
-from harness.runs import RunFolder, slug, write_json, write_whole
+from harness.runs import RunFolder, slug
 from harness.secrets import Scrubber
 from harness.training import Trainer, job_tag, upload_of
 from harness.types import Answer, Context, Example, JobSpec, Prediction, TrainingFiles

@@ -15,10 +15,11 @@ from typing import Any
 
 from harness.execution.work import digest
 from harness.experiment import Experiment
+from harness.files import write_json
 from harness.plugins import Record
 from harness.prepare import Prepared
 from harness.prices import Prices
-from harness.runs import RunFolder, write_json
+from harness.runs import RunFolder
 
 SCHEMA = 1
 

@@ -15,11 +15,12 @@ from harness.execution.questions import Answered
 from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import DecisionTable
+from harness.files import write_json
 from harness.machine_time import machine_seconds, spans
 from harness.plugins import attributed
 from harness.prepare import Prepared
 from harness.prices import Prices
-from harness.runs import RunFolder, write_json
+from harness.runs import RunFolder
 from harness.types import Check, Example, Prediction, Row, Rows, Split
 
 PROMPTED = ("zero-shot", "few-shot")

@@ -17,14 +17,15 @@ from harness.execution.budget import Budget
 from harness.execution.engine import Engine
 from harness.execution.local_endpoint import LocalEndpoint, adopt_state
 from harness.execution.questions import Answered, Asker
-from harness.execution.work import Target
+from harness.execution.work import Request, Target
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import EndpointTable, EnvironmentValue
+from harness.files import write_json
 from harness.journal import Journal
 from harness.plugins import attributed
 from harness.prepare import Fractions, Prepared, PrepareOptions, limited, prepare
 from harness.prices import Prices
-from harness.runs import DEFAULT_OUT, RunFolder, run_folder, write_json
+from harness.runs import DEFAULT_OUT, RunFolder, run_folder
 from harness.secrets import Scrubber
 from harness.training import Trainer
 from harness.types import Check, Context, Example, Split
@@ -84,7 +85,10 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         tables.write_examples(folder.examples, data.examples)
         write_json(folder.data / "quality.json", outcome.quality(data))
         _gates(data, options, folder)
-        work = _evaluation(experiment, options, console, folder, journal, data, scrub, stack)
+        session = _Session(
+            experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
+        )
+        work = _evaluation(session, journal, stack)
         for message in edited:
             console.say(message)
         work.watching.tell("run-started", message=experiment.name)
@@ -300,42 +304,38 @@ def _gates(data: Prepared, options: RunOptions, folder: RunFolder) -> None:
         )
 
 
-def _evaluation(
-    experiment: Experiment,
-    options: RunOptions,
-    console: Console,
-    folder: RunFolder,
-    journal: Journal,
-    data: Prepared,
-    scrub: Scrubber,
-    stack: ExitStack,
-) -> Evaluation:
-    siblings = tuple(folder.siblings(experiment.name)) if options.reuse else ()
-    local = stack.enter_context(LocalEndpoint(folder.endpoint, experiment.endpoints[LOCAL], console.say))
-    adopt_state(folder.endpoint, [sibling.endpoint for sibling in siblings])
-    prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
-    cap = _cap(experiment, options)
-    watching = Watching(folder.path.name, experiment.observers, console.say)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Session:
+    """What is known of a run before it begins."""
+
+    experiment: Experiment
+    options: RunOptions
+    console: Console
+    folder: RunFolder
+    data: Prepared
+    scrub: Scrubber
+
+
+def _evaluation(session: _Session, journal: Journal, stack: ExitStack) -> Evaluation:
+    """Puts a run's tools together; `stack` closes them."""
+    experiment, console, data = session.experiment, session.console, session.data
+    siblings = tuple(session.folder.siblings(experiment.name)) if session.options.reuse else ()
+    local = stack.enter_context(LocalEndpoint(session.folder.endpoint, experiment.endpoints[LOCAL], console.say))
+    adopt_state(session.folder.endpoint, [sibling.endpoint for sibling in siblings])
+    watching = Watching(session.folder.path.name, experiment.observers, console.say)
     stack.callback(watching.close)
-    connect = _connector(experiment, local, options.offline)
+    connect = _connector(experiment, local, session.options.offline)
+    prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
     engine = Engine(
         journal=journal,
         connect=connect,
-        scrub=scrub,
+        scrub=session.scrub,
         seed=experiment.seed,
-        budget=Budget(
-            max_usd=cap,
-            price=lambda request, tokens: (
-                0.0
-                if request.endpoint == LOCAL
-                else prices.request_usd(request.endpoint, str(request.body.get("model")), tokens)
-            ),
-            spent=journal.spent(),
-        ),
+        budget=_budget(session, prices, journal),
     )
     work = Evaluation(
         experiment=experiment,
-        folder=folder,
+        folder=session.folder,
         journal=journal,
         engine=engine,
         trainer=Trainer(
@@ -343,7 +343,7 @@ def _evaluation(
             connect=connect,
             say=lambda arm, message: console.say(f"{arm}: {message}"),
             progress=console.steps,
-            scrub=scrub,
+            scrub=session.scrub,
             siblings=tuple(sibling.journal for sibling in siblings),
         ),
         asker=Asker(
@@ -357,16 +357,22 @@ def _evaluation(
         console=console,
         watching=watching,
         learning=Learning(
-            train=data.of(Split.TRAIN),
-            validation=data.of(Split.VALIDATION),
-            labels=data.labels,
-            seed=experiment.seed,
+            train=data.of(Split.TRAIN), validation=data.of(Split.VALIDATION), labels=data.labels, seed=experiment.seed
         ),
-        scrub=scrub,
+        scrub=session.scrub,
         siblings=siblings,
     )
     engine.progress = work.advance
     return work
+
+
+def _budget(session: _Session, prices: Prices, journal: Journal) -> Budget:
+    def price(request: Request, tokens: tuple[int, int, int]) -> float | None:
+        if request.endpoint == LOCAL:
+            return 0.0
+        return prices.request_usd(request.endpoint, str(request.body.get("model")), tokens)
+
+    return Budget(max_usd=_cap(session.experiment, session.options), price=price, spent=journal.spent())
 
 
 def _connector(experiment: Experiment, local: LocalEndpoint, offline: bool) -> Callable[[str], Target]:

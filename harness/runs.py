@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,29 +23,6 @@ def slug(name: str) -> str:
     mark = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:HASH]
     base = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[: 40 - HASH - 1].rstrip("-")
     return f"{base}-{mark}" if base else mark
-
-
-def write_whole(path: Path, content: bytes | str) -> None:
-    """Writes a file under a temporary name and renames it: readers see the old file or the new one."""
-    raw = content.encode("utf-8") if isinstance(content, str) else content
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, whole; NaN is refused."""
-    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @dataclass(frozen=True, slots=True)

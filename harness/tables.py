@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.runs import write_whole
+from harness.files import write_whole
 from harness.types import Example, Prediction
 
 PREDICTION_TYPES = {

@@ -331,12 +331,5 @@ def _check_body(response: httpx2.Response) -> None:
 def _client(target: Target) -> openai.OpenAI:
     from openai import DefaultHttpxClient, OpenAI
 
-    return OpenAI(
-        api_key=target.api_key,
-        base_url=target.base_url,
-        default_headers=dict(target.headers),
-        default_query=dict(target.query),
-        timeout=target.timeout_s,
-        max_retries=0,
-        http_client=DefaultHttpxClient(event_hooks={"response": [_check_body]}),
-    )
+    checked = DefaultHttpxClient(event_hooks={"response": [_check_body]})
+    return OpenAI(**target.client_settings(), http_client=checked)

@@ -293,18 +293,10 @@ class Engine:
 
 
 def client(target: Target) -> AsyncOpenAI:
-    """Makes an endpoint's client; to be closed by `async with`. Every attempt is ours: it retries nothing."""
+    """Makes an endpoint's client; to be closed by `async with`."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
-    return AsyncOpenAI(
-        api_key=target.api_key,
-        base_url=target.base_url,
-        default_headers=dict(target.headers),
-        default_query=dict(target.query),
-        timeout=target.timeout_s,
-        max_retries=0,
-        http_client=DefaultAioHttpClient(),
-    )
+    return AsyncOpenAI(**target.client_settings(), http_client=DefaultAioHttpClient())
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

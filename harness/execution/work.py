@@ -39,6 +39,17 @@ class Target:
     """The environment variable that holds the key, for messages."""
     local: bool = False
 
+    def client_settings(self) -> dict[str, Any]:
+        """Returns what the `openai` clients are made with. Every attempt is ours: they retry nothing."""
+        return {
+            "api_key": self.api_key,
+            "base_url": self.base_url,
+            "default_headers": dict(self.headers),
+            "default_query": dict(self.query),
+            "timeout": self.timeout_s,
+            "max_retries": 0,
+        }
+
     def __repr__(self) -> str:
         return f"Target({self.name}, {self.base_url})"  # the key stays out of tracebacks
 

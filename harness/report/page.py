@@ -83,10 +83,10 @@ def build(folder: Path, sections: Sequence[Section], out: Path | None = None, sa
     Raises:
         DataError: `results.json` is missing, broken or of another schema.
     """
-    from harness.report.files import write
+    from harness.files import write_whole
 
     out = out or folder / "report.html"
-    write(out, render(load(folder), sections, samples=samples))
+    write_whole(out, render(load(folder), sections, samples=samples))
     return out
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness import numbers
 from harness.errors import DataError, GateError, UsageError
-from harness.report import files, scan, verdict
+from harness.files import write_whole
+from harness.report import scan, verdict
 from harness.report.blocks import Results
 from harness.report.page import Samples, asset, environment, load, own, policy, read_results, render
 
@@ -83,10 +84,10 @@ def publish(plan: Plan) -> Path:
         The site's index.
     """
     for path, text in plan.pages.items():
-        files.write(plan.site / path, text)
+        write_whole(plan.site / path, text)
     index = plan.site / "index.html"
-    files.write(index, render_index(plan.site))
-    files.write(plan.site / ".nojekyll", "")
+    write_whole(index, render_index(plan.site))
+    write_whole(plan.site / ".nojekyll", "")
     return index
 
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.runs import RunFolder, find_run, run_folder, slug, write_json, write_whole
+from harness.files import write_json, write_whole
+from harness.runs import RunFolder, find_run, run_folder, slug
 
 
 @given(st.text(max_size=80))
