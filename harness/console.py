@@ -81,7 +81,7 @@ class Console:
             counts[key] = counts.get(key, 0) + value
         finished = counts["done"] + counts["failed"]
         if self._progress is not None and name in self._tasks:
-            self._progress.update(self._tasks[name], completed=finished, note=_note(counts))
+            self._progress.update(self._tasks[name], completed=finished, note=_note(counts).removeprefix(", "))
         elif finished >= counts["total"] or time.monotonic() - self._told[name] > PLAIN_EVERY_S:
             self._told[name] = time.monotonic()
             self.say(f"{name}: {finished:,.0f} of {counts['total']:,.0f}{_note(counts)}")
