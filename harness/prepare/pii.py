@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from harness.keys import KEYS
 from harness.types import Example, content_id
 
 _PATTERNS = {
     "email": re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.[A-Za-z]{2,24}\b"),
-    "key": re.compile(
-        r"\b(?:sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{36,}|AKIA[0-9A-Z]{16}|AIza[\w-]{35}|xox[abprs]-[\w-]{10,}"
-        r"|hf_[A-Za-z0-9]{30,})"
-    ),
+    "key": KEYS,
     "card": re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d.-]*\d)"),
     "phone": re.compile(r"(?<![\w.+-])(?:\+\d{1,3}[ .-]?)(?:\(?\d{1,4}\)?[ .-]?){2,4}\d{2,4}(?!\w)"),
 }

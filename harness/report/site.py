@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness import numbers
 from harness.errors import DataError, GateError, UsageError
 from harness.files import write_whole
+from harness.keys import KEYS
 from harness.report import scan, verdict
 from harness.report.blocks import Results
 from harness.report.page import Samples, asset, environment, load, own, policy, read_results, render
@@ -64,7 +65,7 @@ def plan_publication(
         _allow(name, results, site)
         text = (run / "results.json").read_text("utf-8")
         if redact:
-            text = scan.KEYS.sub(scan.REDACTED, text)
+            text = KEYS.sub(scan.REDACTED, text)
             results = _redacted(results)
         pages[f"{name}/index.html"] = render(results, sections, samples=samples)
         pages[f"{name}/results.json"] = text

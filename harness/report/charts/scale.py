@@ -91,6 +91,8 @@ def _step(span: float, room: int) -> float:
 
 def _linear(low: float, high: float, room: int) -> list[float]:
     step = _step(high - low, room)
+    if step > high - low:  # so coarse a step may pass the whole axis by
+        step = _step(high - low, 2 * room)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(n * step, 12) for n in range(first, last + 1)]
 

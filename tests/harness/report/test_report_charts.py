@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.report.arms import Look, letter, looks
@@ -29,6 +29,7 @@ def test_values_lie_inside_the_axis_and_keep_their_order(values: list[float], lo
 
 
 @given(st.lists(FINITE, min_size=1, max_size=20), st.booleans(), st.integers(2, 7))
+@example([167005.0], False, 2)
 def test_ticks_are_few_and_told_apart(values: list[float], log: bool, room: int) -> None:
     found = scale(Axis(title="x", log=log), values, 50, 450)
     marks = found.ticks(room)
