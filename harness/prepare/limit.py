@@ -22,9 +22,13 @@ def limited(data: Prepared, limit: int, seed: int) -> Prepared:
 
 
 def _some(examples: Sequence[Example], size: int, seed: int) -> list[Example]:
-    """Takes from the classes in turn, each in an order fixed by content and seed."""
+    """Takes one example of each class, then from each class its share, in an order fixed by content and seed."""
     classes: dict[str, list[Example]] = defaultdict(list)
     for example in sorted(examples, key=lambda example: hashlib.sha256(f"{seed} {example.id}".encode()).digest()):
         classes[example.label].append(example)
-    ranked = [(rank, label, example) for label, of in classes.items() for rank, example in enumerate(of)]
+    ranked = [
+        ((rank + 0.5) / len(of) if rank else 0.0, label, example)
+        for label, of in classes.items()
+        for rank, example in enumerate(of)
+    ]
     return [example for _, _, example in sorted(ranked, key=lambda item: item[:2])[:size]]

@@ -64,7 +64,7 @@ def _evidence(against: dict[str, Any]) -> str:
     parts = [f"95% CI {numbers.points_interval(*ci)}"] if ci[0] is not None else []
     p = against.get("p", against.get("mcnemar_p"))
     if p is not None:
-        parts.append(f"{against.get('p_method') or 'McNemar'} {numbers.p_value(p)}")
+        parts.append(f"{against.get('p_method') or 'McNemar'}: {numbers.p_value(p)}")
     return f" ({'; '.join(parts)})" if parts else ""
 
 
