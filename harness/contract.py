@@ -39,6 +39,19 @@ class Dataset(Plugin, Protocol):
 
 
 @runtime_checkable
+class TabularDataset(Dataset, Protocol):
+    """A dataset with columns, which can be looked at before anybody has said which is the text and which the label."""
+
+    def rows(self, ctx: Context) -> Iterable[Mapping[str, Any]]:
+        """Yields the rows in order, column → value as it stands in the source; lazily where the format allows.
+
+        Raises:
+            harness.errors.DataError: The source cannot be read: file, row.
+        """
+        ...
+
+
+@runtime_checkable
 class Formatter(Plugin, Protocol):
     """Turns examples into prompts and training lines, and answers into labels. Pure."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -169,6 +169,28 @@ class JobSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A finding about the data or the run that a reader must know."""
+
+    kind: str
+    """The rule's name, a short constant: `exact-leak`, `class-balance`, `training-refused`."""
+    level: Literal["ok", "warning", "error"]
+    message: str
+    """One sentence with its figures, in plain words."""
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    heading: Literal["quality", "diversity", "balance", "quantity", ""] = ""
+    """Of findings about data: which of the four questions it belongs to."""
+    advice: str = ""
+    """The next step, one sentence; empty where there is nothing to do."""
+    mended: int = 0
+    """Rows or values that were changed or removed for it; what was mended is no longer wrong in what is kept."""
+
+
+def _untold(check: Check) -> None:
+    """Takes a finding that nobody asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a plugin is told about where it works."""
 
@@ -181,6 +203,8 @@ class Context:
     """A dataset's: the experiment file's folder. A backend's: its own folder, where `fit` has left its model."""
     run: Path | None = None
     """The run's folder."""
+    tell: Callable[[Check], None] = _untold
+    """A dataset's: takes what was found or mended while reading, for the quality report."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,18 +262,6 @@ class Event:
     """Seconds since the epoch."""
     arm: str = ""
     message: str = ""
-    figures: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """A finding about the data or the run that a reader must know."""
-
-    kind: str
-    """A short constant name, e.g. `exact-leak`, `class-balance`, `training-refused`."""
-    level: Literal["ok", "warning", "error"]
-    message: str
-    """One sentence with its figures; says what to do where there is something to do."""
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -62,7 +62,15 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
         "schema": SCHEMA,
         "run": _run(run, panel),
         "checks": [
-            {"kind": check.kind, "level": check.level, "message": check.message, "figures": check.figures}
+            {
+                "kind": check.kind,
+                "level": check.level,
+                "message": check.message,
+                "figures": check.figures,
+                "heading": check.heading,
+                "advice": check.advice,
+                "mended": check.mended,
+            }
             for check in run.checks
         ],
         "arms": lines,

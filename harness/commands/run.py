@@ -1,0 +1,108 @@
+"""`harness run`, `harness demo`: one experiment, carried out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.commands.shared import F, command, plugin_options
+
+if TYPE_CHECKING:
+    from harness.pipeline import Finished
+
+
+def _run_options(function: F) -> F:
+    for option in reversed(
+        (
+            click.option(
+                "--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie."
+            ),
+            click.option("--only", multiple=True, metavar="ARM", help="Only this arm; repeatable."),
+            click.option("--limit", type=click.IntRange(min=2), metavar="N", help="A preview on N test items."),
+            click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Spend at most X dollars."),
+            click.option("--no-reuse", is_flag=True, help="Take nothing over from other runs."),
+            click.option("--allow-leaks", is_flag=True, help="Go on although test items stand in train."),
+            click.option("--offline", is_flag=True, help="Send nothing to other machines."),
+            click.option("--yes", is_flag=True, help="Ask nothing."),
+            click.option("--quiet", is_flag=True, help="Say nothing but the result."),
+            click.option("--json", "as_json", is_flag=True, help="The result as JSON."),
+        )
+    ):
+        function = option(function)
+    return plugin_options(function)
+
+
+@command("harness run experiment.toml --max-usd 5")
+@click.argument("experiment", type=click.Path(path_type=Path))
+@_run_options
+def run(experiment: Path, **options: Any) -> None:
+    """Prepare, train, ask, score and report; goes on where it stopped."""
+    _carry_out(experiment, options)
+
+
+@command("harness demo")
+@_run_options
+def demo(**options: Any) -> None:
+    """The default experiment, real in every part; no key needed."""
+    from importlib.resources import as_file, files
+
+    from harness.manifest import machine
+
+    if not options["quiet"]:
+        where = machine()
+        quick = "AMX" in where or "AVX512" in where
+        time = "about 3 minutes" if quick else "about 8 minutes: without AMX training takes 2.5 times as long"
+        click.echo(f"real training on this machine ({where}): {time}; done once, it is kept", err=True)
+    with as_file(files("harness").joinpath("demo.toml")) as path:
+        _carry_out(path, options)
+
+
+def _carry_out(path: Path, options: dict[str, Any]) -> None:
+    from harness.console import Console
+    from harness.experiment import load
+    from harness.pipeline import RunOptions
+    from harness.pipeline import run as carry_out
+    from harness.plugins import discover
+
+    plugins = discover(options["files"], options["blocked"])
+    experiment = load(path, plugins, allowed_files=options["files"])
+    settings = RunOptions(
+        out=options["out"],
+        only=options["only"],
+        limit=options["limit"],
+        max_usd=options["max_usd"],
+        reuse=not options["no_reuse"],
+        allow_leaks=options["allow_leaks"],
+        offline=options["offline"],
+        command=shlex.join(["harness", *sys.argv[1:]]),
+    )
+    # stdout belongs to the result: what a plugin prints goes to stderr
+    with redirect_stdout(sys.stderr), Console(quiet=options["quiet"]) as console:
+        finished = carry_out(experiment, settings, console)
+    _tell(finished, as_json=options["as_json"])
+    if finished.unfinished is not None:
+        raise finished.unfinished
+
+
+def _tell(finished: Finished, *, as_json: bool) -> None:
+    folder, report = finished.folder.path, finished.folder.report
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "sentence": finished.sentence,
+                    "folder": str(folder),
+                    "report": str(report),
+                    "unfinished": finished.unfinished.message if finished.unfinished else None,
+                },
+                ensure_ascii=False,
+            )
+        )
+    else:
+        click.echo(f"{finished.sentence}\n{folder}\n{report}")

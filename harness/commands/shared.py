@@ -1,0 +1,75 @@
+"""What commands share: how they look, options of several of them, questions."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from harness.errors import UsageError, nearest
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Group(click.Group):
+    """Names the nearest command where there is none of that name."""
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Finds the command that the arguments name."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            known = error if args and args[0].startswith("-") else None
+            raise known or click.UsageError(
+                f'there is no command "{args[0]}"; {nearest(args[0], self.commands)}'
+            ) from None
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Ends the help with an example."""
+        formatter.write("\nExample: harness demo\n")
+
+
+class Command(click.Command):
+    """Ends its help with an example."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the example."""
+        if self.epilog:
+            formatter.write(f"\nExample: {self.epilog}\n")
+
+
+def command(example: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """Declares a command whose help ends with `example`."""
+    return click.command(cls=Command, epilog=example)
+
+
+def plugin_options(function: F) -> F:
+    """Adds `--plugin` and `--no-plugin`."""
+    function = click.option(
+        "--plugin", "files", multiple=True, metavar="FILE", help="Load a plugin file: runs its code."
+    )(function)
+    return click.option("--no-plugin", "blocked", multiple=True, metavar="NAME", help="Do not even import a plugin.")(
+        function
+    )
+
+
+runs_option = click.option(
+    "--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie."
+)
+
+
+def agree(yes: bool) -> Callable[[str], bool]:
+    """Asks a question, or takes `--yes` for an answer."""
+
+    def ask(question: str) -> bool:
+        click.echo(question, err=True)
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            raise UsageError("a question needs an answer, and there is no terminal", "add --yes to agree to it")
+        return click.confirm("Go on?", err=True)
+
+    return ask
