@@ -30,6 +30,7 @@ class Console:
         self._tasks: dict[str, TaskID] = {}
         self._counts: dict[str, dict[str, float]] = {}
         self._told: dict[str, float] = {}
+        self._began_at: dict[str, float] = {}
         self._began = time.monotonic()
 
     def __enter__(self) -> Console:
@@ -66,7 +67,7 @@ class Console:
     def expect(self, name: str, total: int) -> None:
         """Opens a line for something countable."""
         self._counts[name] = {"done": 0, "failed": 0, "input_tokens": 0, "output_tokens": 0, "total": total}
-        self._told[name] = time.monotonic()
+        self._told[name] = self._began_at[name] = time.monotonic()
         if self._progress is not None:
             if name in self._tasks:
                 self._progress.remove_task(self._tasks[name])
@@ -88,11 +89,15 @@ class Console:
 
     def steps(self, arm: str, step: int, steps: int) -> None:
         """Moves the line of an arm's training."""
-        name = f"{arm}: training step"
+        self.track(f"{arm}: training step", step, steps)
+
+    def track(self, name: str, done: int, total: int) -> None:
+        """Moves a line that opens with the first call and closes with the last; what is quickly done says nothing."""
         if name not in self._counts:
-            self.expect(name, steps)
-        self.advance(name, {"done": step - self._counts[name]["done"]})
-        if step >= steps:
+            self.expect(name, total)
+        if done < total or time.monotonic() - self._began_at[name] > PLAIN_EVERY_S:
+            self.advance(name, {"done": done - self._counts[name]["done"]})
+        if done >= total:
             self.close(name)
 
     def close(self, name: str) -> None:

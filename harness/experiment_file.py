@@ -19,6 +19,7 @@ class SplitTable(_Table):
     validation: float = Field(default=0.1, ge=0, lt=1)
     test: float = Field(default=0.1, gt=0, lt=1)
     stratify: bool = True
+    by: Literal["content", "time"] = "content"
     seed: int | None = None
     """A seed of the split's own; the experiment's where there is none."""
 
@@ -33,7 +34,9 @@ class PrepareTable(_Table):
     """The data stage."""
 
     duplicates: Literal["off", "exact", "near"] = "near"
+    conflicts: Literal["majority", "drop", "keep"] = "majority"
     split: SplitTable = SplitTable()
+    balance: Literal["none", "downsample", "weights"] = "none"
     pii: Literal["warn", "mask", "stop"] | None = None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -326,18 +326,4 @@ def chain(outcome: Outcome) -> dict[str, Any]:
         "jobs": {name: one.job for name, one in outcome.ready.items() if one.job},
         "models": {name: one.model for name, one in outcome.ready.items() if one.model},
         "answers": digest(answers),
-    }
-
-
-def quality(data: Prepared) -> dict[str, Any]:
-    """Returns `data/quality.json`: rows in = rows out + rows removed by each rule, and every finding."""
-    return {
-        "schema": 1,
-        "rows_in": data.rows_in,
-        "rows_out": {str(split): len(data.of(split)) for split in Split},
-        "removed": dict(data.removed),
-        "labels": list(data.labels),
-        "leaks": [asdict(leak) for leak in data.leaks],
-        "checks": [asdict(check) for check in data.checks],
-        "fingerprint": data.fingerprint,
     }

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import manifest, outcome, tables
+from harness import manifest, outcome, preparation, tables
 from harness.console import Console
-from harness.errors import ExperimentError, GateError, HarnessError, UsageError, nearest
+from harness.errors import ExperimentError, HarnessError, UsageError, nearest
 from harness.evaluation import Chosen, Evaluation, Learning, Trained
 from harness.execution.budget import Budget
 from harness.execution.engine import Engine
@@ -22,13 +22,12 @@ from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import EndpointTable, EnvironmentValue
 from harness.files import write_json
 from harness.journal import Journal
-from harness.plugins import attributed
-from harness.prepare import Fractions, Prepared, PrepareOptions, limited, prepare
+from harness.prepare import Prepared
 from harness.prices import Prices
 from harness.runs import DEFAULT_OUT, RunFolder, run_folder
 from harness.secrets import Scrubber
 from harness.training import Trainer
-from harness.types import Check, Context, Example, Split
+from harness.types import Check, Example, Split
 from harness.watching import Watching
 
 
@@ -68,7 +67,7 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     arms = _selected(experiment, options)
     _require_keys(experiment, arms)
     _require_prices(experiment, arms, options)
-    data = _prepared(experiment, options, console)
+    data = preparation.prepared(experiment, console, options.limit)
     settings = {**experiment.answer_settings(), "limit": options.limit}
     folder = run_folder(options.out, experiment.name, settings, data.fingerprint)
     folder.data.mkdir(parents=True, exist_ok=True)
@@ -83,8 +82,8 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         edited = manifest.edited_plugins(folder, record)
         write_json(folder.manifest, record)
         tables.write_examples(folder.examples, data.examples)
-        write_json(folder.data / "quality.json", outcome.quality(data))
-        _gates(data, options, folder)
+        write_json(folder.data / "quality.json", preparation.quality(data))
+        preparation.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
         session = _Session(
             experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
         )
@@ -241,66 +240,6 @@ def _require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOpt
         raise ExperimentError(
             f"arms.{arm.name}: there is a budget, but no price is known for {base or model}",
             f"give {wanted}: USD for a million tokens",
-        )
-
-
-def load_examples(experiment: Experiment) -> list[Example]:
-    """Reads the dataset.
-
-    Raises:
-        DataError: The data is not as described.
-        PluginError: The dataset plugin raised.
-    """
-    ctx = Context(
-        seed=experiment.seed,
-        labels=tuple(getattr(experiment.dataset, "labels", None) or ()),
-        folder=experiment.path.parent,
-    )
-    with attributed(experiment.dataset, "load"):
-        return list(experiment.dataset.load(ctx))
-
-
-def _prepared(experiment: Experiment, options: RunOptions, console: Console) -> Prepared:
-    console.say("preparing the data")
-    outside = any(
-        not experiment.endpoints[name].on_this_machine for arm in experiment.arms for name in arm.endpoint_names()
-    )
-    split = experiment.prepare.split
-    prepare_options = PrepareOptions(
-        duplicates=experiment.prepare.duplicates,
-        split=Fractions(train=split.train, validation=split.validation, test=split.test, stratify=split.stratify),
-        pii=experiment.prepare.pii or ("stop" if outside else "warn"),
-        seed=experiment.seed if split.seed is None else split.seed,
-        labels=tuple(labels) if (labels := getattr(experiment.dataset, "labels", None)) else None,
-        ordered=bool(getattr(experiment.dataset, "ordered", False)),
-    )
-    data = prepare(load_examples(experiment), prepare_options)
-    if options.limit is not None:
-        data = limited(data, options.limit, experiment.seed)
-    sizes = {split: len(data.of(split)) for split in Split}
-    console.say(f"{data.rows_in:,} rows: " + ", ".join(f"{size:,} {split}" for split, size in sizes.items()))
-    return data
-
-
-def _gates(data: Prepared, options: RunOptions, folder: RunFolder) -> None:
-    """Stops a run whose test items stand in other splits, or whose texts must not leave this machine.
-
-    Raises:
-        GateError: Saying which.
-    """
-    leaks = [leak for leak in data.leaks if leak.split_a == Split.TEST]
-    if leaks and not options.allow_leaks:
-        first = leaks[0]
-        raise GateError(
-            f"{len(leaks):,} test examples stand on both sides of a split, e.g. {first.a} ({first.split_a}) and "
-            f"{first.b} ({first.split_b}), {first.kind}; all are in {folder.data / 'quality.json'}",
-            "take them out of one side, let the harness split, or run with --allow-leaks",
-        )
-    personal = next((check for check in data.checks if check.kind == "personal-data" and check.level == "error"), None)
-    if personal is not None:
-        raise GateError(
-            f"personal data would leave this machine: {personal.message}",
-            'set [prepare].pii = "mask" to replace it, or "warn" to send it as it is',
         )
 
 

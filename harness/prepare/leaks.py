@@ -13,7 +13,11 @@ _HELD_BACK = (Split.TEST, Split.VALIDATION, Split.TRAIN)
 """Of two splits the earlier one is the one that must not be seen."""
 
 
-def find_leaks(examples: Iterable[Example], near: Mapping[tuple[str, str], float] | None = None) -> tuple[Leak, ...]:
+def find_leaks(
+    examples: Iterable[Example],
+    near: Mapping[tuple[str, str], float] | None = None,
+    folded: Mapping[str, str] | None = None,
+) -> tuple[Leak, ...]:
     """Returns what stands in two splits: test against validation and train, validation against train.
 
     One leak for each held-back example and split that its text leaks into, with the most similar text there; one for
@@ -22,17 +26,18 @@ def find_leaks(examples: Iterable[Example], near: Mapping[tuple[str, str], float
     Args:
         examples: Each with its split.
         near: Similarity of the pairs of folded texts that are nearly the same, if that is known; worked out otherwise.
+        folded: Example id → folded text, where that is known.
     """
     texts: dict[str, list[Example]] = {}
     groups: dict[str, list[Example]] = {}
     for example in sorted(examples, key=lambda example: example.id):
-        texts.setdefault(fold(example.text), []).append(example)
+        texts.setdefault(fold(example.text) if folded is None else folded[example.id], []).append(example)
         if example.group is not None:
             groups.setdefault(example.group, []).append(example)
     if near is None:
         distinct = list(texts)
         near = {(distinct[pair.first], distinct[pair.second]): pair.similarity for pair in near_pairs(distinct)}
-    leaks = [leak for same in texts.values() for leak in _between("exact", same, same, 1.0)]
+    leaks = [leak for same in texts.values() if len(same) > 1 for leak in _between("exact", same, same, 1.0)]
     found = {(leak.a, leak.split_b) for leak in leaks}
     for (first, second), similarity in sorted(near.items(), key=lambda each: (-each[1], each[0])):
         here, there = texts.get(first, []), texts.get(second, [])

@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import Literal
 
 from harness.errors import ExperimentError
+from harness.prepare.clean import Cluster, Conflicts
+from harness.prepare.signals import Ranked
 from harness.types import Check, Example, Split
 
 
@@ -24,6 +26,9 @@ class Fractions:
     test: float = 0.1
     stratify: bool = True
     """Whether each class is cut by these shares, instead of all rows together."""
+    by: Literal["content", "time"] = "content"
+    """What orders the rows before they are cut: their content and the seed, or their dates, the oldest first. By time
+    there are no strata."""
 
     def __post_init__(self) -> None:
         shares = (self.train, self.validation, self.test)
@@ -51,6 +56,10 @@ class PrepareOptions:
 
     duplicates: Literal["off", "exact", "near"] = "near"
     """Which duplicates are removed. Those that stay never stand on both sides of a split that is made here."""
+    conflicts: Conflicts = "majority"
+    """Which of duplicates with different labels stay."""
+    balance: Literal["none", "downsample", "weights"] = "none"
+    """What is done for small classes in train: nothing; the other classes lose rows; their examples weigh more."""
     split: Fractions = field(default_factory=Fractions)
     pii: Literal["warn", "mask", "stop"] = "warn"
     """What happens to personal data and keys in texts: a warning; `[EMAIL]` and the like in their place; an error."""
@@ -90,6 +99,12 @@ class Prepared:
     checks: tuple[Check, ...]
     fingerprint: str
     """SHA-256 (hex) over the examples as they were loaded, whatever their order."""
+    clusters: tuple[Cluster, ...] = ()
+    """Rows that say the same or nearly the same, of which some were removed."""
+    ranked: tuple[Ranked, ...] = ()
+    """Rows worth a look, most suspicious first."""
+    weights: Mapping[str, float] | None = None
+    """Label → weight of its training examples, where they are weighted; their mean over the examples is 1."""
 
     def of(self, split: Split | str) -> tuple[Example, ...]:
         """Returns the examples of one split, in the order of their ids."""

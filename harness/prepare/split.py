@@ -11,12 +11,17 @@ label. So row order changes nothing, and a row that is added moves at most one g
   one group away from its neighbours does not add to that.
 - If the new row changes its own group's most frequent label, that group may follow other cuts from now on: the one
   move for its former class, whose cuts have not changed.
+
+By time the order is that of the groups' latest dates instead, and all rows are one class: what is held back is newer
+than what is learned from, as it will be in use.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import accumulate
 
@@ -45,7 +50,7 @@ def assign(
     names = units if units is not None else {example.id: unit_name(example) for example in examples}
     given = {example.id: example.split for example in examples if example.split is not None}
     if not given:
-        return _cut(examples, fractions.shares, fractions.stratify, seed, names)
+        return _cut(examples, fractions.shares, fractions, seed, names)
     if len(given) < len(examples):
         raise DataError(
             f"{len(examples) - len(given)} of {len(examples)} rows have no split, the others have one",
@@ -61,7 +66,7 @@ def assign(
         shares = {split: share for split, share in fractions.shares.items() if split != Split.TEST}
         whole = sum(shares.values())
         train = [example for example in examples if example.split == Split.TRAIN]
-        cut = _cut(train, {split: share / whole for split, share in shares.items()}, fractions.stratify, seed, names)
+        cut = _cut(train, {split: share / whole for split, share in shares.items()}, fractions, seed, names)
         return {**given, **cut}
     return given
 
@@ -74,42 +79,74 @@ def unit_name(example: Example) -> str:
 def _cut(
     examples: Sequence[Example],
     shares: Mapping[Split, Fraction],
-    stratify: bool,
+    fractions: Fractions,
     seed: int,
     names: Mapping[str, str],
 ) -> dict[str, Split]:
     groups: dict[str, list[Example]] = {}
     for example in examples:
         groups.setdefault(names[example.id], []).append(example)
+    by_time = fractions.by == "time"
+    stratify = fractions.stratify and not by_time
     _check_possible(examples, groups, shares, stratify)
-    order = sorted(groups, key=lambda name: (keyed_hash(seed, "split", name), name))
-    counts = {name: Counter(example.label if stratify else "" for example in groups[name]) for name in order}
-    cuts = {label: _cuts(order, counts, label, shares) for label in sorted(set().union(*counts.values()))}
+    latest = _latest(groups) if by_time else dict.fromkeys(groups, 0.0)
+    order = sorted(groups, key=lambda name: (latest[name], keyed_hash(seed, "split", name), name))
+    strata: dict[str, _Stratum] = {}
+    follows = []
+    for place, name in enumerate(order):
+        counts = Counter([example.label if stratify else "" for example in groups[name]])
+        for label, size in counts.items():
+            strata.setdefault(label, _Stratum()).add(place, size)
+        follows.append(min(counts, key=lambda label, counts=counts: (-counts[label], label)))  # type: ignore[misc]
+    cuts = {label: stratum.cuts(shares, len(order)) for label, stratum in strata.items()}
     splits = list(shares)
     result = {}
-    for place, name in enumerate(order):
-        stratum = min(counts[name], key=lambda label: (-counts[name][label], label))
-        split = splits[sum(place >= cut for cut in cuts[stratum])]
+    for place, (name, label) in enumerate(zip(order, follows, strict=True)):
+        split = splits[sum(place >= cut for cut in cuts[label])]
         result.update({example.id: split for example in groups[name]})
     _check_filled(result, shares, len(groups))
     return result
 
 
-def _cuts(
-    order: Sequence[str], counts: Mapping[str, Counter[str]], label: str, shares: Mapping[Split, Fraction]
-) -> list[int]:
-    """Returns the places in `order` at which the later splits begin for one class."""
-    places = [place for place, name in enumerate(order) if counts[name][label]]
-    sizes = [counts[order[place]][label] for place in places]
-    ends = list(accumulate(sizes))
-    boundaries = list(accumulate(shares.values()))[:-1]
-    cuts = []
-    for number, share in enumerate(boundaries, start=1):
+def _latest(groups: Mapping[str, Sequence[Example]]) -> dict[str, float]:
+    """Returns for each group the date of its latest row, in seconds since 1970."""
+    undated = [example.id for members in groups.values() for example in members if example.time is None]
+    if undated:
+        raise DataError(
+            f'prepare.split.by = "time", but {len(undated)} rows have no date, e.g. id {min(undated)}',
+            "Name the column of dates in dataset.time, and leave out rows without one; or split by content.",
+        )
+    return {name: max(moment(example.time) for example in members if example.time) for name, members in groups.items()}
+
+
+def moment(time: str) -> float:
+    """Returns an ISO 8601 date as seconds since 1970: in UTC where it has no zone, at midnight where it has no hour."""
+    parsed = datetime.fromisoformat(time)
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+class _Stratum:
+    """One class: where in the order its groups stand, and how many of its rows each has."""
+
+    def __init__(self) -> None:
+        self.places: list[int] = []
+        self.sizes: list[int] = []
+
+    def add(self, place: int, size: int) -> None:
+        self.places.append(place)
+        self.sizes.append(size)
+
+    def cuts(self, shares: Mapping[Split, Fraction], end: int) -> list[int]:
+        """Returns the places in the order at which the later splits begin."""
         # Twice the middle of a group's rows against twice the boundary: whole numbers and exact fractions.
-        left = sum(2 * end - size < 2 * share * ends[-1] for end, size in zip(ends, sizes, strict=True))
-        left = max(number, min(left, len(places) - (len(shares) - number)))
-        cuts.append(places[left] if left < len(places) else len(order))
-    return cuts
+        middles = [2 * after - size for after, size in zip(accumulate(self.sizes), self.sizes, strict=True)]
+        n = sum(self.sizes)
+        cuts = []
+        for number, share in enumerate(list(accumulate(shares.values()))[:-1], start=1):
+            left = bisect_left(middles, 2 * share * n)
+            left = max(number, min(left, len(self.places) - (len(shares) - number)))
+            cuts.append(self.places[left] if left < len(self.places) else end)
+        return cuts
 
 
 def _check_possible(

@@ -4,118 +4,159 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from harness.errors import DataError, nearest
 from harness.prepare import clean, pii
 from harness.prepare.checks import Facts, findings
-from harness.prepare.duplicates import near_pairs
+from harness.prepare.duplicates import Tick, near_pairs
+from harness.prepare.labels import label_set, one_spelling
 from harness.prepare.leaks import find_leaks
+from harness.prepare.normalise import keyed_hash
 from harness.prepare.options import Prepared, PrepareOptions
+from harness.prepare.signals import signals
 from harness.prepare.split import assign, unit_name
-from harness.types import Example
+from harness.types import Example, Split
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, how much of it is done, and of how much."""
 
 
-def prepare(examples: Iterable[Example], options: PrepareOptions) -> Prepared:
+def prepare(examples: Iterable[Example], options: PrepareOptions, progress: Progress | None = None) -> Prepared:
     """Cleans, splits and checks; the order of `examples` changes nothing.
 
     Without a given split, duplicates are looked for in the whole set and removed before the split; those that
-    `options.duplicates` leaves in stay together on one side. Given splits are kept as they are: duplicates are removed
-    within each, and what stands in two of them is a leak.
+    `options` leaves in stay together on one side. Given splits are kept as they are: duplicates are removed within
+    each, and what stands in two of them is a leak.
 
     Raises:
         DataError: No rows, a label outside the label set, a single class, or a split that is not possible.
     """
     loaded = clean.items(examples)
-    fingerprint = hashlib.sha256("\n".join(item.key for item in loaded).encode("ascii")).hexdigest()
-    flags = [pii.kinds(item.example.text) for item in loaded]
-    if options.pii == "mask":
-        masked = [pii.mask(item.example) if kinds else item.example for item, kinds in zip(loaded, flags, strict=True)]
-        source = clean.items(masked)
-    else:
-        source = loaded
-    rows, removed = clean.usable(source)
-    labels = _labels(rows, options, removed)
-    if options.duplicates != "off":
-        rows, counts = clean.without_exact(rows)
-        removed |= counts
-    rows = clean.with_distinct_ids(rows)
-    conflicting = 0
-    if options.duplicates == "near":
-        rows, removed[clean.NEAR_DUPLICATES], conflicting = clean.without_near(rows)
-    split_given = any(row.example.split is not None for row in rows)
-    near = _near(rows) if split_given or options.duplicates != "near" else {}  # else none are left
-    splits = assign([row.example for row in rows], options.split, options.seed, _units(rows, near))
+    n_loaded, fingerprint = len(loaded), _fingerprint(loaded)
+    loaded, flags = _personal(loaded, options)
+    rows, removed = clean.usable(loaded)
+    del loaded
+    rows, respelt, n_respelt = one_spelling(rows, options.labels)
+    labels = label_set(rows, options, removed)
+    rows, more, clusters = _without_duplicates(rows, options, _ticks(progress, "looking for near-duplicates"))
+    removed |= more
+    given = any(row.example.split is not None for row in rows)
+    near: dict[tuple[str, str], float] = {}
+    if given or options.duplicates != "near" or options.conflicts == "keep":  # else none are left
+        near = _near(rows, _ticks(progress, "comparing the splits"))
+        clusters += _disputed(rows, near)
+    splits = assign([row.example for row in rows], options.split, options.seed, _units(rows, near, options))
     done = sorted((replace(row.example, split=splits[row.example.id]) for row in rows), key=lambda example: example.id)
-    leaks = find_leaks(done, near)
+    leaks = find_leaks(done, near, {row.example.id: row.folded for row in rows})
+    del rows
+    if options.balance == "downsample":
+        done, more = clean.downsampled(done, lambda example: keyed_hash(options.seed, "downsample", example.id))
+        removed |= more
+    if progress:
+        progress("looking at quality", 0, 1)
     facts = Facts(
         examples=tuple(done),
         labels=labels,
         removed={rule: removed.get(rule, 0) for rule in clean.RULES},
-        rows_in=len(loaded),
+        rows_in=n_loaded,
+        clusters=clusters,
         leaks=leaks,
-        conflicting_near=conflicting,
-        pii=Counter(kind for kinds in flags for kind in sorted(kinds)),
-        pii_mode=options.pii,
-        split_given=split_given,
+        respelt=respelt,
+        respelt_rows=n_respelt,
+        pii=flags,
+        split_given=given,
+        options=options,
+        weights=_weights(done) if options.balance == "weights" else None,
     )
+    signs = signals(facts.examples, labels, options.seed)
+    if progress:
+        progress("looking at quality", 1, 1)
     return Prepared(
         examples=facts.examples,
         labels=labels,
         removed=facts.removed,
         rows_in=facts.rows_in,
         leaks=leaks,
-        checks=findings(facts),
+        checks=(*findings(facts), *signs.checks),
         fingerprint=fingerprint,
+        clusters=clusters,
+        ranked=signs.ranked,
+        weights=facts.weights,
     )
 
 
-def _near(rows: Sequence[clean.Item]) -> dict[tuple[str, str], float]:
+def _ticks(progress: Progress | None, what: str) -> Tick | None:
+    return None if progress is None else lambda done, total: progress(what, done, total)
+
+
+def _fingerprint(rows: Sequence[clean.Item]) -> str:
+    digest = hashlib.sha256()
+    for place, row in enumerate(rows):
+        digest.update((("\n" if place else "") + row.key.hex()).encode("ascii"))
+    return digest.hexdigest()
+
+
+def _personal(rows: Sequence[clean.Item], options: PrepareOptions) -> tuple[list[clean.Item], Counter[str]]:
+    """Looks for personal data and keys, and masks them where that is wanted."""
+    flags: Counter[str] = Counter()
+    flagged = []
+    for place, row in enumerate(rows):
+        kinds = pii.kinds(row.example.text)
+        if kinds:
+            flags.update(sorted(kinds))
+            flagged.append(place)
+    if options.pii != "mask" or not flagged:
+        return list(rows), flags
+    examples = [row.example for row in rows]
+    for place in flagged:
+        examples[place] = pii.mask(examples[place])
+    return clean.items(examples), flags
+
+
+def _without_duplicates(
+    rows: list[clean.Item], options: PrepareOptions, tick: Tick | None
+) -> tuple[list[clean.Item], dict[str, int], tuple[clean.Cluster, ...]]:
+    removed: dict[str, int] = {}
+    clusters: tuple[clean.Cluster, ...] = ()
+    if options.duplicates != "off":
+        exact = clean.without_exact(rows, options.conflicts)
+        rows, removed, clusters = exact.rows, dict(exact.removed), exact.clusters
+    rows = clean.with_distinct_ids(rows)
+    if options.duplicates == "near":
+        near = clean.without_near(rows, options.conflicts, tick)
+        rows, removed, clusters = near.rows, {**removed, **near.removed}, (*clusters, *near.clusters)
+    return rows, removed, clusters
+
+
+def _near(rows: Sequence[clean.Item], tick: Tick | None) -> dict[tuple[str, str], float]:
     """Returns the similarity of each two folded texts that are nearly the same."""
     texts = list(dict.fromkeys(row.folded for row in rows))
-    return {(texts[pair.first], texts[pair.second]): pair.similarity for pair in near_pairs(texts)}
+    return {(texts[pair.first], texts[pair.second]): pair.similarity for pair in near_pairs(texts, tick)}
 
 
-def _labels(rows: Sequence[clean.Item], options: PrepareOptions, removed: Mapping[str, int]) -> tuple[str, ...]:
-    """Returns the label set, and refuses labels outside of it."""
-    found = Counter(row.example.label for row in rows)
-    if not found:
-        reasons = ", ".join(f"{n} for {rule}" for rule, n in removed.items() if n)
-        raise DataError(
-            f"no usable rows{f': {reasons} were removed' if reasons else ''}",
-            "Check the path and the text and label columns of [dataset].",
-        )
-    labels = options.labels if options.labels is not None else _sorted(found, options.ordered)
-    if stray := sorted(set(found) - set(labels)):
-        example = next(row.example for row in rows if row.example.label == stray[0])
-        raise DataError(
-            f'label "{stray[0]}" ({found[stray[0]]} rows, e.g. id {example.id}) is not in dataset.labels',
-            f"Correct the data or the list; {nearest(stray[0], labels)}",
-        )
-    if len(found) < 2:
-        raise DataError(
-            f'all {found.total()} usable rows have the label "{next(iter(found))}": there is nothing to compare',
-            "Check the label column; at least two classes are needed.",
-        )
-    return labels
+def _disputed(rows: Sequence[clean.Item], near: Iterable[tuple[str, str]]) -> tuple[clean.Cluster, ...]:
+    """Returns the pairs of rows that stay although they say nearly the same under different labels."""
+    first: dict[str, Example] = {}
+    for row in rows:
+        first.setdefault(row.folded, row.example)
+    pairs = ((first[a], first[b]) for a, b in near)
+    return tuple(
+        clean.Cluster(kind="near", kept=(a.id, b.id), removed=(), labels=dict(sorted({a.label: 1, b.label: 1}.items())))
+        for a, b in pairs
+        if a.label != b.label
+    )
 
 
-def _sorted(found: Iterable[str], ordered: bool) -> tuple[str, ...]:
-    names = sorted(found)
-    try:
-        return tuple(sorted(names, key=float))
-    except ValueError:
-        if ordered and len(names) > 2:
-            raise DataError(
-                f"dataset.ordered = true, but the labels are not numbers: {', '.join(names[:6])}",
-                "List dataset.labels in their order, lowest first.",
-            ) from None
-        return tuple(names)
+def _units(
+    rows: Sequence[clean.Item], near: Iterable[tuple[str, str]], options: PrepareOptions
+) -> dict[str, str] | None:
+    """Returns for each example the name of what it must stay together with: its group, and duplicates left in.
 
-
-def _units(rows: Sequence[clean.Item], near: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Returns for each example the name of what it must stay together with: its group, and duplicates left in."""
+    Where no duplicate is left in, a group is all there is to keep together (`None`).
+    """
+    if options.duplicates == "near" and options.conflicts != "keep" and not near:
+        return None
     parent: dict[str, str] = {}
 
     def root(name: str) -> str:
@@ -135,3 +176,9 @@ def _units(rows: Sequence[clean.Item], near: Iterable[tuple[str, str]]) -> dict[
     for first, second in near:
         join(units[first], units[second])
     return {row.example.id: root(unit_name(row.example)) for row in rows}
+
+
+def _weights(examples: Sequence[Example]) -> Mapping[str, float]:
+    """Returns n / (classes · n of the class) for each label in train: the mean over the examples is 1."""
+    counts = Counter(example.label for example in examples if example.split == Split.TRAIN)
+    return {label: counts.total() / (len(counts) * n) for label, n in sorted(counts.items())}

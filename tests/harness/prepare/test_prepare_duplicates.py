@@ -1,9 +1,13 @@
+import random
 from itertools import combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.prepare.duplicates import near_earlier, near_pairs, shingles
+from harness.prepare import duplicates
+from harness.prepare import shingles as prefix
+from harness.prepare.duplicates import near_earlier, near_pairs
+from harness.prepare.shingles import nearly_same, shingles
 
 
 def jaccard(a, b):
@@ -60,3 +64,35 @@ def test_what_stays_is_not_near_and_what_goes_is_near_to_what_stays(planted, n_s
             assert like[other] is None
             assert scopes[other] == scopes[position]
             assert (other, position) in near
+
+
+def test_many_variants_of_one_text_cost_one_comparison_each(monkeypatch):
+    texts = [
+        f"order number {n:05d} has not arrived yet, please help me with it as soon as you can" for n in range(6000)
+    ]
+    compared = []
+    monkeypatch.setattr(duplicates, "nearly_same", lambda a, b: compared.append(1) or nearly_same(a, b))
+    like = near_earlier(texts, [0] * len(texts))
+    assert like == [None, *[0] * (len(texts) - 1)]
+    assert len(compared) == len(texts) - 1
+
+
+@given(variants)
+def test_those_known_to_stand_are_not_compared_again(planted):
+    texts = list(dict.fromkeys(text for first, end in planted for text in (first, first + end)))
+    like = near_earlier(texts, [0] * len(texts))
+    apart = [text for text, other in zip(texts, like, strict=True) if other is None]
+    rest = [text for text, other in zip(texts, like, strict=True) if other is not None]
+    again = near_earlier([*apart, *rest], [0] * len(texts), len(apart))
+    assert again[: len(apart)] == [None] * len(apart)
+    assert all(other is not None for other in again[len(apart) :])
+
+
+def test_long_texts_and_large_sets_go_through_several_blocks(monkeypatch):
+    monkeypatch.setattr(prefix, "_BLOCK", 500)
+    monkeypatch.setattr(duplicates, "_ROWS", 7)
+    monkeypatch.setattr(duplicates, "_WORK", 40)
+    draw = random.Random(3)
+    base = ["".join(draw.choices("abcdef ", k=draw.choice([3, 40, 900]))) for _ in range(60)]
+    texts = list(dict.fromkeys(text for one in base for text in (one, one + draw.choice("xy"))))
+    assert {(pair.first, pair.second): pair.similarity for pair in near_pairs(texts)} == brute_force(texts)

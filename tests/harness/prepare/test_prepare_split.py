@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
@@ -6,7 +7,7 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError, ExperimentError
 from harness.prepare import Fractions
-from harness.prepare.split import assign
+from harness.prepare.split import assign, moment
 from harness.types import Example, Split
 
 LABELS = ("a", "b", "c")
@@ -155,3 +156,48 @@ def test_refuses_half_given_splits():
 def test_refuses_shares_that_are_none(shares):
     with pytest.raises(ExperimentError, match=r"prepare\.split"):
         Fractions(train=shares[0], validation=shares[1], test=shares[2])
+
+
+def dated(moments, groups=None):
+    return [
+        replace(row, time=f"2026-01-{day:02d}T{hour:02d}:00:00")
+        for row, (day, hour) in zip(rows(["a"] * len(moments), groups), moments, strict=True)
+    ]
+
+
+moments = st.lists(st.tuples(st.integers(1, 28), st.integers(0, 23)), min_size=6, max_size=60)
+by_time = st.sampled_from([Fractions(by="time"), Fractions(by="time", train=0.5, validation=0.2, test=0.3)])
+
+
+@given(moments, by_time, seeds, st.randoms())
+def test_by_time_the_newest_are_held_back(when, wanted, seed, random):
+    examples = dated(when)
+    splits = assign(examples, wanted, seed)
+    assert assign(random.sample(examples, len(examples)), wanted, seed) == splits
+    ranked = sorted(examples, key=lambda example: (moment(example.time), RANK[splits[example.id]]))
+    assert [RANK[splits[example.id]] for example in ranked] == sorted(RANK[split] for split in splits.values())
+
+
+@given(moments, by_time, seeds, st.tuples(st.integers(1, 28), st.integers(0, 23)))
+def test_by_time_an_added_row_moves_one_row_at_most_for_each_boundary(when, wanted, seed, new):
+    examples = dated(when)
+    before = assign(examples, wanted, seed)
+    after = assign([*examples, replace(dated([new])[0], id="new")], wanted, seed)
+    crossed = Counter(b for e in examples for b in boundaries_crossed(before[e.id], after[e.id]))
+    assert all(count <= 1 for count in crossed.values())
+
+
+def test_by_time_a_group_stands_where_its_latest_row_stands():
+    examples = dated([(day, 0) for day in range(1, 11)], ["g", *"abcdefgh", "g"])
+    splits = assign(examples, Fractions(by="time", train=0.6, validation=0.2, test=0.2), 1)
+    assert splits["id0"] == splits["id9"] == Split.TEST
+
+
+def test_by_time_every_row_needs_a_date():
+    examples = dated([(day, 0) for day in range(1, 11)])
+    with pytest.raises(DataError, match=r"1 rows have no date, e\.g\. id id3"):
+        assign([replace(e, time=None) if e.id == "id3" else e for e in examples], Fractions(by="time"), 1)
+
+
+def test_dates_with_and_without_zones_are_compared():
+    assert moment("2026-01-01") == moment("2026-01-01T00:00:00") == moment("2026-01-01T01:00:00+01:00")

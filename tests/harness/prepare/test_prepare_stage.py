@@ -1,4 +1,5 @@
 import json
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError
 from harness.prepare import Fractions, PrepareOptions, find_leaks, fold, prepare, training_file
-from harness.prepare.duplicates import shingles
+from harness.prepare.shingles import shingles
 from harness.types import Example, Split
 
 WORDS = ("good", "bad", "fine", "broken", "battery", "screen", "price", "sound", "case", "cable")
@@ -40,6 +41,7 @@ drawn = st.lists(
 options = st.builds(
     PrepareOptions,
     duplicates=st.sampled_from(["off", "exact", "near"]),
+    conflicts=st.sampled_from(["majority", "drop", "keep"]),
     seed=st.integers(0, 99),
     split=st.sampled_from([Fractions(), Fractions(stratify=False), Fractions(train=0.5, validation=0.2, test=0.3)]),
 )
@@ -67,7 +69,7 @@ def test_every_row_is_counted_order_changes_nothing_and_nothing_leaks(extra, wan
         for second in folded[i + 1 :]:
             common = len(shingles(first) & shingles(second))
             if 5 * common >= 4 * len(shingles(first) | shingles(second)):
-                assert wanted.duplicates != "near"
+                assert wanted.duplicates != "near" or wanted.conflicts == "keep"
                 assert by_text[first] == by_text[second]
 
 
@@ -100,11 +102,14 @@ def test_removed_rows_are_counted_by_rule():
         "exact-duplicates": 1,
         "conflicting-duplicates": 1,
         "near-duplicates": 1,
+        "conflicting-clusters": 0,
+        "downsampled": 0,
     }
     kept = [row for row in prepared.examples if fold(row.text) == "same text"]
     assert [row.label for row in kept] == ["x"]
     assert check(prepared, "conflicting-duplicates").level == "warning"
-    assert check(prepared, "near-duplicates").figures["conflicting"] == 1
+    assert check(prepared, "near-duplicates").figures["clusters"] == 1
+    assert check(prepared, "conflicting-near-duplicates").figures["clusters"] == 1
     assert check(prepared, "rows").figures["rows_in"] == len(loaded)
     exact = prepare(loaded, PrepareOptions(duplicates="exact"))
     assert exact.removed["near-duplicates"] == 0
@@ -247,7 +252,10 @@ def test_unbalanced_and_small_data_is_said():
     prepared = prepare(loaded, PrepareOptions())
     balance = check(prepared, "class-balance")
     assert balance.level == "warning"
-    assert balance.figures == {"classes": {"x": 55, "y": 5}, "ratio": 11.0}
+    assert balance.figures["classes"] == {"x": 55, "y": 5}
+    assert balance.figures["ratio"] == 11.0
+    shares = (55 / 60, 5 / 60)
+    assert balance.figures["entropy_bits"] == pytest.approx(-sum(share * math.log2(share) for share in shares))
     assert check(prepared, "few-test-rows").figures["test"] == len(prepared.of("test"))
 
 
@@ -267,3 +275,88 @@ def test_a_training_file_is_shuffled_by_seed_and_the_same_on_repeat():
     assert [line["prompt"] for line in lines] != [row.text for row in rows]
     assert Counter(line["prompt"] for line in lines) == Counter(row.text for row in rows)
     assert "é".encode() in content
+
+
+SENTENCE = "the battery of this camera lasts for a whole week of holidays"
+
+
+def variants_of(labels):
+    """Near-duplicates of one another, one for each label."""
+    return [example(SENTENCE + end, label) for end, label in zip(" abcdefgh", labels, strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("conflicts", "labels", "kept", "removed"),
+    [
+        ("majority", "xyy", ["y"], {"near-duplicates": 2}),
+        ("majority", "yyx", ["y"], {"near-duplicates": 2}),
+        ("drop", "xyy", [], {"conflicting-clusters": 3}),
+        ("drop", "yyy", ["y"], {"near-duplicates": 2}),
+        ("keep", "xyy", ["x", "y"], {"near-duplicates": 1}),
+    ],
+)
+def test_conflicting_clusters_follow_the_policy(conflicts, labels, kept, removed):
+    prepared = prepare([*reviews(), *variants_of(labels)], PrepareOptions(conflicts=conflicts))
+    rows = [row for row in prepared.examples if row.text.startswith(SENTENCE)]
+    assert sorted(row.label for row in rows) == kept
+    assert len({row.split for row in rows}) <= 1
+    assert {rule: n for rule, n in prepared.removed.items() if n} == removed
+    (cluster,) = [cluster for cluster in prepared.clusters if cluster.conflicting == (len(set(labels)) > 1)]
+    assert set(cluster.kept) == {row.id for row in rows}
+    assert cluster.labels == Counter([row.label for row in rows] if conflicts == "keep" else labels)
+    assert (check(prepared, "conflicting-near-duplicates") is not None) == (len(set(labels)) > 1)
+
+
+@pytest.mark.parametrize(("conflicts", "n"), [("majority", 1), ("drop", 0), ("keep", 2)])
+def test_equal_texts_with_different_labels_follow_the_policy(conflicts, n):
+    loaded = [*reviews(), example("the same", "x"), example("the same!", "y"), example("The same", "y")]
+    prepared = prepare(loaded, PrepareOptions(conflicts=conflicts))
+    rows = [row for row in prepared.examples if fold(row.text) == "the same"]
+    assert len(rows) == n
+    assert conflicts != "majority" or rows[0].label == "y"
+    assert prepared.rows_in == len(prepared.examples) + sum(prepared.removed.values())
+
+
+def test_labels_that_differ_in_case_or_white_space_become_one():
+    loaded = [
+        replace(row, label=("positive", "negative", "positive", " Positive")[n % 4]) for n, row in enumerate(reviews())
+    ]
+    prepared = prepare(loaded, PrepareOptions())
+    assert prepared.labels == ("negative", "positive")
+    mended = check(prepared, "similar-labels")
+    assert (mended.level, mended.mended, mended.figures["labels"]) == ("ok", 15, {" Positive": "positive"})
+    listed = ("Positive", "negative")
+    assert prepare(loaded, PrepareOptions(labels=listed)).labels == listed
+    apart = prepare(loaded, PrepareOptions(labels=(" Positive", "positive", "negative")))
+    assert {row.label for row in apart.examples} == {" Positive", "positive", "negative"}
+
+
+def test_downsampling_takes_from_train_alone():
+    loaded = [replace(row, label="x" if n % 5 else "y") for n, row in enumerate(reviews(100))]
+    whole, prepared = prepare(loaded, PrepareOptions()), prepare(loaded, PrepareOptions(balance="downsample"))
+    counts = Counter(row.label for row in prepared.of("train"))
+    assert counts == {"x": 16, "y": 16}
+    assert prepared.of("test") == whole.of("test")
+    assert prepared.of("validation") == whole.of("validation")
+    assert {row.id for row in prepared.of("train")} < {row.id for row in whole.of("train")}
+    assert prepared.removed["downsampled"] == 48
+    assert prepared.rows_in == len(prepared.examples) + sum(prepared.removed.values())
+
+
+def test_weights_are_inverse_to_the_size_of_a_class():
+    loaded = [replace(row, label="x" if n % 5 else "y") for n, row in enumerate(reviews(100))]
+    prepared = prepare(loaded, PrepareOptions(balance="weights"))
+    counts = Counter(row.label for row in prepared.of("train"))
+    assert prepared.weights["y"] / prepared.weights["x"] == pytest.approx(counts["x"] / counts["y"])
+    assert sum(prepared.weights[row.label] for row in prepared.of("train")) == pytest.approx(counts.total())
+    assert prepare(loaded, PrepareOptions()).weights is None
+
+
+def test_progress_is_told_in_order_and_to_its_end():
+    told = []
+    prepare(reviews(), PrepareOptions(), lambda *step: told.append(step))
+    by_name = {}
+    for name, done, total in told:
+        assert by_name.get(name, -1) < done <= total
+        by_name[name] = done
+    assert {name: done for name, done, total in told if done == total} == by_name

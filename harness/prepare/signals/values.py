@@ -1,0 +1,43 @@
+"""What the signals hand back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from harness.types import Check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedItem:
+    """One row that is worth a look."""
+
+    id: str
+    """Id of the example."""
+    score: float
+    """How suspicious the row is; higher is more. Its unit is said in the list's explanation."""
+    note: str
+    """What was found there, in a few words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """Rows to look at for one reason, the most suspicious first; at most `MAX_ITEMS` of them."""
+
+    kind: str
+    """Name of the check that it belongs to."""
+    title: str
+    explanation: str
+    """How the rows were found and what the score means, one or two sentences."""
+    items: tuple[RankedItem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """What the texts and labels themselves say of their quality."""
+
+    checks: tuple[Check, ...]
+    ranked: tuple[Ranked, ...]
+
+
+MAX_ITEMS = 200
+"""Most rows in a ranked list: more than a person looks at in one sitting."""
