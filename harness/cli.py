@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from harness.commands import listing, report, run, serve
+from harness.commands import init, listing, prepare, report, run, serve
 from harness.commands.shared import Group
 from harness.errors import HarnessError, UnfinishedError
 
@@ -29,6 +29,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
 for _command in (
     run.run,
     run.demo,
+    init.init,
+    prepare.prepare,
     serve.serve,
     report.report,
     report.publish,

@@ -32,6 +32,7 @@ from harness.prices import Prices
 from harness.runs import RunFolder, slug
 from harness.secrets import Scrubber
 from harness.training import Trainer, job_tag, upload_of
+from harness.training_sets import profile_of, refuse
 from harness.types import Answer, Context, Example, JobSpec, Prediction, TrainingFiles
 from harness.watching import Watching
 
@@ -47,6 +48,8 @@ class Learning:
     validation: tuple[Example, ...]
     labels: tuple[str, ...]
     seed: int
+    weights: Mapping[str, float] | None = None
+    """Label → weight of its training examples, where they are weighted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,12 +171,21 @@ class Evaluation:
             )
 
     def _files(self, arm: Arm, candidate: bool) -> TrainingFiles:
-        """Writes an arm's training files: shuffled, one line for each example."""
+        """Writes an arm's training files: shuffled, one line for each example, as the provider wants them.
+
+        Raises:
+            DataError: The provider would refuse them.
+        """
         name = slug(arm.name) + (f".{mark(arm)[:8]}" if candidate else "")
         paths = {}
+        profile = profile_of(self.experiment, arm.backend.endpoint)  # type: ignore[attr-defined]
         for split, examples in (("train", self.learning.train), ("validation", self.learning.validation)):
             with attributed(arm.formatter, "training_line"):
-                content = training_file(examples, arm.formatter, self.learning.labels, self.learning.seed)
+                content = training_file(
+                    examples, arm.formatter, self.learning.labels, self.learning.seed, profile, self.learning.weights
+                )
+            if split == "train":
+                refuse(content, profile, f"train.{name}.jsonl")
             paths[split] = self.folder.data / f"{split}.{name}.jsonl"
             write_whole(paths[split], content)
         return TrainingFiles(

@@ -200,11 +200,14 @@ class _Resolver:
             self._arm(table, f"arms[{index}]", endpoints, file.seed) for index, table in enumerate(tables["arms"])
         )
         self._names(arms, file)
+        dataset = self._plugin("dataset", file.dataset, "dataset")
+        if getattr(dataset, "split", None) and "split" in file.prepare.model_fields_set:
+            raise self.error("prepare.split", "dataset.split names a column that says it: leave one of them out")
         return Experiment(
             name=file.name,
             seed=file.seed,
             path=self.path,
-            dataset=self._plugin("dataset", file.dataset, "dataset"),
+            dataset=dataset,
             prepare=file.prepare,
             endpoints=endpoints,
             prices=file.prices,

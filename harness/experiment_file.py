@@ -58,6 +58,8 @@ class EndpointTable(_Table):
     model: str | None = None
     device: str | None = None
     dtype: str | None = None
+    profile: Literal["openai", "azure", "nebius", "local", "openai-compatible"] | None = None
+    """Whose rules for training files hold; by default the host's."""
 
     @field_validator("base_url")
     @classmethod

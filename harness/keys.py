@@ -19,3 +19,13 @@ KEYS = re.compile(
     ) | -----BEGIN\ (?:[A-Z]+\ )*PRIVATE\ KEY-----"""
 )
 """Prefixes that issuers chose so that their keys can be found; few false alarms."""
+
+_STARTS = ("sk-", "gh", "github_pat_", "glpat-", "hf_", "xox", "sk_", "rk_", "pk_", "gsk_", "r8_", "-----BEGIN")
+"""What keys begin with that have a hyphen or an underscore."""
+
+
+def may_hold_key(text: str) -> bool:
+    """Returns `False` only where `KEYS` finds nothing; several times as quick, for texts by the million."""
+    if "AKIA" in text or "ASIA" in text or "AIza" in text or "eyJ" in text:
+        return True
+    return ("_" in text or "-" in text) and any(start in text for start in _STARTS)

@@ -34,23 +34,11 @@ def begin(
         folder: The run's folder.
         data: The prepared data.
         settings: What changes an answer: the experiment as resolved.
-        told: What the command said: `command`, `allow_leaks`.
+        told: `command`, and `judged_with` as the function of that name returned it.
     """
     from harness import __version__
 
     old = folder.read_manifest()
-    plugins = {
-        f"{record.kind} {record.name}": {"distribution": record.distribution, "source": record.source_hash}
-        for record in _used(experiment)
-    }
-    judged = [
-        __version__,
-        plugins,
-        experiment.decision.model_dump(),
-        experiment.verdict.model_dump(),
-        {name: table.model_dump() for name, table in experiment.prices.items()},
-        told["allow_leaks"],
-    ]
     return {
         "schema": SCHEMA,
         "name": experiment.name,
@@ -65,13 +53,36 @@ def begin(
         "git": _git_revision(experiment.path.parent),
         "seeds": {"experiment": experiment.seed, "split": experiment.prepare.split.seed},
         "experiment": settings,
-        "plugins": plugins,
+        "plugins": _plugins(experiment),
         "prices": {
             "own": {name: table.model_dump() for name, table in experiment.prices.items()},
             "sources": Prices.sources(),
         },
         "chain": {"data": data.fingerprint, "split": split_hash(data)},
-        "judged_with": digest(judged),
+        "judged_with": told["judged_with"],
+    }
+
+
+def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
+    """Returns a digest of what a verdict depends on beside the answers: assumptions, prices, versions."""
+    from harness import __version__
+
+    return digest(
+        [
+            __version__,
+            _plugins(experiment),
+            experiment.decision.model_dump(),
+            experiment.verdict.model_dump(),
+            {name: table.model_dump() for name, table in experiment.prices.items()},
+            allow_leaks,
+        ]
+    )
+
+
+def _plugins(experiment: Experiment) -> dict[str, dict[str, str]]:
+    return {
+        f"{record.kind} {record.name}": {"distribution": record.distribution, "source": record.source_hash}
+        for record in _used(experiment)
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -116,8 +116,25 @@ def _run_facts(
         choices=tuple(_choice(chosen) for chosen in outcome.choices.values()),
         decision=_decision(experiment.decision),
         machine=manifest["machine"],
+        leaked=frozenset(leak.a for leak in data.leaks if leak.split_a == Split.TEST),
+        data=_data(data),
         prices_date=manifest["prices"]["sources"],
     )
+
+
+RANKED = 20
+"""Rows of each list of suspicious ones that the results hold; `quality.json` has more."""
+
+
+def _data(data: Prepared) -> dict[str, Any]:
+    """Returns what became of the rows, and which are worth a look."""
+    ranked = [asdict(each) for each in data.ranked]
+    return {
+        "rows_in": data.rows_in,
+        "rows_out": {str(split): len(data.of(split)) for split in Split},
+        "removed": dict(data.removed),
+        "ranked": [{**each, "n": len(each["items"]), "items": each["items"][:RANKED]} for each in ranked],
+    }
 
 
 def _dataset_name(experiment: Experiment) -> str:

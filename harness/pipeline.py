@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import manifest, outcome, preparation, tables
+from harness import manifest, outcome, preparation
 from harness.console import Console
 from harness.errors import ExperimentError, HarnessError, UsageError, nearest
 from harness.evaluation import Chosen, Evaluation, Learning, Trained
@@ -22,7 +22,7 @@ from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import EndpointTable, EnvironmentValue
 from harness.files import write_json
 from harness.journal import Journal
-from harness.prepare import Prepared
+from harness.prepare import Prepared, fingerprint
 from harness.prices import Prices
 from harness.runs import DEFAULT_OUT, RunFolder, run_folder
 from harness.secrets import Scrubber
@@ -67,22 +67,23 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     arms = _selected(experiment, options)
     _require_keys(experiment, arms)
     _require_prices(experiment, arms, options)
-    data = preparation.prepared(experiment, console, options.limit)
+    loaded = preparation.load_examples(experiment)
     settings = {**experiment.answer_settings(), "limit": options.limit}
-    folder = run_folder(options.out, experiment.name, settings, data.fingerprint)
+    folder = run_folder(options.out, experiment.name, settings, fingerprint(loaded.examples))
+    judged_with = manifest.judged_with(experiment, allow_leaks=options.allow_leaks)
+    sentence = manifest.stored_sentence(folder, judged_with, [arm.name for arm in arms])
+    if sentence is not None:
+        console.say("everything is there: nothing was sent")
+        return Finished(sentence=sentence, folder=folder)
+    data = preparation.prepared(experiment, loaded, console, options.limit)
     folder.data.mkdir(parents=True, exist_ok=True)
-    told = {"command": scrub(options.command), "allow_leaks": options.allow_leaks}
+    told = {"command": scrub(options.command), "judged_with": judged_with}
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder.journal))
         record = manifest.begin(experiment, folder, data, settings, told)
-        sentence = manifest.stored_sentence(folder, record["judged_with"], [arm.name for arm in arms])
-        if sentence is not None:
-            console.say("everything is there: nothing was sent")
-            return Finished(sentence=sentence, folder=folder)
         edited = manifest.edited_plugins(folder, record)
         write_json(folder.manifest, record)
-        tables.write_examples(folder.examples, data.examples)
-        write_json(folder.data / "quality.json", preparation.quality(data))
+        preparation.write(folder.data, data, {})
         preparation.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
         session = _Session(
             experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
@@ -296,7 +297,11 @@ def _evaluation(session: _Session, journal: Journal, stack: ExitStack) -> Evalua
         console=console,
         watching=watching,
         learning=Learning(
-            train=data.of(Split.TRAIN), validation=data.of(Split.VALIDATION), labels=data.labels, seed=experiment.seed
+            train=data.of(Split.TRAIN),
+            validation=data.of(Split.VALIDATION),
+            labels=data.labels,
+            seed=experiment.seed,
+            weights=data.weights,
         ),
         scrub=session.scrub,
         siblings=siblings,

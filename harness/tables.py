@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from json.encoder import encode_basestring as spelt
 from pathlib import Path
 from typing import Any
 
 from harness.files import write_whole
-from harness.types import Example, Prediction
+from harness.types import Example, Prediction, Split
 
 PREDICTION_TYPES = {
     "arm": "string", "example_id": "string", "expected": "string", "predicted": "string", "status": "string",
@@ -21,21 +22,74 @@ PREDICTION_TYPES = {
 """Columns of `predictions.parquet`: the first eighteen are promised, the others have grown since."""
 
 
+EXAMPLES = b"finetune-harness examples"
+"""Key of a Parquet file's metadata by which prepared examples are known."""
+
+
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
-    """Writes `examples.parquet`: id, text fields (JSON), text, label, group, split, slices (JSON), time."""
+    """Writes `examples.parquet`; see `examples_file`."""
+    write_whole(path, examples_file(examples))
+
+
+def examples_file(examples: Sequence[Example]) -> bytes:
+    """Returns `examples.parquet`: id, split, label, text, fields (JSON), group, slices (JSON), time.
+
+    Each text field and slice has a column of its own beside them, where its name is free: an experiment can name them.
+    """
     import pyarrow as pa
 
     columns = {
-        "id": pa.array([example.id for example in examples], pa.string()),
-        "split": pa.array([str(example.split) if example.split else None for example in examples], pa.string()),
-        "label": pa.array([example.label for example in examples], pa.string()),
-        "text": pa.array([_clean(example.text) for example in examples], pa.string()),
-        "fields": pa.array([_clean(_json(dict(example.fields))) for example in examples], pa.string()),
-        "group": pa.array([example.group for example in examples], pa.string()),
-        "slices": pa.array([_json(dict(example.slices)) for example in examples], pa.string()),
-        "time": pa.array([example.time for example in examples], pa.string()),
+        "id": _strings([example.id for example in examples]),
+        "split": _strings([example.split for example in examples]),
+        "label": _strings([example.label for example in examples]),
+        "text": _strings([example.text for example in examples]),
+        "fields": _strings([_texts(example.fields) for example in examples]),
+        "group": _strings([example.group for example in examples]),
+        "slices": _strings([_json(dict(example.slices)) if example.slices else "{}" for example in examples]),
+        "time": _strings([example.time for example in examples]),
     }
-    _write(path, pa.table(columns))
+    for name in dict.fromkeys([name for example in examples for name in example.fields]):
+        if name not in columns:
+            columns[name] = _strings([example.fields.get(name, "") for example in examples])
+    for name in dict.fromkeys([name for example in examples for name in example.slices]):
+        if name not in columns:
+            columns[name] = _strings([example.slices.get(name) for example in examples])
+    return _bytes(pa.table(columns).replace_schema_metadata({EXAMPLES: b"1"}))
+
+
+def _strings(values: Sequence[str | None]) -> Any:
+    import pyarrow as pa
+
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        return pa.array([None if value is None else _clean(value) for value in values], pa.string())
+
+
+def read_examples(path: Path) -> list[Example] | None:
+    """Returns the examples that `examples_file` made the file of; `None` for any other file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            if EXAMPLES not in (file.schema_arrow.metadata or {}):
+                return None
+            rows = file.read(["id", "split", "label", "fields", "group", "slices", "time"]).to_pylist()
+    except (OSError, pa.ArrowException):
+        return None
+    return [
+        Example(
+            id=row["id"],
+            split=Split(row["split"]) if row["split"] else None,
+            label=row["label"],
+            fields=json.loads(row["fields"]),
+            group=row["group"],
+            slices=json.loads(row["slices"]),
+            time=row["time"],
+        )
+        for row in rows
+    ]
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction], candidates: Sequence[str] | None = None) -> None:
@@ -58,7 +112,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction], candidates:
     }
     if candidates is not None:
         columns = {"candidate": pa.array(list(candidates), pa.string()), **columns}
-    _write(path, pa.table(columns))
+    write_whole(path, _bytes(pa.table(columns)))
 
 
 def _value(row: Prediction, name: str) -> Any:
@@ -70,6 +124,11 @@ def _value(row: Prediction, name: str) -> Any:
     return _clean(str(value)) if isinstance(value, str) else value
 
 
+def _texts(fields: Mapping[str, str]) -> str:
+    """Returns texts by name as JSON; spelt out, which is several times as fast as the encoder."""
+    return f"{{{', '.join([f'{spelt(name)}: {spelt(text)}' for name, text in fields.items()])}}}"
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
@@ -79,9 +138,9 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _write(path: Path, table: Any) -> None:
+def _bytes(table: Any) -> bytes:
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    write_whole(path, buffer.getvalue())
+    return buffer.getvalue()

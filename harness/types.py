@@ -62,7 +62,7 @@ class Example:
     @property
     def text(self) -> str:
         """The non-empty text fields, one on a line: what an untrained eye would read."""
-        return "\n".join(value for value in self.fields.values() if value)
+        return "\n".join([value for value in self.fields.values() if value])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

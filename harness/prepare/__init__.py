@@ -4,7 +4,7 @@ from harness.prepare.leaks import find_leaks
 from harness.prepare.limit import limited
 from harness.prepare.normalise import fold
 from harness.prepare.options import Fractions, Leak, Prepared, PrepareOptions
-from harness.prepare.stage import prepare
+from harness.prepare.stage import fingerprint, prepare
 from harness.prepare.training import training_file
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "PrepareOptions",
     "Prepared",
     "find_leaks",
+    "fingerprint",
     "fold",
     "limited",
     "prepare",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Literal
 
 from harness.prepare.duplicates import Tick, near_earlier
 from harness.prepare.normalise import content_key, fold
+from harness.prepare.shingles import prefixes
 from harness.types import Example
 
 Conflicts = Literal["majority", "drop", "keep"]
@@ -76,7 +78,7 @@ class Deduplicated:
 def items(examples: Iterable[Example]) -> list[Item]:
     """Returns the examples in an order that depends on their content alone."""
     made = [Item(example=example, folded=fold(example.text), key=content_key(example)) for example in examples]
-    return sorted(made, key=lambda item: item.key)
+    return sorted(made, key=attrgetter("key"))
 
 
 def usable(rows: Sequence[Item]) -> tuple[list[Item], dict[str, int]]:
@@ -121,14 +123,19 @@ def without_near(rows: Sequence[Item], conflicts: Conflicts, tick: Tick | None =
         tick: Is told how far it has come.
     """
     scopes = [(row.example.split, row.example.label if conflicts == "keep" else "") for row in rows]
-    clusters = _stars(rows, near_earlier([row.folded for row in rows], scopes, tick=tick))
+    texts = [row.folded for row in rows]
+    own = prefixes(texts, scopes)
+    clusters = _stars(rows, near_earlier(texts, own, tick=tick))
     found = [_staying(members, conflicts) if len(members) > 1 else members for members in clusters]
-    first, swapped = [], []
+    first: list[Item] = []
+    swapped: list[Item] = []
     for members, stay in zip(clusters, found, strict=True):
         (first if stay and stay[0] is members[0] else swapped).extend(stay)
     standing = [*first, *swapped]
     if swapped:
-        like = near_earlier([row.folded for row in standing], [row.example.split for row in standing], len(first))
+        places = {id(row): place for place, row in enumerate(rows)}
+        mine = own.take([places[id(row)] for row in standing])
+        like = near_earlier([row.folded for row in standing], mine, len(first))
         standing = [row for row, other in zip(standing, like, strict=True) if other is None]
     kept = set(map(id, standing))
     dropped = sum(len(members) for members, stay in zip(clusters, found, strict=True) if not stay)
@@ -215,6 +222,6 @@ def downsampled(
     gone = {
         example.id
         for members in classes.values()
-        for example in sorted(members, key=order)[least:]  # type: ignore[arg-type,type-var]
+        for example in sorted(members, key=order)[least:]  # type: ignore[arg-type]
     }
     return [example for example in examples if example.id not in gone], {DOWNSAMPLED: len(gone)}

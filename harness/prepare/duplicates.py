@@ -6,16 +6,18 @@ is compared exactly. Texts are taken in blocks, so that memory grows with the te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from harness.prepare.shingles import LEAST, PARTS, Prefixes, nearly_same, prefixes, shingles
+from harness.prepare.threads import in_threads, workers
 
 Tick = Callable[[int, int], None]
 """Is told how much is done, of how much."""
 
-_ROWS = 4096
+_ROWS = 16384
 """Texts joined at once."""
 
 _WORK = 40_000_000
@@ -36,9 +38,7 @@ class Pair:
     """Jaccard similarity of their shingle sets, at least 0.8."""
 
 
-def near_earlier(
-    folded: Sequence[str], scopes: Sequence[Hashable], standing: int = 0, tick: Tick | None = None
-) -> list[int | None]:
+def near_earlier(folded: Sequence[str], own: Prefixes, standing: int = 0, tick: Tick | None = None) -> list[int | None]:
     """Returns for each text the position of the first text before it, of its scope, that stays and is nearly the same.
 
     A text for which there is none (`None`) stays. Only those that stay are compared with, so many variants of one text
@@ -46,30 +46,29 @@ def near_earlier(
 
     Args:
         folded: The texts.
-        scopes: For each text; it is compared with those of its own scope alone.
+        own: Their prefixes; texts are compared with those of their own scope alone.
         standing: The first so many are known not to be nearly the same as one another.
         tick: Is told how far it has come.
     """
     result: list[int | None] = [None] * len(folded)
-    join = _Join(folded=folded, own=prefixes(folded, scopes, _counter(tick, 3 * len(folded))))
+    join = _Join(folded=folded, own=own)
     sets: dict[int, frozenset[str]] = {}
-    for start, stop in join.blocks():
-        if stop > standing:
-            for second, candidates in join.candidates(start, stop):
-                if second >= standing:
-                    result[second] = _first_near(second, candidates, result, folded, sets)
-            sets.clear()
+    join.add(range(standing))
+    for start, stop in join.blocks(standing):
+        for second, candidates in join.candidates(start, stop):
+            result[second] = _first_near(second, candidates, result, folded, sets)
+        sets.clear()
         join.add([place for place in range(start, stop) if result[place] is None])
         if tick:
-            tick(2 * len(folded) + stop, 3 * len(folded))
+            tick(stop, len(folded))
     return result
 
 
 def near_pairs(folded: Sequence[str], tick: Tick | None = None) -> tuple[Pair, ...]:
     """Returns all pairs of texts with a Jaccard similarity of at least 0.8, in order."""
-    join = _Join(folded=folded, own=prefixes(folded, None, _counter(tick, 3 * len(folded))))
+    join = _Join(folded=folded, own=prefixes(folded))
     pairs = []
-    for start, stop in join.blocks():
+    for start, stop in join.blocks(0):
         for second, candidates in join.candidates(start, stop):
             own = shingles(folded[second])
             for first in candidates.tolist():
@@ -78,12 +77,8 @@ def near_pairs(folded: Sequence[str], tick: Tick | None = None) -> tuple[Pair, .
                     pairs.append(Pair(first, second, similarity))
         join.add(range(start, stop))
         if tick:
-            tick(2 * len(folded) + stop, 3 * len(folded))
+            tick(stop, len(folded))
     return tuple(sorted(pairs, key=lambda pair: (pair.first, pair.second)))
-
-
-def _counter(tick: Tick | None, total: int) -> Callable[[int], None] | None:
-    return None if tick is None else lambda done: tick(done, total)
 
 
 def _first_near(
@@ -113,9 +108,9 @@ class _Join:
     own: Prefixes
     _parts: list[_Part] = field(default_factory=list)
 
-    def blocks(self) -> Iterator[tuple[int, int]]:
-        """Yields ranges of texts, none of which makes too much work."""
-        start, n = 0, len(self.folded)
+    def blocks(self, start: int) -> Iterator[tuple[int, int]]:
+        """Yields ranges of texts from `start` on, none of which makes too much work."""
+        n = len(self.folded)
         while start < n:
             stop = min(start + _ROWS, n)
             work = self._work(start, stop)
@@ -138,34 +133,48 @@ class _Join:
         """Yields texts of the block with the positions of those before them that may be nearly the same, in order."""
         import numpy as np
 
-        block = self.own.matrix[start:stop]
-        here = _Part(places=np.arange(start, stop), matrix=block)
-        firsts, seconds = [], []
-        for part in [*self._parts, here]:
-            shared = (block @ part.columns).tocoo()
-            first, second, n = part.places[shared.col], shared.row.astype(np.int64) + start, shared.data
-            can = self._share_enough(first, second, n) & (first < second)
-            firsts.append(first[can])
-            seconds.append(second[can])
-        first, second = self._alike(np.concatenate(firsts), np.concatenate(seconds))
+        here = _Part(np.arange(start, stop, dtype=np.int32), self.own)
+        cuts = np.linspace(start, stop, workers() + 1).astype(np.int64).tolist()
+        slices = [(a, b) for a, b in pairwise(cuts) if a < b]
+        found = list(in_threads(lambda rows: self._pairs(*rows, here), slices))
+        first, second = (np.concatenate([pairs[side] for pairs in found]) for side in (0, 1))
         order = np.lexsort((first, second))
         first, second = first[order], second[order]
         own, n = np.unique(second, return_counts=True)
         for place, end, length in zip(own.tolist(), np.cumsum(n).tolist(), n.tolist(), strict=True):
             yield place, first[end - length : end]
 
-    def _share_enough(self, first: Any, second: Any, n: Any) -> Any:
-        """Whether two texts that share `n` shingles of their prefixes can reach the threshold.
+    def _pairs(self, start: int, stop: int, here: _Part) -> tuple[Any, Any]:
+        """Returns pairs of a text in the range and one before it that may be nearly the same."""
+        import numpy as np
+
+        rows = self.own.matrix[start:stop]
+        found = [self._enough(rows @ part.columns, part, start, stop) for part in [*self._parts, here]]
+        return self._alike(*(np.concatenate([pairs[side] for pairs in found]) for side in (0, 1)))
+
+    def _enough(self, shared: Any, part: _Part, start: int, stop: int) -> tuple[Any, Any]:
+        """Leaves out pairs that cannot reach the threshold with the shingles that they share in their prefixes.
 
         Of the one whose prefix ends earlier all that is shared in the prefix is known, so what stands behind it is the
         most that can be added. A Jaccard similarity of 4/5 takes 4/9 of both sizes.
+
+        Args:
+            shared: Texts of the range × texts of the part: how many shingles their prefixes share.
+            part: Those that the range was multiplied with.
+            start: Where the range begins.
+            stop: Where it ends.
         """
         import numpy as np
 
-        a, b = self.own.sizes[first], self.own.sizes[second]
-        rest = np.where(self.own.last[first] <= self.own.last[second], self.own.rest[first], self.own.rest[second])
-        common = np.minimum(n + rest, np.minimum(a, b))
-        return (LEAST + PARTS) * common >= LEAST * (a + b)
+        own, each = self.own, np.diff(shared.indptr)
+        a, b = part.sizes[shared.indices], np.repeat(own.sizes[start:stop], each)
+        near = np.flatnonzero((LEAST * a <= PARTS * b) & (LEAST * b <= PARTS * a))
+        first = part.places[shared.indices[near]]
+        second = np.repeat(np.arange(start, stop, dtype=np.int32), each)[near]
+        rest = np.where(own.last[first] <= own.last[second], own.rest[first], own.rest[second])
+        enough = (LEAST + PARTS) * (shared.data[near] + rest) >= LEAST * (a[near] + b[near])
+        enough &= first < second
+        return first[enough], second[enough]
 
     def _alike(self, first: Any, second: Any) -> tuple[Any, Any]:
         """Leaves out pairs whose profiles differ by more than a Jaccard similarity of 4/5 allows: 1/9 of both sizes."""
@@ -188,18 +197,19 @@ class _Join:
 
         if not len(places):
             return
-        taken = np.array(places)
+        taken = np.array(places, dtype=np.int32)
         while self._parts and len(self._parts[-1].places) <= len(taken):
             taken = np.concatenate([self._parts.pop().places, taken])
-        self._parts.append(_Part(places=taken, matrix=self.own.matrix[taken]))
+        self._parts.append(_Part(taken, self.own))
 
 
 class _Part:
     """Some texts, ready to be multiplied with."""
 
-    def __init__(self, *, places: Any, matrix: Any) -> None:
+    def __init__(self, places: Any, own: Prefixes) -> None:
         import numpy as np
 
         self.places = places
-        self.columns = matrix.T.tocsr()
+        self.sizes = own.sizes[places]
+        self.columns = own.matrix[places].T.tocsr()
         self.frequency = np.diff(self.columns.indptr)

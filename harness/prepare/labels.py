@@ -28,7 +28,7 @@ def one_spelling(rows: Sequence[Item], wanted: Sequence[str] | None) -> tuple[li
     given: dict[str, list[str]] = {}
     for label in wanted or ():
         given.setdefault(_folded(label), []).append(label)
-    changed = {}
+    changed: dict[str, str] = {}
     for folded, spellings in alike.items():
         chosen = given.get(folded, spellings[:1] if wanted is None else [])
         if len(chosen) == 1:
@@ -36,7 +36,8 @@ def one_spelling(rows: Sequence[Item], wanted: Sequence[str] | None) -> tuple[li
     if not changed:
         return list(rows), changed, 0
     mended = [_with_label(row, changed.get(row.example.label)) for row in rows]
-    return mended, changed, sum([counts[label] for label in changed])
+    n = sum(counts[label] for label in changed)
+    return mended, changed, n
 
 
 def _folded(label: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 from harness.prepare.duplicates import near_pairs
 from harness.prepare.normalise import fold
@@ -16,7 +18,7 @@ _HELD_BACK = (Split.TEST, Split.VALIDATION, Split.TRAIN)
 def find_leaks(
     examples: Iterable[Example],
     near: Mapping[tuple[str, str], float] | None = None,
-    folded: Mapping[str, str] | None = None,
+    folded: Sequence[str] | None = None,
 ) -> tuple[Leak, ...]:
     """Returns what stands in two splits: test against validation and train, validation against train.
 
@@ -24,19 +26,25 @@ def find_leaks(
     each group and pair of splits. An exact leak is not a near one as well.
 
     Args:
-        examples: Each with its split.
+        examples: Each with its split; in the order of their ids where `folded` is given.
         near: Similarity of the pairs of folded texts that are nearly the same, if that is known; worked out otherwise.
-        folded: Example id → folded text, where that is known.
+        folded: The folded texts, in the order of `examples`, where they are known.
     """
+    ordered = list(examples) if folded is not None else sorted(examples, key=attrgetter("id"))
+    said = folded if folded is not None else [fold(example.text) for example in ordered]
+    if near is None:
+        distinct = list(dict.fromkeys(said))
+        near = {(distinct[pair.first], distinct[pair.second]): pair.similarity for pair in near_pairs(distinct)}
+    shared = {text for text, n in Counter(said).items() if n > 1}.union(*near)
     texts: dict[str, list[Example]] = {}
     groups: dict[str, list[Example]] = {}
-    for example in sorted(examples, key=lambda example: example.id):
-        texts.setdefault(fold(example.text) if folded is None else folded[example.id], []).append(example)
+    if shared:
+        for example, text in zip(ordered, said, strict=True):
+            if text in shared:
+                texts.setdefault(text, []).append(example)
+    for example in ordered:
         if example.group is not None:
             groups.setdefault(example.group, []).append(example)
-    if near is None:
-        distinct = list(texts)
-        near = {(distinct[pair.first], distinct[pair.second]): pair.similarity for pair in near_pairs(distinct)}
     leaks = [leak for same in texts.values() if len(same) > 1 for leak in _between("exact", same, same, 1.0)]
     found = {(leak.a, leak.split_b) for leak in leaks}
     for (first, second), similarity in sorted(near.items(), key=lambda each: (-each[1], each[0])):

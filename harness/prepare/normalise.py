@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
 import sys
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
+from json.encoder import encode_basestring_ascii as _json
+from types import MappingProxyType
 
 from harness.types import Example
 
-_ASCII_GAP = re.compile(r"[\s!-#%-*,-/:;?@\[-\]_{}]+")
-"""ASCII white space and the ASCII characters of the Unicode categories P*: `$+<=>^`|~` are symbols and stay."""
-
-_ASCII_INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
+_ASCII: Mapping[int, str | None] = MappingProxyType(
+    {code: chr(code).lower() for code in range(128)}
+    | dict.fromkeys(b"!\"#%&'()*,-./:;?@[\\]_{}", " ")
+    | dict.fromkeys([*range(9), *range(14, 28), 127])
+)
+"""What becomes of ASCII: lower case; punctuation (Unicode P*: `$+<=>^`|~` are symbols and stay) to a space; what is
+invisible goes."""
 
 _IGNORABLE = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
 """Default-ignorable characters that Unicode files under letters and marks: fillers, joiners, variation selectors."""
@@ -27,7 +31,7 @@ def fold(text: str) -> str:
     Symbols (currency, emoji, mathematics) stay. Folding a folded text changes nothing.
     """
     if text.isascii():
-        return _ASCII_GAP.sub(" ", _ASCII_INVISIBLE.sub("", text)).strip().lower()
+        return " ".join(text.translate(_ASCII).split())
     invisible, gaps = _classes()
     visible = unicodedata.normalize("NFKC", text).translate(invisible)
     # Casefolding can leave a text denormalised, and what was invisible can have kept two marks apart.
@@ -51,20 +55,25 @@ def _classes() -> tuple[dict[int, None], dict[int, str]]:
 
 
 def content_key(example: Example) -> bytes:
-    """Returns a SHA-256 over everything that an example says: an order of rows that no row order can change."""
-    said = [
-        example.id,
-        list(example.fields.items()),
-        example.label,
-        example.group,
-        example.split,
-        sorted(example.slices.items()),
-        example.time,
-    ]
-    return hashlib.sha256(json.dumps(said).encode("ascii")).digest()
+    """Returns a SHA-256 over everything that an example says: an order of rows that no row order can change.
+
+    What is hashed is the JSON of a list: id, fields as pairs, label, group, split, slices as pairs, time. It is spelt
+    out here, which is three times as fast as the encoder.
+    """
+    fields = ", ".join([f"[{_json(name)}, {_json(text)}]" for name, text in example.fields.items()])
+    slices = ", ".join([f"[{_json(name)}, {_json(text)}]" for name, text in sorted(example.slices.items())])
+    said = (
+        f"[{_json(example.id)}, [{fields}], {_json(example.label)}, {_or_null(example.group)}, "
+        f"{_or_null(example.split)}, [{slices}], {_or_null(example.time)}]"
+    )
+    return hashlib.sha256(said.encode("ascii")).digest()
+
+
+def _or_null(text: str | None) -> str:
+    return "null" if text is None else _json(text)
 
 
 def keyed_hash(seed: int, *parts: str) -> bytes:
     """Returns 16 bytes that look random and depend on nothing but `seed` and `parts`."""
-    raw = json.dumps([seed, *parts]).encode("ascii")
+    raw = f"[{', '.join([str(seed), *map(_json, parts)])}]".encode("ascii")
     return hashlib.blake2b(raw, digest_size=16).digest()

@@ -6,9 +6,11 @@ of which each covers 80% of the other share a shingle among the first |x| − �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from harness.prepare.threads import in_threads
 
 WIDTH = 5
 """Characters in a shingle."""
@@ -52,7 +54,7 @@ class Prefixes:
         matrix: n × tokens, a sparse matrix of ones (int32); shingles that nobody shares are left out.
         sizes: How many shingles each text has; shape (n,).
         rest: How many of them stand behind the prefix; shape (n,).
-        last: The key at which the prefix ends; shape (n,).
+        last: Where the prefix ends in the order of all shingles; shape (n,).
         profile: How many shingles fall into each of 64 bins by their hash, at most 255; shape (n, 64). What two texts
             differ by here is the least that they differ by.
     """
@@ -63,48 +65,81 @@ class Prefixes:
     last: Any
     profile: Any
 
+    def take(self, places: Sequence[int]) -> Prefixes:
+        """Returns the prefixes of the texts at `places`, in that order."""
+        import numpy as np
 
-def prefixes(
-    folded: Sequence[str], scopes: Sequence[Hashable] | None = None, tick: Callable[[int], None] | None = None
-) -> Prefixes:
+        at = np.asarray(places, dtype=np.int64)
+        return Prefixes(
+            matrix=self.matrix[at],
+            sizes=self.sizes[at],
+            rest=self.rest[at],
+            last=self.last[at],
+            profile=self.profile[at],
+        )
+
+
+def prefixes(folded: Sequence[str], scopes: Sequence[Hashable] | None = None) -> Prefixes:
     """Works the prefixes out.
 
     Args:
         folded: The texts.
         scopes: For each text; texts of different scopes share nothing.
-        tick: Is told how many texts are done, counted twice.
     """
     import numpy as np
     from scipy import sparse
 
     numbers: dict[Hashable, int] = {}
     marks = [numbers.setdefault(scope, len(numbers)) for scope in scopes] if scopes is not None else [0] * len(folded)
-    bits = min(_COUNTERS, sum(map(len, folded)).bit_length() + 1)
-    counts = np.zeros(2**bits, dtype=np.int64)
-    for start, stop in _blocks(folded):
-        hashes, _ = _windows(folded[start:stop], marks[start:stop])
-        counts += np.bincount(hashes >> np.uint64(64 - bits), minlength=2**bits)
-        if tick:
-            tick(stop)
-    np.minimum(counts, 2**_RARITY - 1, out=counts)
-    sizes, lengths, shared, last = np.zeros((4, len(folded)), dtype=np.int64)
-    kept, profile = [], np.zeros((len(folded), BINS), dtype=np.uint8)
-    for start, stop in _blocks(folded):
-        keys, sizes[start:stop] = _ordered(*_windows(folded[start:stop], marks[start:stop]), counts)
-        lengths[start:stop] = prefix_lengths(sizes[start:stop])
-        profile[start:stop] = _profile(keys, sizes[start:stop])
-        taken = keys[_first(sizes[start:stop], lengths[start:stop])]
-        last[start:stop] = taken[np.cumsum(lengths[start:stop]) - 1]
-        known = taken >> _NAME > 1
-        shared[start:stop] = np.add.reduceat(known, np.cumsum(lengths[start:stop]) - lengths[start:stop])
-        kept.append(taken[known])
-        if tick:
-            tick(len(folded) + stop)
-    tokens, names = np.unique(np.concatenate(kept) if kept else np.zeros(0, dtype=np.int64), return_inverse=True)
-    indptr = np.concatenate([[0], np.cumsum(shared)])
+    blocks = list(_blocks(folded))
+    counts = _counts(folded, marks, blocks)
+    parts = list(in_threads(lambda block: _prefixes(folded[slice(*block)], marks[slice(*block)], counts), blocks))
+    sizes, lengths, shared = (_joined([part[place] for part in parts], np.int32) for place in range(3))
+    ends = _joined([part[3] for part in parts], np.int64)
+    kept = _joined([part[4] for part in parts], np.int64)
+    profile = _joined([part[5] for part in parts], np.uint8).reshape(-1, BINS)
+    tokens, names = np.unique(kept, return_inverse=True)
+    indptr = np.concatenate([[0], np.cumsum(shared, dtype=np.int64)])
+    last = np.unique(ends, return_inverse=True)[1].astype(np.int32)
     ones = np.ones(len(names), dtype=np.int32)
     matrix = sparse.csr_matrix((ones, names.astype(np.int32), indptr), shape=(len(folded), len(tokens)))
     return Prefixes(matrix=matrix, sizes=sizes, rest=sizes - lengths, last=last, profile=profile)
+
+
+def _counts(folded: Sequence[str], marks: Sequence[int], blocks: Sequence[tuple[int, int]]) -> Any:
+    """Returns how often shingles occur, by the first bits of their hash."""
+    import numpy as np
+
+    bits = min(_COUNTERS, sum(map(len, folded)).bit_length() + 1)
+
+    def drawn(block: tuple[int, int]) -> Any:
+        return _windows(folded[slice(*block)], marks[slice(*block)])[0] >> np.uint64(64 - bits)
+
+    counts = np.zeros(2**bits, dtype=np.int64)
+    for places in in_threads(drawn, blocks):
+        counts += np.bincount(places.astype(np.int64), minlength=2**bits)
+    return np.minimum(counts, 2**_RARITY - 1, out=counts)
+
+
+def _prefixes(folded: Sequence[str], marks: Sequence[int], counts: Any) -> tuple[Any, Any, Any, Any, Any, Any]:
+    """Returns of each text of a block: size, length of the prefix, how many of it are shared, its last key.
+
+    And for the block as a whole: the keys that are shared, text after text, and the profiles.
+    """
+    import numpy as np
+
+    keys, sizes = _ordered(*_windows(folded, marks), counts)
+    lengths = prefix_lengths(sizes)
+    taken = keys[_first(sizes, lengths)]
+    ends = np.cumsum(lengths)
+    known = taken >> _NAME > 1
+    return sizes, lengths, np.add.reduceat(known, ends - lengths), taken[ends - 1], taken[known], _profile(keys, sizes)
+
+
+def _joined(parts: Sequence[Any], kind: Any) -> Any:
+    import numpy as np
+
+    return np.concatenate(parts).astype(kind, copy=False) if parts else np.zeros(0, dtype=kind)
 
 
 def prefix_lengths(sizes: Any) -> Any:
@@ -170,7 +205,7 @@ def _profile(keys: Any, sizes: Any) -> Any:
     import numpy as np
 
     bins = np.repeat(np.arange(len(sizes)) * BINS, sizes) + keys % BINS
-    return np.minimum(np.bincount(bins, minlength=len(sizes) * BINS), 255).reshape(-1, BINS)
+    return np.minimum(np.bincount(bins, minlength=len(sizes) * BINS), 255).reshape(-1, BINS).astype(np.uint8)
 
 
 def _first(sizes: Any, lengths: Any) -> Any:

@@ -18,12 +18,13 @@ than what is learned from, as it will be in use.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import accumulate
+from typing import Any
 
 from harness.errors import DataError
 from harness.prepare.normalise import keyed_hash
@@ -83,40 +84,81 @@ def _cut(
     seed: int,
     names: Mapping[str, str],
 ) -> dict[str, Split]:
-    groups: dict[str, list[Example]] = {}
-    for example in examples:
-        groups.setdefault(names[example.id], []).append(example)
+    """Cuts the groups by class; arrays with one place for each group, class or row stand for loops over them."""
+    import numpy as np
+
     by_time = fractions.by == "time"
     stratify = fractions.stratify and not by_time
-    _check_possible(examples, groups, shares, stratify)
-    latest = _latest(groups) if by_time else dict.fromkeys(groups, 0.0)
-    order = sorted(groups, key=lambda name: (latest[name], keyed_hash(seed, "split", name), name))
-    strata: dict[str, _Stratum] = {}
-    follows = []
-    for place, name in enumerate(order):
-        counts = Counter([example.label if stratify else "" for example in groups[name]])
-        for label, size in counts.items():
-            strata.setdefault(label, _Stratum()).add(place, size)
-        follows.append(min(counts, key=lambda label, counts=counts: (-counts[label], label)))  # type: ignore[misc]
-    cuts = {label: stratum.cuts(shares, len(order)) for label, stratum in strata.items()}
+    groups: dict[str, int] = {}
+    group = np.array([groups.setdefault(names[example.id], len(groups)) for example in examples], dtype=np.int64)
+    _check_possible(examples, len(groups), shares, stratify)
+    labels = {label: code for code, label in enumerate(sorted({example.label for example in examples}))}
+    label = np.array([labels[example.label] if stratify else 0 for example in examples], dtype=np.int64)
+    place = _places(list(groups), seed, _latest(examples, group) if by_time else None)
+    pairs, sizes = np.unique(group * len(labels) + label, return_counts=True)
+    owner, kind = np.divmod(pairs, len(labels))  # groups in order, of each its classes in order
+    frequent = np.lexsort((kind, -sizes, owner))
+    follows = kind[frequent[np.unique(owner[frequent], return_index=True)[1]]]
+    parts = np.zeros(len(groups), dtype=np.int64)
+    for code in range(len(labels)):
+        inside = np.flatnonzero(kind == code)
+        inside = inside[np.argsort(place[owner[inside]])]
+        cuts = _cuts(place[owner[inside]], sizes[inside], shares, len(groups))
+        mine = follows == code
+        parts[mine] = np.searchsorted(cuts, place[mine], side="right")
     splits = list(shares)
-    result = {}
-    for place, (name, label) in enumerate(zip(order, follows, strict=True)):
-        split = splits[sum(place >= cut for cut in cuts[label])]
-        result.update({example.id: split for example in groups[name]})
+    result = {e.id: splits[part] for e, part in zip(examples, parts[group].tolist(), strict=True)}
     _check_filled(result, shares, len(groups))
     return result
 
 
-def _latest(groups: Mapping[str, Sequence[Example]]) -> dict[str, float]:
+def _places(names: Sequence[str], seed: int, latest: Any) -> Any:
+    """Returns where each group stands in the order: by its latest date, if there is one, then by the seed."""
+    import numpy as np
+
+    drawn = b"".join([keyed_hash(seed, "split", name) for name in names])
+    halves = np.frombuffer(drawn, dtype=">u8").reshape(-1, 2)
+    keys = (halves[:, 1], halves[:, 0]) if latest is None else (halves[:, 1], halves[:, 0], latest)
+    places = np.empty(len(names), dtype=np.int64)
+    places[np.lexsort(keys)] = np.arange(len(names))
+    return places
+
+
+def _cuts(places: Any, sizes: Any, shares: Mapping[Split, Fraction], end: int) -> list[int]:
+    """Returns the places in the order at which the later splits begin for one class.
+
+    Args:
+        places: Where its groups stand, ascending.
+        sizes: How many of its rows each has.
+        shares: The wanted shares.
+        end: The place after the last group.
+    """
+    import numpy as np
+
+    # Twice the middle of a group's rows against twice the boundary: whole numbers and exact fractions.
+    middles = 2 * np.cumsum(sizes) - sizes
+    n = int(sizes.sum())
+    cuts = []
+    for number, share in enumerate(list(accumulate(shares.values()))[:-1], start=1):
+        left = int(np.searchsorted(middles, math.ceil(2 * share * n)))
+        left = max(number, min(left, len(places) - (len(shares) - number)))
+        cuts.append(int(places[left]) if left < len(places) else end)
+    return cuts
+
+
+def _latest(examples: Sequence[Example], group: Any) -> Any:
     """Returns for each group the date of its latest row, in seconds since 1970."""
-    undated = [example.id for members in groups.values() for example in members if example.time is None]
+    import numpy as np
+
+    undated = [example.id for example in examples if example.time is None]
     if undated:
         raise DataError(
             f'prepare.split.by = "time", but {len(undated)} rows have no date, e.g. id {min(undated)}',
             "Name the column of dates in dataset.time, and leave out rows without one; or split by content.",
         )
-    return {name: max(moment(example.time) for example in members if example.time) for name, members in groups.items()}
+    latest = np.full(int(group.max()) + 1, -np.inf)
+    np.maximum.at(latest, group, [moment(example.time) for example in examples if example.time])
+    return latest
 
 
 def moment(time: str) -> float:
@@ -125,37 +167,13 @@ def moment(time: str) -> float:
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
-class _Stratum:
-    """One class: where in the order its groups stand, and how many of its rows each has."""
-
-    def __init__(self) -> None:
-        self.places: list[int] = []
-        self.sizes: list[int] = []
-
-    def add(self, place: int, size: int) -> None:
-        self.places.append(place)
-        self.sizes.append(size)
-
-    def cuts(self, shares: Mapping[Split, Fraction], end: int) -> list[int]:
-        """Returns the places in the order at which the later splits begin."""
-        # Twice the middle of a group's rows against twice the boundary: whole numbers and exact fractions.
-        middles = [2 * after - size for after, size in zip(accumulate(self.sizes), self.sizes, strict=True)]
-        n = sum(self.sizes)
-        cuts = []
-        for number, share in enumerate(list(accumulate(shares.values()))[:-1], start=1):
-            left = bisect_left(middles, 2 * share * n)
-            left = max(number, min(left, len(self.places) - (len(shares) - number)))
-            cuts.append(self.places[left] if left < len(self.places) else end)
-        return cuts
-
-
 def _check_possible(
-    examples: Sequence[Example], groups: Mapping[str, list[Example]], shares: Mapping[Split, Fraction], stratify: bool
+    examples: Sequence[Example], n_groups: int, shares: Mapping[Split, Fraction], stratify: bool
 ) -> None:
     n_splits = len(shares)
     wanted = ", ".join(shares)
-    if len(groups) < n_splits:
-        what = f"{len(examples)} rows" if len(groups) == len(examples) else f"{len(groups)} groups of rows"
+    if n_groups < n_splits:
+        what = f"{len(examples)} rows" if n_groups == len(examples) else f"{n_groups} groups of rows"
         raise DataError(
             f"{what} cannot be split into {wanted}: at least {n_splits} are needed",
             "Add data, or set a share of [prepare].split to 0.",

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Samples: TypeAlias = Literal["all", "errors", "none"]
 """Which of the examples' texts and answers may stand in the page."""
 
+EXAMPLE_COLUMNS = ("id", "split", "label", "text", "fields", "group", "slices", "time")
+"""What the page reads of `examples.parquet`; its other columns repeat the text fields."""
+
 SCHEMA = 1
 """The schema of `results.json` that this page reads."""
 
@@ -97,7 +100,7 @@ def load(folder: Path) -> Results:
         DataError: `results.json` is missing, broken or of another schema.
     """
     predictions = _columns(folder / "predictions.parquet", ("arm", "example_id"))
-    examples = _columns(folder / "data" / "examples.parquet", ("id",))
+    examples = _columns(folder / "data" / "examples.parquet", ("id",), EXAMPLE_COLUMNS)
     return Results(data=read_results(folder / "results.json"), predictions=predictions, examples=examples)
 
 
@@ -124,12 +127,13 @@ def read_results(path: Path) -> dict[str, Any]:
     return data
 
 
-def _columns(path: Path, order: tuple[str, ...]) -> Mapping[str, Sequence[Any]]:
+def _columns(path: Path, order: tuple[str, ...], wanted: Sequence[str] = ()) -> Mapping[str, Sequence[Any]]:
     if not path.is_file():
         return {}
     import pyarrow.parquet as pq
 
     table = pq.read_table(path)
+    table = table.select([name for name in wanted or table.column_names if name in table.column_names])
     keys = [(name, "ascending") for name in order if name in table.column_names]
     table = table.sort_by(keys) if keys else table
     return {name: tuple(table.column(name).to_pylist()) for name in table.column_names}

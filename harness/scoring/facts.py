@@ -107,3 +107,7 @@ class RunFacts:
     machine: str | None = None
     """One line on the machine that gave the seconds, e.g. `2 cores, AMX`."""
     prices_date: str | None = None
+    leaked: frozenset[str] = frozenset()
+    """Test examples that also stand in train or validation, exactly or nearly."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """What became of the rows: `rows_in`, `removed`, `ranked`, …"""

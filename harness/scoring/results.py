@@ -79,6 +79,7 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
         "curves": [dict(curve) for curve in run.curves],
         "repeats": [dict(repeat) for repeat in run.repeats],
         "contenders": named,
+        "data": dict(run.data),
     }
     _judge(results, run.decision, _Savings(answers, panel, run).interval)
     return dict(_plain(results))
@@ -156,6 +157,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
         "simulated": arm.simulated,
         "imported": arm.imported,
         **_accuracy(arm, answers, panel),
+        "accuracy_without_leaks": _without(answers, run.leaked),
         **{name: arm.metrics.get(name) for name in PINNED},
         **usage(answers),
         "cost_per_1k_usd": math.fsum(costs) / len(costs) * 1000 if costs else None,
@@ -194,6 +196,12 @@ def _accuracy(arm: ArmFacts, answers: Answers, panel: Panel) -> Figures:
     else:
         interval, method = wilson(right, n), comparisons.WILSON
     return {"accuracy": right / n, "accuracy_strict": strict, "accuracy_ci": list(interval), "ci_method": method}
+
+
+def _without(answers: Answers, leaked: frozenset[str]) -> float | None:
+    """Returns the accuracy over the items that have not leaked; `None` where none has, or where all have."""
+    clean = [right for name, right in zip(answers.ids, answers.right, strict=True) if name not in leaked]
+    return sum(map(bool, clean)) / len(clean) if clean and len(clean) < len(answers) else None
 
 
 def _order(arm: Figures) -> tuple[Any, ...]:

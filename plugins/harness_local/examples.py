@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from harness_local.wire import ApiError, Fields, encodable
 
 LEAST = 10
 """Fewest examples of a training file."""
+
+LARGEST_WEIGHT = 100.0
+"""Largest weight of an example."""
 
 
 class FileError(Exception):
@@ -31,20 +35,28 @@ class FileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One example: text for text, or a conversation. `weights` says which assistant messages are learned."""
+    """One example: text for text, or a conversation. `weights` says which assistant messages are learned.
+
+    `weight` is the whole example's: how much its loss counts beside that of the others.
+    """
 
     prompt: str = ""
     completion: str = ""
     messages: tuple[dict[str, str], ...] = ()
     weights: tuple[bool, ...] = ()
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Tokens of one example; `learned` are the places of the tokens whose prediction is trained."""
+    """Tokens of one example; `learned` are the places of the tokens whose prediction is trained.
+
+    `weight` is no part of what a sample is: the frozen layers say the same of it whatever it weighs.
+    """
 
     ids: tuple[int, ...]
     learned: tuple[int, ...]
+    weight: float = field(default=1.0, compare=False)
 
 
 def read(path: Path, what: str = "training") -> list[Line]:
@@ -89,9 +101,19 @@ def _line(text: str, number: int) -> Line:
             raise FileError("invalid_file_format", f"{where}: '{key}' must be a string (or give 'messages').")
         if not value[key]:
             raise FileError("invalid_file_format", f"{where}: '{key}' is empty.")
-    if extra := sorted(set(value) - {"prompt", "completion"}):
+    if extra := sorted(set(value) - {"prompt", "completion", "weight"}):
         raise FileError("invalid_file_format", f"{where}: unexpected key {extra[0][:50]!r}.")
-    return Line(prompt=value["prompt"], completion=value["completion"])
+    return Line(prompt=value["prompt"], completion=value["completion"], weight=_weight(value, where))
+
+
+def _weight(value: dict[str, Any], where: str) -> float:
+    """An example's weight; 1 where none is given."""
+    weight = value.get("weight", 1.0)
+    number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if not number or not 0 < weight <= LARGEST_WEIGHT:  # NaN is not above 0
+        message = f"{where}: 'weight' must be a number above 0 and at most {LARGEST_WEIGHT:g}."
+        raise FileError("invalid_file_format", message)
+    return float(weight)
 
 
 def _conversation(value: dict[str, Any], where: str) -> Line:
@@ -99,6 +121,7 @@ def _conversation(value: dict[str, Any], where: str) -> Line:
     try:
         fields = Fields(value)
         raw = fields.raw("messages")
+        fields.raw("weight", None)
         fields.finish(("tools", "functions", "parallel_tool_calls"))
         for index, message in enumerate(raw if isinstance(raw, list) else []):
             parts = Fields(message if isinstance(message, dict) else {}, f"messages[{index}].")
@@ -113,7 +136,7 @@ def _conversation(value: dict[str, Any], where: str) -> Line:
         raise FileError("invalid_file_format", f"{where}: the first message is the assistant's.")
     if not any(m["role"] == "assistant" and w for m, w in zip(messages, weights, strict=True)):
         raise FileError("invalid_file_format", f"{where}: no assistant message to learn from.")
-    return Line(messages=messages, weights=tuple(weights))
+    return Line(messages=messages, weights=tuple(weights), weight=_weight(value, where))
 
 
 def samples(lines: Iterable[Line], codec: Codec, end: int, limit: int) -> list[Sample]:
@@ -127,16 +150,30 @@ def samples(lines: Iterable[Line], codec: Codec, end: int, limit: int) -> list[S
 
 def _samples(line: Line, codec: Codec, end: int, limit: int) -> Iterator[Sample]:
     if not line.messages:
-        yield _joined(codec.encode(line.prompt).ids, codec.encode(line.completion, start=False).ids, end, limit)
+        answer = codec.encode(line.completion, start=False).ids
+        yield _joined(codec.encode(line.prompt).ids, (*answer, end), limit, line.weight)
         return
     for index, message in enumerate(line.messages):
         if message["role"] == "assistant" and line.weights[index]:
             prompt = codec.chat(line.messages[:index])
-            yield _joined(prompt, codec.encode(message["content"], start=False).ids, end, limit)
+            yield _joined(prompt, (*codec.encode(message["content"], start=False).ids, end), limit, line.weight)
 
 
-def _joined(prompt: tuple[int, ...], answer: tuple[int, ...], end: int, limit: int) -> Sample:
-    answer = (*answer, end)[: limit - 1]
+def _joined(prompt: tuple[int, ...], answer: tuple[int, ...], limit: int, weight: float) -> Sample:
+    answer = answer[: limit - 1]
     # The end of a prompt says what is asked; where something must go, it is the beginning.
     prompt = prompt[-(limit - len(answer)) :]
-    return Sample((*prompt, *answer), tuple(range(len(prompt), len(prompt) + len(answer))))
+    return Sample((*prompt, *answer), tuple(range(len(prompt), len(prompt) + len(answer))), weight)
+
+
+def balanced(data: Sequence[Sample]) -> list[Sample]:
+    """Samples with weights whose mean over all learned tokens is 1.
+
+    So weights say how examples count beside each other, and the learning rate keeps its meaning: equal weights, however
+    large, train as none do.
+    """
+    if len({sample.weight for sample in data}) < 2:
+        return [replace(sample, weight=1.0) for sample in data]
+    tokens = sum(len(sample.learned) for sample in data)
+    mean = math.fsum(sample.weight * len(sample.learned) for sample in data) / tokens
+    return [replace(sample, weight=sample.weight / mean) for sample in data]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness_local.examples import FileError, Sample, read, samples
+from harness_local.examples import FileError, Sample, balanced, read, samples
 from harness_local.loading import load
 from harness_local.lora import Trainable
 from harness_local.task import BASE_RATE, Hyperparameters, Task
@@ -106,6 +106,12 @@ def rate(step: int, steps: int, peak: float) -> float:
     return peak * (step + 1) / warm if step < warm else peak * (steps - step) / max(1, steps - warm)
 
 
+def _weighted(losses: Any, part: Sequence[Sample]) -> Any:
+    """Losses of a part's learned tokens, each times its example's weight."""
+    weights = [sample.weight for sample in part for _ in sample.learned]
+    return losses if all(weight == 1.0 for weight in weights) else losses * losses.new_tensor(weights)
+
+
 def _train(folder: Path) -> None:
     import torch
 
@@ -118,7 +124,7 @@ def _train(folder: Path) -> None:
     # Its backward pass in bfloat16 is quicker than that of fused attention on a processor.
     loaded = load(task.source, task.placement, attention="eager" if task.placement.device == "cpu" else "sdpa")
     codec, end = Codec(loaded.tokenizer), int(loaded.tokenizer.eos_token_id)
-    data = samples(lines, codec, end, loaded.context)
+    data = balanced(samples(lines, codec, end, loaded.context))
     settings = task.hyperparameters.resolved(len(data), loaded.model.config.num_hidden_layers)
     run = Run(folder, Trainable(loaded, task, settings), settings, task.seed, end)
     run.train(data, _some(samples(checks, codec, end, loaded.context), task.seed))
@@ -191,7 +197,7 @@ class Run:
         for part in parts(batch):
             logits, targets = self._trainable.logits(part)
             losses = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-            (losses.sum() / learned).backward()
+            (_weighted(losses, part).sum() / learned).backward()
             tally.add(losses, logits, targets, self._end)
         torch.nn.utils.clip_grad_norm_(self._trainable.parameters, _CLIP)
         self._optimizer.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.types import Check
@@ -41,3 +42,15 @@ class Signals:
 
 MAX_ITEMS = 200
 """Most rows in a ranked list: more than a person looks at in one sitting."""
+
+NOTABLE = 0.01
+"""Share of the rows from which a rule that finds single rows warns."""
+
+
+def joined(parts: Iterable[Signals]) -> Signals:
+    """Puts findings one after the other."""
+    every = tuple(parts)
+    return Signals(
+        checks=tuple(check for part in every for check in part.checks),
+        ranked=tuple(ranked for part in every for ranked in part.ranked),
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 import harness
+from harness_plugins.datasets._notes import Notes, shown
 
 _SPLITS = {
     "train": harness.Split.TRAIN,
@@ -22,11 +23,12 @@ _SPLITS = {
 }
 _POINT_ZERO = re.compile(r"([+-]?\d+)\.0+")
 _INTEGER = re.compile(r"[+-]?\d+(\.0+)?")
+_NESTED: dict[type, str] = {dict: "an object", list: "a list", tuple: "a list", set: "a list", bytes: "bytes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which column is what."""
+    """Which column is what, and what is taken off the ends of texts and labels."""
 
     text: tuple[str, ...]
     label: str
@@ -34,6 +36,8 @@ class Columns:
     split: str | None = None
     slices: tuple[str, ...] = ()
     time: str | None = None
+    separator: str = ""
+    stop: str = ""
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:
@@ -45,14 +49,19 @@ class Columns:
             **{option: (column,) for option, column in single.items() if column},
         }
 
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Returns the columns that are to be read, texts first, each once."""
+        return tuple(dict.fromkeys(name for names in self.named.values() for name in names))
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row as it was read."""
 
-    where: str
-    """File and line, for messages."""
-    values: Mapping[str, Any]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Rows of one file or one split: the values of `Columns.wanted`, in that order."""
+
+    where: Callable[[int], str]
+    """Makes file and line of a row's number."""
+    rows: Iterable[tuple[int, Sequence[Any]]]
     split: harness.Split | None = None
     """Known from elsewhere than a column."""
 
@@ -63,40 +72,43 @@ def check_columns(columns: Columns, present: Sequence[str], source: str, hint: s
     Raises:
         harness.DataError: With the nearest name and the list of columns.
     """
-    shown = [name if len(name) <= 30 else f"{name[:29]}…" for name in map(str, present)]
-    quoted = ", ".join(f'"{name}"' for name in shown[:20])
-    listed = f"Its columns: {quoted}{', …' if len(shown) > 20 else ''}{hint}"
+    names = [shown(name, 30) for name in present]
+    listed = f"Its columns: {quoted(names)}{hint}"
     if not columns.text:
         raise harness.DataError(f"dataset.text names no column of {source}", listed)
-    for option, names in columns.named.items():
-        for name in names:
+    for option, wanted in columns.named.items():
+        for name in wanted:
             if name not in present:
                 raise harness.DataError(
-                    f'{source} has no column "{name}" (dataset.{option}); {harness.nearest(name, shown)}', listed
+                    f'{source} has no column "{shown(name)}" (dataset.{option}); {harness.nearest(name, names)}', listed
                 )
 
 
-def examples(rows: Iterable[Row], columns: Columns) -> Iterator[harness.Example]:
+def quoted(names: Sequence[str]) -> str:
+    """Returns the first twenty names in quotes."""
+    return ", ".join(f'"{shown(name, 30)}"' for name in names[:20]) + (", …" if len(names) > 20 else "")
+
+
+def examples(parts: Iterable[Part], columns: Columns, notes: Notes) -> Iterator[harness.Example]:
     """Yields an example for each row, in order.
 
     Labels become texts without white space around them; where all labels of the column are whole numbers, `5.0`
     becomes `5`. A row without a label (empty, null or NaN) yields the label "", which the data stage counts and
-    removes. Texts that are missing are "".
+    removes. Texts that are missing are "". Examples are held back only as long as all labels so far are whole numbers.
 
     Raises:
         harness.DataError: A value is no text, no number or no date: where, and what was expected.
     """
-    loaded = list(rows)
-    labels = _labels([_scalar(row, columns.label) if columns.label else "" for row in loaded])
-    for row, label in zip(loaded, labels, strict=True):
-        yield harness.Example(
-            fields={name: _text(row, name) for name in columns.text},
-            label=label,
-            group=_text(row, columns.group).strip() or None if columns.group else None,
-            split=_split(row, columns.split) if columns.split else row.split,
-            slices={name: _text(row, name).strip() for name in columns.slices},
-            time=_time(row, columns.time) if columns.time else None,
-        )
+    maker = _Maker(columns, notes)
+    whole = _WholeNumbers()
+    for part in parts:
+        for number, cells in part.rows:
+            example = maker.example(part, number, cells)
+            if whole.open:
+                yield from whole.add(example, part, number)
+            else:
+                yield example
+    yield from whole.rest(notes)
 
 
 def split_of(name: str) -> harness.Split | None:
@@ -104,23 +116,132 @@ def split_of(name: str) -> harness.Split | None:
     return _SPLITS.get(name.strip().casefold())
 
 
-def _labels(raw: Sequence[str]) -> list[str]:
-    labels = [label.strip() for label in raw]
-    stated = {label for label in labels if label}
-    numbers = {label for label in stated if label.casefold() != "nan"}
-    if numbers and all(_INTEGER.fullmatch(label) for label in numbers):
+class _WholeNumbers:
+    """Holds examples back until it is known whether all labels are whole numbers."""
+
+    def __init__(self) -> None:
+        self.open = True
+        self._held: list[harness.Example] = []
+        self._numbers: set[str] = set()
+        self._others: set[str] = set()
+        """Labels that are "" or some spelling of nan."""
+        self._first = ""
+
+    def add(self, example: harness.Example, part: Part, number: int) -> Iterable[harness.Example]:
+        """Takes an example, and returns what need not be held back any longer."""
+        self._held.append(example)
+        label = example.label
+        if label in self._numbers or label in self._others:
+            return ()
+        if not label or label.casefold() == "nan":
+            self._others.add(label)
+        elif _INTEGER.fullmatch(label):
+            self._numbers.add(label)
+            if not self._first and _POINT_ZERO.fullmatch(label):
+                self._first = part.where(number)
+        else:
+            self.open = False
+            held, self._held = self._held, []
+            return held
+        return ()
+
+    def rest(self, notes: Notes) -> Iterator[harness.Example]:
+        """Yields the examples that are still held, their labels written as whole numbers."""
+        mended = {label: _POINT_ZERO.sub(r"\1", label) for label in self._numbers if "." in label}
         # Among numbers "nan" is what a table without values was written with, not a class.
-        return ["" if label not in numbers else _POINT_ZERO.sub(r"\1", label) for label in labels]
-    return labels
+        mended |= dict.fromkeys((label for label in self._others if label), "") if self._numbers else {}
+        for example in self._held:
+            new = mended.get(example.label)
+            if new is None:
+                yield example
+            else:
+                if new:
+                    notes.add("label-format", self._first)
+                yield replace(example, label=new)
 
 
-def _text(row: Row, column: str) -> str:
-    return _scalar(row, column).replace("\r\n", "\n").replace("\r", "\n")
+class _Maker:
+    """Makes examples of rows; what it knows of the columns is worked out once."""
+
+    def __init__(self, columns: Columns, notes: Notes) -> None:
+        self._columns = columns
+        self._notes = notes
+        self._place = {name: place for place, name in enumerate(columns.wanted)}
+        self._texts = [(name, self._place[name]) for name in columns.text]
+        self._more = bool(columns.group or columns.split or columns.slices or columns.time)
+        self._labels: dict[str, tuple[str, tuple[str, ...]]] = {}
+        """Label as written → as used, with the rules that say what was found."""
+        self._no_slices: dict[str, str] = {}
+
+    def example(self, part: Part, number: int, cells: Sequence[Any]) -> harness.Example:
+        columns = self._columns
+        fields = {}
+        for name, place in self._texts:
+            value = cells[place]
+            if type(value) is not str:
+                value = scalar(value, name, part, number)
+            fields[name] = value.replace("\r\n", "\n").replace("\r", "\n") if "\r" in value else value
+        if columns.separator:
+            self._separated(fields, part, number)
+        label = self._label(cells[self._place[columns.label]], part, number) if columns.label else ""
+        if self._more:
+            return harness.Example(fields=fields, label=label, **self._further(part, number, cells))
+        # One mapping for all: a million empty ones would take as much memory as the texts.
+        return harness.Example(fields=fields, label=label, split=part.split, slices=self._no_slices)
+
+    def _separated(self, fields: dict[str, str], part: Part, number: int) -> None:
+        last = self._columns.text[-1]
+        if fields[last].endswith(self._columns.separator):
+            fields[last] = fields[last].removesuffix(self._columns.separator)
+        elif fields[last]:
+            self._notes.add("rows-without-separator", part.where(number))
+
+    def _label(self, value: Any, part: Part, number: int) -> str:
+        if type(value) is not str:
+            value = scalar(value, self._columns.label, part, number)
+            if value.lstrip("-") in ("inf", "Infinity"):
+                raise harness.DataError(
+                    f'{part.where(number)}: column "{shown(self._columns.label)}" holds an infinite number, '
+                    "expected a label",
+                    "Correct the value, or leave the row out.",
+                )
+        known = self._labels.get(value)
+        if known is None:
+            known = self._labels[value] = self._read(value)
+        label, rules = known
+        for rule in rules:
+            self._notes.add(rule, part.where(number))
+        return label
+
+    def _read(self, written: str) -> tuple[str, tuple[str, ...]]:
+        stop = self._columns.stop
+        bare = written.removesuffix(stop)
+        label = bare.strip()
+        rules = ["label-format"] if label != bare else []
+        if stop and label and bare == written:
+            rules.append("rows-without-stop")
+        return label, tuple(rules)
+
+    def _further(self, part: Part, number: int, cells: Sequence[Any]) -> dict[str, Any]:
+        columns = self._columns
+
+        def cell(name: str) -> str:
+            return scalar(cells[self._place[name]], name, part, number).strip()
+
+        return {
+            "group": cell(columns.group) or None if columns.group else None,
+            "split": _split(cell(columns.split), columns.split, part, number) if columns.split else part.split,
+            "slices": {name: cell(name) for name in columns.slices},
+            "time": _time(cell(columns.time), columns.time, part, number) if columns.time else None,
+        }
 
 
-def _scalar(row: Row, column: str) -> str:
-    """Returns a cell as text: null and NaN as "", numbers as they are written, truth values as true and false."""
-    value = row.values.get(column)
+def scalar(value: Any, column: str, part: Part, number: int) -> str:
+    """Returns a cell as text: null and NaN as "", numbers as they are written, truth values as true and false.
+
+    Raises:
+        harness.DataError: It is a list, an object or bytes (`nested-value`).
+    """
     if value is None:
         return ""
     if isinstance(value, str):
@@ -129,34 +250,34 @@ def _scalar(row: Row, column: str) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and math.isnan(value):
         return ""
-    if isinstance(value, list | tuple | dict | bytes | set):
+    if (kind := _NESTED.get(type(value))) is not None:
         raise harness.DataError(
-            f'{row.where}: column "{column}" holds a {type(value).__name__}, expected a text or a number',
+            f'{part.where(number)}: column "{shown(column)}" holds {kind}, expected a text or a number (nested-value)',
             "Name a column of plain values, or flatten it first.",
         )
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _split(row: Row, column: str) -> harness.Split | None:
-    value = _scalar(row, column).strip()
+def _split(value: str, column: str, part: Part, number: int) -> harness.Split | None:
     if not value:
         return None
     split = split_of(value)
     if split is None:
         raise harness.DataError(
-            f'{row.where}: "{value}" in column "{column}" is no split: {harness.nearest(value, _SPLITS)}',
+            f'{part.where(number)}: "{shown(value)}" in column "{shown(column)}" is no split: '
+            f"{harness.nearest(value, _SPLITS)}",
             "Expected train, validation (val, dev) or test.",
         )
     return split
 
 
-def _time(row: Row, column: str) -> str | None:
+def _time(value: str, column: str, part: Part, number: int) -> str | None:
     """Returns an ISO 8601 date; whole numbers are seconds or milliseconds since 1970."""
-    value = _POINT_ZERO.sub(r"\1", _scalar(row, column).strip())
+    value = _POINT_ZERO.sub(r"\1", value)
     if not value:
         return None
     readers: tuple[Callable[[str], date], ...] = (date.fromisoformat, datetime.fromisoformat)
-    if value.isdecimal() and len(value) >= 9:
+    if value.isdecimal() and 9 <= len(value) <= 15:
         seconds = int(value) / (1000 if len(value) >= 12 else 1)
         readers = (lambda _: datetime.fromtimestamp(seconds, UTC),)
     for reader in readers:
@@ -165,6 +286,6 @@ def _time(row: Row, column: str) -> str | None:
         except (ValueError, OverflowError, OSError):
             continue
     raise harness.DataError(
-        f'{row.where}: "{value[:40]}" in column "{column}" (dataset.time) is no date',
+        f'{part.where(number)}: "{shown(value)}" in column "{shown(column)}" (dataset.time) is no date',
         "Expected ISO 8601, e.g. 2026-01-31, or seconds since 1970.",
     )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import harness
-from harness_plugins.datasets import _rows
+from harness_plugins.datasets import _presets, _rows
+from harness_plugins.datasets._notes import Notes, shown
+from harness_plugins.datasets._parquet import values
+
+_BATCH = 4096
+_OR_NONE = {"text": "", "label": ' ("" where there is none)'}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +25,12 @@ class HuggingFace:
     name: ClassVar[str] = "huggingface"
 
     path: str
-    """Repository id (`owner/name`), or a folder relative to the experiment file."""
-    text: str | tuple[str, ...]
-    """Column or columns of the text, in the order in which a model sees them."""
-    label: str
-    """Column of the label; class numbers become class names where the dataset has them."""
+    """Repository id (`owner/name`), or a folder relative to the experiment file. `amazon_reviews_multi` means a mirror
+    of it, in the language that `config` says: en, de, es, fr, ja or zh."""
+    text: str | tuple[str, ...] | None = None
+    """Column or columns of the text, in the order in which a model sees them. Needed, but for a preset."""
+    label: str | None = None
+    """Column of the label; class numbers become class names where the dataset has them. Needed, but for a preset."""
     config: str | None = None
     """The dataset's configuration, e.g. a language."""
     revision: str | None = None
@@ -45,6 +53,29 @@ class HuggingFace:
     share: bool = False
     """Whether texts of this data may be published."""
 
+    preset: Literal["amazon_reviews_multi"] | None = None
+    """What the data is, where a path does not say it: a folder that holds a mirror of this dataset."""
+    streaming: bool = False
+    """Reads rows as they arrive instead of fetching the whole dataset first."""
+    limit_rows: int | None = None
+    """The first rows of each split that are read; by default all."""
+
+    def __post_init__(self) -> None:
+        if self.limit_rows is not None and self.limit_rows < 1:
+            raise ValueError(f"limit_rows = {self.limit_rows}, expected at least 1")
+        if self.path == _presets.AMAZON:
+            object.__setattr__(self, "preset", _presets.AMAZON)
+            _presets.mirrors(self.config)
+        if self.preset is not None:
+            usual = {"text": "text", "label": "label", "labels": _presets.STARS}
+            for option, value in usual.items():
+                if getattr(self, option) is None:
+                    object.__setattr__(self, option, value)
+            object.__setattr__(self, "ordered", True)
+        for option in ("text", "label"):
+            if getattr(self, option) is None:
+                raise ValueError(f"{option} is not given, expected the name of a column{_OR_NONE[option]}")
+
     def load(self, ctx: harness.Context) -> Iterator[harness.Example]:
         """Yields the examples of the chosen splits.
 
@@ -52,40 +83,76 @@ class HuggingFace:
             harness.DataError: No such dataset, split or column.
             harness.UnfinishedError: The hub cannot be reached.
         """
+        notes = Notes()
         columns = _rows.Columns(
-            text=(self.text,) if isinstance(self.text, str) else self.text,
-            label=self.label,
+            text=(self.text,) if isinstance(self.text, str) else self.text or (),
+            label=self.label or "",
             group=self.group,
             split=self.split,
             slices=self.slices,
             time=self.time,
         )
-        parts = self._loaded(ctx)
+        source, parts = self._loaded(ctx)
         chosen = self._chosen(list(parts))
         for own in chosen:
-            _rows.check_columns(columns, parts[own].column_names, f'{self.path}, split "{own}"')
-        rows = (row for own, split in chosen.items() for row in self._rows(parts[own], own, split, columns))
-        return _rows.examples(rows, columns)
+            _rows.check_columns(columns, _names(parts[own]), f'{self.path}, split "{own}"')
+        made = (
+            _rows.Part(where=where, rows=self._select(parts[own], columns.wanted, where, ctx), split=split)
+            for own, split in chosen.items()
+            for where in (partial(_where, source, own),)
+        )
+        return self._examples(_rows.examples(made, columns, notes), source, notes, ctx)
 
-    def _loaded(self, ctx: harness.Context) -> Mapping[str, Any]:
+    def rows(self, ctx: harness.Context) -> Iterator[Mapping[str, Any]]:
+        """Yields the rows of the chosen splits as they stand, column → value; class numbers as class names.
+
+        Raises:
+            harness.DataError: No such dataset or split.
+            harness.UnfinishedError: The hub cannot be reached.
+        """
+        source, parts = self._loaded(ctx)
+        for own in self._chosen(list(parts)):
+            names = _names(parts[own])
+            for _, cells in self._select(parts[own], names, partial(_where, source, own), ctx):
+                yield dict(zip(names, cells, strict=True))
+
+    def _examples(
+        self, examples: Iterator[harness.Example], source: str, notes: Notes, ctx: harness.Context
+    ) -> Iterator[harness.Example]:
+        yield from examples
+        for check in notes.checks():
+            ctx.tell(check)
+        if self.preset is not None:
+            ctx.tell(_presets.told(source))
+
+    def _loaded(self, ctx: harness.Context) -> tuple[str, Mapping[str, Any]]:
+        """Returns what was loaded in the end, and its splits."""
+        local = ctx.folder / Path(self.path).expanduser()
+        if local.is_dir():
+            return self.path, self._from(str(local.resolve()), self.config)
+        if self.path.startswith((".", "/", "~")):
+            raise harness.DataError(
+                f"dataset.path: there is no folder {local}", "The path is relative to the experiment file."
+            )
+        if self.path != _presets.AMAZON:
+            return self.path, self._from(self.path, self.config)
+        *before, last = _presets.mirrors(self.config)
+        for path, config in before:
+            with suppress(harness.DataError):  # gone from there as well: the next one
+                return path, self._from(path, config)
+        return last[0], self._from(*last)
+
+    def _from(self, path: str, config: str | None) -> Mapping[str, Any]:
         import datasets
 
-        local = ctx.folder / self.path
-        path = str(local.resolve()) if local.is_dir() else self.path
-        try:
-            with _quiet():
-                loaded: Mapping[str, Any] = datasets.load_dataset(path, name=self.config, revision=self.revision)
-        except (ConnectionError, TimeoutError) as error:
-            raise harness.UnfinishedError(
-                f"the Hugging Face hub cannot be reached for {self.path}: {_line(error)}",
-                "Check the network, or give dataset.path a local folder.",
-            ) from None
-        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-            raise harness.DataError(
-                f'dataset.path = "{self.path}" cannot be loaded: {_line(error)}',
-                "Expected a repository id (owner/name) or a folder of CSV, JSONL or Parquet files.",
-            ) from None
-        return loaded
+        with _worded(path), _quiet():
+            if (Path(path) / "dataset_dict.json").is_file():
+                saved: Mapping[str, Any] = datasets.load_from_disk(path)
+                return saved
+            loaded: Mapping[str, Any] = datasets.load_dataset(
+                path, name=config, revision=self.revision, streaming=self.streaming
+            )
+            return loaded
 
     def _chosen(self, own: list[str]) -> dict[str, harness.Split | None]:
         """Returns the splits to read, each with what it is here; `None` leaves the split to the data stage."""
@@ -109,22 +176,88 @@ class HuggingFace:
             )
         return {name: split for name, split in meant.items() if split is not None}
 
-    def _rows(self, part: Any, own: str, split: harness.Split | None, columns: _rows.Columns) -> Iterator[_rows.Row]:
-        needed = list(dict.fromkeys(name for names in columns.named.values() for name in names))
-        names = {column: getattr(part.features[column], "names", None) for column in needed}
-        for number, values in enumerate(part.select_columns(needed), start=1):
-            yield _rows.Row(
-                f'{self.path}, split "{own}", row {number}',
-                {column: _named(value, names[column]) for column, value in values.items()},
-                split,
-            )
+    def _select(
+        self, part: Any, wanted: Sequence[str], where: Callable[[int], str], ctx: harness.Context
+    ) -> Iterator[tuple[int, Sequence[Any]]]:
+        number = 0
+        features = part.features or {}
+        classes = {name: getattr(features.get(name), "names", None) for name in wanted}
+        part = part.select_columns(list(wanted)).with_format("arrow")
+        limit = self.limit_rows
+        with _worded(self.path):
+            for batch in part.iter(batch_size=_BATCH):
+                columns = [self._named(batch, name, classes[name], where, number) for name in wanted]
+                for cells in zip(*columns, strict=True):
+                    if number == limit:
+                        ctx.tell(_limited(where(number), number))
+                        return
+                    number += 1
+                    yield number, cells
+
+    def _named(
+        self, batch: Any, name: str, classes: list[str] | None, where: Callable[[int], str], before: int
+    ) -> list[Any]:
+        cells = values(batch.column(name), name, where, before)
+        if self.preset is not None and name == self.label == "label" and classes is None:
+            return [_presets.stars(cell, where(number)) for number, cell in enumerate(cells, start=before + 1)]
+        return cells if classes is None else [_class(cell, classes) for cell in cells]
 
 
-def _named(value: Any, names: list[str] | None) -> Any:
+def _names(part: Any) -> list[str]:
+    """Returns a split's columns; some of those that are streamed know them only from their first row."""
+    if part.column_names is not None:
+        return list(part.column_names)
+    return list(next(iter(part.take(1)), {}))
+
+
+def _where(source: str, own: str, number: int) -> str:
+    return f'{source}, split "{own}", row {number}'
+
+
+def _class(value: Any, names: list[str]) -> Any:
     """Returns a class's name for its number; -1 is how datasets write that there is none."""
-    if names is None or not isinstance(value, int):
+    if not isinstance(value, int):
         return value
     return names[value] if 0 <= value < len(names) else None
+
+
+def _limited(where: str, n: int) -> harness.Check:
+    return harness.Check(
+        kind="limited-rows",
+        level="warning",
+        message=f"dataset.limit_rows: nothing after {where} was read",
+        figures={"rows": n},
+        heading="quantity",
+        advice="Where the source is sorted, its first rows are no fair sample: raise or drop the limit for a verdict.",
+    )
+
+
+@contextmanager
+def _worded(path: str) -> Iterator[None]:
+    """Turns what the library raises into the harness's errors."""
+    import datasets
+
+    try:
+        yield
+    except harness.HarnessError:
+        raise
+    except Exception as error:  # network libraries raise errors of their own
+        if _unreachable(error):
+            raise harness.UnfinishedError(
+                f"the Hugging Face hub cannot be reached for {path}: {_line(error)}",
+                "Check the network, or give dataset.path a local folder.",
+            ) from None
+        if isinstance(error, OSError | ValueError | RuntimeError | datasets.exceptions.DatasetsError):
+            raise harness.DataError(
+                f'dataset.path = "{path}" cannot be loaded: {_line(error)}',
+                "Expected a repository id (owner/name) or a folder of CSV, JSONL or Parquet files.",
+            ) from None
+        raise
+
+
+def _unreachable(error: BaseException) -> bool:
+    names = {base.__name__ for base in type(error).__mro__}
+    return isinstance(error, ConnectionError | TimeoutError) or bool(names & {"TransportError", "NetworkError"})
 
 
 @contextmanager
@@ -143,7 +276,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:160]
+    return shown(" ".join(str(error).split()) or type(error).__name__, 160)
 
 
 @harness.hookimpl

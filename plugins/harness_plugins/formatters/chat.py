@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import harness
@@ -36,25 +37,38 @@ class Chat:
 
     def training_line(self, example: harness.Example, labels: Sequence[str]) -> dict[str, Any]:
         """Builds `{"messages": […]}`: the prompt as it is asked without shots, and the answer."""
-        messages = [*self._system(labels), self._user(example), self._assistant(example)]
-        return {"messages": [{"role": message.role, "content": message.content} for message in messages]}
+        instruction = self._instruction(labels)
+        turns = [("system", instruction)] if instruction else []
+        turns += [
+            ("user", _template.fill(self.template, example)),
+            ("assistant", _template.word(example.label, self.words)),
+        ]
+        return {"messages": [{"role": role, "content": content} for role, content in turns]}
 
     def parse(self, text: str, labels: Sequence[str]) -> str | None:
         """Reads the label leniently."""
         return _template.parse(text, labels, self.words)
 
     def _system(self, labels: Sequence[str]) -> list[harness.Message]:
-        instruction = self.instruction
-        if instruction is None:
-            names = ", ".join(_template.word(label, self.words) for label in labels)
-            instruction = f"Classify the text. Answer with one of these labels and nothing else: {names}"
+        instruction = self._instruction(labels)
         return [harness.Message(role="system", content=instruction)] if instruction else []
+
+    def _instruction(self, labels: Sequence[str]) -> str:
+        if self.instruction is not None:
+            return self.instruction
+        return _instruction(tuple([_template.word(label, self.words) for label in labels] if self.words else labels))
 
     def _user(self, example: harness.Example) -> harness.Message:
         return harness.Message(role="user", content=_template.fill(self.template, example))
 
     def _assistant(self, example: harness.Example) -> harness.Message:
         return harness.Message(role="assistant", content=_template.word(example.label, self.words))
+
+
+@lru_cache(maxsize=64)
+def _instruction(words: tuple[str, ...]) -> str:
+    """Returns the default instruction; it is asked for with every example."""
+    return f"Classify the text. Answer with one of these labels and nothing else: {', '.join(words)}"
 
 
 @harness.hookimpl

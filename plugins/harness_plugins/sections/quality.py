@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar
 
 import harness
 from harness import numbers
-from harness.report.blocks import Block, Callout, Column, Results, Table, Text
-
-LEVELS: Mapping[str, Literal["ok", "warning", "error"]] = {"ok": "ok", "warning": "warning", "error": "error"}
-WORST = ("error", "warning")
+from harness.report.blocks import Block, Cell, Column, Results, Table, Text
+from harness.report.quality import quality_blocks, ranked_blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,50 +22,47 @@ class Quality:
     order: ClassVar[int] = 900
 
     def blocks(self, results: Results) -> Iterable[Block]:
-        """Yields the findings, then the label counts of the test split."""
+        """Yields the findings, what leaked items did, the labels of the test split, and rows worth a look."""
         checks = results.data.get("checks") or []
-        for level in WORST:
-            for check in checks:
-                if check.get("level") == level:
-                    yield Callout(text=str(check["message"]), level=LEVELS[level])
+        data = results.data.get("data") or {}
         if checks:
-            yield _checks(checks)
+            yield from quality_blocks(checks, data.get("removed"), data.get("rows_in"))
         else:
             yield Text(text="No checks are recorded for this run.")
+        leaks = _leaked(results)
+        if leaks is not None:
+            yield leaks
         counts = _labels(results)
         if counts is not None:
             yield counts
+        texts = dict(zip(results.examples.get("id", ()), results.examples.get("text", ()), strict=True))
+        yield from ranked_blocks(data.get("ranked") or (), texts)
 
 
-def _checks(checks: list[Mapping[str, Any]]) -> Table:
-    order = {"error": 0, "warning": 1}
-    marks = {"ok": "✓ ok", "warning": "! warning", "error": "✗ error"}
+def _leaked(results: Results) -> Table | None:
+    """Shows what the leaked items did to each arm's accuracy, where there are some."""
+    arms = [arm for arm in results.data.get("arms") or () if arm.get("accuracy_without_leaks") is not None]
+    if not arms:
+        return None
     rows = tuple(
         (
-            marks.get(str(check.get("level")), str(check.get("level"))),
-            str(check.get("kind")),
-            str(check.get("message")),
-            ", ".join(f"{key} {_figure(value)}" for key, value in (check.get("figures") or {}).items()),
+            Cell(text=str(arm["name"]), arm=str(arm["name"])),
+            numbers.percent(arm.get("accuracy")),
+            numbers.percent(arm["accuracy_without_leaks"]),
+            numbers.points((arm.get("accuracy") or 0.0) - arm["accuracy_without_leaks"]),
         )
-        for check in sorted(checks, key=lambda check: order.get(str(check.get("level")), 2))
+        for arm in arms
     )
-    columns = (
-        Column(title="Result"),
-        Column(title="Check"),
-        Column(title="Finding", prose=True),
-        Column(title="Figures"),
+    return Table(
+        caption="Accuracy with and without the test items that also stand in train or validation",
+        columns=(
+            Column(title="Arm", head=True),
+            Column(title="All items", numeric=True),
+            Column(title="Without the leaked ones", numeric=True),
+            Column(title="Difference", numeric=True),
+        ),
+        rows=rows,
     )
-    return Table(caption="All checks of the data and of the run.", columns=columns, rows=rows)
-
-
-def _figure(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "(" + ", ".join(f"{key} {_figure(item)}" for key, item in value.items()) + ")"
-    if isinstance(value, list | tuple):
-        return "(" + ", ".join(map(_figure, value)) + ")"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return numbers.number(value, 0 if float(value).is_integer() else 3)
 
 
 def _labels(results: Results) -> Table | None:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from harness.prepare import duplicates
 from harness.prepare import shingles as prefix
 from harness.prepare.duplicates import near_earlier, near_pairs
-from harness.prepare.shingles import nearly_same, shingles
+from harness.prepare.shingles import nearly_same, prefixes, shingles
 
 
 def jaccard(a, b):
@@ -54,7 +54,7 @@ def test_none_among_none():
 def test_what_stays_is_not_near_and_what_goes_is_near_to_what_stays(planted, n_scopes):
     texts = list(dict.fromkeys(text for first, end in planted for text in (first, first + end)))
     scopes = [n % n_scopes for n in range(len(texts))]
-    like = near_earlier(texts, scopes)
+    like = near_earlier(texts, prefixes(texts, scopes))
     near = brute_force(texts)
     for position, other in enumerate(like):
         if other is None:
@@ -72,7 +72,7 @@ def test_many_variants_of_one_text_cost_one_comparison_each(monkeypatch):
     ]
     compared = []
     monkeypatch.setattr(duplicates, "nearly_same", lambda a, b: compared.append(1) or nearly_same(a, b))
-    like = near_earlier(texts, [0] * len(texts))
+    like = near_earlier(texts, prefixes(texts))
     assert like == [None, *[0] * (len(texts) - 1)]
     assert len(compared) == len(texts) - 1
 
@@ -80,10 +80,10 @@ def test_many_variants_of_one_text_cost_one_comparison_each(monkeypatch):
 @given(variants)
 def test_those_known_to_stand_are_not_compared_again(planted):
     texts = list(dict.fromkeys(text for first, end in planted for text in (first, first + end)))
-    like = near_earlier(texts, [0] * len(texts))
+    like = near_earlier(texts, prefixes(texts))
     apart = [text for text, other in zip(texts, like, strict=True) if other is None]
     rest = [text for text, other in zip(texts, like, strict=True) if other is not None]
-    again = near_earlier([*apart, *rest], [0] * len(texts), len(apart))
+    again = near_earlier([*apart, *rest], prefixes([*apart, *rest]), len(apart))
     assert again[: len(apart)] == [None] * len(apart)
     assert all(other is not None for other in again[len(apart) :])
 

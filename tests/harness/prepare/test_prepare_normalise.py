@@ -1,4 +1,5 @@
 import hashlib
+import json
 import string
 import unicodedata
 
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.prepare.normalise import content_key, fold, keyed_hash
-from harness.types import Example
+from harness.types import Example, Split
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,21 @@ def test_every_part_of_an_example_is_in_its_key():
 
 def test_keyed_hash_is_pinned():
     assert keyed_hash(7, "split", "row 1") == hashlib.blake2b(b'[7, "split", "row 1"]', digest_size=16).digest()
+
+
+@given(
+    st.dictionaries(st.text(), st.text(), max_size=3),
+    st.text(),
+    st.sampled_from([None, *Split]),
+    st.dictionaries(st.text(), st.text(), max_size=2),
+)
+def test_a_key_is_the_digest_of_a_list_in_json(fields, label, split, slices):
+    row = Example(fields=fields, label=label, split=split, slices=slices, group=label or None)
+    said = [row.id, list(fields.items()), label, row.group, split, sorted(slices.items()), None]
+    assert content_key(row) == hashlib.sha256(json.dumps(said).encode("ascii")).digest()
+
+
+@given(st.integers(), st.lists(st.text(), max_size=3))
+def test_a_keyed_hash_is_that_of_a_list_in_json(seed, parts):
+    raw = json.dumps([seed, *parts]).encode("ascii")
+    assert keyed_hash(seed, *parts) == hashlib.blake2b(raw, digest_size=16).digest()

@@ -1,11 +1,17 @@
+import csv
+import io
 import json
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import harness
 from harness import Split
+from harness.contract import TabularDataset
 from harness.options import construct
 from harness_plugins.datasets.files import Files
 
@@ -17,11 +23,10 @@ lines, ""quoted\"\"\",5.0,u1,train,DE,2026-01-31
 """
 
 
-def load(folder, content, name="data.csv", **options):
+def load(folder, content, name="data.csv", told=None, **options):
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(
-        Files(**({"path": name, "text": "text", "label": "label"} | options)).load(harness.Context(folder=folder))
-    )
+    ctx = harness.Context(folder=folder, tell=[].append if told is None else told.append)
+    return list(Files(**({"path": name, "text": "text", "label": "label"} | options)).load(ctx))
 
 
 def refused(folder, content, name="data.csv", **options):
@@ -108,6 +113,38 @@ def test_labels_are_texts(tmp_path, cells, labels):
     assert [row.label for row in rows] == labels
 
 
+@given(
+    st.lists(st.sampled_from(["5", "5.0", " 5.00", "05", "-3", "nan", "NaN", "", "4.5", "good", " good", "inf"])),
+)
+def test_labels_are_read_alike_however_soon_it_shows_that_they_are_no_numbers(tmp_path_factory, cells):
+    folder = tmp_path_factory.mktemp("labels")
+    told = []
+    content = "text,label\nfirst,\n" + "".join(f"t{n},{cell}\n" for n, cell in enumerate(cells))
+    labels = [row.label for row in load(folder, content, told=told)][1:]
+    bare = [cell.strip() for cell in cells]
+    numbers = {cell for cell in bare if cell and cell.casefold() != "nan"}
+    if numbers and all(re.fullmatch(r"-?\d+(\.0+)?", cell) for cell in numbers):
+        expected = [cell.partition(".")[0] if cell in numbers else "" for cell in bare]
+    else:
+        expected = bare
+    assert labels == expected
+    changed = sum(cell != bare[n] for n, cell in enumerate(cells))
+    changed += sum(new not in (old, "") for old, new in zip(bare, labels, strict=True))
+    assert sum(check.mended for check in told) == changed
+
+
+def test_what_was_made_of_labels_is_told(tmp_path):
+    told = []
+    load(tmp_path, "text,label\na,1\nb, 2\nc,3.0\nd,3.0\n", told=told)
+    (check,) = told
+    assert (check.kind, check.level, check.mended, check.heading) == ("label-format", "ok", 3, "quality")
+    assert check.figures == {"count": 3, "first": "data.csv, line 3"}
+    assert "3 labels" in check.message
+    told.clear()
+    load(tmp_path, "text,label\na,1\nb,2\n", told=told)
+    assert told == []
+
+
 def test_json_values_become_texts(tmp_path):
     values = [(5, "5"), (5.0, "5"), (None, ""), (float("nan"), "")]
     lines = "\n".join(json.dumps({"text": 7, "label": value}) for value, _ in values)
@@ -119,6 +156,28 @@ def test_json_values_become_texts(tmp_path):
 def test_a_line_separator_within_a_text_ends_no_line(tmp_path):
     rows = load(tmp_path, json.dumps({"text": "a\u2028b\x85c", "label": "x"}, ensure_ascii=False), "d.jsonl")
     assert [row.text for row in rows] == ["a\u2028b\x85c"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), st.sampled_from("ab")),
+        min_size=1,
+    ),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_what_was_written_is_read(tmp_path_factory, rows, encoding):
+    folder = tmp_path_factory.mktemp("written")
+    expected = [(text.replace("\r\n", "\n").replace("\r", "\n"), label) for text, label in rows]
+    table = io.StringIO(newline="")
+    csv.writer(table).writerows([("text", "label"), *rows])
+    read = load(folder, table.getvalue().encode(encoding))
+    assert [(row.text, row.label) for row in read] == expected
+    lines = "\n".join(json.dumps({"text": text, "label": label}, ensure_ascii=False) for text, label in rows)
+    assert load(folder, lines.encode(encoding), "d.jsonl") == read
+    pq.write_table(
+        pa.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]}), folder / "d.pq"
+    )
+    assert load(folder, (folder / "d.pq").read_bytes(), "d.pq") == read
 
 
 def test_long_cells_are_read(tmp_path):
@@ -155,7 +214,7 @@ def test_times(tmp_path, value, time):
         ("", "d.jsonl", {}, "d.jsonl has no rows"),
         ('{"text": 1, "label": 2}\n{oops\n', "d.jsonl", {}, "d.jsonl, line 2: no JSON"),
         ("[1]\n", "d.jsonl", {}, "d.jsonl, line 1: a JSON list, expected an object"),
-        ('{"text": {"a": 1}, "label": 2}', "d.jsonl", {}, 'd.jsonl, line 1: column "text" holds a dict'),
+        ('{"text": {"a": 1}, "label": 2}', "d.jsonl", {}, 'd.jsonl, line 1: column "text" holds an object'),
         ("no parquet", "d.parquet", {}, "d.parquet is no readable Parquet file"),
         ("text,label\n", "data.xyz", {}, 'the suffix ".xyz" is no known format'),
         ("text,label\na,trian\n", "data.csv", {"split": "label"}, '"trian" in column "label" is no split: did you'),
@@ -172,8 +231,13 @@ def test_a_missing_file_names_the_nearest(tmp_path):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(harness.DataError, match=r'did you mean "reviews\.csv"'):
         Files(path="review.csv", text="a", label="b").load(harness.Context(folder=tmp_path))
-    with pytest.raises(harness.DataError, match="is a folder"):
-        Files(path=".", text="a", label="b").load(harness.Context(folder=tmp_path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(harness.DataError, match="is a folder without data files"):
+        Files(path="empty", text="a", label="b").load(harness.Context(folder=tmp_path))
+    with pytest.raises(harness.DataError, match="no file is like"):
+        Files(path="*.parquet", text="a", label="b").load(harness.Context(folder=tmp_path))
+    with pytest.raises(harness.DataError, match="names no file"):
+        Files(path=(), text="a", label="b").load(harness.Context(folder=tmp_path))
     with pytest.raises(harness.DataError, match="there is no folder"):
         Files(path="x/y.csv", text="a", label="b").load(harness.Context(folder=tmp_path))
 
@@ -184,3 +248,42 @@ def test_options_come_as_toml_has_them():
     assert (made.text, made.labels, made.slices) == (("title", "body"), ("1", "2"), ("c",))
     assert construct(Files, table | {"text": "body"}, "dataset").text == "body"
     assert (made.ordered, made.share) == (False, False)
+
+
+def test_rows_come_as_they_stand(tmp_path):
+    (tmp_path / "d.csv").write_text("a,,b\n1,x, 2.0\n", encoding="utf-8")
+    (tmp_path / "d.jsonl").write_text('{"a": 1}\n{"b": [2]}\n', encoding="utf-8")
+    made = {name: Files(path=name, text=(), label="") for name in ("d.csv", "d.jsonl")}
+    ctx = harness.Context(folder=tmp_path)
+    assert all(isinstance(each, TabularDataset) for each in made.values())
+    assert list(made["d.csv"].rows(ctx)) == [{"a": "1", "": "x", "b": " 2.0"}]
+    assert list(made["d.jsonl"].rows(ctx)) == [{"a": 1}, {"b": [2]}]
+
+
+def test_rows_are_read_lazily(tmp_path):
+    (tmp_path / "d.csv").write_text("text,label\n" + "a,b\n" * 9000 + "broken\n", encoding="utf-8")
+    ctx = harness.Context(folder=tmp_path)
+    assert next(iter(Files(path="d.csv").rows(ctx))) == {"text": "a", "label": "b"}
+    assert next(Files(path="d.csv", text="text", label="label").load(ctx)).label == "b"
+    with pytest.raises(harness.DataError, match="line 9002"):
+        list(Files(path="d.csv").rows(ctx))
+
+
+def test_a_label_that_is_not_named_is_asked_for(tmp_path):
+    message = refused(tmp_path, "text,stars\na,b\n", label=None)
+    assert message.startswith("dataset.label is not given, and data.csv is no fine-tuning file")
+    assert 'Its columns: "text", "stars"' in message
+    assert "dataset.text is not given" in refused(tmp_path, "text,stars\na,b\n", text=None)
+    assert [row.label for row in load(tmp_path, "text,stars\na,b\n", label="")] == [""]
+
+
+@pytest.mark.parametrize(
+    "delimiter",
+    [";", "|", "\t"],
+)
+def test_another_separator_is_found_and_can_be_given(tmp_path, delimiter):
+    content = f"text{delimiter}label\na{delimiter}b\n"
+    shown = {"\t": "\\t"}.get(delimiter, delimiter)
+    assert f'dataset.delimiter = "{shown}"' in refused(tmp_path, content)
+    assert [(row.text, row.label) for row in load(tmp_path, content, delimiter=delimiter)] == [("a", "b")]
+    assert "is no separator" in refused(tmp_path, content, delimiter=";;")

@@ -1,0 +1,88 @@
+"""`harness prepare`: the data stage alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.commands.shared import command, plugin_options
+
+if TYPE_CHECKING:
+    from harness.preparing import Result
+
+PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
+
+
+@command("harness prepare reviews.csv")
+@click.argument("data", metavar="DATA|EXPERIMENT", type=click.Path(path_type=Path))
+@click.option("-o", "out", metavar="DIR", type=click.Path(path_type=Path), help="Where to; by default NAME-prepared.")
+@click.option("--text", metavar="COL,…", help="Text columns; what is not given is guessed.")
+@click.option("--label", metavar="COL", help="The column with the right answer.")
+@click.option("--group", metavar="COL", help='Rows to keep together; "" for none.')
+@click.option("--split", metavar="COL", help='train, validation or test; "" for none.')
+@click.option("--encoding", metavar="E", help="How the file is written, if not in UTF-8.")
+@click.option("--sheet", metavar="NAME", help="The sheet of a workbook.")
+@click.option(
+    "--provider", metavar="P", type=click.Choice(PROVIDERS), default="openai", help="openai, azure, nebius or local."
+)
+@click.option("--model", metavar="M", default="gpt-4.1-mini", show_default=True, help="Whose tokens to count.")
+@click.option("--allow-leaks", is_flag=True, help="Go on although test items stand in train.")
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@click.option("--json", "as_json", is_flag=True, help="quality.json instead of the report.")
+@plugin_options
+def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Clean, check and split data; write training files."""
+    from harness.console import Console
+    from harness.preparation import uncollected
+    from harness.preparing import carry_out
+
+    with redirect_stdout(sys.stderr), Console(quiet=quiet) as console, uncollected():
+        source = _source(data, options)
+        folder = out if out is not None else Path(f"{data.stem or data.name}-prepared")
+        result = carry_out(source, folder, console, allow_leaks=options["allow_leaks"])
+    if as_json:
+        click.echo(json.dumps(result.report, ensure_ascii=False, indent=1))
+    else:
+        _tell(result, data, quiet=quiet)
+    if result.refused is not None:
+        raise result.refused
+
+
+def _source(data: Path, options: dict[str, Any]) -> Any:
+    from harness.errors import UsageError
+    from harness.guessing.guess import Given
+    from harness.plugins import discover
+    from harness.preparing import Target, of_experiment, of_file
+
+    plugins = discover(options["files"], options["blocked"])
+    columns = {name: options[name] for name in ("text", "label", "group", "split")}
+    if data.suffix == ".toml":
+        from harness.experiment import load
+
+        given = [f"--{name}" for name, value in columns.items() if value is not None]
+        if given:
+            raise UsageError(f"{given[0]} is for a data file; {data} is an experiment", "Its [dataset] says it.")
+        return of_experiment(load(data, plugins, allowed_files=options["files"]))
+    reading = {name: options[name] for name in ("encoding", "sheet") if options[name] is not None}
+    target = Target(provider=options["provider"], model=options["model"])
+    return of_file(data, plugins, Given(**columns), reading, target)
+
+
+def _tell(result: Result, data: Path, *, quiet: bool) -> None:
+    from rich.console import Console as RichConsole
+
+    from harness.report.terminal import quality_to_terminal
+
+    for found in result.guessed:
+        click.echo(found.line)
+    RichConsole(soft_wrap=not sys.stdout.isatty()).print(quality_to_terminal(result.report, brief=quiet))
+    click.echo(f"\nwritten: {result.folder}/ quality.json, examples.parquet{''.join(f', {n}' for n in result.files)}")
+    if result.refused is None:
+        following = ["run", str(data)] if data.suffix == ".toml" else ["init", str(data)]
+        click.echo(f"next: {shlex.join(['harness', *following])}")

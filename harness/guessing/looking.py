@@ -1,0 +1,168 @@
+"""A first look at a file: read its rows as they stand, find out how it is laid out, guess what its columns are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError, UsageError, nearest
+from harness.guessing.guess import Given, Guess, Guesses, find_header, find_quotes, guess
+from harness.options import OptionError, construct
+from harness.plugins import Plugins
+from harness.types import Context
+
+ROWS = 20_000
+"""Rows that a look takes in."""
+
+_TABBED = frozenset({".csv", ".tsv", ".tab"})
+_HEADED = _TABBED | {".xlsx"}
+_PACKED = frozenset({".gz", ".zst"})
+_SEPARATING = frozenset(",;|\t")
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Attempt:
+    """Another way to read a file that cannot be read as it is."""
+
+    option: str
+    value: str | bool
+    reason: str
+
+
+_ATTEMPTS = (
+    _Attempt(option="quotes", value=True, reason="it can only be read if quotes stand around cells"),
+    _Attempt(option="quotes", value=False, reason="it can only be read if quotes are plain text"),
+    _Attempt(option="delimiter", value=";", reason="semicolons separate its cells"),
+    _Attempt(option="delimiter", value="\t", reason="tabs separate its cells"),
+    _Attempt(option="delimiter", value="|", reason="bars separate its cells"),
+    _Attempt(option="delimiter", value=",", reason="commas separate its cells"),
+    _Attempt(option="turns", value="join", reason="its chats have several turns before the answer"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a look at a file has shown."""
+
+    guesses: Guesses
+    layout: tuple[Guess, ...]
+    """Guesses about the file itself: `columns`, `quotes`."""
+    options: Mapping[str, Any]
+    """Options of the dataset `files` for this file, the path left out."""
+    whole: bool
+    """Whether all rows were seen."""
+
+    @property
+    def found(self) -> tuple[Guess, ...]:
+        """All guesses: those about the file, then those about its columns."""
+        return (*self.layout, *self.guesses.found)
+
+
+def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapping[str, Any] | None = None) -> Look:
+    """Looks at the first 20,000 rows of a file.
+
+    Args:
+        data: Whatever the dataset `files` reads: CSV, TSV, JSON, JSONL, Parquet, …
+        plugins: Where that dataset comes from.
+        given: What the user says about the columns.
+        reading: Options of `files` that say how the file is read, e.g. `encoding`, `sheet`.
+
+    Raises:
+        DataError: There is no such file (with the nearest name), it cannot be read, or `guess` refuses it.
+    """
+    _check_file(data)
+    reader = _Reader(data, plugins, {name: value for name, value in (reading or {}).items() if value is not None})
+    rows = reader.first()
+    for option, forms, rule in (("quotes", _TABBED, find_quotes), ("columns", _HEADED, find_header)):
+        found = rule(rows) if reader.suffix in forms and option not in reader.options else None
+        if found is not None:
+            reader.take(found)
+            rows = reader.rows()
+    guesses = guess(rows[:ROWS], given, source=data.name)
+    options = {**guesses.options, **reader.options}
+    return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=len(rows) <= ROWS)
+
+
+def _check_file(data: Path) -> None:
+    if data.is_file() or data.is_dir() or any(sign in data.name for sign in "*?["):
+        return  # a folder or a pattern: the dataset says what is wrong with it
+    if not data.parent.is_dir():
+        raise DataError(f"{data}: there is no folder {data.parent}", "Check the path.")
+    raise DataError(f"{data}: there is no such file", f"In {data.parent}: {_nearest_file(data.name, data.parent)}")
+
+
+def _nearest_file(name: str, folder: Path) -> str:
+    return nearest(name, (each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")))
+
+
+class _Reader:
+    """Reads a file's first rows, and takes down what it has to say to the dataset `files` for that."""
+
+    def __init__(self, data: Path, plugins: Plugins, options: Mapping[str, Any]) -> None:
+        self.options = dict(options)
+        self.layout: list[Guess] = []
+        self.suffix = (Path(data.stem) if data.suffix.lower() in _PACKED else data).suffix.lower()
+        self._data = data
+        self._cls = plugins.get("dataset", "files").cls
+
+    def take(self, found: Guess) -> None:
+        """Takes a guess about the file."""
+        self.layout.append(found)
+        self.options[found.option] = list(found.value) if isinstance(found.value, tuple) else found.value
+
+    def first(self) -> Rows:
+        """Reads the file as it is, and where that fails, as the error's hint says."""
+        try:
+            rows = self.rows()
+        except DataError as error:
+            named = [attempt for attempt in _ATTEMPTS if f"dataset.{attempt.option}" in error.hint]
+            rows = self._otherwise(named)
+            if not rows:
+                raise
+        names = list(rows[0]) if rows else []
+        if self.suffix in _TABBED and len(names) == 1 and _SEPARATING & set(names[0]):
+            rows = self._otherwise([attempt for attempt in _ATTEMPTS if attempt.option == "delimiter"]) or rows
+        return rows
+
+    def _otherwise(self, attempts: Sequence[_Attempt]) -> Rows:
+        """Returns the rows as read by the first attempt that works; none where none does."""
+        for attempt in attempts:
+            if attempt.option in self.options:
+                continue
+            try:
+                rows = self.rows({attempt.option: attempt.value})
+            except DataError:
+                continue
+            if rows and (attempt.option != "delimiter" or len(rows[0]) > 1):
+                self.take(Guess(option=attempt.option, value=attempt.value, confidence="likely", reason=attempt.reason))
+                return rows
+        return ()
+
+    def rows(self, more: Mapping[str, Any] | None = None) -> Rows:
+        """Reads the first rows.
+
+        Raises:
+            DataError: The file cannot be read; the hint names this command's options.
+            UsageError: The dataset has no such option.
+        """
+        # Whatever the text and label are: rows come as they stand.
+        table = {"text": [], "label": "", **self.options, **(more or {}), "path": str(self._data.absolute())}
+        try:
+            dataset: Any = construct(self._cls, table, "dataset")
+        except OptionError as error:
+            raise UsageError(f"{self._data.name}: {error.message}") from None
+        try:
+            return list(islice(dataset.rows(Context()), ROWS + 1))
+        except DataError as error:
+            raise DataError(_as_option(error.message), _as_option(error.hint)) from None
+
+
+def _as_option(text: str) -> str:
+    """Names the command's options where an error names those of the dataset."""
+    return re.sub(r'dataset\.(encoding|sheet) = (?=")', r"--\1 ", text)

@@ -1,0 +1,93 @@
+"""What each provider asks of a training file: figures for the rules of `harness.prepare.format`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from harness.errors import DataError, nearest
+
+MEGABYTE = 1_000_000
+LARGEST_WEIGHT = 100.0
+"""Above it one example outweighs all others of its step, and the loss says nothing of them any more (own choice)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """A provider's rules for training files."""
+
+    name: str
+    bom: bool = False
+    """Whether a file has to begin with a byte order mark; where it need not, it must not."""
+    least_examples: int = 10
+    """Fewer are refused."""
+    max_bytes: int | None = 512 * MEGABYTE
+    """Largest file that is taken; `None` where there is no limit."""
+    example_weights: bool = False
+    """Whether an example may have a fractional `weight` (0 < weight ≤ 100)."""
+
+
+OPENAI = Profile(name="openai")
+"""At least 10 examples, files of up to 512 MB (OpenAI's guide on fine-tuning, API reference of files)."""
+
+COMPATIBLE = Profile(name="openai-compatible")
+"""Servers of the same API that nothing more is known of: OpenAI's figures, for want of their own."""
+
+AZURE = Profile(name="azure", bom=True, max_bytes=512 * MEGABYTE - 1)
+"""JSON Lines in UTF-8 with a byte order mark, less than 512 MB, at least 10 examples ("Customize a model with
+fine-tuning", Azure OpenAI's documentation)."""
+
+NEBIUS = Profile(name="nebius", max_bytes=5_000 * MEGABYTE)
+"""Files of up to 5 GB (guides on fine-tuning at Nebius Token Factory); no least number is published, so OpenAI's is
+kept."""
+
+LOCAL = Profile(name="local", max_bytes=None, example_weights=True)
+"""The local endpoint (`harness_local.examples`): at least 10 examples, no limit of size, fractional weights."""
+
+PROFILES: Mapping[str, Profile] = MappingProxyType(
+    {profile.name: profile for profile in (OPENAI, AZURE, NEBIUS, LOCAL, COMPATIBLE)}
+)
+
+_HOSTS: Mapping[str, Profile] = MappingProxyType(
+    {
+        "api.openai.com": OPENAI,
+        "openai.azure.com": AZURE,
+        "cognitiveservices.azure.com": AZURE,
+        "services.ai.azure.com": AZURE,
+        "openai.azure.us": AZURE,
+        "nebius.com": NEBIUS,
+        "nebius.ai": NEBIUS,
+    }
+)
+
+
+def profile_for(base_url: str | None, name: str | None = None) -> Profile:
+    """Returns the profile of an endpoint.
+
+    Args:
+        base_url: Where it is; `None` or `local` for the local endpoint.
+        name: A profile's name, which then decides.
+
+    Raises:
+        DataError: There is no profile of that name.
+    """
+    if name is not None:
+        if name not in PROFILES:
+            raise DataError(f'there is no profile "{name}" of training files', nearest(name, PROFILES))
+        return PROFILES[name]
+    if base_url is None or base_url == LOCAL.name:
+        return LOCAL
+    host = _host(base_url)
+    for known, profile in _HOSTS.items():
+        if host == known or host.endswith(f".{known}"):
+            return profile
+    return COMPATIBLE
+
+
+def _host(url: str) -> str:
+    try:
+        return (urlsplit(url if "//" in url else f"//{url}").hostname or "").rstrip(".")
+    except ValueError:  # a broken IPv6 address; whoever connects says so
+        return ""

@@ -1,0 +1,147 @@
+"""What is known of the data, as blocks: for the page, the terminal and Markdown alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from harness import numbers
+from harness.report.blocks import Block, Callout, Cell, Column, Table, Text
+
+HEADINGS = {
+    "quality": "Quality: are texts and labels right?",
+    "diversity": "Diversity: do the texts differ?",
+    "balance": "Balance: does each class have enough?",
+    "quantity": "Quantity: are there enough rows?",
+    "": "Other findings",
+}
+"""The four questions that guidance on training data asks, and the rest."""
+
+ORDER = {"error": 0, "warning": 1, "mended": 2, "ok": 3}
+MARKS = {"error": "✗ error", "warning": "! warning", "mended": "✓ mended", "ok": "✓ ok"}
+
+Checks = Sequence[Mapping[str, Any]]
+
+
+def severity(check: Mapping[str, Any]) -> str:
+    """Returns `error`, `warning`, `mended` or `ok`: a finding that was dealt with is mended."""
+    level = str(check.get("level"))
+    return "mended" if level == "ok" and check.get("mended") else level
+
+
+def quality_blocks(
+    checks: Checks, removed: Mapping[str, int] | None = None, rows_in: int | None = None
+) -> Iterator[Block]:
+    """Yields where the rows went, what failed, and the findings under the four headings.
+
+    Args:
+        checks: As they stand in `quality.json` and `results.json`.
+        removed: Rows removed by each rule, where that is known.
+        rows_in: Rows before that.
+    """
+    if rows_in is not None and removed is not None:
+        yield Text(text=row_sum(rows_in, removed))
+    for level in ("error", "warning"):
+        for check in checks:
+            if check.get("level") == level:
+                yield Callout(text=_said(check), level=level)
+    for heading, title in HEADINGS.items():
+        found = [check for check in checks if str(check.get("heading") or "") == heading]
+        if found:
+            yield _findings(title, found)
+
+
+def row_sum(rows_in: int, removed: Mapping[str, int]) -> str:
+    """Returns the account of the rows: what came in is what stays and what each rule removed."""
+    gone = [f"{numbers.count(n)} {rule}" for rule, n in removed.items() if n]
+    kept = rows_in - sum(removed.values())
+    return f"{numbers.count(rows_in)} rows in = {numbers.count(kept)} kept" + "".join(f" + {one}" for one in gone)
+
+
+def _said(check: Mapping[str, Any]) -> str:
+    message, advice = str(check.get("message")), str(check.get("advice") or "")
+    return f"{message}. {advice}" if advice else message
+
+
+def _findings(title: str, checks: Checks) -> Table:
+    rows = tuple(
+        (
+            MARKS.get(severity(check), severity(check)),
+            Cell(text=str(check.get("kind")), strong=check.get("level") != "ok"),
+            str(check.get("message")),
+            str(check.get("advice") or ""),
+            ", ".join(f"{key} {figure(value)}" for key, value in (check.get("figures") or {}).items()),
+        )
+        for check in sorted(checks, key=lambda check: ORDER.get(severity(check), 9))
+    )
+    columns = (
+        Column(title="Result"),
+        Column(title="Rule"),
+        Column(title="Finding", prose=True),
+        Column(title="Next step", prose=True),
+        Column(title="Figures"),
+    )
+    return Table(caption=title, columns=columns, rows=rows)
+
+
+MOST = 12
+"""Values of a list or table that a figure shows; the files have all."""
+
+
+def figure(value: Any) -> str:
+    """Writes one figure of a finding in a line."""
+    if isinstance(value, Mapping):
+        return _listed([f"{key} {figure(item)}" for key, item in value.items()])
+    if isinstance(value, list | tuple):
+        return _listed([figure(item) for item in value])
+    if value is None:
+        return numbers.MISSING
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return numbers.number(value, 0 if float(value).is_integer() else 3)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    more = f", … {len(parts) - MOST} more" if len(parts) > MOST else ""
+    return f"({', '.join(parts[:MOST])}{more})"
+
+
+def ranked_blocks(
+    ranked: Iterable[Mapping[str, Any]], texts: Mapping[str, str] | None = None, most: int = 20
+) -> Iterator[Block]:
+    """Yields a folded table for each list of rows worth a look.
+
+    Args:
+        ranked: As they stand in `quality.json`.
+        texts: Example id → text, where texts may be shown.
+        most: Rows of each list.
+    """
+    for each in ranked:
+        items = list(each.get("items") or ())
+        if not items:
+            continue
+        shown = [
+            (
+                str(item.get("id")),
+                numbers.decimal(item.get("score"), 2),
+                str(item.get("note") or ""),
+                *((_excerpt(texts.get(str(item.get("id")), "")),) if texts else ()),
+            )
+            for item in items[:most]
+        ]
+        text = (Column(title="Text", prose=True),) if texts else ()
+        yield Table(
+            caption=f"{each.get('title')} ({min(most, len(items))} of {len(items)}). {each.get('explanation')}",
+            columns=(
+                Column(title="Example", head=True),
+                Column(title="Score", numeric=True),
+                Column(title="Why", prose=True),
+                *text,
+            ),
+            rows=tuple(shown),
+            folded=True,
+        )
+
+
+def _excerpt(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:199]}…"

@@ -1,0 +1,67 @@
+"""Findings about data for a terminal: short, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.report.charts.svg import one_line
+from harness.report.quality import HEADINGS, ORDER, row_sum, severity
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+STYLES = {"error": ("✗", "bold red"), "warning": ("!", "yellow"), "mended": ("+", "cyan"), "ok": ("✓", "green")}
+LISTED = 3
+"""Rows of each list of suspicious ones."""
+
+
+def quality_to_terminal(report: Mapping[str, Any], *, brief: bool = False) -> RenderableType:
+    """Returns a quality report as something that rich prints.
+
+    Args:
+        report: `quality.json`.
+        brief: Leaves out what is in order.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    lines: list[RenderableType] = [Text(row_sum(report["rows_in"], report["removed"]), style="bold")]
+    for heading, title in HEADINGS.items():
+        found = [check for check in report["checks"] if (check.get("heading") or "") == heading]
+        shown = [check for check in found if not (brief and severity(check) == "ok")]
+        if shown:
+            lines += [Text(""), Text(title, style="bold"), *_findings(shown)]
+    lines += _ranked(report.get("ranked") or ())
+    return Group(*lines)
+
+
+def _findings(checks: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    lines: list[RenderableType] = []
+    for check in sorted(checks, key=lambda check: ORDER.get(severity(check), 9)):
+        mark, style = STYLES.get(severity(check), ("·", ""))
+        said = Text.assemble((mark, style), f" {one_line(str(check['message']))} ", (str(check["kind"]), "dim"))
+        lines.append(Padding(said, (0, 0, 0, 2)))
+        if check.get("advice"):
+            lines.append(Padding(Text(f"→ {one_line(str(check['advice']))}"), (0, 0, 0, 6)))
+    return lines
+
+
+def _ranked(ranked: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    lines: list[RenderableType] = []
+    for each in ranked:
+        items = each.get("items") or ()
+        if not items:
+            continue
+        lines += [Text(""), Text(f"{each['title']}: {len(items)}, the first of them", style="bold")]
+        lines += [
+            Padding(Text(f"{item['id']}  {item['score']:.2f}  {one_line(str(item['note']))}"), (0, 0, 0, 2))
+            for item in items[:LISTED]
+        ]
+    return lines

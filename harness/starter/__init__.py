@@ -1,0 +1,1 @@
+"""The experiment file that `harness init` writes."""

@@ -1,0 +1,163 @@
+"""CSV, TSV and plain lines of text."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from operator import itemgetter
+from typing import Any
+
+import harness
+from harness_plugins.datasets._encoding import text
+from harness_plugins.datasets._notes import shown
+from harness_plugins.datasets._source import Source
+
+_LONGEST_CELL = 2**31 - 1
+_OTHER_DELIMITERS = (";", "\t", "|", ",")
+
+
+class Delimited:
+    """Rows of cells between separators, below a line of column names.
+
+    Args:
+        source: The file; its first line is read at once.
+
+    Raises:
+        harness.DataError: It is empty, or two columns have one name.
+    """
+
+    complete = True
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._delimiter = source.delimiter or ("," if source.format == "csv" else "\t")
+        if len(self._delimiter) != 1 or self._delimiter in '\r\n"':
+            raise harness.DataError(
+                f'dataset.delimiter = "{shown(self._delimiter)}" is no separator', 'Expected one character, e.g. ";".'
+            )
+        self.columns = source.header or self._first()
+        repeated = sorted({column for column in self.columns if column and self.columns.count(column) > 1})
+        if repeated:
+            raise harness.DataError(
+                f'{source.name} has more than one column "{shown(repeated[0])}"',
+                "Rename the columns so that each name is used once.",
+            )
+
+    def _first(self) -> tuple[str, ...]:
+        with closing(self._records()) as records:
+            _, first = next(records, (0, []))
+        if not first:
+            raise harness.DataError(
+                f"{self._source.name} is empty", "Expected a line of column names, then a row on each line."
+            )
+        return tuple(cell.strip() for cell in first)
+
+    @property
+    def other_delimiter(self) -> str:
+        """Returns the separator that the only column's name seems to hold, or ""."""
+        only = self.columns[0] if len(self.columns) == 1 else ""
+        return next((each for each in _OTHER_DELIMITERS if each != self._delimiter and each in only), "")
+
+    def where(self, number: int) -> str:
+        """Returns file and line."""
+        return f"{self._source.name}, line {number}"
+
+    def select(self, wanted: Sequence[str]) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yields line and wanted cells of each row; see `Table.select`.
+
+        Raises:
+            harness.DataError: A row has another number of cells than there are columns, or quotes are not closed.
+        """
+        places = [self.columns.index(name) for name in wanted]
+        pick: Callable[[Sequence[str]], Sequence[str]]
+        pick = itemgetter(*places) if len(places) > 1 else lambda cells: [cells[place] for place in places]
+        expected = len(self.columns)
+        records = self._records()
+        if self._source.header is None:
+            next(records, None)
+        for line, cells in records:
+            if len(cells) != expected:
+                raise self._uneven(line, len(cells))
+            yield line, pick(cells)
+
+    def objects(self) -> Iterator[Mapping[str, Any]]:
+        """Yields each row as column → cell."""
+        names = tuple(dict.fromkeys(self.columns))
+        for _, cells in self.select(names):
+            yield dict(zip(names, cells, strict=True))
+
+    def _uneven(self, line: int, n: int) -> harness.DataError:
+        hint = "Put quotes around cells that hold the separator or a line break."
+        if self._source.format == "tsv":
+            hint = "If cells stand in quotes, set dataset.quotes = true."
+        if self.other_delimiter:
+            hint = (
+                f'If "{shown(self.other_delimiter)}" separates the cells: dataset.delimiter = "{self.other_delimiter}"'
+            )
+        return harness.DataError(f"{self.where(line)}: {n} cells, expected {len(self.columns)}", hint)
+
+    def _records(self) -> Generator[tuple[int, list[str]], None, None]:
+        """Yields the rows that are not blank, each with the number of its first line."""
+        source = self._source
+        quotes = source.format == "csv" if source.quotes is None else source.quotes
+        before = 0
+        limit = csv.field_size_limit(_LONGEST_CELL)
+        try:
+            with text(source, newline="") as lines:
+                reader = csv.reader(
+                    lines,
+                    delimiter=self._delimiter,
+                    quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
+                    strict=True,
+                )
+                for cells in reader:
+                    if cells:
+                        yield before + 1, cells
+                    before = reader.line_num
+        except csv.Error as error:
+            reason = "a quoted cell is never closed" if "unexpected end" in str(error) else str(error)
+            raise harness.DataError(
+                f"{self.where(before + 1)}: {reason}",
+                'Double the quotes within quoted cells (""), or set dataset.quotes = false if quotes are plain text.',
+            ) from None
+        finally:
+            csv.field_size_limit(limit)
+
+
+class Lines:
+    """One text on each line that is not blank; there is no label.
+
+    Args:
+        source: The file.
+
+    Raises:
+        harness.DataError: `source.header` names more than one column.
+    """
+
+    complete = True
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.columns = source.header or ("text",)
+        if len(self.columns) != 1:
+            raise harness.DataError(
+                f"{source.name}: dataset.columns names {len(self.columns)} columns, and each line is one text",
+                'If the lines hold several cells, set dataset.format = "csv" or "tsv".',
+            )
+
+    def where(self, number: int) -> str:
+        """Returns file and line."""
+        return f"{self._source.name}, line {number}"
+
+    def select(self, wanted: Sequence[str]) -> Iterator[tuple[int, Sequence[Any]]]:
+        """Yields line and text; see `Table.select`."""
+        with text(self._source, newline="") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line := line.strip():
+                    yield number, [line] * len(wanted)
+
+    def objects(self) -> Iterator[Mapping[str, Any]]:
+        """Yields each row as column → text."""
+        for _, cells in self.select(self.columns):
+            yield {self.columns[0]: cells[0]}

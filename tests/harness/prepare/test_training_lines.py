@@ -1,0 +1,83 @@
+"""Training files as they are written: order, byte order mark, weights."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import DataError
+from harness.prepare import training_file
+from harness.prepare.normalise import keyed_hash
+from harness.prepare.profiles import AZURE, LOCAL, NEBIUS, OPENAI
+from harness.types import Example
+from harness_plugins.formatters.chat import Chat
+from harness_plugins.formatters.completion import Completion
+
+
+class Lines:
+    """Whatever it is told, as a line."""
+
+    name = "lines"
+
+    def training_line(self, row, labels):
+        return json.loads(row.fields["line"])
+
+
+def example(line, label="x", **more):
+    return Example(fields={"line": json.dumps(line)}, label=label, **more)
+
+
+lines = st.one_of(
+    st.fixed_dictionaries({"prompt": st.text(max_size=9), "completion": st.text(max_size=9) | st.none()}),
+    st.dictionaries(st.sampled_from(["prompt", "completion", "z"]), st.text(max_size=9)),
+)
+
+
+@given(st.lists(lines, max_size=12), st.integers(-5, 2**40))
+def test_lines_are_json_s_own_in_the_order_of_their_keyed_hashes(values, seed):
+    rows = [example(value, id=f"{n}é{n % 3}") for n, value in enumerate(values)]
+    content = training_file(rows, Lines(), ("x",), seed)
+    wanted = b""
+    for row in sorted(rows, key=lambda row: (keyed_hash(seed, "training", row.id), row.id)):
+        line = json.loads(row.fields["line"])
+        try:
+            wanted += json.dumps(line, ensure_ascii=False).encode() + b"\n"
+        except UnicodeEncodeError:
+            wanted += json.dumps(line).encode() + b"\n"
+    assert content == wanted
+
+
+ROWS = [Example(fields={"text": f"text {n}"}, label="ab"[n % 2]) for n in range(30)]
+
+
+@pytest.mark.parametrize("formatter", [Completion(), Chat()])
+def test_a_byte_order_mark_is_written_for_azure_alone(formatter):
+    bare = training_file(ROWS, formatter, ("a", "b"), 1)
+    assert training_file(ROWS, formatter, ("a", "b"), 1, AZURE) == b"\xef\xbb\xbf" + bare
+    assert all(training_file(ROWS, formatter, ("a", "b"), 1, profile) == bare for profile in (OPENAI, NEBIUS, LOCAL))
+
+
+@pytest.mark.parametrize("formatter", [Completion(), Chat()])
+def test_weights_stand_in_each_line(formatter):
+    bare = [json.loads(line) for line in training_file(ROWS, formatter, ("a", "b"), 1).splitlines()]
+    weighted = [
+        json.loads(line) for line in training_file(ROWS, formatter, ("a", "b"), 1, LOCAL, {"a": 2}).splitlines()
+    ]
+    assert [{key: line[key] for key in line if key != "weight"} for line in weighted] == bare
+    for line in weighted:
+        text = line["completion"] if "completion" in line else line["messages"][-1]["content"]
+        assert line["weight"] == {"a": 2.0, "b": 1.0}[text.strip()]
+
+
+@pytest.mark.parametrize("profile", [OPENAI, AZURE, NEBIUS, None])
+def test_weights_are_refused_where_the_provider_takes_none(profile):
+    with pytest.raises(DataError, match=profile.name if profile else "openai-compatible") as caught:
+        training_file(ROWS, Completion(), ("a", "b"), 1, profile, {"a": 2.0})
+    assert 'balance = "downsample"' in caught.value.hint
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, 100.1, float("nan"), float("inf")])
+def test_weights_out_of_range_are_refused(weight):
+    with pytest.raises(DataError, match='the weight of label "a" is'):
+        training_file(ROWS, Completion(), ("a", "b"), 1, LOCAL, {"a": weight})

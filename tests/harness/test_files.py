@@ -1,0 +1,76 @@
+"""Files are whole, and files that belong together are all old or all new."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.files import write_json, write_together, write_whole
+
+WRITER = """
+import sys
+from pathlib import Path
+from harness.files import write_together
+print("ready", flush=True)
+n = 0
+while True:
+    n += 1
+    write_together(Path(sys.argv[1]), {name: str(n).encode() * 20000 for name in "abcdef"})
+"""
+
+
+def test_together_replaces_its_own_files_and_leaves_others_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    write_together(tmp_path, {"a": b"1", "b": b"1"})
+    write_together(tmp_path, {"a": b"2", "b": b"2"})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "2", "b": "2", "mine.txt": "mine"}
+
+
+def test_together_leaves_the_old_ones_where_one_cannot_be_written(tmp_path: Path) -> None:
+    write_together(tmp_path, {"a": b"1", "b": b"1"})
+    with pytest.raises(TypeError):
+        write_together(tmp_path, {"a": b"2", "b": None})  # type: ignore[dict-item]
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "1", "b": "1"}
+
+
+def test_together_survives_being_killed_at_any_moment(tmp_path: Path) -> None:
+    draw = random.Random(5)
+    for _ in range(6):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(draw.uniform(0.01, 0.15))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        write_together(tmp_path, {})  # finishes what was complete
+        assert {path.name for path in tmp_path.iterdir()} in (set(), set("abcdef"))
+        contents = {path.read_bytes() for path in tmp_path.iterdir()}
+        assert len(contents) <= 1
+        assert all(each == each[: len(each) // 20000] * 20000 for each in contents)
+
+
+def test_what_a_killed_writer_left_half_written_is_cleared_away(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    alive = tmp_path / f".writing-{os.getppid()}-x"
+    for folder in (tmp_path / f".writing-{dead.pid}-x", alive):
+        folder.mkdir()
+        (folder / "a").write_bytes(b"half")
+    write_together(tmp_path, {"a": b"1"})
+    assert {path.name for path in tmp_path.iterdir()} == {"a", alive.name}
+
+
+def test_whole_files(tmp_path: Path) -> None:
+    write_whole(tmp_path / "deep" / "a.txt", "text")
+    assert (tmp_path / "deep" / "a.txt").read_text() == "text"
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "b.json", float("nan"))
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
