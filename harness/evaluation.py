@@ -27,12 +27,12 @@ from harness.files import write_json, write_whole
 from harness.journal import Entry, Journal, sibling_answers
 from harness.numbers import usd as usd_text
 from harness.plugins import attributed
+from harness.preparation.training_sets import profile_of, refuse
 from harness.prepare import training_file
 from harness.prices import Prices
 from harness.runs import RunFolder, slug
 from harness.secrets import Scrubber
 from harness.training import Trainer, job_tag, upload_of
-from harness.training_sets import profile_of, refuse
 from harness.types import Answer, Context, Example, JobSpec, Prediction, TrainingFiles
 from harness.watching import Watching
 

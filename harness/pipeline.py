@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import manifest, outcome, preparation
+from harness import manifest, outcome
 from harness.console import Console
 from harness.errors import ExperimentError, HarnessError, UsageError, nearest
 from harness.evaluation import Chosen, Evaluation, Learning, Trained
@@ -22,6 +22,7 @@ from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import EndpointTable, EnvironmentValue
 from harness.files import write_json
 from harness.journal import Journal
+from harness.preparation import data as stage
 from harness.prepare import Prepared, fingerprint
 from harness.prices import Prices
 from harness.runs import DEFAULT_OUT, RunFolder, run_folder
@@ -67,7 +68,7 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     arms = _selected(experiment, options)
     _require_keys(experiment, arms)
     _require_prices(experiment, arms, options)
-    loaded = preparation.load_examples(experiment)
+    loaded = stage.load_examples(experiment)
     settings = {**experiment.answer_settings(), "limit": options.limit}
     folder = run_folder(options.out, experiment.name, settings, fingerprint(loaded.examples))
     judged_with = manifest.judged_with(experiment, allow_leaks=options.allow_leaks)
@@ -75,7 +76,7 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     if sentence is not None:
         console.say("everything is there: nothing was sent")
         return Finished(sentence=sentence, folder=folder)
-    data = preparation.prepared(experiment, loaded, console, options.limit)
+    data = stage.prepared(experiment, loaded, console, options.limit)
     folder.data.mkdir(parents=True, exist_ok=True)
     told = {"command": scrub(options.command), "judged_with": judged_with}
     with ExitStack() as stack:
@@ -83,8 +84,8 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         record = manifest.begin(experiment, folder, data, settings, told)
         edited = manifest.edited_plugins(folder, record)
         write_json(folder.manifest, record)
-        preparation.write(folder.data, data, {})
-        preparation.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
+        stage.write(folder.data, data, {})
+        stage.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
         session = _Session(
             experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
         )

@@ -14,7 +14,7 @@ import click
 from harness.commands.shared import command, plugin_options
 
 if TYPE_CHECKING:
-    from harness.preparing import Result
+    from harness.preparation.standalone import Result
 
 PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
 
@@ -39,8 +39,8 @@ PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
 def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
     """Clean, check and split data; write training files."""
     from harness.console import Console
-    from harness.preparation import uncollected
-    from harness.preparing import carry_out
+    from harness.preparation.data import uncollected
+    from harness.preparation.standalone import carry_out
 
     with redirect_stdout(sys.stderr), Console(quiet=quiet) as console, uncollected():
         source = _source(data, options)
@@ -58,7 +58,7 @@ def _source(data: Path, options: dict[str, Any]) -> Any:
     from harness.errors import UsageError
     from harness.guessing.guess import Given
     from harness.plugins import discover
-    from harness.preparing import Target, of_experiment, of_file
+    from harness.preparation.standalone import Target, of_experiment, of_file
 
     plugins = discover(options["files"], options["blocked"])
     columns = {name: options[name] for name in ("text", "label", "group", "split")}

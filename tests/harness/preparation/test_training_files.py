@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
+from harness.preparation.training_files import extra_columns, file_findings, read_chat_file, read_completion_file
 from harness.prepare import training_file
 from harness.prepare.profiles import AZURE, LOCAL, OPENAI
-from harness.training_files import extra_columns, file_findings, read_chat_file, read_completion_file
 from harness.types import Example
 from harness_plugins.formatters.chat import Chat
 from harness_plugins.formatters.completion import Completion
@@ -119,7 +119,7 @@ def test_weights_are_read_as_numbers(tmp_path):
     )
 )
 def test_both_ways_of_reading_give_the_same_table(tmp_path_factory, values):
-    from harness.training_files import _slow
+    from harness.preparation.training_files import _slow
 
     path = file(
         tmp_path_factory.mktemp("rows"), "".join(json.dumps(value, ensure_ascii=True) + "\n" for value in values)

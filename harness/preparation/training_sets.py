@@ -11,13 +11,13 @@ from harness.contract import Formatter
 from harness.errors import DataError
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.plugins import attributed
+from harness.preparation.training_files import content_findings
 from harness.prepare import Prepared, training_file
 from harness.prepare.profiles import Profile, profile_for
 from harness.prepare.token_rules import TrainingCounts, label_findings, special_token_findings, token_findings
 from harness.prices import Prices
 from harness.runs import slug
 from harness.tokens import Vocabulary, line_tokens, training_limit, vocabulary_of
-from harness.training_files import content_findings
 from harness.types import Check, Example, Split
 
 

@@ -16,9 +16,9 @@ from harness.errors import DataError, GateError
 from harness.experiment import Experiment
 from harness.files import json_text, write_together
 from harness.plugins import attributed
+from harness.preparation.training_sets import Written, sets_of, written
 from harness.prepare import Fractions, Prepared, PrepareOptions, fold, limited, prepare
 from harness.prepare.clean import Cluster
-from harness.training_sets import Written, sets_of, written
 from harness.types import Check, Context, Example, Split
 
 LISTED = 1000

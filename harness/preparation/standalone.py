@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import preparation, tables
+from harness import tables
 from harness.console import Console
 from harness.errors import GateError
 from harness.experiment import Experiment
@@ -15,12 +15,13 @@ from harness.guessing.guess import Given, Guess
 from harness.guessing.looking import look
 from harness.options import construct
 from harness.plugins import Plugins, attributed
-from harness.preparation import Loaded
+from harness.preparation import data as stage
+from harness.preparation.data import Loaded
+from harness.preparation.training_files import file_findings, is_training_file
+from harness.preparation.training_sets import TrainingSet, Written, sets_of, written
 from harness.prepare import PrepareOptions
 from harness.prepare.profiles import PROFILES
 from harness.prices import Prices
-from harness.training_files import file_findings, is_training_file
-from harness.training_sets import TrainingSet, Written, sets_of, written
 from harness.types import Check, Context
 
 SEED, MARGIN = 7, 0.02
@@ -64,8 +65,8 @@ class Result:
 def of_experiment(experiment: Experiment) -> Source:
     """Returns what an experiment's arms learn from."""
     return Source(
-        loaded=preparation.load_examples(experiment),
-        options=preparation.options_of(experiment),
+        loaded=stage.load_examples(experiment),
+        options=stage.options_of(experiment),
         sets=sets_of(experiment),
         experiment=experiment,
         margin=experiment.verdict.margin,
@@ -131,19 +132,19 @@ def carry_out(source: Source, folder: Path, console: Console, *, allow_leaks: bo
 
     A gate that says no leaves the quality report and the examples, and no training file.
     """
-    data = preparation.found_out(source.loaded, source.options, source.margin, console)
+    data = stage.found_out(source.loaded, source.options, source.margin, console)
     if source.experiment is not None:
-        data = replace(data, checks=(*data.checks, *preparation.prompt_leaks(source.experiment, data)))
+        data = replace(data, checks=(*data.checks, *stage.prompt_leaks(source.experiment, data)))
     refused = None
     made = Written()
     try:
-        preparation.gate(data, allow_leaks=allow_leaks, listed_in=folder / "quality.json")
+        stage.gate(data, allow_leaks=allow_leaks, listed_in=folder / "quality.json")
     except GateError as error:
         refused = error
     else:
         console.say("writing the training files")
         made = written(source.sets, data, source.seed)
-    report = preparation.write(folder, replace(data, checks=(*data.checks, *made.checks)), made.files)
+    report = stage.write(folder, replace(data, checks=(*data.checks, *made.checks)), made.files)
     return Result(
         folder=folder, report=report, guessed=source.guessed, refused=refused, files=tuple(sorted(made.files))
     )
