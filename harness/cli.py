@@ -67,7 +67,7 @@ def _interrupted() -> int:
 def _say_usage(error: click.ClickException) -> int:
     ctx = getattr(error, "ctx", None)
     hint = f"\n`{ctx.command_path} --help` says what there is" if ctx is not None else ""
-    click.echo(f"error: {error.format_message()}{hint}", err=True)
+    click.echo(_visible(f"error: {error.format_message()}{hint}"), err=True)
     return error.exit_code
 
 
@@ -75,8 +75,13 @@ def _say_error(error: HarnessError) -> int:
     notes = [note for note in getattr(error, "__notes__", []) if "harness_plugins." not in note]
     word = "unfinished" if isinstance(error, UnfinishedError) else "error"
     message = f"{error.message} ({'; '.join(notes)})" if notes else error.message
-    click.echo(f"{word}: {message}" + (f"\n{error.hint}" if error.hint else ""), err=True)
+    click.echo(_visible(f"{word}: {message}" + (f"\n{error.hint}" if error.hint else "")), err=True)
     return error.exit_code
+
+
+def _visible(text: str) -> str:
+    """Spells control characters out: what stands in data or a path must not steer the terminal."""
+    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _bug(error: Exception, *, debug: bool) -> int:

@@ -194,3 +194,18 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
         assert process.stderr is not None
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+def test_control_characters_of_data_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    rows = "".join(f"text number {n},{'good' if n % 2 else 'bad'}\n" for n in range(20))
+    (tmp_path / "d.csv").write_text(f"text,label\n{rows}odd,\x1b[31mred\x07\n", encoding="utf-8")
+    experiment = tmp_path / "e.toml"
+    experiment.write_text(
+        'name = "e"\n[dataset]\nplugin = "files"\npath = "d.csv"\ntext = "text"\nlabel = "label"\n'
+        f'labels = ["good", "bad"]\n{ARMS}',
+        encoding="utf-8",
+    )
+    done = call("run", experiment, "--out", tmp_path / "runs")
+    assert done.code == 2
+    assert "\\x1b[31mred\\x07" in done.err
+    assert all(character.isprintable() or character == "\n" for character in done.err)

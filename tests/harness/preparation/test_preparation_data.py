@@ -1,0 +1,124 @@
+"""The data stage in a run: what it reads of the experiment, its gates, what it finds in prompts and training files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.lab import Lab, endpoint, few_shot, fine_tuned, task
+from support.provider import Provider
+
+MOCK = '[[arms]]\nname = "pretend"\nbackend = { plugin = "mock", accuracy = 1.0 }\n'
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    return Lab.make(tmp_path, n=90, split=("train", "train", "validation", "test", "test"))
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    monkeypatch.setenv("FAKE_KEY", "sk-of-the-tests")
+    with Provider.start(answers=task(90), api_key="sk-of-the-tests") as started:
+        yield started
+
+
+def quality(lab: Lab) -> dict[str, object]:
+    loaded: dict[str, object] = json.loads((lab.folder / "data" / "quality.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def test_a_test_text_in_a_prompt_stops_the_run(lab: Lab) -> None:
+    shown = next(text for number, text in enumerate(lab.answers) if number % 5 == 3)
+    chat = f'formatter = {{ plugin = "chat", instruction = """Sort reports. E.g. {shown.upper()}! is good.""" }}\n'
+    lab.write(MOCK + chat, dataset='split = "split"')
+    done = lab.run()
+    assert done.code == 3, done
+    assert "1 test examples stand in a prompt" in done.err
+    assert "in that of pretend" in done.err
+    assert lab.run("--allow-leaks").code == 0
+    assert lab.results()["verdict"]["kind"] == "invalid"
+    of_train = next(text for number, text in enumerate(lab.answers) if number % 5 == 0)
+    lab.write(MOCK + chat.replace(shown.upper(), of_train), dataset='split = "split"', name="fine.toml")
+    assert lab.run(file="fine.toml").code == 0
+
+
+def test_leaked_items_are_told_apart_where_a_run_goes_on(lab: Lab) -> None:
+    lines = (lab.path / "data.csv").read_text(encoding="utf-8").splitlines()
+    train = [line.removesuffix(",train") for line in lines if line.endswith(",train")]
+    (lab.path / "data.csv").write_text("\n".join([*lines, *(f"{line},test" for line in train[:9])]) + "\n")
+    lab.write('[[arms]]\nname = "knows"\nbackend = { plugin = "classical" }\n' + MOCK, dataset='split = "split"')
+    assert lab.run().code == 3
+    assert lab.run("--allow-leaks").code == 0
+    for arm in lab.results()["arms"]:
+        rows = [row for row in lab.predictions() if row["arm"] == arm["name"]]
+        leaked = {leak["a"] for leak in quality(lab)["leaks"]}  # type: ignore[attr-defined]
+        clean = [row["predicted"] == row["expected"] for row in rows if row["example_id"] not in leaked]
+        assert len(leaked) == 9
+        assert len(clean) == len(rows) - 9
+        assert arm["accuracy_without_leaks"] == pytest.approx(sum(clean) / len(clean))
+    page = (lab.folder / "report.html").read_text(encoding="utf-8")
+    assert "Accuracy with and without the test items that also stand in train or validation" in page
+
+
+def test_without_leaks_there_is_nothing_to_tell_apart(lab: Lab) -> None:
+    lab.write(MOCK, dataset='split = "split"')
+    assert lab.run().code == 0
+    assert [arm["accuracy_without_leaks"] for arm in lab.results()["arms"]] == [None]
+
+
+def test_a_split_is_given_once(lab: Lab) -> None:
+    lab.write(MOCK, dataset='split = "split"\n[prepare]\nsplit = { train = 0.5, validation = 0.2, test = 0.3 }')
+    done = lab.run()
+    assert done.code == 2
+    assert "prepare.split: dataset.split names a column that says it" in done.err
+    assert "line 10" in done.err
+
+
+def test_what_a_job_would_fail_for_is_said_before_anything_is_sent(lab: Lab, provider: Provider) -> None:
+    text = (lab.path / "data.csv").read_text(encoding="utf-8").replace("report 0000:", "report <|endoftext|> 0000:")
+    (lab.path / "data.csv").write_text(text, encoding="utf-8")
+    lab.write(endpoint(provider.base_url) + fine_tuned("tuned", base="gpt-4.1-mini"), dataset='split = "split"')
+    done = lab.run()
+    assert done.code == 2, done
+    assert "special-token-strings" in done.err
+    assert "<|endoftext|>" in done.err
+    assert provider.counts() == {}
+
+
+def test_weights_go_to_endpoints_that_take_them_alone(lab: Lab, provider: Provider) -> None:
+    arms = endpoint(provider.base_url) + fine_tuned("tuned")
+    lab.write(arms, dataset='split = "split"\n[prepare]\nbalance = "weights"')
+    done = lab.run()
+    assert done.code == 2, done
+    assert "takes no weights" in done.err
+    assert 'balance = "downsample"' in done.err
+    assert provider.counts() == {}
+    named = endpoint(provider.base_url, options='profile = "local"') + fine_tuned("tuned")
+    lab.write(named, dataset='split = "split"\n[prepare]\nbalance = "weights"', name="local.toml")
+    assert lab.run(file="local.toml").code == 0
+    lines = (lab.folder / "data" / "train.tuned.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["weight"] for line in lines} == set(quality(lab)["weights"].values())  # type: ignore[attr-defined]
+
+
+def test_azure_gets_a_byte_order_mark(lab: Lab, provider: Provider) -> None:
+    arms = endpoint(provider.base_url, options='profile = "azure"') + fine_tuned("tuned")
+    lab.write(arms, dataset='split = "split"')
+    assert lab.run().code == 0
+    for split in ("train", "validation"):
+        assert (lab.folder / "data" / f"{split}.tuned.jsonl").read_bytes().startswith(b"\xef\xbb\xbf")
+
+
+def test_a_run_says_what_its_training_takes_and_what_its_test_can_show(lab: Lab, provider: Provider) -> None:
+    arms = endpoint(provider.base_url) + fine_tuned("tuned") + few_shot("zero")
+    lab.write(arms, dataset='split = "split"')
+    assert lab.run().code == 0
+    checks = {check["kind"]: check for check in lab.results()["checks"]}
+    assert checks["training-tokens"]["message"].startswith("train.tuned.jsonl: ")
+    assert checks["power"]["figures"]["test"] == 36
+    assert checks["power"]["figures"]["needed_for_margin"] > 1000
+    assert checks["rows"]["heading"] == "quantity"
+    data = lab.results()["data"]
+    assert data["rows_in"] == 90 == sum(data["rows_out"].values()) + sum(data["removed"].values())
