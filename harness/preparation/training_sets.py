@@ -73,7 +73,8 @@ def _set_of(experiment: Experiment, arm: Arm, prices: Prices, tokenizer: Path | 
         profile=profile_of(experiment, endpoint),
         model=base,
         local=local,
-        choose=getattr(options, "answer", None) == "choose",
+        # The local endpoint scores whole labels, so that equal first tokens do not matter there.
+        choose=getattr(options, "answer", None) == "choose" and not local,
         epochs=epochs if isinstance(epochs, int) else None,
         usd_per_million=None if local else prices.training_usd(base, 1_000_000),
         tokenizer=tokenizer if local else None,

@@ -64,46 +64,25 @@ def _said(check: Mapping[str, Any]) -> str:
 
 
 def _findings(title: str, checks: Checks) -> Table:
+    """Says each finding in a row; its figures stand in the sentence, and for machines in `quality.json`."""
+    ordered = sorted(checks, key=lambda check: ORDER.get(severity(check), 9))
+    advised = any(check.get("advice") for check in ordered)
     rows = tuple(
         (
             MARKS.get(severity(check), severity(check)),
-            Cell(text=str(check.get("kind")), strong=check.get("level") != "ok"),
             str(check.get("message")),
-            str(check.get("advice") or ""),
-            ", ".join(f"{key} {figure(value)}" for key, value in (check.get("figures") or {}).items()),
+            *((str(check.get("advice") or ""),) if advised else ()),
+            Cell(text=str(check.get("kind")), strong=check.get("level") != "ok"),
         )
-        for check in sorted(checks, key=lambda check: ORDER.get(severity(check), 9))
+        for check in ordered
     )
     columns = (
         Column(title="Result"),
-        Column(title="Rule"),
         Column(title="Finding", prose=True),
-        Column(title="Next step", prose=True),
-        Column(title="Figures"),
+        *((Column(title="Next step", prose=True),) if advised else ()),
+        Column(title="Rule"),
     )
     return Table(caption=title, columns=columns, rows=rows)
-
-
-MOST = 12
-"""Values of a list or table that a figure shows; the files have all."""
-
-
-def figure(value: Any) -> str:
-    """Writes one figure of a finding in a line."""
-    if isinstance(value, Mapping):
-        return _listed([f"{key} {figure(item)}" for key, item in value.items()])
-    if isinstance(value, list | tuple):
-        return _listed([figure(item) for item in value])
-    if value is None:
-        return numbers.MISSING
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return numbers.number(value, 0 if float(value).is_integer() else 3)
-
-
-def _listed(parts: Sequence[str]) -> str:
-    more = f", … {len(parts) - MOST} more" if len(parts) > MOST else ""
-    return f"({', '.join(parts[:MOST])}{more})"
 
 
 def ranked_blocks(
@@ -131,7 +110,7 @@ def ranked_blocks(
         ]
         text = (Column(title="Text", prose=True),) if texts else ()
         yield Table(
-            caption=f"{each.get('title')} ({min(most, len(items))} of {len(items)}). {each.get('explanation')}",
+            caption=f"{each.get('title')} ({min(most, len(items))} of {each.get('n') or len(items)}). {each.get('explanation')}",
             columns=(
                 Column(title="Example", head=True),
                 Column(title="Score", numeric=True),
