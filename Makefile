@@ -33,7 +33,7 @@ lint: $(READY) ## style, types and the direction of imports
 	@$(BIN)/lint-imports
 
 bench: $(READY) ## speed against the raw client and against other tools
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in $(filter-out benchmarks/peers.py benchmarks/synthetic.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
 venv: $(READY) ## .venv/ alone
 
