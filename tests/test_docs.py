@@ -149,3 +149,14 @@ def test_reference_names_every_shipped_plugin_and_option(kind: str) -> None:
         assert f"`{record.name}`" in reference, record.name
         for field in fields(record.cls):
             assert f"`{field.name}`" in reference, f"{record.name}.{field.name}"
+
+
+def test_reference_names_every_check_of_the_data() -> None:
+    from harness.prepare.clean import RULES
+
+    reference = (ROOT / "docs" / "reference" / "checks.md").read_text(encoding="utf-8")
+    folders = ("harness/prepare", "harness/preparation", "plugins/harness_plugins/datasets")
+    sources = [path.read_text(encoding="utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    kinds = {kind for source in sources for kind in re.findall(r'Check\(\s*kind="([a-z0-9-]+)"', source)}
+    assert len(kinds) > 30
+    assert sorted(kind for kind in kinds | set(RULES) if f"`{kind}`" not in reference) == []
