@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,19 @@ class Console:
             self.advance(name, {"done": done - self._counts[name]["done"]})
         if done >= total:
             self.close(name)
+
+    @contextmanager
+    def busy(self, doing: str) -> Iterator[None]:
+        """Says what is being done, with a bar that moves for as long as it takes: for work without a known end."""
+        self.say(doing)
+        if self._progress is None:
+            yield
+            return
+        task = self._progress.add_task(doing, total=None, note="")
+        try:
+            yield
+        finally:
+            self._progress.remove_task(task)
 
     def close(self, name: str) -> None:
         """Closes a line."""

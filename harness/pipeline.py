@@ -68,7 +68,7 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     arms = _selected(experiment, options)
     _require_keys(experiment, arms)
     _require_prices(experiment, arms, options)
-    loaded = stage.load_examples(experiment)
+    loaded = stage.load_examples(experiment, console)
     settings = {**experiment.answer_settings(), "limit": options.limit}
     folder = run_folder(options.out, experiment.name, settings, fingerprint(loaded.examples))
     judged_with = manifest.judged_with(experiment, allow_leaks=options.allow_leaks)

@@ -14,6 +14,7 @@ import click
 from harness.commands.shared import command, plugin_options
 
 if TYPE_CHECKING:
+    from harness.console import Console
     from harness.preparation.standalone import Result
 
 PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
@@ -43,7 +44,7 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
     from harness.preparation.standalone import carry_out
 
     with redirect_stdout(sys.stderr), Console(quiet=quiet) as console, uncollected():
-        source = _source(data, options)
+        source = _source(data, options, console)
         folder = out if out is not None else Path(f"{data.stem or data.name}-prepared")
         result = carry_out(source, folder, console, allow_leaks=options["allow_leaks"])
     if as_json:
@@ -54,7 +55,7 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
         raise result.refused
 
 
-def _source(data: Path, options: dict[str, Any]) -> Any:
+def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
     from harness.errors import UsageError
     from harness.guessing.guess import Given
     from harness.plugins import discover
@@ -68,10 +69,11 @@ def _source(data: Path, options: dict[str, Any]) -> Any:
         given = [f"--{name}" for name, value in columns.items() if value is not None]
         if given:
             raise UsageError(f"{given[0]} is for a data file; {data} is an experiment", "Its [dataset] says it.")
-        return of_experiment(load(data, plugins, allowed_files=options["files"]))
+        return of_experiment(load(data, plugins, allowed_files=options["files"]), console)
     reading = {name: options[name] for name in ("encoding", "sheet") if options[name] is not None}
     target = Target(provider=options["provider"], model=options["model"])
-    return of_file(data, plugins, Given(**columns), reading, target)
+    with console.busy(f"reading {data.name}"):
+        return of_file(data, plugins, Given(**columns), reading, target)
 
 
 def _tell(result: Result, data: Path, *, quiet: bool) -> None:

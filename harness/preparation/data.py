@@ -52,8 +52,12 @@ class Loaded:
     told: tuple[Check, ...] = ()
 
 
-def load_examples(experiment: Experiment) -> Loaded:
+def load_examples(experiment: Experiment, console: Console) -> Loaded:
     """Reads the dataset.
+
+    Args:
+        experiment: The experiment.
+        console: Is told that it is at it.
 
     Raises:
         DataError: The data is not as described.
@@ -66,7 +70,7 @@ def load_examples(experiment: Experiment) -> Loaded:
         folder=experiment.path.parent,
         tell=told.append,
     )
-    with attributed(experiment.dataset, "load"), uncollected():
+    with attributed(experiment.dataset, "load"), uncollected(), console.busy("reading the data"):
         examples = list(experiment.dataset.load(ctx))
     return Loaded(examples=examples, told=tuple(told))
 
@@ -125,8 +129,8 @@ def found_out(loaded: Loaded, options: PrepareOptions, margin: float, console: C
         margin: Differences of accuracy within ± margin do not matter.
         console: Is told how far it has come.
     """
-    console.say("preparing the data")
-    data = prepare(loaded.examples, options, console.track)
+    with console.busy("preparing the data"):
+        data = prepare(loaded.examples, options, console.track)
     sizes = {split: len(data.of(split)) for split in Split}
     console.say(f"{data.rows_in:,} rows: " + ", ".join(f"{size:,} {split}" for split, size in sizes.items()))
     return replace(data, checks=(*loaded.told, *data.checks, *_power(data, margin)))

@@ -62,10 +62,10 @@ class Result:
     files: tuple[str, ...] = field(default=())
 
 
-def of_experiment(experiment: Experiment) -> Source:
+def of_experiment(experiment: Experiment, console: Console) -> Source:
     """Returns what an experiment's arms learn from."""
     return Source(
-        loaded=stage.load_examples(experiment),
+        loaded=stage.load_examples(experiment, console),
         options=stage.options_of(experiment),
         sets=sets_of(experiment),
         experiment=experiment,
@@ -142,8 +142,8 @@ def carry_out(source: Source, folder: Path, console: Console, *, allow_leaks: bo
     except GateError as error:
         refused = error
     else:
-        console.say("writing the training files")
-        made = written(source.sets, data, source.seed)
+        with console.busy("writing the training files"):
+            made = written(source.sets, data, source.seed)
     report = stage.write(folder, replace(data, checks=(*data.checks, *made.checks)), made.files)
     return Result(
         folder=folder, report=report, guessed=source.guessed, refused=refused, files=tuple(sorted(made.files))

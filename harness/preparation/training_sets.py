@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -142,6 +143,7 @@ def written(sets: Sequence[TrainingSet], data: Prepared, seed: int) -> Written:
                 if split == Split.TRAIN:
                     found = (*content_findings(files[name], each.profile, Path(name)), *_tokens(each, counting))
                     checks += [_named(check, name) for check in found]
+    checks += _separators(sets, data)
     checks += _vocabularies(sets, data)
     return Written(files=files, checks=tuple({(c.kind, c.message): c for c in checks}.values()))
 
@@ -164,6 +166,23 @@ def _tokens(each: TrainingSet, counted: _Counting) -> tuple[Check, ...]:
             usd_per_million=each.usd_per_million,
         )
     )
+
+
+def _separators(sets: Sequence[TrainingSet], data: Prepared) -> Iterator[Check]:
+    """Says where texts hold what is to end a prompt: the formatter puts a line break in its place."""
+    for separator in sorted({mark for each in sets if (mark := getattr(each.formatter, "separator", ""))}):
+        found = [example.id for example in data.examples if separator in example.text]
+        if found:
+            yield Check(
+                kind="separator-in-texts",
+                level="ok",
+                heading="quality",
+                message=f"{len(found):,} texts hold the separator {json.dumps(separator)}, e.g. {found[0]}: "
+                "in prompts a line break stands in its place",
+                advice="Choose another formatter.separator if it means something there.",
+                figures={"texts": len(found), "ids": found[:20], "separator": separator},
+                mended=len(found),
+            )
 
 
 def _vocabularies(sets: Sequence[TrainingSet], data: Prepared) -> Iterator[Check]:

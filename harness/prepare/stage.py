@@ -13,7 +13,7 @@ from harness.prepare.duplicates import Tick, near_pairs
 from harness.prepare.labels import label_set, one_spelling
 from harness.prepare.leaks import find_leaks
 from harness.prepare.normalise import content_key, keyed_hash
-from harness.prepare.options import Prepared, PrepareOptions
+from harness.prepare.options import Leak, Prepared, PrepareOptions
 from harness.prepare.signals import signals
 from harness.prepare.split import assign, unit_name
 from harness.types import Example, Split
@@ -46,20 +46,12 @@ def prepare(examples: Iterable[Example], options: PrepareOptions, progress: Prog
     if given or options.duplicates != "near" or options.conflicts == "keep":  # else none are left
         near = _near(rows, _ticks(progress, "comparing the splits"))
         clusters += _disputed(rows, near)
-    splits = assign([row.example for row in rows], options.split, options.seed, _units(rows, near, options))
-    rows.sort(key=attrgetter("example.id"))
-    done = [_with_split(row.example, splits) for row in rows]
-    leaks = find_leaks(done, near, [row.folded for row in rows])
+    done, leaks, more = _split(rows, near, options)
     del rows
-    if options.balance == "downsample":
-        done, more = clean.downsampled(done, lambda example: keyed_hash(options.seed, "downsample", example.id))
-        removed |= more
-    if progress:
-        progress("looking at quality", 0, 1)
     facts = Facts(
         examples=tuple(done),
         labels=labels,
-        removed={rule: removed.get(rule, 0) for rule in clean.RULES},
+        removed=dict.fromkeys(clean.RULES, 0) | removed | more,
         rows_in=n_loaded,
         clusters=clusters,
         leaks=leaks,
@@ -70,18 +62,39 @@ def prepare(examples: Iterable[Example], options: PrepareOptions, progress: Prog
         options=options,
         weights=_weights(done) if options.balance == "weights" else None,
     )
-    signs = signals(facts.examples, labels, options.seed)
+    return _judged(facts, mark, progress)
+
+
+def _split(
+    rows: list[clean.Item], near: Mapping[tuple[str, str], float], options: PrepareOptions
+) -> tuple[list[Example], tuple[Leak, ...], dict[str, int]]:
+    """Returns the examples in their splits, by id; what stands in two of them; rows removed to balance train."""
+    splits = assign([row.example for row in rows], options.split, options.seed, _units(rows, near, options))
+    rows.sort(key=attrgetter("example.id"))
+    done = [_with_split(row.example, splits) for row in rows]
+    leaks = find_leaks(done, near, [row.folded for row in rows])
+    removed: dict[str, int] = {}
+    if options.balance == "downsample":
+        done, removed = clean.downsampled(done, lambda example: keyed_hash(options.seed, "downsample", example.id))
+    return done, leaks, removed
+
+
+def _judged(facts: Facts, mark: str, progress: Progress | None) -> Prepared:
+    """Adds what the rules and signals find."""
+    if progress:
+        progress("looking at quality", 0, 1)
+    signs = signals(facts.examples, facts.labels, facts.options.seed)
     if progress:
         progress("looking at quality", 1, 1)
     return Prepared(
         examples=facts.examples,
-        labels=labels,
+        labels=facts.labels,
         removed=facts.removed,
         rows_in=facts.rows_in,
-        leaks=leaks,
+        leaks=facts.leaks,
         checks=(*findings(facts), *signs.checks),
         fingerprint=mark,
-        clusters=clusters,
+        clusters=facts.clusters,
         ranked=signs.ranked,
         weights=facts.weights,
     )

@@ -109,8 +109,9 @@ def ranked_blocks(
             for item in items[:most]
         ]
         text = (Column(title="Text", prose=True),) if texts else ()
+        n = each.get("n") or len(items)
         yield Table(
-            caption=f"{each.get('title')} ({min(most, len(items))} of {each.get('n') or len(items)}). {each.get('explanation')}",
+            caption=f"{each.get('title')} ({len(shown)} of {n}). {each.get('explanation')}",
             columns=(
                 Column(title="Example", head=True),
                 Column(title="Score", numeric=True),

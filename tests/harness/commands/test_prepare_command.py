@@ -211,6 +211,18 @@ def test_the_report_says_how_far_it_has_come_and_what_to_do(tmp_path: Path) -> N
     assert kinds["empty-texts"] == kinds["conflicting-duplicates"] == 1
 
 
+def test_a_separator_within_a_text_is_told_and_replaced(tmp_path: Path) -> None:
+    rows = [{"review": f"{row['title']}. {row['body']}", "stars": row["stars"]} for row in ROWS]
+    rows[3]["review"] += "\n\n###\n\nand more of it"
+    (tmp_path / "r.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert call("prepare", tmp_path / "r.jsonl", "-o", tmp_path / "out", "--quiet").code == 0
+    (told,) = [check for check in report(tmp_path / "out")["checks"] if check["kind"] == "separator-in-texts"]
+    assert (told["level"], told["mended"]) == ("ok", 1)
+    for name in ("train", "validation"):
+        for line in (tmp_path / "out" / f"{name}.completion.jsonl").read_text(encoding="utf-8").splitlines():
+            assert json.loads(line)["prompt"].count("\n\n###\n\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
