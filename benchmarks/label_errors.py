@@ -1,6 +1,6 @@
 """How many labels that were changed on purpose does the search for label errors find?
 
-    .venv/bin/python benchmarks/label_errors.py [FILE.csv --text COL[,COL] --label COL [--group COL]] [--logistic]
+    .venv/bin/python benchmarks/label_errors.py [FILE --text COL[,COL] --label COL [--group COL]] [--logistic]
 
 5% of the labels become another one, each with the same probability, by seed; the table gives the mean of 3 seeds.
 Without a file: the embedded review sentences, and a synthetic set of 20 intents. Precision is held against the
@@ -11,11 +11,10 @@ precision and recall are the same number.
 from __future__ import annotations
 
 import argparse
-import csv
 import random
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +65,6 @@ def intents(n: int = 4_000) -> list[Example]:
     return list(made.values())
 
 
-def read(path: Path, text: Sequence[str], label: str, group: str | None) -> Iterator[Example]:
-    """Yields the rows of a CSV file."""
-    with path.open(encoding="utf-8", newline="") as stream:
-        for row in csv.DictReader(stream):
-            yield Example(
-                fields={name: row[name] for name in text}, label=row[label], group=row[group] if group else None
-            )
-
-
 def logistic(vectors: Any, codes: Any, fold: Any) -> Any:
     """Returns out-of-fold probabilities of the given labels by logistic regression, on the same vectors and folds."""
     import numpy as np
@@ -92,10 +82,28 @@ def logistic(vectors: Any, codes: Any, fold: Any) -> Any:
     return given
 
 
-def first(order: Any, bad: Any) -> tuple[float, float]:
-    """Returns precision and recall of the first as many rows as are wrong."""
-    share = float(bad[order[: int(bad.sum())]].mean())
-    return share, share
+def scores(flagged: Any, bad: Any) -> tuple[float, float]:
+    """Returns precision and recall of the flagged rows."""
+    hits = float(bad[flagged].sum())
+    return hits / max(1, len(flagged)), hits / float(bad.sum())
+
+
+def found(judged: label_errors.Judged, bad: Any, draw: Any) -> Mapping[str, tuple[float, float]]:
+    """Returns precision and recall of each ranking, at as many rows as are wrong, and of each way to flag rows."""
+    import numpy as np
+
+    n = int(bad.sum())
+    by_confidence = np.argsort(judged.p_given, kind="stable")
+    joint = judged.confident[by_confidence]
+    flagged = {
+        "random": draw.permutation(len(bad))[:n],
+        "self-confidence, no thresholds": by_confidence[:n],
+        "confident joint, by self-confidence": np.concatenate([by_confidence[joint], by_confidence[~joint]])[:n],
+        "odds against the label (ours)": judged.ranking[:n],
+        "flagged by the confident joint alone": np.flatnonzero(judged.confident),
+        "flagged as likely (ours)": judged.likely,
+    }
+    return {what: scores(places, bad) for what, places in flagged.items()}
 
 
 def measure(name: str, examples: Sequence[Example], with_logistic: bool) -> None:
@@ -111,44 +119,26 @@ def measure(name: str, examples: Sequence[Example], with_logistic: bool) -> None
     vectorised = time.perf_counter() - began
     truth = np.array([classes.index(labels[place]) for place in kept])
     fold = label_errors.folds(truth, [groups[place] for place in kept])
-    found: dict[str, list[tuple[float, float]]] = {}
+    rounds: list[dict[str, tuple[float, float]]] = []
     seconds: dict[str, list[float]] = {"naive Bayes": [], "logistic regression": []}
-
-    def timed(what: str, work: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
-        result = work()
-        seconds[what].append(time.perf_counter() - start)
-        return result
-
     for seed in SEEDS:
         draw = np.random.default_rng(seed)
         codes, places = label_errors.planted(truth, round(SHARE * len(truth)), draw)
-        every = np.zeros(len(truth), dtype=bool)
-        every[places] = True
-        judged = timed("naive Bayes", lambda: label_errors.judge(vectors, codes, fold))  # noqa: B023  # called at once
-        bad = every[judged.places]
-        by_confidence = np.argsort(judged.p_given, kind="stable")
-        joint = judged.confident[by_confidence]
-        rankings = {
-            "random": draw.permutation(len(bad)),
-            "self-confidence, no thresholds": by_confidence,
-            "confident joint, by self-confidence": np.concatenate([by_confidence[joint], by_confidence[~joint]]),
-            "odds against the label (ours)": judged.ranking,
-        }
-        for what, order in rankings.items():
-            found.setdefault(what, []).append(first(order, bad))
-        for what, flagged in {
-            "flagged by the confident joint alone": np.flatnonzero(judged.confident),
-            "flagged as likely (ours)": judged.likely,
-        }.items():
-            hits = float(bad[flagged].sum())
-            found.setdefault(what, []).append((hits / max(1, len(flagged)), hits / float(bad.sum())))
+        changed = np.zeros(len(truth), dtype=bool)
+        changed[places] = True
+        began = time.perf_counter()
+        judged = label_errors.judge(vectors, codes, fold)
+        seconds["naive Bayes"].append(time.perf_counter() - began)
+        rounds.append(dict(found(judged, changed[judged.places], draw)))
         if with_logistic:
-            given = timed("logistic regression", lambda: logistic(vectors, codes, fold))  # noqa: B023
-            found.setdefault("logistic regression, self-confidence", []).append(first(np.argsort(given), every))
+            began = time.perf_counter()
+            given = logistic(vectors, codes, fold)
+            seconds["logistic regression"].append(time.perf_counter() - began)
+            worst = np.argsort(given)[: len(places)]
+            rounds[-1]["logistic regression, self-confidence"] = scores(worst, changed)
     print(f"{name}: {len(truth):,} rows, {len(classes)} classes, {round(SHARE * len(truth)):,} labels changed")
-    for what, each in found.items():
-        precision, recall = (statistics.mean(column) for column in zip(*each, strict=True))
+    for what in rounds[0]:
+        precision, recall = (statistics.mean(column) for column in zip(*(each[what] for each in rounds), strict=True))
         print(f"  {what:<42} precision {precision:.3f}   recall {recall:.3f}")
     told = ", ".join(f"{what} {statistics.median(each):.2f} s" for what, each in seconds.items() if each)
     print(f"  vectors {vectorised:.2f} s, five folds: {told}\n")
@@ -163,11 +153,13 @@ def main() -> None:
     parser.add_argument("--group")
     parser.add_argument("--logistic", action="store_true", help="measure logistic regression too (slow)")
     given = parser.parse_args()
+    plugins = discover()
     if given.file:
-        rows = list(read(given.file, given.text.split(","), given.label, given.group))
-        measure(given.file.name, rows, given.logistic)
+        options = {"text": tuple(given.text.split(",")), "label": given.label, "group": given.group}
+        files = plugins.get("dataset", "files").cls(path=str(given.file.absolute()), **options)
+        measure(given.file.name, list(files.load(Context())), given.logistic)
         return
-    snippets = discover().get("dataset", "amazon-snippets").cls()
+    snippets = plugins.get("dataset", "amazon-snippets").cls()
     measure("amazon-snippets, 3 levels", list(snippets.load(Context())), given.logistic)
     measure("synthetic intents", intents(), given.logistic)
 

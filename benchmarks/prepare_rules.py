@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/prepare_rules.py [N]
 
-N synthetic short reviews (200,000 by default) in prompt/completion form. The tool (openai 0.28.1) gets a virtual
-environment of its own, made once, in the folder for temporary files. Two things are timed, each in a fresh process, in
-turn, and medians printed:
+N synthetic short reviews (`synthetic.py`; 200,000 by default) in prompt/completion form. The tool (openai 0.28.1) gets
+a virtual environment of its own (`peers.py`). Two things are timed, each in a fresh process, in turn, and medians
+printed:
 
 - reading and checks: the tool's own reader and each of its validators once, as its command calls them, without what
   follows them; ours by `file_findings` (`harness.preparation.training_files`), which also checks what the tool does
@@ -17,20 +17,17 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import venv
 from pathlib import Path
 
+from peers import environment
+from synthetic import reviews
+
 REPETITIONS = 3
-WORDS = (
-    "good bad fine broken battery screen price sound case cable great awful the a it was is not very quite really fast "
-    "slow works stopped after week month two days I would buy again never for my phone car kitchen"
-)
 PEER = ("openai==0.28.1", "pandas", "numpy", "setuptools")
 
 OLD = """
@@ -66,27 +63,12 @@ read = time.perf_counter() - began
 TOLD = "print(json.dumps([seconds, read, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))"
 
 
-def reviews(path: Path, n: int) -> None:
-    """Writes `n` lines: 8 to 30 words, a separator, one of three labels."""
-    drawn = random.Random(7)
-    words = WORDS.split()
+def write(path: Path, n: int) -> None:
+    """Writes `n` lines: a review with a separator, its stars."""
+    made = reviews(n)
     with path.open("w", encoding="utf-8") as file:
-        for _ in range(n):
-            text = " ".join(drawn.choices(words, k=drawn.randint(8, 30))).capitalize()
-            label = drawn.choice(["positive", "negative", "neutral"])
-            file.write(json.dumps({"prompt": f"{text}.\n\n###\n\n", "completion": f" {label}"}) + "\n")
-
-
-def peer() -> Path:
-    """Returns the Python of an environment that has the retired tool; makes it the first time."""
-    folder = Path(tempfile.gettempdir()) / f"finetune-harness-bench-{os.getuid()}-openai-0.28.1"
-    python = folder / "bin" / "python"
-    if not (folder / ".ready").exists():
-        print(f"installing {' '.join(PEER)} into {folder} (once)", file=sys.stderr)
-        venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "-qq", *PEER], check=True)
-        (folder / ".ready").touch()
-    return python
+        for text, label in zip(made.texts, made.labels, strict=True):
+            file.write(json.dumps({"prompt": f"{text}\n\n###\n\n", "completion": f" {label}"}) + "\n")
 
 
 def parts(python: Path | str, script: str, file: Path) -> tuple[float, float, float]:
@@ -109,12 +91,12 @@ def whole(command: list[Path | str], folder: Path) -> float:
 def main() -> None:
     """Measures and prints."""
     n = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
-    python = peer()
+    python = Path(environment("prepare-data", PEER))
     figures: dict[str, list[tuple[float, float, float]]] = {"old": [], "new": []}
     commands: dict[str, list[float]] = {"old": [], "new": []}
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "reviews.jsonl"
-        reviews(file, n)
+        write(file, n)
         print(f"{n:,} rows, {file.stat().st_size / 1e6:.0f} MB, {os.cpu_count()} cores, {REPETITIONS} repetitions")
         tool: list[Path | str] = [python.with_name("openai"), "tools", "fine_tunes.prepare_data", "-f", file, "-q"]
         ours: list[Path | str] = [sys.executable, "-c", NEW.partition("began = time.perf_counter()\nread_")[0], file]

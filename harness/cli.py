@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _interrupted() -> int:
-    click.echo("interrupted: what was answered is kept, the same command goes on", err=True)
+    click.echo("interrupted: what is complete is kept, the same command goes on", err=True)
     return INTERRUPTED
 
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UsageError
+
 
 def write_whole(path: Path, content: bytes | str) -> None:
-    """Writes a file under a temporary name and renames it: readers see the old file or the new one."""
+    """Writes a file under a temporary name and renames it: readers see the old file or the new one.
+
+    Raises:
+        UsageError: It cannot be written there.
+    """
     raw = content.encode("utf-8", "replace") if isinstance(content, str) else content
+    with _writable(path):
+        _write_whole(path, raw)
+
+
+def _write_whole(path: Path, raw: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -31,14 +43,14 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 _READY = ".ready"
-"""Folder of files that are whole and only have to be moved to their places."""
+"""Folder of files that are whole and only have to be moved to their places; their names begin with the order."""
 
 
 _WRITING = ".writing-"
 """Beginning of the name of a folder that is being filled; the process's number follows."""
 
 
-def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_together(folder: Path, files: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
     """Writes several files of one folder so that all of them are the old ones or all are the new ones.
 
     They are written into a folder beside the others, which is renamed when it is complete: from then on they only have
@@ -46,15 +58,47 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
 
     Args:
         folder: Is made where it is missing.
-        files: Name, without any path → content.
+        files: Name, without any path → content; they are moved in this order.
+        gone: Names of files that are removed when the others are in their places.
+
+    Raises:
+        UsageError: `folder` cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _move(folder / _READY)
-    _clear(folder)
+    with _writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _move(folder / _READY)
+        _clear(folder)
+        _fill(folder, files)
+        _move(folder / _READY)
+        for name in gone:
+            (folder / Path(name).name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _writable(place: Path) -> Iterator[None]:
+    """Says in plain words that nothing can be written somewhere.
+
+    Raises:
+        UsageError: Instead of an error of the system, save that the disk is full.
+    """
+    try:
+        yield
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError, FileNotFoundError) as error:
+        raise UsageError(
+            f"cannot write to {place}: {error.strerror}", "Name another place, or make room there."
+        ) from None
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        raise UsageError(f"cannot write to {place}: {error.strerror}", "Name another place.") from None
+
+
+def _fill(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Writes files into a folder of their own, which gets its name when all of them are whole."""
     temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f"{_WRITING}{os.getpid()}-"))
     try:
-        for name, content in files.items():
-            with (temporary / name).open("wb") as file:
+        for place, (name, content) in enumerate(files.items()):
+            with (temporary / f"{place:04d} {name}").open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -62,7 +106,6 @@ def write_together(folder: Path, files: Mapping[str, bytes]) -> None:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _move(folder / _READY)
 
 
 def _clear(folder: Path) -> None:
@@ -80,7 +123,7 @@ def _move(ready: Path) -> None:
     """Moves complete files to their places."""
     if ready.is_dir():
         for path in sorted(ready.iterdir()):
-            path.replace(ready.parent / path.name)
+            path.replace(ready.parent / path.name.split(" ", 1)[1])
         ready.rmdir()
 
 

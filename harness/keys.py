@@ -16,7 +16,9 @@ KEYS = re.compile(
     | (?:sk|rk|pk)_(?:live|test)_[A-Za-z0-9]{20,}             # Stripe
     | gsk_[A-Za-z0-9]{40,} | r8_[A-Za-z0-9]{30,}              # Groq, Replicate
     | eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}                # JSON Web Tokens
-    ) | -----BEGIN\ (?:[A-Z]+\ )*PRIVATE\ KEY-----"""
+    ) | -----BEGIN\ (?:[A-Z]+\ )*PRIVATE\ KEY-----
+        (?:\s*[A-Za-z0-9+/=]{16,})*                             # the key itself, line for line
+        (?:\s*[A-Za-z0-9+/=]*\s*-----END\ (?:[A-Z]+\ )*PRIVATE\ KEY-----)?"""
 )
 """Prefixes that issuers chose so that their keys can be found; few false alarms."""
 

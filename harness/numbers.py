@@ -26,6 +26,11 @@ def count(n: float | None) -> str:
     return number(n)
 
 
+def counted(n: int, what: str) -> str:
+    """Writes `1 row`, `2 rows`: a number with what is counted, whose plural ends in s."""
+    return f"{n:,} {what if n == 1 else what + 's'}"
+
+
 def decimal(x: float | None, digits: int = 3) -> str:
     """Writes a score that is no share, such as macro-F1: `0.922`."""
     return number(x, digits)

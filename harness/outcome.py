@@ -116,10 +116,16 @@ def _run_facts(
         choices=tuple(_choice(chosen) for chosen in outcome.choices.values()),
         decision=_decision(experiment.decision),
         machine=manifest["machine"],
-        leaked=frozenset(leak.a for leak in data.leaks if leak.split_a == Split.TEST),
+        leaked=_leaked(data),
         data=_data(data),
         prices_date=manifest["prices"]["sources"],
     )
+
+
+def _leaked(data: Prepared) -> frozenset[str]:
+    """Returns the test examples that an arm has seen: in train or validation, or in a prompt."""
+    shown = [name for check in data.checks if check.kind == "prompt-leak" for name in check.figures["ids"]]
+    return frozenset([leak.a for leak in data.leaks if leak.split_a == Split.TEST] + shown)
 
 
 RANKED = 20

@@ -157,17 +157,6 @@ class Vocabulary:
         """Returns the token ids of a text."""
         return self.codec.encode(_encodable(text))
 
-    def first_token(self, text: str) -> int:
-        """Returns the id of the token that a text begins with.
-
-        Raises:
-            ValueError: The text is empty.
-        """
-        ids = self.encode(text)
-        if not ids:
-            raise ValueError("an empty text has no first token")
-        return ids[0]
-
 
 @dataclass(frozen=True, slots=True)
 class _Published:

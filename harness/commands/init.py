@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from harness.errors import DataError, UsageError
 if TYPE_CHECKING:
     from harness.guessing.looking import Look
     from harness.starter.own_prompt import OwnPrompt
-    from harness.starter.text import Endpoint
+    from harness.starter.start import Endpoint
 
 
 @command("harness init reviews.csv --prompt prompt.txt")
@@ -41,7 +42,9 @@ def init(data: Path, out: Path, force: bool, **options: Any) -> None:
     from harness.guessing.guess import Given
     from harness.guessing.looking import look
     from harness.plugins import discover
-    from harness.starter.text import Start, experiment_text, sizes, slow
+    from harness.starter.arms import slow
+    from harness.starter.start import Start, sizes
+    from harness.starter.text import experiment_text
 
     if out.exists() and not force:
         raise UsageError(f"{out} exists already", "Write another one with -o FILE, or over it with --force.")
@@ -62,7 +65,7 @@ def init(data: Path, out: Path, force: bool, **options: Any) -> None:
     )
     size = sizes(seen.guesses)
     write_whole(out, experiment_text(start, size))
-    _tell(seen, start.prompt, [*size.notes, *_reading(seen), *_waiting(slow(start), len(seen.guesses.labels))])
+    _tell(seen, start.prompt, [*size.notes, *_notes(seen, slow=slow(start))])
     click.echo(f"\nwritten: {out}")
     if endpoint is not None and not endpoint.loopback:
         click.echo(f"the key is read from the environment variable {endpoint.key}")
@@ -80,7 +83,7 @@ def _endpoint(url: str | None, model: str | None) -> Endpoint | None:
     from pydantic import ValidationError
 
     from harness.experiment_file import EndpointTable
-    from harness.starter.text import endpoint_of
+    from harness.starter.start import endpoint_of
 
     try:
         checked = EndpointTable(base_url=url).base_url
@@ -125,11 +128,12 @@ def _tell(seen: Look, prompt: OwnPrompt | None, notes: list[str]) -> None:
         click.echo(f"note: {note}")
 
 
-def _reading(seen: Look) -> list[str]:
-    return [] if seen.whole else [f"only the first {seen.guesses.rows:,} rows were looked at"]
-
-
-def _waiting(slow: bool, labels: int) -> list[str]:
-    if not slow:
-        return []
-    return [f"{labels} labels are scored one by one on this machine, which takes long: try it with --limit 50 first"]
+def _notes(seen: Look, *, slow: bool) -> Iterator[str]:
+    if not seen.whole:
+        yield f"only the first {seen.guesses.rows:,} rows were looked at"
+    for left in seen.guesses.left_out:
+        yield f"{left.option} left out: {left.reason}"
+    yield from seen.guesses.notes
+    if slow:
+        labels = len(seen.guesses.labels)
+        yield f"{labels} labels are scored one by one on this machine, which takes long: try it with --limit 50 first"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from harness.console import Console
     from harness.preparation.standalone import Result
 
+WIDE = 10_000
 PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
 
 
@@ -30,9 +31,9 @@ PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
 @click.option("--encoding", metavar="E", help="How the file is written, if not in UTF-8.")
 @click.option("--sheet", metavar="NAME", help="The sheet of a workbook.")
 @click.option(
-    "--provider", metavar="P", type=click.Choice(PROVIDERS), default="openai", help="openai, azure, nebius or local."
+    "--provider", metavar="P", type=click.Choice(PROVIDERS), help="openai (the default), azure, nebius or local."
 )
-@click.option("--model", metavar="M", default="gpt-4.1-mini", show_default=True, help="Whose tokens to count.")
+@click.option("--model", metavar="M", help="Whose tokens to count.")
 @click.option("--allow-leaks", is_flag=True, help="Go on although test items stand in train.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")
 @click.option("--json", "as_json", is_flag=True, help="quality.json instead of the report.")
@@ -45,7 +46,7 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
 
     with redirect_stdout(sys.stderr), Console(quiet=quiet) as console, uncollected():
         source = _source(data, options, console)
-        folder = out if out is not None else Path(f"{data.stem or data.name}-prepared")
+        folder = out if out is not None else Path(f"{_stem(data)}-prepared")
         result = carry_out(source, folder, console, allow_leaks=options["allow_leaks"])
     if as_json:
         click.echo(json.dumps(result.report, ensure_ascii=False, indent=1))
@@ -53,6 +54,12 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
         _tell(result, data, quiet=quiet)
     if result.refused is not None:
         raise result.refused
+
+
+def _stem(data: Path) -> str:
+    """Returns what the data is called: the file's name without endings; for a pattern, its folder's name."""
+    named = data.absolute().parent if any(sign in data.name for sign in "*?[") else data
+    return named.name.split(".")[0] or "data"
 
 
 def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
@@ -66,12 +73,12 @@ def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
     if data.suffix == ".toml":
         from harness.experiment import load
 
-        given = [f"--{name}" for name, value in columns.items() if value is not None]
+        given = [f"--{name}" for name in (*columns, "provider", "model") if options[name] is not None]
         if given:
             raise UsageError(f"{given[0]} is for a data file; {data} is an experiment", "Its [dataset] says it.")
         return of_experiment(load(data, plugins, allowed_files=options["files"]), console)
     reading = {name: options[name] for name in ("encoding", "sheet") if options[name] is not None}
-    target = Target(provider=options["provider"], model=options["model"])
+    target = Target(provider=options["provider"] or "openai", model=options["model"])
     with console.busy(f"reading {data.name}"):
         return of_file(data, plugins, Given(**columns), reading, target)
 
@@ -83,7 +90,9 @@ def _tell(result: Result, data: Path, *, quiet: bool) -> None:
 
     for found in result.guessed:
         click.echo(found.line)
-    RichConsole(soft_wrap=not sys.stdout.isatty()).print(quality_to_terminal(result.report, brief=quiet))
+    # Where there is no terminal to wrap lines for, each finding is one line, whole.
+    width = None if sys.stdout.isatty() else WIDE
+    RichConsole(width=width).print(quality_to_terminal(result.report, brief=quiet))
     click.echo(f"\nwritten: {result.folder}/ quality.json, examples.parquet{''.join(f', {n}' for n in result.files)}")
     if result.refused is None:
         following = ["run", str(data)] if data.suffix == ".toml" else ["init", str(data)]

@@ -111,7 +111,7 @@ class Asker:
             prompt = arm.formatter.prompt(_unlabelled(example), shots, self.labels)
             content_free = None
             if getattr(arm.backend, "calibrate", False):
-                empty = Example(fields=dict.fromkeys(list(example.fields)[:1], CONTENT_FREE), label="")
+                empty = Example(fields=dict.fromkeys(example.fields, CONTENT_FREE), label="")
                 content_free = arm.formatter.prompt(empty, shots, self.labels)
         return replace(
             prompt,

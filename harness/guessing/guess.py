@@ -1,6 +1,6 @@
 """What the columns of a labelled table are: rows → guesses, each with how sure it is and why. Pure.
 
-The rules are in `guess_rules` and `guess_layout`. What the user gives is checked against the columns and taken.
+The rules are in `rules` and `layout`. What the user gives is checked against the columns and taken.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Any
 
 from harness.errors import DataError, nearest
 from harness.guessing.columns import Column, as_labels, is_number, measure
-from harness.guessing.layout import find_header, find_quotes, find_separator, find_stop
+from harness.guessing.layout import find_separator, find_stop
+from harness.guessing.remarks import about_labels, astride, one_spelling, why_not_by_time
 from harness.guessing.rules import (
-    Confidence,
     Guess,
     Table,
+    dated,
     find_group,
     find_label,
     find_order,
@@ -24,9 +25,10 @@ from harness.guessing.rules import (
     find_text,
     find_time,
     quoted,
+    why_not_split,
 )
 
-__all__ = ["Confidence", "Given", "Guess", "Guesses", "find_header", "find_quotes", "guess"]
+__all__ = ["Given", "Guess", "Guesses", "guess"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,10 @@ class Guesses:
     of_rows: tuple[str, ...]
     """The label of each row looked at, as it will be read; "" where there is none."""
     columns: Mapping[str, Column]
+    left_out: tuple[Guess, ...] = ()
+    """Columns that look like something and cannot be it, each with the reason."""
+    notes: tuple[str, ...] = ()
+    """What else is to be said, in words."""
 
     @property
     def rows(self) -> int:
@@ -80,13 +86,20 @@ class Guesses:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def guess(rows: Sequence[Mapping[str, Any]], given: Given | None = None, *, source: str = "the data") -> Guesses:
+def guess(
+    rows: Sequence[Mapping[str, Any]],
+    given: Given | None = None,
+    *,
+    source: str = "the data",
+    known: Mapping[str, Guess | None] | None = None,
+) -> Guesses:
     """Guesses which columns are the text, the label, the group, the time and the split of a table.
 
     Args:
         rows: Column → value as it stands in the source; the first 20,000 say enough.
         given: What the user says.
         source: What errors call the table.
+        known: What the kind of file says, by option; what the user says goes before it.
 
     Returns:
         Guesses for text and label, and for group, time, split, ordered, separator and stop where there are any.
@@ -99,29 +112,16 @@ def guess(rows: Sequence[Mapping[str, Any]], given: Given | None = None, *, sour
     if not columns:
         raise DataError(f"{source} has no rows", "Expected at least one example for each class.")
     table = Table(columns=tuple(columns.values()), rows=len(rows), source=source)
-    rules: Mapping[str, Callable[[list[Column], Table], Guess | None]] = {
-        "split": find_split,
-        "time": find_time,
-        "label": find_label,
-        "text": find_text,
-        "group": find_group,
-    }
-    said = _said(given or Given(), columns, source)
-    taken = {name for each in said.values() if each is not None for name in _columns(each)}
-    found: dict[str, Guess] = {}
-    for option, rule in rules.items():
-        free = [column for name, column in columns.items() if name not in taken]
-        made = said[option] if option in said else rule(free, table)
-        if made is not None:
-            found[option] = made
-            taken.update(_columns(made))
+    said = _with_known(_said(given or Given(), columns, source), known or {})
+    found, left_out = _found(columns, table, said)
+    taken = {name for each in found.values() for name in _columns(each)}
     label = columns[str(found["label"].value)]
     texts = [columns[name] for name in _columns(found["text"])]
     about = [find_order(label), find_separator(texts[0]) if len(texts) == 1 else None, find_stop(label)]
     ordered = [found[option] for option in ("text", "label", "group", "time", "split") if option in found]
     everything = (*(_with_free(each, taken) for each in ordered), *(each for each in about if each is not None))
     stop = next((str(each.value) for each in everything if each.option == "stop"), "")
-    of_rows = tuple(as_labels(value.removesuffix(stop) for value in label.values))
+    of_rows, respelt = one_spelling(as_labels(value.removesuffix(stop) for value in label.values))
     labels = _counted(of_rows)
     if len(labels) < 2:
         has = f'only "{next(iter(labels))[:40]}"' if labels else "nothing"
@@ -129,7 +129,77 @@ def guess(rows: Sequence[Mapping[str, Any]], given: Given | None = None, *, sour
             f'{source}: column "{label.name}" holds {has}: there is nothing to tell apart',
             f"Pass another one as --label; its columns: {quoted(columns)}.",
         )
-    return Guesses(found=everything, labels=labels, of_rows=of_rows, columns=columns)
+    return Guesses(
+        found=everything,
+        labels=labels,
+        of_rows=tuple(of_rows),
+        columns=columns,
+        left_out=left_out,
+        notes=tuple(about_labels(respelt, labels)),
+    )
+
+
+def _found(
+    columns: Mapping[str, Column], table: Table, said: Mapping[str, Guess | None]
+) -> tuple[dict[str, Guess], tuple[Guess, ...]]:
+    """Applies the rules to what is not said.
+
+    Returns:
+        The guesses by option; those that were left out.
+
+    Raises:
+        DataError: See `guess`.
+    """
+    rules: Mapping[str, Callable[[list[Column], Table], Guess | None]] = {
+        "split": find_split,
+        "time": find_time,
+        "label": find_label,
+        "text": find_text,
+        "group": find_group,
+    }
+    taken = {name for each in said.values() if each is not None for name in _columns(each)}
+    found: dict[str, Guess] = {}
+    left_out: list[Guess] = []
+    for option, rule in rules.items():
+        free = [column for name, column in columns.items() if name not in taken]
+        made = said[option] if option in said else rule(free, table)
+        if made is not None:
+            found[option] = made
+            taken.update(_columns(made))
+        elif option not in said and (nearly := _nearly(option, free, table)) is not None:
+            left_out.append(nearly)
+            taken.update(_columns(nearly))
+    group, split = found.get("group"), found.get("split")
+    if group is not None and split is not None and group.confidence != "given":
+        why = astride(columns[str(group.value)], columns[str(split.value)])
+        if why:
+            left_out.append(replace(found.pop("group"), reason=why))
+    return found, tuple(left_out)
+
+
+def _nearly(option: str, free: Sequence[Column], table: Table) -> Guess | None:
+    """Returns the column that looks like the split or the date of a row and cannot be it, with the reason."""
+    for column in free:
+        why = ""
+        if option == "split" and (wrong := why_not_split(column, table.rows)):
+            why = f"{quoted([column.name])} looks like one, but {wrong}: expected train, validation (val, dev), test"
+        elif option == "time" and dated(column) * 2 > table.rows:
+            why = why_not_by_time(column)
+        if why:
+            return Guess(option=option, value=column.name, confidence="unsure", reason=why)
+    return None
+
+
+def _with_known(said: Mapping[str, Guess | None], known: Mapping[str, Guess | None]) -> dict[str, Guess | None]:
+    """Adds what the kind of file says, without the columns that the user has given another meaning."""
+    used = {name for each in said.values() if each is not None for name in _columns(each)}
+    both = dict(said)
+    for option, each in known.items():
+        names = () if each is None else tuple(name for name in _columns(each) if name not in used)
+        if option in said or (not names and option in ("text", "label")):
+            continue
+        both[option] = replace(each, value=names if option == "text" else names[0]) if each and names else None
+    return both
 
 
 def _said(given: Given, columns: Mapping[str, Column], source: str) -> dict[str, Guess | None]:

@@ -124,6 +124,6 @@ def _named(numbered: Sequence[str], columns: Mapping[str, Column]) -> tuple[str,
     except DataError:
         return tuple(numbered)
     names = {label: "label"}
-    if isinstance(texts, tuple):
-        names |= {texts[0]: "text"} if len(texts) == 1 else {}
+    if isinstance(texts, tuple) and len(texts) == 1:
+        names[texts[0]] = "text"
     return tuple(names.get(name, name) for name in numbered)

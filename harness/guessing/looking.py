@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError, nearest
-from harness.guessing.guess import Given, Guess, Guesses, find_header, find_quotes, guess
+from harness.guessing.guess import Given, Guesses, guess
+from harness.guessing.layout import find_header, find_quotes
+from harness.guessing.prepared import is_prepared, known, readable
+from harness.guessing.rules import Guess
 from harness.options import OptionError, construct
 from harness.plugins import Plugins
 from harness.types import Context
@@ -84,7 +87,10 @@ def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapp
         if found is not None:
             reader.take(found)
             rows = reader.rows()
-    guesses = guess(rows[:ROWS], given, source=data.name)
+    if is_prepared(data):
+        guesses = guess(readable(rows[:ROWS]), given, source=data.name, known=known(rows[:ROWS]))
+    else:
+        guesses = guess(rows[:ROWS], given, source=data.name)
     options = {**guesses.options, **reader.options}
     return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=len(rows) <= ROWS)
 

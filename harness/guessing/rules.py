@@ -6,13 +6,14 @@ the comparison is an error that names the option to pass.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from harness.errors import DataError
 from harness.guessing.columns import Column, as_labels, is_date, is_epoch
+from harness.prepare.format.found import quoted as quoted_one
+from harness.prepare.labels import same_label
 
 Confidence = Literal["given", "sure", "likely", "unsure"]
 
@@ -60,6 +61,8 @@ ROLE_WORDS = _LABEL_WORDS | _TASK_WORDS | _BODY_WORDS | _HEAD_WORDS | _TIME_WORD
 """Words of which the names of columns are made."""
 _TRAIN = frozenset({"train", "training"})
 _SPLITS = _TRAIN | {"validation", "valid", "val", "dev", "test"}
+_SPLIT_WORDS = frozenset({"fold", "part", "partition", "set", "split", "subset"})
+_OWNER = "names who or what a row belongs to"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +104,7 @@ class Table:
 
 def quoted(names: Iterable[str]) -> str:
     """Lists names for a message, each in quotes and on one line, the first twelve of them."""
-    listed = [json.dumps(name if len(name) <= 40 else f"{name[:39]}…", ensure_ascii=False) for name in names]
+    listed = list(map(quoted_one, names))
     return ", ".join(listed[:12]) + (", …" if len(listed) > 12 else "")
 
 
@@ -109,6 +112,7 @@ def why_not_label(column: Column, rows: int) -> str:
     """Returns what keeps a column from being a label, in words; "" where nothing does."""
     named = _label_rank(column) > 0
     least = 2 if named else 5
+    classes = _classes(column)
     reasons = {
         "holds lists or tables": column.kind == "nested",
         "is empty in more than half of the rows": column.filled * 2 < rows,
@@ -118,10 +122,10 @@ def why_not_label(column: Column, rows: int) -> str:
             column.kind in ("whole", "number") and column.distinct > MOST_NUMBERS
         ),
         "is free text": column.word_count > 6 or max(map(len, column.counts), default=0) > LONGEST_LABEL,
-        f"has {column.distinct:,} different values in {column.filled:,} rows": (
-            column.distinct > min(MOST_LABELS, max(2, column.filled // least))
+        f"has {classes:,} different values in {column.filled:,} rows": (
+            classes > min(MOST_LABELS, max(2, column.filled // least))
         ),
-        "names who or what a row belongs to": not named and (_group_word(column) or column.words[-1:] == ("id",)),
+        _OWNER: not named and (_group_word(column) or column.words[-1:] == ("id",)),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
 
@@ -137,6 +141,9 @@ def find_label(columns: Sequence[Column], table: Table) -> Guess:
         DataError: No column can be it, or several could.
     """
     plausible = [column for column in columns if not why_not_label(column, table.rows)]
+    owned = not plausible
+    if owned:  # "Customer Feeling" is about a customer, and may be the label all the same
+        plausible = [column for column in columns if _only_named_like_an_owner(column, table.rows)]
     if not plausible:
         shown = sorted(table.columns, key=lambda column: -_label_rank(column))[:4]
         why = "; ".join(f"{quoted([column.name])} {_why_not(column, columns, table)}" for column in shown)
@@ -166,10 +173,20 @@ def find_label(columns: Sequence[Column], table: Table) -> Guess:
     return Guess(
         option="label",
         value=chosen.name,
-        confidence="sure" if rank >= 5 else "unsure" if rank == 0 and unheeded else "likely",
-        reason=f"{name} {chosen.distinct:,} different values in {chosen.filled:,} rows",
+        confidence="sure" if rank >= 5 else "unsure" if rank == 0 and (unheeded or owned) else "likely",
+        reason=f"{name} {_classes(chosen):,} different values in {chosen.filled:,} rows",
         alternatives=tuple(column.name for column in ranked[1:5]),
     )
+
+
+def _classes(column: Column) -> int:
+    """Returns how many labels a column's values are, spellings of one that differ in case or white space as one."""
+    return len({same_label(value) for value in column.counts if len(value) <= LONGEST_LABEL})
+
+
+def _only_named_like_an_owner(column: Column, rows: int) -> bool:
+    numbered = any(word.endswith("id") for word in column.words)
+    return why_not_label(column, rows) == _OWNER and not numbered and not _groups(column, rows)
 
 
 def _why_not(column: Column, free: Sequence[Column], table: Table) -> str:
@@ -242,13 +259,7 @@ def find_group(columns: Sequence[Column], table: Table) -> Guess | None:
 
 def find_time(columns: Sequence[Column], table: Table) -> Guess | None:
     """Guesses the date of a row: ISO 8601, or seconds or milliseconds since 1970 under a name that says time."""
-    found = []
-    for column in columns:
-        named = bool({*column.words} & _TIME_WORDS)
-        reader: Callable[[str], bool] = is_epoch if column.kind == "whole" else is_date
-        asked = column.kind in ("date", "whole") and (named or column.kind == "date")
-        if asked and column.distinct > 1 and column.filled * 2 > table.rows and all(map(reader, column.counts)):
-            found.append((not named, column))
+    found = [(not {*column.words} & _TIME_WORDS, column) for column in columns if dated(column) == table.rows]
     if not found:
         return None
     ranked = [column for _, column in sorted(found, key=lambda each: each[0])]
@@ -262,6 +273,14 @@ def find_time(columns: Sequence[Column], table: Table) -> Guess | None:
     )
 
 
+def dated(column: Column) -> int:
+    """Returns in how many rows a column has a date; 0 where it is no column of dates."""
+    named = bool({*column.words} & _TIME_WORDS)
+    reader: Callable[[str], bool] = is_epoch if column.kind == "whole" else is_date
+    asked = column.kind in ("date", "whole") and (named or column.kind == "date")
+    return column.filled if asked and column.distinct > 1 and all(map(reader, column.counts)) else 0
+
+
 def find_split(columns: Sequence[Column], table: Table) -> Guess | None:
     """Guesses the column that says which split a row is in: nothing but train, validation (val, dev) and test."""
     for column in columns:
@@ -270,6 +289,24 @@ def find_split(columns: Sequence[Column], table: Table) -> Guess | None:
             reason = f"says nothing but {', '.join(sorted(said))}"
             return Guess(option="split", value=column.name, confidence="sure", reason=reason)
     return None
+
+
+def why_not_split(column: Column, rows: int) -> str:
+    """Returns what is wrong with a column that looks like the split; "" where nothing is, or it does not look so."""
+    said = {value.casefold() for value in column.counts}
+    named = bool({*column.words} & _SPLIT_WORDS)
+    alone = said <= _SPLITS and len(said) > 1 and not _label_rank(column)
+    if not said & _SPLITS or len(said) > MOST_NUMBERS or not (named or alone):
+        return ""
+    reasons = {
+        f"holds {quoted(sorted(value for value in column.counts if value.casefold() not in _SPLITS)[:3])}": (
+            not said <= _SPLITS
+        ),
+        'holds no "train"': not said & _TRAIN,
+        'holds no "test"': "test" not in said,
+        f"is empty in {rows - column.filled:,} rows": column.filled < rows,
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
 
 
 def find_order(label: Column) -> Guess | None:

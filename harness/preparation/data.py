@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -15,10 +16,12 @@ from harness.console import Console
 from harness.errors import DataError, GateError
 from harness.experiment import Experiment
 from harness.files import json_text, write_together
+from harness.numbers import counted
 from harness.plugins import attributed
 from harness.preparation.training_sets import Written, sets_of, written
 from harness.prepare import Fractions, Prepared, PrepareOptions, fold, limited, prepare
 from harness.prepare.clean import Cluster
+from harness.prepare.shingles import shingles
 from harness.types import Check, Context, Example, Split
 
 LISTED = 1000
@@ -131,8 +134,8 @@ def found_out(loaded: Loaded, options: PrepareOptions, margin: float, console: C
     """
     with console.busy("preparing the data"):
         data = prepare(loaded.examples, options, console.track)
-    sizes = {split: len(data.of(split)) for split in Split}
-    console.say(f"{data.rows_in:,} rows: " + ", ".join(f"{size:,} {split}" for split, size in sizes.items()))
+    sizes = ", ".join(f"{len(data.of(split)):,} {split}" for split in Split)
+    console.say(f"{len(data.examples):,} of {counted(data.rows_in, 'row')} kept: {sizes}")
     return replace(data, checks=(*loaded.told, *data.checks, *_power(data, margin)))
 
 
@@ -169,32 +172,43 @@ SHORTEST = 30
 
 
 def prompt_leaks(experiment: Experiment, data: Prepared) -> tuple[Check, ...]:
-    """Looks for test examples in what the arms' formatters say with every item: shots written into an instruction."""
+    """Looks for test examples in what the arms' formatters say with every item: shots written into an instruction.
+
+    A text field of 30 characters or more stands in a prompt if nine tenths of its 5-character pieces do.
+    """
     said: dict[str, str] = {}
     for arm in experiment.arms:
         for one in (arm, *(candidate for _, candidate in arm.candidates)):
             options = vars(one.formatter) if hasattr(one.formatter, "__dict__") else {}
             said |= {fold(value): arm.name for value in options.values() if isinstance(value, str)}
-    long = {text: arm for text, arm in said.items() if len(text) >= SHORTEST}
+    pieces = [(arm, shingles(text)) for text, arm in said.items() if len(text) >= SHORTEST]
     found = [
         (example.id, arm)
-        for example in (data.of(Split.TEST) if long else ())
-        if len(folded := fold(example.text)) >= SHORTEST
-        for text, arm in long.items()
-        if folded in text
+        for example in (data.of(Split.TEST) if pieces else ())
+        for arm, there in pieces
+        if any(_stands_in(text, there) for text in example.fields.values())
     ]
     if not found:
         return ()
+    ids = sorted({example for example, _ in found})
     return (
         Check(
             kind="prompt-leak",
             level="error",
             heading="quality",
-            message=f"{len(found)} test examples stand in a prompt, e.g. {found[0][0]} in that of {found[0][1]}",
+            message=f"{counted(len(ids), 'test example')} in a prompt, e.g. {found[0][0]} in that of {found[0][1]}",
             advice="Take them out of the instruction or template: a test must not be shown its answers.",
-            figures={"pairs": [list(pair) for pair in found[:20]]},
+            figures={"ids": ids, "pairs": [list(pair) for pair in found[:20]]},
         ),
     )
+
+
+def _stands_in(text: str, there: frozenset[str]) -> bool:
+    folded = fold(text)
+    if len(folded) < SHORTEST:
+        return False
+    own = shingles(folded)
+    return 10 * len(own & there) >= 9 * len(own)
 
 
 def gate(data: Prepared, *, allow_leaks: bool, listed_in: Path) -> None:
@@ -207,8 +221,9 @@ def gate(data: Prepared, *, allow_leaks: bool, listed_in: Path) -> None:
     leaks = [leak for leak in data.leaks if leak.split_a == Split.TEST]
     if leaks and not allow_leaks:
         first = leaks[0]
+        n = len({leak.a for leak in leaks})
         raise GateError(
-            f"{len(leaks):,} test examples stand on both sides of a split, e.g. {first.a} ({first.split_a}) and "
+            f"{counted(n, 'test example')} on both sides of a split, e.g. {first.a} ({first.split_a}) and "
             f"{first.b} ({first.split_b}), {first.kind}; all are in {listed_in}",
             "take them out of one side, let the harness split, or run with --allow-leaks",
         )
@@ -218,10 +233,19 @@ def gate(data: Prepared, *, allow_leaks: bool, listed_in: Path) -> None:
     personal = next((check for check in data.checks if check.kind == "personal-data" and check.level == "error"), None)
     if personal is not None:
         raise GateError(
-            f"personal data would leave this machine: {personal.message}",
+            f"[prepare].pii says stop: {personal.message}",
             'set [prepare].pii = "mask" to replace it, or "warn" to send it as it is',
         )
-    wrong = next((check for check in data.checks if check.level == "error" and "leak" not in check.kind), None)
+    refuse(data.checks)
+
+
+def refuse(checks: Sequence[Check]) -> None:
+    """Stops where a training file would be refused, or its job would fail.
+
+    Raises:
+        DataError: With the first such finding.
+    """
+    wrong = next((check for check in checks if check.level == "error" and "leak" not in check.kind), None)
     if wrong is not None:
         raise DataError(f"{wrong.kind}: {wrong.message}", wrong.advice)
 
@@ -238,9 +262,28 @@ def write(folder: Path, data: Prepared, files: Mapping[str, bytes]) -> dict[str,
         `quality.json` as a dict.
     """
     whole = {**files, "examples.parquet": tables.examples_file(data.examples)}
-    report = quality(data, {name: hashlib.sha256(content).hexdigest() for name, content in sorted(whole.items())})
-    write_together(folder, {**whole, "quality.json": json_text(report).encode("utf-8", "replace")})
+    report = quality(data, {name: _sha256(content) for name, content in sorted(whole.items())})
+    gone = [name for name in _written_before(folder) if name not in whole]
+    # The report comes last: where it is new, the files that it names are new as well.
+    write_together(folder, {**whole, "quality.json": json_text(report).encode("utf-8", "replace")}, gone)
     return report
+
+
+def _written_before(folder: Path) -> list[str]:
+    """Returns the files that a report in `folder` names, and that are still what it says."""
+    try:
+        named = json.loads((folder / "quality.json").read_bytes())["files"]
+        return [name for name, mark in named.items() if _sha256((folder / Path(name).name).read_bytes()) == mark]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+EXCERPT = 160
+"""Characters of a text that the report shows of a row that is worth a look."""
 
 
 def quality(data: Prepared, files: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -265,10 +308,23 @@ def quality(data: Prepared, files: Mapping[str, str] | None = None) -> dict[str,
             "conflicting": sum(cluster.conflicting for cluster in data.clusters),
             "listed": [asdict(cluster) for cluster in _worst(data.clusters)],
         },
-        "ranked": [asdict(ranked) for ranked in data.ranked],
+        "ranked": _ranked(data),
         "weights": None if data.weights is None else dict(data.weights),
     }
     return report if files is None else {**report, "files": dict(files)}
+
+
+def _ranked(data: Prepared) -> list[dict[str, Any]]:
+    """Returns the lists of rows worth a look, with the beginnings of their texts: the report stays on this machine."""
+    listed = [asdict(ranked) for ranked in data.ranked]
+    wanted = {item["id"] for ranked in listed for item in ranked["items"]}
+    texts = {example.id: example.text for example in data.examples if example.id in wanted}
+    for ranked in listed:
+        ranked["items"] = [
+            {**item, "text": text if len(text := texts.get(item["id"], "")) <= EXCERPT else f"{text[: EXCERPT - 1]}…"}
+            for item in ranked["items"]
+        ]
+    return listed
 
 
 def _worst(clusters: Sequence[Cluster]) -> list[Cluster]:

@@ -140,9 +140,12 @@ def written(sets: Sequence[TrainingSet], data: Prepared, seed: int) -> Written:
                 counting = _Counting(each.formatter, each.vocabulary())
                 with attributed(each.formatter, "training_line"):
                     files[name] = training_file(examples, counting, data.labels, seed, each.profile, data.weights)  # type: ignore[arg-type]
+                found = content_findings(files[name], each.profile, Path(name))
                 if split == Split.TRAIN:
-                    found = (*content_findings(files[name], each.profile, Path(name)), *_tokens(each, counting))
-                    checks += [_named(check, name) for check in found]
+                    found += _tokens(each, counting)
+                else:  # of validation what is wrong is said, and a few rows are enough
+                    found = tuple(c for c in found if c.level != "ok" and c.kind != "training-examples")
+                checks += [_named(check, name) for check in found]
     checks += _separators(sets, data)
     checks += _vocabularies(sets, data)
     return Written(files=files, checks=tuple({(c.kind, c.message): c for c in checks}.values()))
@@ -191,7 +194,7 @@ def _vocabularies(sets: Sequence[TrainingSet], data: Prepared) -> Iterator[Check
         return
     used = [each.vocabulary() for each in sets]
     ids, texts = [example.id for example in data.examples], [example.text for example in data.examples]
-    yield from special_token_findings(ids, texts, used)
+    yield from special_token_findings([*ids, *data.labels], [*texts, *data.labels], used)
     first = data.examples[0]
     for choose in sorted({each.choose for each in sets}):
         mine = [each for each in sets if each.choose == choose]

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from harness.numbers import counted
 from harness.prepare import clean
 from harness.prepare.clean import Cluster
 from harness.prepare.options import Leak, PrepareOptions
@@ -74,7 +75,10 @@ def _rows(facts: Facts) -> Iterator[Check]:
 _REMOVED = {
     clean.MISSING_LABELS: ("rows without a label were removed", "Label them, or leave them out of the file."),
     clean.EMPTY_TEXTS: ("rows without text were removed (punctuation and white space are no text)", ""),
-    clean.EXACT_DUPLICATES: ("exact duplicates were removed", ""),
+    clean.EXACT_DUPLICATES: (
+        "exact duplicates were removed",
+        "",
+    ),
     clean.CONFLICTING_DUPLICATES: (
         "exact duplicates had another label than other rows of the same text, and were removed",
         "Look at how they were labelled (quality.json lists them); [prepare].conflicts says which row stays.",
@@ -89,6 +93,7 @@ _REMOVED = {
     ),
 }
 
+MANY = "Find out where so many of them come from: they may be no accident of the data, but of how it was put together."
 _WORTH_A_LOOK = (clean.MISSING_LABELS, clean.CONFLICTING_DUPLICATES, clean.CONFLICTING_CLUSTERS)
 
 
@@ -106,26 +111,32 @@ def _removed(facts: Facts) -> Iterator[Check]:
             level="warning" if warn else "ok",
             heading="quality" if rule in _WORTH_A_LOOK else "diversity",
             message=f"{n:,} {what}",
-            advice=advice,
+            advice=advice or (MANY if warn else ""),
             figures=figures,
             mended=n,
         )
 
 
 def _conflicts(facts: Facts) -> Iterator[Check]:
-    near = [cluster for cluster in facts.clusters if cluster.kind == "near" and cluster.conflicting]
-    if near:
+    for kind, rule, what in (
+        ("near", "conflicting-near-duplicates", "clusters of near-duplicates"),
+        ("exact", "conflicting-texts", "texts"),
+    ):
+        found = [cluster for cluster in facts.clusters if cluster.kind == kind and cluster.conflicting]
+        if not found:
+            continue
+        first = found[0]
         yield Check(
-            kind="conflicting-near-duplicates",
+            kind=rule,
             level="warning",
             heading="quality",
-            message=f"{len(near):,} clusters of near-duplicates have more than one label, "
-            f"e.g. {(near[0].kept + near[0].removed)[0]}: {_counts(near[0].labels)}",
+            message=f"{len(found):,} {what} have more than one label, e.g. {(first.kept + first.removed)[0]}: "
+            f"{_counts(first.labels)}",
             advice="Look at how they were labelled: such pairs show how far two labellers agree at best.",
             figures={
-                "clusters": len(near),
-                "rows": sum(sum(cluster.labels.values()) for cluster in near),
-                "ids": [[*cluster.kept, *cluster.removed][:SHOWN] for cluster in near[:SHOWN]],
+                "clusters": len(found),
+                "rows": sum(sum(cluster.labels.values()) for cluster in found),
+                "ids": [[*cluster.kept, *cluster.removed][:SHOWN] for cluster in found[:SHOWN]],
             },
         )
 
@@ -260,7 +271,9 @@ def _leaks(facts: Facts) -> Iterator[Check]:
             continue
         n_test = len({leak.a for leak in test})
         shown = (test or found)[0]
-        where = f"{n_test:,} test examples have {what} in train or validation" if test else f"{what} in two splits"
+        where = (
+            f"{counted(n_test, 'test example')} with {what} in train or validation" if test else f"{what} in two splits"
+        )
         yield Check(
             kind=f"{kind}-leak",
             level="error" if test else "warning",

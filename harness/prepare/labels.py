@@ -24,10 +24,10 @@ def one_spelling(rows: Sequence[Item], wanted: Sequence[str] | None) -> tuple[li
     counts = Counter(row.example.label for row in rows)
     alike: dict[str, list[str]] = {}
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        alike.setdefault(_folded(label), []).append(label)
+        alike.setdefault(same_label(label), []).append(label)
     given: dict[str, list[str]] = {}
     for label in wanted or ():
-        given.setdefault(_folded(label), []).append(label)
+        given.setdefault(same_label(label), []).append(label)
     changed: dict[str, str] = {}
     for folded, spellings in alike.items():
         chosen = given.get(folded, spellings[:1] if wanted is None else [])
@@ -40,7 +40,8 @@ def one_spelling(rows: Sequence[Item], wanted: Sequence[str] | None) -> tuple[li
     return mended, changed, n
 
 
-def _folded(label: str) -> str:
+def same_label(label: str) -> str:
+    """Returns what all spellings of a label have in common: without case, and white space as one space."""
     return " ".join(unicodedata.normalize("NFKC", label).split()).casefold()
 
 

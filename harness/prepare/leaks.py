@@ -22,8 +22,8 @@ def find_leaks(
 ) -> tuple[Leak, ...]:
     """Returns what stands in two splits: test against validation and train, validation against train.
 
-    One leak for each held-back example and split that its text leaks into, with the most similar text there; one for
-    each group and pair of splits. An exact leak is not a near one as well.
+    One leak for each held-back example and split that its text leaks into, with the most similar text there, or in
+    which its group has members. An exact leak is not a near one as well.
 
     Args:
         examples: Each with its split; in the order of their ids where `folded` is given.
@@ -77,9 +77,10 @@ def _group(members: Sequence[Example]) -> list[Leak]:
     for example in members:
         if example.split is not None:
             first.setdefault(example.split, example)
-    standing = [split for split in _HELD_BACK if split in first]
     return [
-        Leak(kind="group", a=first[held].id, b=first[other].id, split_a=held, split_b=other)
-        for place, held in enumerate(standing)
-        for other in standing[place + 1 :]
+        Leak(kind="group", a=example.id, b=first[other].id, split_a=own, split_b=other)
+        for example in (members if len(first) > 1 else ())
+        if (own := example.split) is not None
+        for other in _HELD_BACK[_HELD_BACK.index(own) + 1 :]
+        if other in first
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import attrgetter
 
 from harness.prepare import clean, pii
@@ -83,7 +84,7 @@ def _judged(facts: Facts, mark: str, progress: Progress | None) -> Prepared:
     """Adds what the rules and signals find."""
     if progress:
         progress("looking at quality", 0, 1)
-    signs = signals(facts.examples, facts.labels, facts.options.seed)
+    signs = signals(_unpersonal(facts), facts.labels, facts.options.seed)
     if progress:
         progress("looking at quality", 1, 1)
     return Prepared(
@@ -98,6 +99,16 @@ def _judged(facts: Facts, mark: str, progress: Progress | None) -> Prepared:
         ranked=signs.ranked,
         weights=facts.weights,
     )
+
+
+def _unpersonal(facts: Facts) -> Sequence[Example]:
+    """Returns the examples without personal data: what the signals quote of texts may be shown."""
+    if not facts.pii or facts.options.pii == "mask":
+        return facts.examples
+    return [
+        replace(example, fields=pii.mask(example).fields) if pii.kinds(example.text) else example
+        for example in facts.examples
+    ]
 
 
 def _ticks(progress: Progress | None, what: str) -> Tick | None:
@@ -137,10 +148,14 @@ def _without_duplicates(
     rows: list[clean.Item], options: PrepareOptions, tick: Tick | None
 ) -> tuple[list[clean.Item], dict[str, int], tuple[clean.Cluster, ...]]:
     removed: dict[str, int] = {}
-    clusters: tuple[clean.Cluster, ...] = ()
+    exact = clean.without_exact(rows, options.conflicts)
+    clusters = exact.clusters
     if options.duplicates != "off":
-        exact = clean.without_exact(rows, options.conflicts)
-        rows, removed, clusters = exact.rows, dict(exact.removed), exact.clusters
+        rows, removed = exact.rows, dict(exact.removed)
+    else:
+        clusters = tuple(
+            clean.Cluster(kind="exact", kept=(*c.kept, *c.removed), removed=(), labels=c.labels) for c in clusters
+        )
     rows = clean.with_distinct_ids(rows)
     if options.duplicates == "near":
         near = clean.without_near(rows, options.conflicts, tick)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import numbers
+from harness.prepare.format.found import counted, quoted
 from harness.tokens import GENERAL_SPECIAL, TrainingLimit, Vocabulary
 from harness.types import Check
 
@@ -165,13 +166,13 @@ def _training(counts: TrainingCounts) -> Check:
     billed = [per_epoch * each for each in range(1, epochs + 1)]
     price = counts.usd_per_million
     usd = None if price is None else [tokens * price / MILLION for tokens in billed]
-    cost = f"{numbers.usd(usd[-1])}" if usd else "no cost, for no training price is known"
+    cost = numbers.usd(usd[-1]) if usd else "no cost, for no training price is known"
     chosen = "" if counts.epochs is not None else f" (the usual number for {numbers.count(n)} examples)"
     return Check(
         kind="training-tokens",
         level="ok",
-        message=f"training {counts.model} takes {numbers.count(per_epoch)} tokens an epoch: {epochs} "
-        f"epoch{'' if epochs == 1 else 's'}{chosen} {numbers.count(billed[-1])} tokens, {cost}{_how(counts)}",
+        message=f"training {counts.model} takes {numbers.count(per_epoch)} tokens an epoch: "
+        f"{counted(epochs, 'epoch')}{chosen} {numbers.count(billed[-1])} tokens, {cost}{_how(counts)}",
         figures={
             **_figures(counts),
             "examples": n,
@@ -233,7 +234,7 @@ def _special_tokens(texts: Sequence[str], tokens: Iterable[str]) -> dict[int, se
 def _special(fatal: bool, counts: Counter[str], rows: Sequence[str]) -> Check:
     named = sorted(counts, key=lambda token: (-counts[token], token))
     listed = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
-    n = f"{numbers.count(len(rows))} text{' holds' if len(rows) == 1 else 's hold'}"
+    n = f"{counted(len(rows), 'text')} hold{'s' if len(rows) == 1 else ''}"
     if fatal:
         message = (
             f"{n} control tokens of a model in use ({listed}), e.g. {rows[0]}: a training job may fail on them hours "
@@ -285,7 +286,7 @@ def _collisions(ids: Ids, used: Mapping[str, Vocabulary], choose: bool) -> Itera
     if not groups:
         return
     name, most = max(groups.items(), key=lambda each: sum(map(len, each[1])))
-    shown = ", ".join(f'"{label}"' for label in most[0][:3]) + (", …" if len(most[0]) > 3 else "")
+    shown = ", ".join(map(quoted, most[0][:3])) + (", …" if len(most[0]) > 3 else "")
     yield Check(
         kind="label-first-token-collisions",
         level="warning" if choose else "ok",
@@ -310,7 +311,7 @@ def _several(ids: Ids, used: Mapping[str, Vocabulary]) -> Iterator[Check]:
         kind="labels-of-several-tokens",
         level="ok",
         message=f"{several[name]} of {len(tokens[name])} labels have more than one token in {_named(name, used)}, "
-        f'at most {most} ("{label}")',
+        f"at most {most} ({quoted(label)})",
         figures={"tokens": tokens, "exact": {each: used[each].exact for each in tokens}},
         heading="quality",
     )

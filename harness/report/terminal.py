@@ -43,10 +43,10 @@ def _findings(checks: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for check in sorted(checks, key=lambda check: ORDER.get(severity(check), 9)):
         mark, style = STYLES.get(severity(check), ("·", ""))
-        said = Text.assemble((mark, style), f" {one_line(str(check['message']))} ", (str(check["kind"]), "dim"))
-        lines.append(Padding(said, (0, 0, 0, 2)))
+        said = Text.assemble((mark, style), f" {one_line(str(check['message']))} ", (f"[{check['kind']}]", "dim"))
+        lines.append(Padding(said, (0, 0, 0, 2), expand=False))
         if check.get("advice"):
-            lines.append(Padding(Text(f"→ {one_line(str(check['advice']))}"), (0, 0, 0, 6)))
+            lines.append(Padding(Text(f"→ {one_line(str(check['advice']))}"), (0, 0, 0, 6), expand=False))
     return lines
 
 
@@ -61,7 +61,15 @@ def _ranked(ranked: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
             continue
         lines += [Text(""), Text(f"{each['title']}: {len(items)}, the first of them", style="bold")]
         lines += [
-            Padding(Text(f"{item['id']}  {item['score']:.2f}  {one_line(str(item['note']))}"), (0, 0, 0, 2))
+            Padding(
+                Text(f"{item['id']}  {item['score']:.2f}  {one_line(str(item['note']))}{_text(item)}"),
+                (0, 0, 0, 2),
+                expand=False,
+            )
             for item in items[:LISTED]
         ]
     return lines
+
+
+def _text(item: Mapping[str, Any]) -> str:
+    return f": {one_line(str(item['text']))}" if item.get("text") else ""

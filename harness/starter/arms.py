@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.guessing.guess import Guesses
 from harness.starter import toml_writing as toml
 from harness.starter.own_prompt import OwnPrompt, shown
 from harness.starter.start import Endpoint, Sizes, Start
@@ -34,7 +35,7 @@ class _Way:
     answer: str
     """What follows the model in the backend's table."""
     calibrate: bool
-    """Whether calibration is worth trying: its input without content fills `{text}`."""
+    """Whether calibration is to be tried."""
     formatter: str
     """The plugin."""
     options: Mapping[str, str]
@@ -67,11 +68,10 @@ def arms(start: Start, size: Sizes) -> Iterator[str]:
 
 
 def _local(start: Start) -> _Way:
-    labels, texts = list(start.guesses.labels), start.guesses.text
+    labels = list(start.guesses.labels)
     choose = len(labels) <= MOST_CHOICES
-    whole = len(texts) == 1 or "text" not in texts
-    options = {"template": _template(texts, start.guesses.label, whole=whole)}
-    instruction = _own_instruction(start) or ("" if choose else _named(labels))
+    options = {"template": _template(start.guesses.text, start.guesses.label)}
+    instruction = own_instruction(start.guesses) or ("" if choose else _named(labels))
     model = start.model or LOCAL_MODEL
     path = Path(model).expanduser()
     # The local endpoint calls a model by its folder's or file's name.
@@ -79,7 +79,7 @@ def _local(start: Start) -> _Way:
     return _Way(
         endpoint="local",
         model=name,
-        calibrate=choose and whole,
+        calibrate=choose,
         answer=', answer = "choose"' if choose else "",
         formatter="plain",
         options={"instruction": instruction, **options} if instruction else options,
@@ -88,7 +88,7 @@ def _local(start: Start) -> _Way:
 
 def _hosted(start: Start, endpoint: Endpoint) -> _Way:
     labels = list(start.guesses.labels)
-    instruction = _own_instruction(start)
+    instruction = own_instruction(start.guesses)
     options = {"instruction": instruction} if instruction else {}
     if not instruction and len("".join(labels)) > MOST_NAMED:
         options = {"instruction": "Classify the text. Answer with its label and nothing else."}
@@ -100,10 +100,10 @@ def _hosted(start: Start, endpoint: Endpoint) -> _Way:
     )
 
 
-def _own_instruction(start: Start) -> str:
+def own_instruction(guesses: Guesses) -> str:
     """Returns the one system message of a chat file, which is a prompt that somebody wrote for this task."""
-    column = start.guesses.columns.get("instruction")
-    if column is None or column.distinct != 1 or "instruction" in start.guesses.text:
+    column = guesses.columns.get("instruction")
+    if column is None or column.distinct != 1 or "instruction" in guesses.text:
         return ""
     return next(iter(column.counts))
 
@@ -113,15 +113,9 @@ def _named(labels: list[str]) -> str:
     return f"Label each text with one of: {listed}" if len(listed) <= MOST_NAMED else ""
 
 
-def _template(texts: tuple[str, ...], label: str, *, whole: bool) -> str:
-    """Returns a template that a completion model goes on with: `Review: {text}`, `Stars:`.
-
-    Args:
-        texts: The text columns.
-        label: The label's column.
-        whole: Whether `{text}` means all of them: it does, where none of several has that name itself.
-    """
-    if whole or shown(texts) == "{text}":
+def _template(texts: tuple[str, ...], label: str) -> str:
+    """Returns a template that a completion model goes on with: `Title: {title}`, `Body: {body}`, `Stars:`."""
+    if shown(texts) == "{text}":
         lines = [f"{_spoken(texts[0] if len(texts) == 1 else '', 'Text')}: {{text}}"]
     else:
         lines = [f"{_spoken(name, 'Text')}: {{{name}}}" for name in texts]

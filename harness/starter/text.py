@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from textwrap import wrap
 
+from harness.guessing.remarks import LEAST_DAYS, days, why_not_by_time
 from harness.guessing.rules import quoted
 from harness.starter import toml_writing as toml
-from harness.starter.arms import arms, slow
-from harness.starter.start import Endpoint, Sizes, Start, endpoint_of, sizes
-
-__all__ = ["Endpoint", "Start", "endpoint_of", "experiment_text", "sizes", "slow"]
+from harness.starter.arms import arms
+from harness.starter.start import Sizes, Start, sizes
 
 WIDTH = 120
 MOST_LISTED = 20
@@ -66,7 +65,11 @@ def _dataset(start: Start) -> Iterator[str]:
         yield f"{option} = {toml.value(given)}"
         if option == "label":
             yield from _labels(start)
-    if "group" not in start.options:
+    left_out = {left.option: left for left in start.guesses.left_out}
+    for option, left in left_out.items():
+        yield from _comment(f"{_WHAT[option]}. Left out: {left.reason}.")
+        yield f"# {option} = {toml.string(str(left.value))}"
+    if "group" not in start.options and "group" not in left_out:
         yield '# group = "COLUMN"             # rows with the same value are never on both sides of a split'
     yield "# share = true                 # allows a published report to show texts of this data"
 
@@ -89,6 +92,8 @@ def _comment(text: str) -> list[str]:
 
 def _labels(start: Start) -> Iterator[str]:
     labels, counts = list(start.guesses.labels), start.guesses.labels
+    for note in start.guesses.notes:
+        yield from _comment(f"Note: {note}.")
     if len(labels) <= MOST_LISTED and start.whole:
         shown = ", ".join(f"{label[:40]} ({counts[label]:,})" for label in labels)
         yield from _comment(f"Every label; another one in the data is an error. Rows of each: {shown}.")
@@ -130,8 +135,20 @@ def _split(start: Start, size: Sizes) -> Iterator[str]:
     shares = "train = {}, validation = {}, test = {}".format(*size.shares)
     yield f"split = {{ {shares}, stratify = {toml.value(size.stratify)} }}"
     if "time" in start.options:
-        yield "# Rows have a date: to train on the past and test on what came after, use this line instead."
-        yield f'# split = {{ {shares}, by = "time" }}'
+        yield from _by_time(start, f'split = {{ {shares}, by = "time" }}')
+
+
+def _by_time(start: Start, line: str) -> Iterator[str]:
+    dates = start.guesses.columns[str(start.options["time"])]
+    if why := why_not_by_time(dates):
+        yield from _comment(f"A split by time (train on the past, test on what came after) needs every date: {why}.")
+        return
+    different = days(dates)
+    few = f" There are only {different} different days." if different < LEAST_DAYS else ""
+    yield from _comment(
+        f"Rows have a date: to train on the past and test on what came after, use this line instead.{few}"
+    )
+    yield f"# {line}"
 
 
 def _endpoint(start: Start) -> Iterator[str]:

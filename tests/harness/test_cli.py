@@ -81,7 +81,7 @@ def test_a_wrong_command_is_exit_2_in_at_most_three_lines_on_stderr(
         (UsageError("wrong", "do this"), 2, "error: wrong\ndo this\n"),
         (GateError("no"), 3, "error: no\n"),
         (UnfinishedError("later", "again"), 4, "unfinished: later\nagain\n"),
-        (KeyboardInterrupt(), 130, "interrupted: what was answered is kept, the same command goes on\n"),
+        (KeyboardInterrupt(), 130, "interrupted: what is complete is kept, the same command goes on\n"),
     ],
 )
 def test_exit_codes(error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

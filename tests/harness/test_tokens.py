@@ -60,8 +60,6 @@ def tokenizer_json(tmp_path_factory) -> Path:
 def test_known_tokens(vocabulary, text, ids):
     assert vocabulary.encode(text) == ids
     assert vocabulary.count([text]).tolist() == [len(ids)]
-    if ids:
-        assert vocabulary.first_token(text) == ids[0]
 
 
 @pytest.mark.parametrize("vocabulary", [CL100K, O200K])
@@ -94,9 +92,7 @@ def test_a_special_token_in_a_text_is_plain_text():
         assert count == len(vocabulary.encode("<|endoftext|>")) > 1
 
 
-def test_nothing_has_no_first_token():
-    with pytest.raises(ValueError, match="empty"):
-        O200K.first_token("")
+def test_nothing_has_no_tokens():
     assert O200K.count([]).tolist() == []
 
 

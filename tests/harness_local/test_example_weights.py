@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.local import lines
 
-from harness_local.examples import FileError, Sample, balanced, read
+from harness.prepare import profiles
+from harness.prepare.profiles import LOCAL
+from harness_local.examples import LARGEST_WEIGHT, LEAST, FileError, Sample, balanced, read
 
 CHAT = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Ahoy"}]}
 Train: TypeAlias = Callable[..., tuple[bytes, list[float]]]
@@ -40,6 +42,11 @@ def test_other_weights_are_refused_with_their_line(tmp_path: Path, row: dict[str
     with pytest.raises(FileError, match="Line 12: 'weight' must be a number above 0 and at most 100") as caught:
         read(path)
     assert caught.value.code == "invalid_file_format"
+
+
+def test_the_data_stage_asks_what_the_endpoint_asks() -> None:
+    assert (LOCAL.least_examples, LOCAL.example_weights) == (LEAST, True)
+    assert profiles.LARGEST_WEIGHT == LARGEST_WEIGHT
 
 
 weighted = st.lists(

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import nearest
 from harness.prepare.format import found
+from harness.prepare.format.columns import COMPLETION_KEYS
 from harness.prepare.profiles import LARGEST_WEIGHT, Profile
 from harness.types import Check
 
@@ -16,7 +17,6 @@ ROLES = ("system", "developer", "user", "assistant")
 MESSAGE_KEYS = ("role", "content", "name", "weight", "refusal")
 TOOL_ROLES = ("tool", "function")
 TOOL_KEYS = ("tools", "functions", "parallel_tool_calls", "tool_calls", "tool_call_id", "function_call")
-COMPLETION_KEYS = ("prompt", "completion")
 """As the API reference of `openai` 3.54 has them for fine-tuning lines (fine-tuning by supervision, chat format)."""
 
 
@@ -80,16 +80,10 @@ def _line(number: int, value: Any) -> Line:
 
 def _error(kind: str, numbers: Sequence[int], what: str, advice: str) -> Iterator[Check]:
     """One finding of level `error` for the lines of these numbers, none where there are none."""
-    if numbers:
-        figures = found.where(numbers)
-        yield Check(
-            kind=kind,
-            level="error",
-            message=f"{found.counted(len(numbers), 'line')} {what} ({found.first(figures)})",
-            figures=figures,
-            heading="quality",
-            advice=advice,
-        )
+    message = f"{found.counted(len(numbers), 'line')} {what}"
+    yield from found.at(
+        numbers, Check(kind=kind, level="error", message=message, heading="quality", advice=advice), "line"
+    )
 
 
 def _those(chat: Chat, wrong: Callable[[Line], bool]) -> list[int]:
@@ -142,18 +136,16 @@ def message_keys(chat: Chat) -> Iterator[Check]:
 def unknown_role(chat: Chat) -> Iterator[Check]:
     """`unknown-role`: another role than system, developer, user, assistant."""
     known = (*ROLES, *TOOL_ROLES)
-    strange = sorted(
-        {
-            str(each["role"])
-            for line in chat.read
-            for each in line.messages
-            if "role" in each and each["role"] not in known
-        }
-    )
-    if strange:
-        numbers = _those(chat, lambda line: any("role" in each and each["role"] not in known for each in line.messages))
-        what = f"with an unknown role: {', '.join(map(found.quoted, strange[:6]))}"
-        yield from _error("unknown-role", numbers, what, f"Roles: {nearest(strange[0], ROLES)}")
+
+    def strange(message: Mapping[str, Any]) -> bool:
+        return "role" in message and message["role"] not in known
+
+    roles = sorted({str(each["role"]) for line in chat.read for each in line.messages if strange(each)})
+    if roles:
+        numbers = _those(chat, lambda line: any(map(strange, line.messages)))
+        what = f"with an unknown role: {', '.join(map(found.quoted, roles[:6]))}"
+        advice = found.advised("Give every message a known role; ", roles[0], ROLES)
+        yield from _error("unknown-role", numbers, what, advice)
 
 
 def missing_content(chat: Chat) -> Iterator[Check]:
@@ -186,14 +178,14 @@ def no_assistant(chat: Chat) -> Iterator[Check]:
 def first_assistant(chat: Chat) -> Iterator[Check]:
     """`first-assistant`: the conversation begins with the assistant."""
     numbers = _those(chat, lambda line: line.role(0) == "assistant")
-    yield from _error("first-assistant", numbers, "begin with the assistant", "Begin each with what the user says.")
+    yield from _error("first-assistant", numbers, "beginning with the assistant", "Begin each with what the user says.")
 
 
 def last_not_assistant(chat: Chat) -> Iterator[Check]:
     """`last-not-assistant`: the conversation ends with another than the assistant."""
     numbers = _those(chat, lambda line: bool(line.messages) and line.role(-1) != "assistant")
     yield from _error(
-        "last-not-assistant", numbers, "do not end with the assistant", "Cut what stands after the last answer."
+        "last-not-assistant", numbers, "not ending with the assistant", "Cut what stands after the last answer."
     )
 
 
@@ -222,9 +214,7 @@ def example_weight(chat: Chat) -> Iterator[Check]:
     def fine(weight: Any) -> bool:
         return isinstance(weight, int | float) and not isinstance(weight, bool) and 0 < weight <= LARGEST_WEIGHT
 
-    numbers = _those(chat, lambda line: not fine(line.weight))
-    what = f"with no weight above 0 and up to {LARGEST_WEIGHT:g}"
-    yield from _error("example-weight", numbers, what, "Give every line a weight, or none.")
+    yield from found.weights(_those(chat, lambda line: not fine(line.weight)), "line")
 
 
 def tool_lines(chat: Chat) -> Iterator[Check]:
@@ -255,19 +245,24 @@ def missing_system(chat: Chat) -> Iterator[Check]:
 
 def without_system(without: Sequence[int], lines: int) -> Iterator[Check]:
     """`missing-system`, from the numbers of the lines that have no system message, of `lines`."""
-    if not without:
+    n = len(without)
+    if n and n == lines:
+        yield Check(
+            kind="missing-system",
+            level="ok",
+            message="no line has a system message",
+            figures=found.where(without),
+            heading="quality",
+        )
         return
-    some = len(without) < lines
-    figures = found.where(without)
-    told = f"{found.counted(len(without), 'line')} of {lines:,} have no system message"
-    yield Check(
+    check = Check(
         kind="missing-system",
-        level="warning" if some else "ok",
-        message=f"{told} ({found.first(figures)})" if some else "no line has a system message",
-        figures=figures,
+        level="warning",
+        message=f"{found.counted(n, 'line')} of {lines:,} {'has' if n == 1 else 'have'} no system message",
         heading="quality",
-        advice="Begin all with it or none, as the model will be asked." if some else "",
+        advice="Begin all with it or none, as the model will be asked.",
     )
+    yield from found.at(without, check, "line")
 
 
 def inconsistent_system(chat: Chat) -> Iterator[Check]:
@@ -293,17 +288,7 @@ def duplicate_rows(chat: Chat) -> Iterator[Check]:
         if text in seen:
             numbers.append(line.number)
         seen.add(text)
-    if numbers:
-        figures = found.where(numbers)
-        yield Check(
-            kind="duplicate-rows",
-            level="warning",
-            message=f"{found.counted(len(numbers), 'line')} of {len(chat.lines):,} repeat an earlier one "
-            f"({found.first(figures)})",
-            figures=figures,
-            heading="diversity",
-            advice="Keep one of each: a repeat is learned twice, and makes a test of the model too easy.",
-        )
+    yield from found.repeats(numbers, len(chat.lines), "line")
 
 
 def conflicting_completions(chat: Chat) -> Iterator[Check]:
@@ -313,18 +298,7 @@ def conflicting_completions(chat: Chat) -> Iterator[Check]:
     for _, question, answer in asked:
         answers.setdefault(question, set()).add(answer)
     numbers = [number for number, question, _ in asked if len(answers[question]) > 1]
-    if numbers:
-        figures = found.where(numbers)
-        prompts = sum(len(each) > 1 for each in answers.values())
-        yield Check(
-            kind="conflicting-completions",
-            level="warning",
-            message=f"{found.counted(prompts, 'prompt')} with more than one answer, "
-            f"in {found.counted(len(numbers), 'line')} ({found.first(figures)})",
-            figures={**figures, "prompts": prompts},
-            heading="quality",
-            advice="Decide on one answer for each prompt: the model cannot learn two.",
-        )
+    yield from found.conflicts(numbers, sum(len(each) > 1 for each in answers.values()), "line")
 
 
 def _text(messages: Sequence[Mapping[str, Any]]) -> str:

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.errors import nearest
 from harness.prepare.format import found, texts
 from harness.prepare.format.facts import Facts
 from harness.prepare.profiles import LARGEST_WEIGHT
 from harness.types import Check
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-NAMES = ("prompt", "completion")
+COMPLETION_KEYS = ("prompt", "completion")
 
 LONG_ROW = 10_000
 """Characters of prompt and completion together from which the retired tool of `openai` 0.28.1 warned."""
@@ -35,8 +30,7 @@ def missing_columns(facts: Facts) -> Iterator[Check]:
         if same:
             advice = f"Rename {found.quoted(same[0])} to {found.quoted(name)}: upper and lower case count."
         elif facts.extra_columns:
-            near = nearest(name, facts.extra_columns)
-            advice = f"Name the column {found.quoted(name)}: {near}"
+            advice = found.advised(f"Name the column {found.quoted(name)}: ", name, facts.extra_columns)
         else:
             advice = f"Give every row a {found.quoted(name)}."
         yield Check(
@@ -53,7 +47,7 @@ def extra_columns(facts: Facts) -> Iterator[Check]:
     """`extra-columns`: other columns than those that training reads; they are left out."""
     if facts.missing:  # one of them may be the missing one under another name
         return
-    allowed = {*NAMES, "messages"} | ({WEIGHT} if facts.profile.example_weights else set())
+    allowed = {*COMPLETION_KEYS, "messages"} | ({WEIGHT} if facts.profile.example_weights else set())
     extra = [name for name in facts.extra_columns if name not in allowed]
     if extra:
         yield Check(
@@ -87,80 +81,44 @@ def weights(facts: Facts) -> Iterator[Check]:
 
     if facts.weights is None or not facts.profile.example_weights:
         return
-    given = np.asarray(
-        facts.weights.to_numpy(zero_copy_only=False), dtype=np.float64
-    )  # null becomes NaN, which compares with nothing
-    numbers = np.flatnonzero(~((given > 0) & (given <= LARGEST_WEIGHT))) + 1
-    if len(numbers):
-        figures = found.where(numbers)
-        yield Check(
-            kind="example-weight",
-            level="error",
-            message=f"{found.counted(len(numbers), 'row')} with no weight above 0 and up to {LARGEST_WEIGHT:g} "
-            f"({found.first(figures)})",
-            figures=figures,
-            heading="balance",
-            advice="Give every row a weight, or none.",
-        )
+    # Null becomes NaN, which compares with nothing.
+    given = np.asarray(facts.weights.to_numpy(zero_copy_only=False), dtype=np.float64)
+    yield from found.weights(np.flatnonzero(~((given > 0) & (given <= LARGEST_WEIGHT))) + 1, "row")
 
 
 def empty_prompts(facts: Facts) -> Iterator[Check]:
     """`empty-prompts`: some prompts are empty and others are not; all empty is open-ended generation."""
-    if not facts.empty_prompts.any() or facts.empty_prompts.all():
+    if facts.empty_prompts.all():
         return
-    figures = found.where(facts.numbers[facts.empty_prompts])
-    yield Check(
+    numbers = facts.numbers[facts.empty_prompts]
+    check = Check(
         kind="empty-prompts",
         level="warning",
-        message=f"{found.counted(figures['rows'], 'prompt')} of {len(facts.prompts):,} are empty "
-        f"({found.first(figures)})",
-        figures=figures,
+        message=f"{found.are(len(numbers), 'prompt', len(facts.prompts))} empty",
         heading="quality",
         advice="Fill them in or leave these rows out; only where a text is to be written freely are all prompts empty.",
     )
+    yield from found.at(numbers, check)
 
 
 def empty_completions(facts: Facts) -> Iterator[Check]:
     """`empty-completions`: rows that teach nothing; they are left out."""
-    if len(facts.empty_completions):
-        figures = found.where(facts.empty_completions)
-        yield Check(
-            kind="empty-completions",
-            level="warning",
-            message=f"{found.counted(figures['rows'], 'completion')} of {facts.rows:,} are empty "
-            f"({found.first(figures)})",
-            figures=figures,
-            heading="quality",
-            advice="Label these rows, or leave them out.",
-            mended=figures["rows"],
-        )
+    n = len(facts.empty_completions)
+    check = Check(
+        kind="empty-completions",
+        level="warning",
+        message=f"{found.are(n, 'completion', facts.rows)} empty",
+        heading="quality",
+        advice="Label these rows, or leave them out.",
+        mended=n,
+    )
+    yield from found.at(facts.empty_completions, check)
 
 
 def duplicate_rows(facts: Facts) -> Iterator[Check]:
     """`duplicate-rows`: prompt and completion stand in an earlier row already; the later rows are left out."""
-    repeated = repeats(facts)
-    if repeated.any():
-        figures = found.where(facts.numbers[repeated])
-        yield Check(
-            kind="duplicate-rows",
-            level="warning",
-            message=f"{found.counted(figures['rows'], 'row')} of {len(facts.prompts):,} repeat an earlier one "
-            f"({found.first(figures)})",
-            figures=figures,
-            heading="diversity",
-            advice="Keep one of each: a repeat is learned twice, and makes a test of the model too easy.",
-            mended=figures["rows"],
-        )
-
-
-def repeats(facts: Facts) -> NDArray[np.bool_]:
-    """Returns which rows repeat an earlier one."""
-    import numpy as np
-
-    pairs = facts.prompt_codes * max(1, len(facts.labels)) + facts.completion_codes
-    repeated = np.ones(len(pairs), np.bool_)
-    repeated[np.unique(pairs, return_index=True)[1]] = False
-    return repeated
+    numbers = facts.numbers[facts.repeated]
+    yield from found.repeats(numbers, len(facts.prompts), "row", mended=len(numbers))
 
 
 def conflicting_completions(facts: Facts) -> Iterator[Check]:
@@ -169,21 +127,10 @@ def conflicting_completions(facts: Facts) -> Iterator[Check]:
 
     if facts.task == "open-ended generation" or facts.distinct_prompts == len(facts.prompts):
         return
-    pairs = np.unique(facts.prompt_codes * len(facts.labels) + facts.completion_codes)
-    answers = np.bincount(pairs // len(facts.labels), minlength=facts.distinct_prompts)
+    answers = np.bincount(facts.prompt_codes[~facts.repeated], minlength=facts.distinct_prompts)
     disputed = (answers > 1)[facts.prompt_codes] & ~facts.empty_prompts
-    if disputed.any():
-        figures = found.where(facts.numbers[disputed])
-        prompts = len(np.unique(facts.prompt_codes[disputed]))
-        yield Check(
-            kind="conflicting-completions",
-            level="warning",
-            message=f"{found.counted(prompts, 'prompt')} with more than one completion, "
-            f"in {found.counted(figures['rows'], 'row')} ({found.first(figures)})",
-            figures={**figures, "prompts": prompts},
-            heading="quality",
-            advice="Decide on one completion for each prompt: the model cannot learn two.",
-        )
+    prompts = len(np.unique(facts.prompt_codes[disputed]))
+    yield from found.conflicts(facts.numbers[disputed], prompts, "row")
 
 
 def long_rows(facts: Facts) -> Iterator[Check]:
@@ -194,17 +141,17 @@ def long_rows(facts: Facts) -> Iterator[Check]:
         return
     lengths = pc.add(pc.utf8_length(facts.prompts), pc.utf8_length(facts.completions)).to_numpy(zero_copy_only=False)
     long = lengths > LONG_ROW
-    if long.any():
-        figures = found.where(facts.numbers[long])
-        yield Check(
-            kind="long-rows",
-            level="warning",
-            message=f"{found.counted(figures['rows'], 'row')} of more than {LONG_ROW:,} characters, "
-            f"the longest of {int(lengths.max()):,} ({found.first(figures)})",
-            figures={**figures, "longest": int(lengths.max())},
-            heading="quality",
-            advice="Shorten them or leave them out: what exceeds the model's limit is cut from the end.",
-        )
+    longest = int(lengths.max(initial=0))
+    check = Check(
+        kind="long-rows",
+        level="warning",
+        message=f"{found.counted(int(long.sum()), 'row')} of more than {LONG_ROW:,} characters, "
+        f"the longest of {longest:,}",
+        figures={"longest": longest},
+        heading="quality",
+        advice="Shorten them or leave them out: what exceeds the model's limit is cut from the end.",
+    )
+    yield from found.at(facts.numbers[long], check)
 
 
 def upper_case_prompts(facts: Facts) -> Iterator[Check]:

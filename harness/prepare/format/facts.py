@@ -40,6 +40,10 @@ class Facts:
     """Row numbers of the rows set apart."""
     empty_prompts: NDArray[np.bool_]
     """Which of `prompts` are empty."""
+    filled: Any
+    """The prompts that are not."""
+    repeated: NDArray[np.bool_]
+    """Which rows have prompt and completion of an earlier one."""
     prompt_codes: NDArray[np.int64]
     completion_codes: NDArray[np.int64]
     """Each row's number among the distinct texts."""
@@ -54,11 +58,6 @@ class Facts:
     stop: str
     """What all completions end with, where that can be a stop sequence."""
 
-    @property
-    def filled(self) -> Any:
-        """The prompts that are not empty."""
-        return self.prompts.filter(~self.empty_prompts) if self.empty_prompts.any() else self.prompts
-
 
 def facts_of(
     prompts: Any, completions: Any, profile: Profile, extra_columns: Sequence[str] = (), weights: Any = None
@@ -70,9 +69,7 @@ def facts_of(
     """
     import numpy as np
 
-    asked, told = texts.flat(prompts), texts.flat(completions)
-    if len(asked) != len(told):
-        raise ValueError(f"{len(asked)} prompts and {len(told)} completions, expected as many of both")
+    asked, told = texts.pair(prompts, completions)
     named = (("prompt", asked), ("completion", told))
     missing = tuple(name for name, column in named if column.null_count == len(column))
     rows = len(asked)
@@ -99,6 +96,8 @@ def facts_of(
         numbers=np.flatnonzero(~empty) + 1,
         empty_completions=np.zeros(0, np.int64) if missing else np.flatnonzero(empty) + 1,
         empty_prompts=empty_prompts,
+        filled=filled,
+        repeated=texts.repeated(prompt_codes, completion_codes),
         prompt_codes=prompt_codes,
         completion_codes=completion_codes,
         distinct_prompts=len(distinct),

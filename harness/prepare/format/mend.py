@@ -5,9 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from harness.prepare.format import texts
-from harness.prepare.format.columns import repeats
-from harness.prepare.format.facts import facts_of
-from harness.prepare.profiles import COMPATIBLE
 
 
 def mended(prompts: Any, completions: Any) -> tuple[Any, Any]:
@@ -26,10 +23,10 @@ def mended(prompts: Any, completions: Any) -> tuple[Any, Any]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    seen = facts_of(texts.flat(prompts).fill_null(""), texts.flat(completions).fill_null(""), COMPATIBLE)
-    told = seen.completions
+    asked, told = (column.fill_null("") for column in texts.pair(prompts, completions))
+    taught = pa.array(~texts.blank(told))
+    asked, told = asked.filter(taught), told.filter(taught)
     space, empty = (pa.scalar(text, told.type) for text in (" ", ""))
     spaced = pc.if_else(pc.starts_with(told, " "), told, pc.binary_join_element_wise(space, told, empty))
-    again = facts_of(seen.prompts, spaced, COMPATIBLE)
-    kept = pa.array(~repeats(again))
-    return again.prompts.filter(kept), again.completions.filter(kept)
+    kept = pa.array(~texts.repeated(texts.encoded(asked)[0], texts.encoded(spaced)[0]))
+    return asked.filter(kept), spaced.filter(kept)

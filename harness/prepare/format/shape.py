@@ -68,7 +68,7 @@ def separator_inside(facts: Facts) -> Iterator[Check]:
         return
     early = texts.holding_before_end(facts.filled, facts.ending)
     numbers = facts.numbers[~facts.empty_prompts][early]
-    told = texts.holding(facts.labels, facts.ending) if len(facts.ending.strip()) else 0
+    told = texts.holding(facts.labels, facts.ending) if facts.ending.strip() else 0
     if len(numbers) or told:
         figures = found.where(numbers)
         offered = suggested_separator(facts)
@@ -161,10 +161,15 @@ def stop_sequence(facts: Facts) -> Iterator[Check]:
         )
 
 
+def suggested_stop(facts: Facts) -> str:
+    """Returns a stop sequence that stands in no completion."""
+    return texts.absent(STOPS, " {}", facts.labels)
+
+
 def missing_stop(facts: Facts) -> Iterator[Check]:
     """`missing-stop`: generated texts have no common ending; one is offered that no completion holds."""
     if not facts.stop and facts.task == "conditional generation" and len(facts.labels) > 1:
-        offered = texts.absent(STOPS, " {}", facts.labels)
+        offered = suggested_stop(facts)
         yield Check(
             kind="missing-stop",
             level="warning",
@@ -178,7 +183,7 @@ def missing_stop(facts: Facts) -> Iterator[Check]:
 def long_stop(facts: Facts) -> Iterator[Check]:
     """`long-stop`: the common ending of the completions has more than 10 characters."""
     if len(facts.stop) > LONG_ENDING:
-        offered = texts.absent(STOPS, " {}", facts.labels)
+        offered = suggested_stop(facts)
         yield Check(
             kind="long-stop",
             level="warning",
@@ -195,17 +200,18 @@ def stop_inside(facts: Facts) -> Iterator[Check]:
         return
     early = texts.holding_before_end(facts.labels, facts.stop)
     if early.any():
-        figures = found.where(facts.numbers[early[facts.completion_codes]])
-        offered = texts.absent(STOPS, " {}", facts.labels)
-        yield Check(
+        numbers = facts.numbers[early[facts.completion_codes]]
+        offered = suggested_stop(facts)
+        check = Check(
             kind="stop-inside",
             level="warning",
             message=f"the stop sequence {found.quoted(facts.stop)} also stands inside the completions of "
-            f"{found.counted(figures['rows'], 'row')} ({found.first(figures)})",
-            figures={**figures, "suggestion": offered},
+            f"{found.counted(len(numbers), 'row')}",
+            figures={"suggestion": offered},
             heading="quality",
             advice=f"Take one that stands nowhere else, e.g. {found.quoted(offered)}: answers would end too early.",
         )
+        yield from found.at(numbers, check)
 
 
 def leading_space(facts: Facts) -> Iterator[Check]:
@@ -215,18 +221,18 @@ def leading_space(facts: Facts) -> Iterator[Check]:
     if not len(facts.labels):
         return
     starts = pc.starts_with(facts.labels, " ").to_numpy(zero_copy_only=False)
-    if not starts.all():
-        figures = found.where(facts.numbers[~starts[facts.completion_codes]])
-        yield Check(
-            kind="leading-space",
-            level="warning",
-            message=f"{found.counted(figures['rows'], 'completion')} of {len(facts.completions):,} begin without a "
-            f"space ({found.first(figures)})",
-            figures=figures,
-            heading="quality",
-            advice="Begin every completion with one space: most vocabularies hold words with the space before them.",
-            mended=figures["rows"],
-        )
+    numbers = facts.numbers[~starts[facts.completion_codes]]
+    n = len(numbers)
+    check = Check(
+        kind="leading-space",
+        level="warning",
+        message=f"{found.counted(n, 'completion')} of {len(facts.completions):,} begin{'s' if n == 1 else ''} without "
+        "a space",
+        heading="quality",
+        advice="Begin every completion with one space: most vocabularies hold words with the space before them.",
+        mended=n,
+    )
+    yield from found.at(numbers, check)
 
 
 def ambiguous_labels(facts: Facts) -> Iterator[Check]:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_CACHED = 1 << 18  # bytes that stay in a processor's cache from one comparison to the next
+CACHED = 1 << 18
+"""Bytes that stay in a processor's cache from one comparison to the next."""
 
 
 def flat(column: Any) -> Any:
@@ -21,12 +22,34 @@ def flat(column: Any) -> Any:
     return large.combine_chunks() if isinstance(large, pa.ChunkedArray) else large
 
 
+def pair(prompts: Any, completions: Any) -> tuple[Any, Any]:
+    """Returns two columns as `flat` does.
+
+    Raises:
+        ValueError: They are not of one length.
+    """
+    asked, told = flat(prompts), flat(completions)
+    if len(asked) != len(told):
+        raise ValueError(f"{len(asked)} prompts and {len(told)} completions, expected as many of both")
+    return asked, told
+
+
 def encoded(texts: Any) -> tuple[NDArray[np.int64], Any]:
     """Returns each row's number among the distinct texts, and these in the order of their first appearance."""
     import numpy as np
 
     found = texts.dictionary_encode()
     return found.indices.to_numpy(zero_copy_only=False).astype(np.int64), found.dictionary
+
+
+def repeated(first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Returns which rows have both numbers of an earlier one; the numbers are those of `encoded`."""
+    import numpy as np
+
+    pairs = first * (second.max(initial=0) + 1) + second
+    repeats = np.ones(len(pairs), np.bool_)
+    repeats[np.unique(pairs, return_index=True)[1]] = False
+    return repeats
 
 
 def blank(texts: Any) -> NDArray[np.bool_]:
@@ -119,8 +142,8 @@ def cased_letters(texts: Any) -> tuple[int, int]:
     import numpy as np
 
     raw, upper, lower = _bytes(texts), 0, 0
-    for start in range(0, len(raw), _CACHED):
-        part = raw[start : start + _CACHED]
+    for start in range(0, len(raw), CACHED):
+        part = raw[start : start + CACHED]
         upper += int(np.count_nonzero(part - np.uint8(ord("A")) < 26))  # what lies below wraps round
         lower += int(np.count_nonzero(part - np.uint8(ord("a")) < 26))
     if raw.max(initial=0) > 127:

@@ -89,13 +89,12 @@ def _described(corpus: Corpus, run: Run) -> dict[str, Any]:
 
 def shared_starts(texts: Sequence[tuple[str, ...]]) -> Iterator[Run]:
     """Yields the longest beginnings that enough of the texts share, beyond what all have in common."""
-    skip = _common(texts)
-    yield from _runs([text[skip:] for text in texts], "start")
+    yield from _runs(texts, "start")
 
 
 def shared_ends(texts: Sequence[tuple[str, ...]]) -> Iterator[Run]:
     """Yields the longest ends that enough of the texts share, beyond what all have in common."""
-    for run in _runs(backwards := [text[::-1] for text in texts], "end", _common(backwards)):
+    for run in _runs([text[::-1] for text in texts], "end"):
         yield Run(where=run.where, words=run.words[::-1], places=run.places)
 
 
@@ -108,21 +107,24 @@ def _common(texts: Sequence[tuple[str, ...]]) -> int:
     return next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
-def _runs(texts: Sequence[tuple[str, ...]], where: str, skip: int = 0) -> Iterator[Run]:
-    if skip:
-        texts = [text[skip:] for text in texts]
-    least = max(LEAST_ROWS, SHARE * len(texts))
+def _runs(texts: Sequence[tuple[str, ...]], where: str) -> Iterator[Run]:
+    skip = _common(texts)
+    rest = [text[skip:] for text in texts]
     starts: dict[tuple[str, ...], list[int]] = {}
-    for place, text in enumerate(texts):
+    for place, text in enumerate(rest):
         if len(text) > LEAST_WORDS:
             starts.setdefault(text[:LEAST_WORDS], []).append(place)
+    least = max(LEAST_ROWS, SHARE * len(texts))
     for start, places in starts.items():
         if len(places) >= least:
-            yield _extended(texts, where, start, places)
+            words, having = _extended(rest, start, places, least)
+            yield Run(where=where, words=words, places=tuple(having))
 
 
-def _extended(texts: Sequence[tuple[str, ...]], where: str, words: tuple[str, ...], places: list[int]) -> Run:
-    least = max(LEAST_ROWS, SHARE * len(texts))
+def _extended(
+    texts: Sequence[tuple[str, ...]], words: tuple[str, ...], places: list[int], least: float
+) -> tuple[tuple[str, ...], list[int]]:
+    """Makes a run longer as long as most of its texts, and at least `least`, go on with the same word."""
     while len(words) < MOST_WORDS:
         after = Counter(texts[place][len(words)] for place in places if len(texts[place]) > len(words) + 1)
         if not after:
@@ -133,4 +135,4 @@ def _extended(texts: Sequence[tuple[str, ...]], where: str, words: tuple[str, ..
         at = len(words)
         places = [place for place in places if len(texts[place]) > at + 1 and texts[place][at] == word]
         words = (*words, word)
-    return Run(where=where, words=words, places=tuple(places))
+    return words, places

@@ -65,8 +65,9 @@ class Corpus:
 class Words:
     """Cuts texts into folded words.
 
-    Compatibility forms (NFKC) and case are folded, punctuation parts words, symbols and emoji stay, and what is
-    invisible is dropped, as in the search for duplicates. Scripts without spaces give one word for each character.
+    They are those of `harness.prepare.normalise.fold`, in less than half of its time: compatibility forms (NFKC) and
+    case are folded, punctuation parts words, symbols and emoji stay, and what is invisible is dropped. But scripts
+    without spaces give one word for each character, and an invisible letter (a Hangul filler) is kept.
     """
 
     __slots__ = ("_ascii", "_table")

@@ -152,7 +152,7 @@ def _lengths(corpus: Corpus) -> Check:
     figures: dict[str, Any] = {"rows_looked_at": n, "rows": corpus.total}
     told = []
     for what, values in (("characters", corpus.n_characters), ("words", corpus.n_words)):
-        low, middle, high = at_least_5_percent(values)
+        low, middle, high = low_middle_high(values)
         figures[what] = {
             "min": int(values.min()),
             "p05_or_fewer": low,
@@ -172,7 +172,7 @@ def _lengths(corpus: Corpus) -> Check:
     )
 
 
-def at_least_5_percent(values: NDArray[np.int64]) -> tuple[int, int, int]:
+def low_middle_high(values: NDArray[np.int64]) -> tuple[int, int, int]:
     """Returns three observed values: at least 5% and 50% of all are as low as the first two, 5% as high as the last."""
     import numpy as np
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.prepare.format.found import counted
 from harness.prepare.signals.corpus import Corpus, of_rows
 from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, RankedItem, Signals, joined
 from harness.types import Check
@@ -88,7 +89,7 @@ def _near_empty(corpus: Corpus) -> _Rule:
     if len(corpus.n_words) and np.median(corpus.n_words) > 2 * FEW_WORDS:
         for place in np.flatnonzero(corpus.n_words <= FEW_WORDS).tolist():
             n = int(corpus.n_words[place])
-            found[place] = (1.0 - n / 10, f"{n} {'word' if n == 1 else 'words'}")
+            found[place] = (1.0 - n / 10, counted(n, "word"))
     shares = [_share_without_letters(row.text) for row in corpus.sample]
     if shares and np.median(shares) < 0.3:
         for place, share in enumerate(shares):
@@ -130,7 +131,7 @@ def _lengths(corpus: Corpus) -> _Rule:
         advice="Look for rows that were joined or cut while reading; the longest ones also cost the most tokens.",
         looked_at=len(corpus.rows),
         found=[
-            (place, abs(float(z[place])), _characters(int(corpus.n_characters[place])))
+            (place, abs(float(z[place])), counted(int(corpus.n_characters[place]), "character"))
             for place in np.flatnonzero(far).tolist()
         ],
         figures={
@@ -139,10 +140,6 @@ def _lengths(corpus: Corpus) -> _Rule:
             "shorter": int((far & (z < 0)).sum()),
         },
     )
-
-
-def _characters(n: int) -> str:
-    return f"{n:,} character{'' if n == 1 else 's'}"
 
 
 def robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from typing import Any
 import harness
 from harness_plugins.datasets._encoding import text
 from harness_plugins.datasets._notes import shown
-from harness_plugins.datasets._source import Source
+from harness_plugins.datasets._source import Source, check_names
 
 _LONGEST_CELL = 2**31 - 1
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
@@ -37,12 +37,7 @@ class Delimited:
                 f'dataset.delimiter = "{shown(self._delimiter)}" is no separator', 'Expected one character, e.g. ";".'
             )
         self.columns = source.header or self._first()
-        repeated = sorted({column for column in self.columns if column and self.columns.count(column) > 1})
-        if repeated:
-            raise harness.DataError(
-                f'{source.name} has more than one column "{shown(repeated[0])}"',
-                "Rename the columns so that each name is used once.",
-            )
+        check_names([name for name in self.columns if name], source.name)
 
     def _first(self) -> tuple[str, ...]:
         with closing(self._records()) as records:

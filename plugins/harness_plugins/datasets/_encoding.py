@@ -142,12 +142,10 @@ def _advice(raw: bytes, start: int, wrong: str) -> str:
         readable.append((_strangeness(whole), encoding, _excerpt(whole, place)))
     if not readable:
         return "No common encoding reads the whole file: it is damaged, or several files in one. Save it as UTF-8."
-    best = sorted(readable, key=lambda each: each[0])[:3]
-    looks = "; ".join(
-        f'dataset.encoding = "{encoding}" reads it, with "{excerpt}"' for _, encoding, excerpt in best[:1]
-    )
-    others = ", ".join(f'"{encoding}" with "{excerpt}"' for _, encoding, excerpt in best[1:])
-    return f"{looks}{f'; so do {others}' if others else ''}. Or save it as UTF-8."
+    (_, best, looks), *others = sorted(readable, key=lambda each: each[0])[:3]
+    so_do = ", ".join(f'"{encoding}" with "{excerpt}"' for _, encoding, excerpt in others)
+    more = f"; so do {so_do}" if so_do else ""
+    return f'dataset.encoding = "{best}" reads it, with "{looks}"{more}. Or save it as UTF-8.'
 
 
 def _excerpt(whole: str, place: int) -> str:

@@ -16,6 +16,7 @@ from harness_plugins.datasets._source import Source
 _SURROGATE = re.compile(r"\\u[dD][89abAB]")
 _HALF = re.compile("[\ud800-\udfff]")
 _TOO_DEEP = "nested too deeply to be read"
+_NUMBER = re.compile(r"-?\d+")
 _RECORDS = 'Expected a list of objects, as pandas writes it with to_json(orient="records").'
 
 
@@ -106,7 +107,7 @@ class JsonLines:
 
 
 class Json:
-    """A file that is one JSON value: a list of objects, an object that holds one, or columns as pandas writes them.
+    """A file that is one JSON value: a list of objects, an object that holds one, or what pandas makes of a table.
 
     Args:
         source: The file; it is read as a whole.
@@ -221,12 +222,21 @@ def _listed(value: Any, name: str) -> Sequence[Any]:
     of_objects = [part for part in lists.values() if part and isinstance(part[0], dict)]
     if len(of_objects) == 1:
         return of_objects[0]
+    if _by_number(value):
+        return list(value.values())
     columns = {key: part.values() if isinstance(part, dict) else part for key, part in value.items()}
     if value and all(isinstance(part, list | dict) for part in value.values()) and not of_objects:
         return _from_columns(columns, name)
     if len(value) == 1 and len(lists) == 1:
         return next(iter(lists.values()))
     raise harness.DataError(f"{name}: an object that holds no list of rows", _RECORDS)
+
+
+def _by_number(value: Mapping[str, Any]) -> bool:
+    """Whether an object has rows by their numbers, not columns by name, whose values have the rows' numbers."""
+    if not all(_NUMBER.fullmatch(key) and isinstance(part, dict) for key, part in value.items()):
+        return False
+    return any(not _NUMBER.fullmatch(name) for row in value.values() for name in row)
 
 
 def _from_split(names: Any, rows: Any, name: str) -> Sequence[Any]:

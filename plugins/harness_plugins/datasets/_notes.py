@@ -14,8 +14,10 @@ class Rule:
     """How one finding is told."""
 
     level: Literal["ok", "warning"]
+    what: str
+    """What is counted, one of it."""
     message: str
-    """What was found, with `{n}` for how often; the place of the first follows."""
+    """What is the matter with them; the place of the first follows."""
     advice: str = ""
     mends: bool = False
 
@@ -23,48 +25,63 @@ class Rule:
 _RULES = {
     "label-format": Rule(
         level="ok",
-        message="{n} labels were written with white space around them or as 5.0 for 5, and were made one with the rest",
+        what="label",
+        message="written with white space around or as 5.0 for 5, made one with the rest",
         mends=True,
+    ),
+    "null-like-labels": Rule(
+        level="warning",
+        what="label",
+        message="reading like a missing one, kept as a class",
+        advice="Empty these cells if they are no class: rows without a label are counted and left out.",
     ),
     "rows-without-separator": Rule(
         level="warning",
-        message="{n} texts do not end with dataset.separator and were kept as they are",
+        what="text",
+        message="not ending with dataset.separator, kept all the same",
         advice="Look at these rows: they were written in another way than the rest.",
     ),
     "rows-without-stop": Rule(
         level="warning",
-        message="{n} labels do not end with dataset.stop and were kept as they are",
+        what="label",
+        message="not ending with dataset.stop, kept all the same",
         advice="Look at these rows: they were written in another way than the rest.",
     ),
     "duplicate-keys": Rule(
         level="warning",
-        message="{n} JSON objects name a key more than once; the last value counts",
+        what="JSON object",
+        message="naming a key more than once, of which the last value counts",
         advice="Give each key once.",
     ),
     "broken-characters": Rule(
         level="warning",
-        message="{n} rows hold halves of characters (lone surrogates), which were replaced by U+FFFD",
+        what="row",
+        message="with halves of characters (lone surrogates), replaced by U+FFFD",
         advice="Write the file again from its source, as UTF-8.",
         mends=True,
     ),
     "formula-cells": Rule(
         level="ok",
-        message="{n} cells are formulas, read as the values that were stored with them",
+        what="cell",
+        message="with a formula, read as the value that was stored with it",
         advice="Recalculate and save the workbook if its formulas have changed since.",
     ),
     "cell-errors": Rule(
         level="warning",
-        message="{n} cells hold an error like #N/A and count as empty",
+        what="cell",
+        message="with an error like #N/A, counted as empty",
         advice="Correct the formulas, or leave these rows out.",
     ),
     "zero-weight": Rule(
         level="warning",
-        message="{n} chat lines give their last answer the weight 0, which leaves it out of training; they were kept",
+        what="chat line",
+        message="whose last answer has the weight 0, which leaves it out of training, kept all the same",
         advice="Leave these lines out if their answers are not right.",
     ),
     "instructions-differ": Rule(
         level="warning",
-        message="{n} chat lines have another instruction than the first line, and the text is the user's message alone",
+        what="chat line",
+        message="with another instruction than the first, while the text is the user's message alone",
         advice='Read the instruction as part of the text: dataset.text = ["instruction", "text"].',
     ),
 }
@@ -76,27 +93,26 @@ class Notes:
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._first: dict[str, str] = {}
+        self._values: dict[str, list[str]] = {}
 
-    def add(self, rule: str, where: str, n: int = 1) -> None:
-        """Counts a finding; `where` is file and line."""
+    def add(self, rule: str, where: str, n: int = 1, value: str = "") -> None:
+        """Counts a finding; `where` is file and line, `value` what stands there where that is to be told."""
         self._first.setdefault(rule, where)
+        if value:
+            self._values.setdefault(rule, []).append(shown(value))
         self._counts[rule] = self._counts.get(rule, 0) + n
-
-    def drop(self, rule: str) -> None:
-        """Forgets a rule that turns out not to matter."""
-        self._counts.pop(rule, None)
-        self._first.pop(rule, None)
 
     def checks(self) -> Iterator[harness.Check]:
         """Yields a check for each rule that found something, by name."""
         for kind, n in sorted(self._counts.items()):
             rule = _RULES[kind]
-            first = self._first[kind]
+            first, values = self._first[kind], self._values.get(kind, [])
+            which = f"; they are {', '.join(map(repr, values))}" if values else ""
             yield harness.Check(
                 kind=kind,
                 level=rule.level,
-                message=f"{rule.message.format(n=f'{n:,}')} (first: {first})",
-                figures={"count": n, "first": first},
+                message=f"{n:,} {rule.what}{'' if n == 1 else 's'} {rule.message} (first: {first}{which})",
+                figures={"count": n, "first": first, **({"values": values} if values else {})},
                 heading="quality",
                 advice=rule.advice,
                 mended=n if rule.mends else 0,

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import harness
 from harness_plugins.datasets._notes import shown
-from harness_plugins.datasets._source import Source, opened
+from harness_plugins.datasets._source import Source, check_names, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_BATCH = 4096
+BATCH = 4096
 """Rows held at once beside the examples."""
 
 
@@ -34,12 +34,7 @@ class Parquet:
         self._source = source
         with self._file() as file:
             self.columns = tuple(file.schema_arrow.names)
-        repeated = sorted({name for name in self.columns if self.columns.count(name) > 1})
-        if repeated:
-            raise harness.DataError(
-                f'{source.name} has more than one column "{shown(repeated[0])}"',
-                "Rename the columns so that each name is used once.",
-            )
+        check_names(self.columns, source.name)
 
     def where(self, number: int) -> str:
         """Returns file and row."""
@@ -51,11 +46,10 @@ class Parquet:
         Raises:
             harness.DataError: A page cannot be read, or a text is not UTF-8.
         """
-        number = 0
-        size = 0
+        number = size = 0
         names = list(dict.fromkeys(wanted))
         with self._file() as file:
-            for batch in file.iter_batches(batch_size=_BATCH, columns=names):
+            for batch in file.iter_batches(batch_size=BATCH, columns=names):
                 size += batch.nbytes
                 if size > self._source.limit:
                     raise self._source.too_large()
@@ -87,7 +81,7 @@ class Parquet:
             ) from None
 
 
-def values(column: pa.Array, name: str, where: Any, before: int) -> list[Any]:
+def values(column: pa.Array, name: str, where: Callable[[int], str], before: int) -> list[Any]:
     """Returns a column's values as Python has them; bytes that are UTF-8 become texts.
 
     Args:

@@ -23,6 +23,8 @@ _SPLITS = {
 }
 _POINT_ZERO = re.compile(r"([+-]?\d+)\.0+")
 _INTEGER = re.compile(r"[+-]?\d+(\.0+)?")
+_NULLS = frozenset({"#n/a", "<na>", "n/a", "na", "nan", "nil", "none", "null"})
+"""What tables are written with where a value is missing, in lower case."""
 _NESTED: dict[type, str] = {dict: "an object", list: "a list", tuple: "a list", set: "a list", bytes: "bytes"}
 
 
@@ -94,7 +96,7 @@ def examples(parts: Iterable[Part], columns: Columns, notes: Notes) -> Iterator[
 
     Labels become texts without white space around them; where all labels of the column are whole numbers, `5.0`
     becomes `5`. A row without a label (empty, null or NaN) yields the label "", which the data stage counts and
-    removes. Texts that are missing are "". Examples are held back only as long as all labels so far are whole numbers.
+    removes; words like NA and None are labels, and are told. Texts that are missing are "". Examples are held back only as long as all labels so far are whole numbers.
 
     Raises:
         harness.DataError: A value is no text, no number or no date: where, and what was expected.
@@ -109,6 +111,9 @@ def examples(parts: Iterable[Part], columns: Columns, notes: Notes) -> Iterator[
             else:
                 yield example
     yield from whole.rest(notes)
+    for label, (n, first) in maker.nulls.items():
+        if label not in whole.missing:
+            notes.add("null-like-labels", first, n, label)
 
 
 def split_of(name: str) -> harness.Split | None:
@@ -126,6 +131,11 @@ class _WholeNumbers:
         self._others: set[str] = set()
         """Labels that are "" or some spelling of nan."""
         self._first = ""
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """Labels that mean that there is none: among numbers "nan" is what such a table was written with."""
+        return frozenset(label for label in self._others if label) if self.open and self._numbers else frozenset()
 
     def add(self, example: harness.Example, part: Part, number: int) -> Iterable[harness.Example]:
         """Takes an example, and returns what need not be held back any longer."""
@@ -148,8 +158,7 @@ class _WholeNumbers:
     def rest(self, notes: Notes) -> Iterator[harness.Example]:
         """Yields the examples that are still held, their labels written as whole numbers."""
         mended = {label: _POINT_ZERO.sub(r"\1", label) for label in self._numbers if "." in label}
-        # Among numbers "nan" is what a table without values was written with, not a class.
-        mended |= dict.fromkeys((label for label in self._others if label), "") if self._numbers else {}
+        mended |= dict.fromkeys(self.missing, "")
         for example in self._held:
             new = mended.get(example.label)
             if new is None:
@@ -172,6 +181,9 @@ class _Maker:
         self._labels: dict[str, tuple[str, tuple[str, ...]]] = {}
         """Label as written → as used, with the rules that say what was found."""
         self._no_slices: dict[str, str] = {}
+        self.nulls: dict[str, tuple[int, str]] = {}
+        """Labels that read like a missing value → rows and the place of the first."""
+        self._null_like: set[str] = set()
 
     def example(self, part: Part, number: int, cells: Sequence[Any]) -> harness.Example:
         columns = self._columns
@@ -211,6 +223,9 @@ class _Maker:
         label, rules = known
         for rule in rules:
             self._notes.add(rule, part.where(number))
+        if label in self._null_like:
+            n, first = self.nulls.get(label, (0, part.where(number)))
+            self.nulls[label] = (n + 1, first)
         return label
 
     def _read(self, written: str) -> tuple[str, tuple[str, ...]]:
@@ -220,6 +235,8 @@ class _Maker:
         rules = ["label-format"] if label != bare else []
         if stop and label and bare == written:
             rules.append("rows-without-stop")
+        if label.casefold() in _NULLS:
+            self._null_like.add(label)
         return label, tuple(rules)
 
     def _further(self, part: Part, number: int, cells: Sequence[Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 import harness
-from harness_plugins.datasets._notes import Notes
+from harness_plugins.datasets._notes import Notes, shown
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -151,6 +152,24 @@ class _Unpacked(io.RawIOBase):
         if self._count > self._limit:
             raise self._source.too_large()
         return n
+
+
+def check_names(names: Sequence[str], place: str) -> None:
+    """Refuses columns of one name.
+
+    Args:
+        names: The columns' names; leave out empty ones where a column may be without a name.
+        place: File, or file and sheet, for the message.
+
+    Raises:
+        harness.DataError: Two columns have one name.
+    """
+    repeated = sorted(name for name, n in Counter(names).items() if n > 1)
+    if repeated:
+        raise harness.DataError(
+            f'{place} has more than one column "{shown(repeated[0])}"',
+            "Rename the columns so that each name is used once.",
+        )
 
 
 def check_packed(source: Source) -> None:

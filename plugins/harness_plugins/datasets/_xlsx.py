@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import harness
 from harness_plugins.datasets._notes import shown
-from harness_plugins.datasets._source import Source, opened
+from harness_plugins.datasets._source import Source, check_names, opened
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -45,12 +45,7 @@ class Xlsx:
         if source.header is not None:
             self._start -= 1
         self.columns = source.header or tuple("" if name is None else str(name).strip() for name in header)
-        repeated = sorted({name for name in self.columns if name and self.columns.count(name) > 1})
-        if repeated:
-            raise harness.DataError(
-                f'{self._place} has more than one column "{shown(repeated[0])}"',
-                "Rename the columns so that each name is used once.",
-            )
+        check_names([name for name in self.columns if name], self._place)
 
     @property
     def _place(self) -> str:
@@ -84,19 +79,23 @@ class Xlsx:
     def _value(self, row: Sequence[Any], place: int, number: int, *, refuse: bool) -> Any:
         value = row[place] if place < len(row) else None
         if isinstance(value, _Formula):
-            cell = f"{self._place}, cell {_letters(place + 1)}{number}"
-            if value.stored is None and refuse:
+            if value.stored is not None:
+                self._source.notes.add("formula-cells", self._cell(place, number))
+            elif refuse:
                 raise harness.DataError(
-                    f"{cell}: a formula without a stored value",
+                    f"{self._cell(place, number)}: a formula without a stored value",
                     "Open the workbook in a spreadsheet program and save it: that stores what the formulas yield.",
                 )
-            if value.stored is not None:
-                self._source.notes.add("formula-cells", cell)
             value = value.stored
         if isinstance(value, str) and value in _ERRORS:
-            self._source.notes.add("cell-errors", f"{self._place}, cell {_letters(place + 1)}{number}")
+            self._source.notes.add("cell-errors", self._cell(place, number))
             return None
         return value
+
+    def _cell(self, place: int, number: int) -> str:
+        from openpyxl.utils import get_column_letter
+
+        return f"{self._place}, cell {get_column_letter(place + 1)}{number}"
 
     def _looked(self) -> bool:
         """Refuses what would unpack to too much, and returns whether there are formulas."""
@@ -128,10 +127,10 @@ class Xlsx:
                 with closing(openpyxl.load_workbook(BytesIO(self._content), read_only=True, data_only=True)) as book:
                     name = self._chosen(book)
                     if not formulas:
-                        return name, list(_values(book, name))
-                    stored = [[_stored(cell) for cell in row] for row in _cells(book, name)]
+                        return name, list(_read_rows(book, name))
+                    stored = [[_stored(cell) for cell in row] for row in _read_rows(book, name, values_only=False)]
                 with closing(openpyxl.load_workbook(BytesIO(self._content), read_only=True)) as book:
-                    return name, _marked(stored, _values(book, name))
+                    return name, _marked(stored, _read_rows(book, name))
         except harness.DataError:
             raise
         except Exception as error:  # what a damaged workbook raises has no common root
@@ -154,7 +153,7 @@ class Xlsx:
                     f"Of its sheets: {harness.nearest(source.sheet, map(shown, names))}",
                 )
             return str(source.sheet)
-        filled = [name for name in names if any(map(_filled, _values(book, name)))]
+        filled = [name for name in names if any(map(_filled, _read_rows(book, name)))]
         if len(filled) > 1:
             listed = ", ".join(f'"{shown(name)}"' for name in filled[:12])
             raise harness.DataError(
@@ -173,17 +172,10 @@ class _Formula:
     stored: Any
 
 
-def _cells(book: Workbook, name: str) -> Iterator[Sequence[Any]]:
+def _read_rows(book: Workbook, name: str, *, values_only: bool = True) -> Iterator[Sequence[Any]]:
     sheet: Any = book[name]
     sheet.reset_dimensions()  # what a file says of its size may be wrong, and openpyxl would believe it
-    rows: Iterator[Sequence[Any]] = sheet.iter_rows()
-    return rows
-
-
-def _values(book: Workbook, name: str) -> Iterator[Sequence[Any]]:
-    sheet: Any = book[name]
-    sheet.reset_dimensions()
-    rows: Iterator[Sequence[Any]] = sheet.iter_rows(values_only=True)
+    rows: Iterator[Sequence[Any]] = sheet.iter_rows(values_only=values_only)
     return rows
 
 
@@ -208,9 +200,3 @@ def _is_formula(written: Any, stored: Any) -> bool:
 
 def _filled(row: Sequence[Any]) -> bool:
     return any(value is not None and value != "" for value in row)
-
-
-def _letters(number: int) -> str:
-    from openpyxl.utils import get_column_letter
-
-    return str(get_column_letter(number))

@@ -12,9 +12,8 @@ from typing import Any, ClassVar, Literal
 import harness
 from harness_plugins.datasets import _presets, _rows
 from harness_plugins.datasets._notes import Notes, shown
-from harness_plugins.datasets._parquet import values
+from harness_plugins.datasets._parquet import BATCH, values
 
-_BATCH = 4096
 _OR_NONE = {"text": "", "label": ' ("" where there is none)'}
 
 
@@ -185,7 +184,7 @@ class HuggingFace:
         part = part.select_columns(list(wanted)).with_format("arrow")
         limit = self.limit_rows
         with _worded(self.path):
-            for batch in part.iter(batch_size=_BATCH):
+            for batch in part.iter(batch_size=BATCH):
                 columns = [self._named(batch, name, classes[name], where, number) for name in wanted]
                 for cells in zip(*columns, strict=True):
                     if number == limit:

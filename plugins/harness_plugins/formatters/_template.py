@@ -13,18 +13,20 @@ _PLACE = re.compile(r"\{([A-Za-z_][\w .-]*)\}")
 def fill(template: str, example: harness.Example) -> str:
     """Returns `template` with `{text}` (all text fields) and `{name of a field}` filled in.
 
+    Beside the place of another field `{text}` is the field of that name, where there is one: no field is shown twice.
     One pass over the template alone: what stands in the data is never a place. Braces around anything but a name stay.
 
     Raises:
         harness.DataError: The template names a field that the example does not have.
     """
+    alone = not any(name in example.fields for name in _PLACE.findall(template) if name != "text")
 
     def value(place: re.Match[str]) -> str:
         name = place.group(1)
+        if name == "text" and (alone or name not in example.fields):
+            return example.text
         if name in example.fields:
             return example.fields[name]
-        if name == "text":
-            return example.text
         raise harness.DataError(
             f'formatter.template names "{{{name}}}", but the text fields are {", ".join(example.fields)}',
             f'"{{text}}" stands for all of them; {harness.nearest(name, [*example.fields, "text"])}',

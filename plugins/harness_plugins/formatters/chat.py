@@ -19,7 +19,8 @@ class Chat:
     instruction: str | None = None
     """The system message; by default one that names the labels, and none at all where it is empty."""
     template: str = "{text}"
-    """The user's message; `{text}` stands for all text fields, `{title}` for the field `title`."""
+    """The user's message; `{text}` stands for all text fields, `{title}` for the field `title`; beside such a place
+    `{text}` is the field `text`, if there is one."""
     words: Mapping[str, str] = field(default_factory=dict)
     """Label → the word that the model sees and says for it."""
 

@@ -16,7 +16,8 @@ class Plain:
 
     name: ClassVar[str] = "plain"
     template: str = "Review: {text}\nSentiment:"
-    """`{text}` stands for all text fields, `{title}` for the field `title`. The answer follows after one space."""
+    """`{text}` stands for all text fields, `{title}` for the field `title`; beside such a place `{text}` is the field
+    `text`, if there is one. The answer follows after one space."""
     instruction: str = ""
     """Stands before everything, a blank line after it."""
     words: Mapping[str, str] = field(default_factory=dict)

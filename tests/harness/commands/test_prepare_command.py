@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.cli import HARNESS, ROOT
+from support.cli import HARNESS, ROOT, harness
 from support.lab import call
 
 ROWS = list(
@@ -166,7 +166,7 @@ def test_a_leak_stops_before_any_training_file_and_says_which(tmp_path: Path) ->
     arguments = ("prepare", leaking(tmp_path), "-o", tmp_path / "out", "--quiet", "--group", "")
     done = call(*arguments)
     assert done.code == 3, done
-    assert "stand on both sides of a split" in done.err
+    assert "1 test example on both sides of a split" in done.err
     assert set(contents(tmp_path / "out")) == {"examples.parquet", "quality.json"}
     leaks = report(tmp_path / "out")["leaks"]
     assert any(leak["kind"] == "exact" and leak["split_a"] == "test" for leak in leaks)
@@ -267,3 +267,76 @@ def test_killed_at_any_moment_it_leaves_the_old_files_or_the_new(tmp_path: Path)
 
 def contents_but_hidden(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def test_what_a_job_would_fail_for_is_an_error_and_no_training_file_is_written(tmp_path: Path) -> None:
+    rows = [{"review": f"{row['title']}. {row['body']}", "stars": row["stars"]} for row in ROWS]
+    rows[5]["review"] += " <|endoftext|>"
+    delimited(rows, tmp_path / "r.csv", ",")
+    done = call("prepare", tmp_path / "r.csv", "-o", tmp_path / "out", "--quiet")
+    assert done.code == 2, done
+    assert "special-token-strings" in done.err
+    assert set(contents(tmp_path / "out")) == {"examples.parquet", "quality.json"}
+
+
+def test_what_was_written_before_goes_with_the_data_that_it_was_of(tmp_path: Path) -> None:
+    assert call("prepare", make("csv", tmp_path), "-o", tmp_path / "out", "--quiet").code == 0
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    (tmp_path / "out" / "train.chat.jsonl").write_text("changed by hand")
+    assert call("prepare", leaking(tmp_path), "-o", tmp_path / "out", "--quiet", "--group", "").code == 3
+    left = {"examples.parquet", "quality.json", "notes.txt", "train.chat.jsonl"}
+    assert set(contents(tmp_path / "out")) == left
+
+
+def test_a_file_keeps_its_separator_its_stop_and_its_instruction(tmp_path: Path) -> None:
+    own = [{"prompt": f"{row['title']}. {row['body']} ->", "completion": f" {row['stars']} END"} for row in ROWS]
+    (tmp_path / "own.jsonl").write_text(lines(own), encoding="utf-8")
+    assert call("prepare", tmp_path / "own.jsonl", "-o", tmp_path / "own", "--quiet").code == 0
+    written = [json.loads(line) for line in (tmp_path / "own" / "train.completion.jsonl").read_text().splitlines()]
+    assert {tuple(line.values()) for line in written} <= {tuple(line.values()) for line in own}
+    assert call("prepare", make("chat.jsonl", tmp_path), "-o", tmp_path / "chat", "--quiet").code == 0
+    said = [json.loads(line) for line in (tmp_path / "chat" / "train.chat.jsonl").read_text().splitlines()]
+    assert {line["messages"][0]["content"] for line in said} == {"How many stars?"}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "json"])
+def test_the_rules_for_training_files_hold_for_any_file_of_prompts_and_completions(suffix: str, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{row['title']}. {row['body']}", "completion": row["stars"]} for row in ROWS]
+    path = tmp_path / f"pc.{suffix}"
+    if suffix == "csv":
+        delimited(rows, path, ",")
+    else:
+        path.write_text(lines(rows) if suffix == "jsonl" else json.dumps(rows), encoding="utf-8")
+    assert call("prepare", path, "-o", tmp_path / "out", "--quiet", "--provider", "azure").code == 0
+    told = [check for check in report(tmp_path / "out")["checks"] if check["message"].startswith(path.name)]
+    kinds = {check["kind"]: check["level"] for check in told}
+    assert kinds["separator-inside"] == "warning"
+    assert "leading-space" in kinds
+    assert "error" not in kinds.values()
+
+
+def test_every_finding_is_whole_where_there_is_no_terminal(tmp_path: Path) -> None:
+    rows = [{"review": f"{row['title']}. {row['body']}", "stars": row["stars"]} for row in ROWS]
+    delimited([*rows, *rows[:80]], tmp_path / "r.csv", ",")
+    done = harness("prepare", tmp_path / "r.csv", "-o", tmp_path / "out", cwd=tmp_path, env={"COLUMNS": "80"})
+    assert done.code == 0, done
+    for check in report(tmp_path / "out")["checks"]:
+        assert f"{check['message']} [{check['kind']}]" in done.out
+        assert check["advice"] in done.out
+    assert not any(line != line.rstrip() for line in done.out.splitlines())
+
+
+def test_where_nothing_can_be_written_is_said_and_no_bug(tmp_path: Path) -> None:
+    path = make("csv", tmp_path)
+    for out in (path, path / "deeper"):
+        done = call("prepare", path, "-o", out, "--quiet")
+        assert done.code == 2, done
+        assert f"cannot write to {out}" in done.err
+    assert path.read_text(encoding="utf-8").startswith("title,body,stars")
+
+
+def test_prepared_data_says_itself_what_is_what(tmp_path: Path) -> None:
+    assert call("prepare", make("csv", tmp_path), "-o", tmp_path / "out", "--quiet").code == 0
+    done = call("prepare", tmp_path / "out" / "examples.parquet", "--label", "stars")
+    assert done.code == 2
+    assert "--label" in done.err

@@ -141,6 +141,18 @@ def test_calibrated_arms_ask_twice_and_need_both() -> None:
     assert answered.prediction.status is Status.FAILED
 
 
+def test_every_text_field_of_the_content_free_prompt_is_without_content() -> None:
+    @dataclass(frozen=True)
+    class Named(Form):
+        def prompt(self, example: Example, shots: Sequence[Example], labels: Sequence[str]) -> Prompt:
+            return Prompt(text=f"{len(shots)} {example.fields['title']}: {example.fields['body']}")
+
+    item = Example(fields={"title": "Hm", "body": "Fine"}, label="good", split=Split.TEST)
+    given = {"formatter": Named(), "shots": Shots(selector=First(), k=2, draw=1)}
+    (question,) = asker().questions(arm(backend=Remote(calibrate=True), **given), [item])
+    assert [request.body["prompt"] for request in question.requests] == ["2 Hm: Fine", "2 N/A: N/A"]
+
+
 def test_keys_tell_apart_what_is_not_the_same() -> None:
     def key(made: Asker, of: Arm) -> str:
         return made.questions(of, TEST[:1])[0].key

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from harness.guessing.columns import as_labels, is_epoch, measure, name_words
-from harness.guessing.guess import Given, find_header, find_quotes, guess
-from harness.guessing.layout import find_separator, find_stop
+from harness.guessing.columns import measure
+from harness.guessing.guess import Given, guess
+from harness.guessing.layout import find_header, find_quotes, find_separator, find_stop
 
 WORDS = ("amber", "bridge", "candle", "dune", "ember", "forest", "garnet", "harbour", "island", "jasper", "kernel")
 
@@ -376,30 +376,3 @@ def test_any_table_is_guessed_or_refused(rows: list[dict[str, Any]]) -> None:
     assert len(named) == len(set(named)) >= 2
     assert {name for name in named if name not in found.columns} == set()
     assert sum(found.labels.values()) <= found.rows == len(rows)
-
-
-@given(st.lists(st.text(max_size=8)))
-def test_labels_keep_their_places(values: list[str]) -> None:
-    labels = as_labels(values)
-    assert len(labels) == len(values)
-    assert as_labels(labels) == labels
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("ProductId", ("product", "id")), ("user_id", ("user", "id")), ("userID", ("user", "id")),
-        ("sentence1", ("sentence",)), ("", ()), ("内容", ("内容",)), ("HTMLText", ("html", "text")),
-    ],
-)  # fmt: skip
-def test_names_fall_into_words(name: str, words: tuple[str, ...]) -> None:
-    assert name_words(name) == words
-
-
-@pytest.mark.parametrize(
-    ("value", "epoch"),
-    [("1700000000", True), ("1700000000000", True), ("1700000000.0", True), ("12345", False), ("99999999999", False),
-     ("9" * 30, False), ("²²²²²²²²²²", False)],
-)  # fmt: skip
-def test_seconds_since_1970_fall_into_our_time(value: str, epoch: bool) -> None:
-    assert is_epoch(value) == epoch

@@ -36,7 +36,7 @@ def test_a_test_text_in_a_prompt_stops_the_run(lab: Lab) -> None:
     lab.write(MOCK + chat, dataset='split = "split"')
     done = lab.run()
     assert done.code == 3, done
-    assert "1 test examples stand in a prompt" in done.err
+    assert "1 test example in a prompt" in done.err
     assert "in that of pretend" in done.err
     assert lab.run("--allow-leaks").code == 0
     assert lab.results()["verdict"]["kind"] == "invalid"

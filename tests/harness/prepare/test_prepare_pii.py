@@ -133,3 +133,12 @@ def test_an_id_made_of_the_text_changes_with_it():
     assert mask(given_id).id == "row-7"
     plain = Example(fields={"text": "nothing"}, label="x")
     assert mask(plain) is plain
+
+
+def test_a_private_key_goes_whole_and_what_follows_stays():
+    body = "\n".join(["MIIEowIBAAKCAQEA" * 4] * 3 + ["Qk0="])
+    key = f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----"
+    row = Example(fields={"text": f"my key: {key} is secret"}, label="x")
+    assert mask(row).text == "my key: [KEY] is secret"
+    cut = Example(fields={"text": f"my key: {key[:150]}\nand more"}, label="x")
+    assert mask(cut).text == "my key: [KEY]\nand more"

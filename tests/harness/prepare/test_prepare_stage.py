@@ -360,3 +360,31 @@ def test_progress_is_told_in_order_and_to_its_end():
         assert by_name.get(name, -1) < done <= total
         by_name[name] = done
     assert {name: done for name, done, total in told if done == total} == by_name
+
+
+def test_each_held_back_row_of_a_torn_group_is_a_leak():
+    loaded = [replace(row, split=list(Split)[n % 3]) for n, row in enumerate(reviews())]
+    loaded += [example(f"by one hand, sheet {n} of a pile", "x", split=Split.TEST, group="author") for n in range(4)]
+    loaded += [example("something else by that hand", "y", split=Split.TRAIN, group="author")]
+    prepared = prepare(loaded, PrepareOptions(duplicates="exact"))
+    groups = [leak for leak in prepared.leaks if leak.kind == "group"]
+    assert len(groups) == len({leak.a for leak in groups}) == 4
+    assert {leak.split_a for leak in groups} == {Split.TEST}
+    assert check(prepared, "group-leak").figures["test_examples"] == 4
+
+
+@pytest.mark.parametrize("wanted", [{"duplicates": "off"}, {"conflicts": "keep"}, {"conflicts": "drop"}, {}])
+def test_equal_texts_with_different_labels_are_always_told(wanted):
+    loaded = [*reviews(), example("the same", "x"), example("the same", "y"), example("alone", "y")]
+    told = check(prepare(loaded, PrepareOptions(**wanted)), "conflicting-texts")
+    assert (told.level, told.figures["clusters"], told.figures["rows"]) == ("warning", 1, 2)
+    assert check(prepare(reviews(), PrepareOptions(**wanted)), "conflicting-texts") is None
+
+
+def test_what_is_quoted_of_texts_holds_no_personal_data():
+    loaded = [replace(row, fields={"text": f"{row.text} please write to joe.bloggs@example.com"}) for row in reviews()]
+    for mode in ("warn", "stop"):
+        prepared = prepare(loaded, PrepareOptions(pii=mode))
+        told = json.dumps([[c.message, c.figures] for c in prepared.checks], default=str)
+        assert "bloggs" not in told
+        assert {row.id for row in prepared.examples} == {row.id for row in prepare(loaded, PrepareOptions()).examples}

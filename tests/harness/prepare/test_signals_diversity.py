@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.prepare.signals import diversity
 from harness.prepare.signals.corpus import read_corpus
-from harness.prepare.signals.diversity import at_least_5_percent, class_variety, diversity_signals, growth
+from harness.prepare.signals.diversity import class_variety, diversity_signals, growth, low_middle_high
 from harness.prepare.signals.features import word_vectors
 from harness.types import Example
 
@@ -103,7 +103,7 @@ def test_growth_counts_words(words):
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=100))
 def test_what_is_said_of_lengths_is_true(values):
     array = np.array(values)
-    low, middle, high = at_least_5_percent(array)
+    low, middle, high = low_middle_high(array)
     assert {low, middle, high} <= set(values)
     assert (array <= low).mean() >= 0.05
     assert (array < low).mean() < 0.05

@@ -81,8 +81,8 @@ def test_the_terminal_says_the_worst_first_with_the_next_step() -> None:
     said = printed(report)
     lines = [line.strip() for line in said.splitlines()]
     assert lines[0] == "10 rows in = 7 kept + 3 exact-duplicates"
-    assert lines.index("✗ about exact-leak exact-leak") + 1 == lines.index("→ Split anew.")
-    assert lines.index("✗ about exact-leak exact-leak") < lines.index("! about conflicts conflicts")
+    assert lines.index("✗ about exact-leak [exact-leak]") + 1 == lines.index("→ Split anew.")
+    assert lines.index("✗ about exact-leak [exact-leak]") < lines.index("! about conflicts [conflicts]")
     assert "id0  9.50  good → bad" in lines
     assert "id5  4.50  good → bad" not in lines
     assert "about rows" in said

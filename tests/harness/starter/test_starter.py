@@ -19,7 +19,8 @@ from harness.guessing.guess import Given, guess
 from harness.plugins import discover
 from harness.starter import toml_writing
 from harness.starter.own_prompt import read_prompt, shown
-from harness.starter.text import Start, endpoint_of, experiment_text, sizes
+from harness.starter.start import Start, endpoint_of, sizes
+from harness.starter.text import experiment_text
 
 WORDS = ("amber", "bridge", "candle", "dune", "ember", "forest", "garnet", "harbour", "island", "jasper", "kernel")
 TEXT = st.text(st.characters(codec="utf-8"), max_size=40)
@@ -189,6 +190,16 @@ def test_a_given_split_is_not_cut_again() -> None:
     tables = tomllib.loads(experiment_text(started(table)))
     assert tables["dataset"]["split"] == "part"
     assert "split" not in tables["prepare"]
+
+
+@pytest.mark.parametrize("names", [("title", "body"), ("title", "text")])
+def test_every_text_column_has_its_place_and_calibration_its_chance(names: tuple[str, str]) -> None:
+    head, body = names
+    table = [{head: f"Number {n}", body: row["text"], "stars": row["label"]} for n, row in enumerate(rows())]
+    arms = arms_of(started(table, Given(text=f"{head},{body}", label="stars")))
+    template = f"{head.capitalize()}: {{{head}}}\n{body.capitalize()}: {{{body}}}\nStars:"
+    assert arms["zero-shot"]["formatter"]["template"] == template
+    assert arms["zero-shot"]["choose"]["backend.calibrate"] == [False, True]
 
 
 def test_the_marks_of_a_prompt_file_are_kept_for_training() -> None:

@@ -64,6 +64,26 @@ def test_data_is_never_a_template():
     assert asked.prompt(ITEM, [], LABELS).text == 'Not {title} bad | Hm | {"json": 1} ->'
 
 
+@pytest.mark.parametrize(
+    ("template", "shown"),
+    [
+        ("{text}", "Hm\nFine"),
+        ("{text} / {text}", "Hm\nFine / Hm\nFine"),
+        ("{title}: {text}", "Hm: Fine"),
+        ("{title}", "Hm"),
+    ],
+)
+def test_text_is_all_fields_even_where_one_of_them_has_that_name(template, shown):
+    named = harness.Example(fields={"title": "Hm", "text": "Fine"}, label="")
+    assert Plain(template=template).prompt(named, [], LABELS).text == shown
+    assert Chat(template=template).prompt(named, [], LABELS).messages[-1].content == shown
+
+
+def test_a_single_field_is_shown_as_it_stands():
+    for fields in ({"text": " a \n"}, {"body": " a \n"}):
+        assert Chat().prompt(harness.Example(fields=fields, label=""), [], LABELS).messages[-1].content == " a \n"
+
+
 def test_an_unknown_place_names_the_nearest_field():
     with pytest.raises(harness.DataError, match='did you mean "title"'):
         Plain(template="{titel}:").prompt(ITEM, [], LABELS)
