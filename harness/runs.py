@@ -114,7 +114,7 @@ def find_run(run: str, out: Path = DEFAULT_OUT) -> RunFolder:
         if (path / "manifest.json").is_file():
             return RunFolder(path)
     names = [manifest.parent.name for manifest in out.glob("*/manifest.json")]
-    begun = [name for name in names if name.rsplit("-", 1)[0] == run]
+    begun = [name for name in names if name.rsplit("-", 1)[0] in (run, slug(run))]
     if len(begun) == 1:
         return RunFolder(out / begun[0])
     if begun:

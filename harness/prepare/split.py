@@ -12,6 +12,10 @@ label. So row order changes nothing, and a row that is added moves at most one g
 - If the new row changes its own group's most frequent label, that group may follow other cuts from now on: the one
   move for its former class, whose cuts have not changed.
 
+A group's name must not change with its rows for that. The names of groups do not; but duplicates that stay form units
+that are named after one of them, so an added row can rename its unit, or join two: then that unit moves, and others by
+as much as it weighs. With duplicates removed (the default) there are no such units.
+
 By time the order is that of the groups' latest dates instead, and all rows are one class: what is held back is newer
 than what is learned from, as it will be in use.
 """

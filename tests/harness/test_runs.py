@@ -98,3 +98,12 @@ def test_a_broken_manifest_is_none(tmp_path: Path) -> None:
     for content in ("{", "[1]", "\xff"):
         (tmp_path / "manifest.json").write_bytes(content.encode("latin-1"))
         assert RunFolder(tmp_path).read_manifest() == {}
+
+
+def test_a_run_is_found_by_a_name_that_is_no_file_name(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, "My_Run", {}, "f")
+    folder.path.mkdir(parents=True)
+    write_json(folder.manifest, {"name": "My_Run"})
+    assert find_run("My_Run", tmp_path) == folder
+    with pytest.raises(UsageError, match="there is no run"):
+        find_run("Other_Run", tmp_path)

@@ -388,3 +388,21 @@ def test_what_is_quoted_of_texts_holds_no_personal_data():
         told = json.dumps([[c.message, c.figures] for c in prepared.checks], default=str)
         assert "bloggs" not in told
         assert {row.id for row in prepared.examples} == {row.id for row in prepare(loaded, PrepareOptions()).examples}
+
+
+@settings(max_examples=30)
+@given(drawn, st.integers(0, 99), st.sampled_from(["majority", "drop"]), st.integers(0, 10**6))
+def test_an_added_row_moves_at_most_one_row_or_group_for_each_class_and_boundary(extra, seed, conflicts, number):
+    wanted = PrepareOptions(seed=seed, conflicts=conflicts)
+    loaded = [*reviews(), *extra]
+    new = example(f"quite another text with the number {number} in it", "x")
+    before = {row.id: row for row in prepare(loaded, wanted).examples}
+    after = {row.id: row for row in prepare([*loaded, new], wanted).examples}
+    assert set(after) == {*before, new.id}
+    rank = {Split.TRAIN: 0, Split.VALIDATION: 1, Split.TEST: 2}
+    crossed = Counter()
+    for unit, low, high in {
+        (row.group or row.id, *sorted((rank[row.split], rank[after[row.id].split]))) for row in before.values()
+    }:
+        crossed.update(range(low, high) if unit else ())
+    assert all(n <= 1 for n in crossed.values())
