@@ -115,9 +115,8 @@ def guess(
     said = _with_known(_said(given or Given(), columns, source), known or {})
     found, left_out = _found(columns, table, said)
     taken = {name for each in found.values() for name in _columns(each)}
-    label = columns[str(found["label"].value)]
-    texts = [columns[name] for name in _columns(found["text"])]
-    about = [find_order(label), find_separator(texts[0]) if len(texts) == 1 else None, find_stop(label)]
+    label, (text, *more) = columns[str(found["label"].value)], _columns(found["text"])
+    about = [find_order(label), None if more else find_separator(columns[text]), find_stop(label)]
     ordered = [found[option] for option in ("text", "label", "group", "time", "split") if option in found]
     everything = (*(_with_free(each, taken) for each in ordered), *(each for each in about if each is not None))
     stop = next((str(each.value) for each in everything if each.option == "stop"), "")

@@ -67,7 +67,7 @@ def astride(group: Column, split: Column) -> str:
         return ""
     return (
         f"rows of one {quoted([group.name])} stand in several splits of {quoted([split.name])} "
-        f"({_number(len(torn), 'value')}, e.g. {quoted(torn[:1])}), which stops a run as a group leak"
+        f"({_number(len(torn), 'value')}, e.g. {quoted(torn[:1])}), which is a group leak"
     )
 
 

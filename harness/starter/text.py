@@ -145,6 +145,7 @@ def _by_time(start: Start, line: str) -> Iterator[str]:
         return
     different = days(dates)
     few = f" There are only {different} different days." if different < LEAST_DAYS else ""
+    few = " All dates fall on one day." if different == 1 else few
     yield from _comment(
         f"Rows have a date: to train on the past and test on what came after, use this line instead.{few}"
     )

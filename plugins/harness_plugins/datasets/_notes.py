@@ -107,7 +107,8 @@ class Notes:
         for kind, n in sorted(self._counts.items()):
             rule = _RULES[kind]
             first, values = self._first[kind], self._values.get(kind, [])
-            which = f"; they are {', '.join(map(repr, values))}" if values else ""
+            listed = ", ".join(f'"{value}"' for value in values)
+            which = f"; they are {listed}" if listed else ""
             yield harness.Check(
                 kind=kind,
                 level=rule.level,

@@ -96,7 +96,8 @@ def examples(parts: Iterable[Part], columns: Columns, notes: Notes) -> Iterator[
 
     Labels become texts without white space around them; where all labels of the column are whole numbers, `5.0`
     becomes `5`. A row without a label (empty, null or NaN) yields the label "", which the data stage counts and
-    removes; words like NA and None are labels, and are told. Texts that are missing are "". Examples are held back only as long as all labels so far are whole numbers.
+    removes; words like NA and None are labels, and are told. Texts that are missing are "". Examples are held back
+    only as long as all labels so far are whole numbers.
 
     Raises:
         harness.DataError: A value is no text, no number or no date: where, and what was expected.

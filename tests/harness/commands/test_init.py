@@ -18,6 +18,8 @@ from support.lab import call
 from harness.experiment import load
 from harness.guessing.looking import ROWS
 from harness.plugins import discover
+from harness.tables import write_examples
+from harness.types import Example, Split
 
 WORDS = ("amber", "bridge", "candle", "dune", "ember", "forest", "garnet", "harbour", "island", "jasper", "kernel")
 
@@ -103,6 +105,80 @@ def test_what_is_written_loads_and_runs(name: str, tmp_path: Path, monkeypatch: 
     found = json.loads(results.read_text(encoding="utf-8"))
     assert found["run"]["labels"] == table["labels"]
     assert {arm["name"] for arm in found["arms"] if arm["answered"]} == {"majority", "classical"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts"),
+    [
+        (("title", "body"), ["title", "body"]),
+        (("body", "title"), ["body", "title"]),
+        (("text",), ["text"]),
+        (("title", "text"), ["text"]),
+    ],
+)
+@pytest.mark.parametrize("filled", [True, False])
+def test_prepared_examples_are_known(
+    fields: tuple[str, ...], texts: list[str], filled: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = [Split.TRAIN, Split.TRAIN, Split.VALIDATION, Split.TEST]
+    examples = [
+        Example(
+            id=f"e{row}",
+            fields={name: sentence(row * 10 + place) for place, name in enumerate(fields)},
+            label="ab"[row % 3 == 0],
+            split=splits[row // 2 % 4] if filled else None,
+            group=f"g{row // 2}" if filled else None,
+            time="2026-01-01" if filled else None,
+            slices={"country": "de"},
+        )
+        for row in range(120)
+    ]
+    write_examples(tmp_path / "examples.parquet", examples)
+    monkeypatch.chdir(tmp_path)
+    done = call("init", "examples.parquet")
+    assert done.code == 0, done
+    table = tomllib.loads((tmp_path / "experiment.toml").read_text(encoding="utf-8"))["dataset"]
+    more = {"group": "group", "time": "time", "split": "split"} if filled else {}
+    given = {key: value for key, value in table.items() if key not in ("plugin", "path", "labels")}
+    assert given == {"text": texts, "label": "label", **more}
+    assert call("run", "experiment.toml", "--only", "majority", "--quiet").code == 0
+    own = call("init", "examples.parquet", "--force", "--text", "text", "--group", "")
+    assert own.code == 0, own
+    table = tomllib.loads((tmp_path / "experiment.toml").read_text(encoding="utf-8"))["dataset"]
+    assert (table["text"], "group" in table) == (["text"], False)
+
+
+def test_a_column_of_prepared_examples_can_be_given_another_meaning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    examples = [
+        Example(id=f"e{row}", fields={"title": sentence(row), "kind": "xyz"[row % 3]}, label="ab"[row % 2])
+        for row in range(60)
+    ]
+    write_examples(tmp_path / "examples.parquet", examples)
+    monkeypatch.chdir(tmp_path)
+    assert call("init", "examples.parquet", "--label", "kind").code == 0
+    table = tomllib.loads((tmp_path / "experiment.toml").read_text(encoding="utf-8"))["dataset"]
+    assert (table["text"], table["label"]) == (["title"], "kind")
+
+
+def test_what_was_left_out_and_respelt_is_said_and_the_file_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = (
+        f"{sentence(row)},{('good', 'bad', 'Good', 'NA')[row % 4]},u{row // 3},{('train', 'dev', 'test')[row % 3]}\n"
+        for row in range(120)
+    )
+    (tmp_path / "d.csv").write_text("text,label,user_id,part\n" + "".join(lines))
+    done = call("init", "d.csv")
+    assert done.code == 0, done
+    assert "3 labels, with their rows: Good (60), NA (30), bad (30)" in done.out
+    assert 'note: group left out: rows of one "user_id" stand in several splits of "part" (40 values' in done.out
+    assert "note: 1 spelling of labels" in done.out
+    assert 'note: labels that read like missing ones count as classes: "NA" (30 rows)' in done.out
+    ran = call("run", "experiment.toml", "--only", "majority", "--quiet")
+    assert ran.code == 0, ran
 
 
 def test_the_file_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

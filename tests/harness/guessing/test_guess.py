@@ -194,7 +194,7 @@ def test_of_two_groups_the_one_that_repeats_most_is_taken() -> None:
         ("time", lambda row: row, False),
         ("date", lambda row: f"{row % 12 + 1}/3/2026", False),
         ("date", lambda row: "n/a" if row == 50 else f"2026-01-{row % 28 + 1:02}", False),
-        ("date", lambda row: None if row == 50 else f"2026-01-{row % 28 + 1:02}", True),
+        ("date", lambda row: None if row == 50 else f"2026-01-{row % 28 + 1:02}", False),
         ("date", lambda row: "2026-01-01", False),
     ],
 )
@@ -235,6 +235,102 @@ def test_a_split_says_nothing_but_splits_with_train_and_test(values: list[str], 
 def test_labels_are_a_scale_where_they_are_numbers_of_a_small_range(name: str, values: Any, ordered: bool) -> None:
     found = guess(table(text=sentence, **{name: values})).get("ordered")
     assert (found is not None) == ordered
+
+
+def test_spellings_of_one_label_are_one_label() -> None:
+    spelt = ["card", "Card", "card", "CARD ", "lost  card", "lost card", "lost card", "Lost\u00a0Card"]
+    found = guess(table(80, text=sentence, label=spelt))
+    assert dict(found.labels) == {"card": 40, "lost card": 40}
+    assert {*found.of_rows} == {"card", "lost card"}
+    label = found.get("label")
+    assert label is not None
+    assert "2 different values in 80 rows" in label.reason
+    (note,) = found.notes
+    assert note.startswith("4 spellings of labels that differ in case or white space alone")
+    assert guess(table(text=sentence, label="ab")).notes == ()
+
+
+def test_many_spellings_do_not_keep_a_column_from_being_the_label() -> None:
+    spelt = [f"{word[:n].upper()}{word[n:]}" for word in ("billing", "support") for n in range(7)]
+    found = guess(table(56, text=sentence, team=[*spelt, "billing", "support"])).labels
+    assert [(label, rows > 20) for label, rows in found.items()] == [("billing", True), ("support", True)]
+
+
+def test_the_spelling_that_is_kept_is_that_of_the_data_stage() -> None:
+    spelt = ["b", "B", "a", "A", "A"]
+    assert list(guess(table(text=sentence, label=spelt)).labels) == ["A", "B"]
+
+
+@pytest.mark.parametrize("label", ["NA", "nan", "None", "null", "N/A"])
+def test_a_label_that_reads_like_a_missing_one_is_named(label: str) -> None:
+    (note,) = guess(table(text=sentence, label=["good", "bad", label])).notes
+    assert note.startswith(f'labels that read like missing ones count as classes: "{label}" (20 rows)')
+
+
+@pytest.mark.parametrize(
+    ("user", "part", "astride"),
+    [
+        (lambda row: f"u{row // 3}", lambda row: ("train", "dev", "test")[row % 3], True),
+        (lambda row: f"u{row // 3}", lambda row: ("train", "train", "test")[row // 3 % 3], False),
+        (lambda row: f"u{row // 3}", lambda row: ("train", "Training", "test")[2 if row > 29 else row % 2], False),
+    ],
+)
+def test_a_group_that_a_split_tears_apart_is_left_out(user: Any, part: Any, astride: bool) -> None:
+    rows = table(text=sentence, label="ab", user_id=user, part=part)
+    found = guess(rows)
+    assert found.options["split"] == "part"
+    assert ("group" in found.options) != astride
+    assert [(each.option, each.value) for each in found.left_out] == [("group", "user_id")] * astride
+    assert all("group leak" in each.reason for each in found.left_out)
+    assert guess(rows, Given(group="user_id")).options["group"] == "user_id"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "why"),
+    [
+        ("split", ["train", "holdout", "test"], 'holds "holdout"'),
+        ("fold", ["train", "dev"], 'holds no "test"'),
+        ("set", ["validation", "test"], 'holds no "train"'),
+        ("phase", ["train", "validation"], 'holds no "test"'),
+        ("part", ["train", "", "test"], "is empty in 20 rows"),
+    ],
+)
+def test_what_is_nearly_a_split_is_left_out_and_named(name: str, values: list[str], why: str) -> None:
+    rows = table(text=sentence, team=lambda row: "ab"[row % 7 > 3], **{name: values})
+    found = guess(rows)
+    assert (found.label, found.get("split")) == ("team", None)
+    (left,) = found.left_out
+    assert (left.option, left.value) == ("split", name)
+    assert left.reason == f'"{name}" looks like one, but {why}: expected train, validation (val, dev), test'
+    assert guess(rows, Given(split="", label="team")).left_out == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "values"), [("fold", [0, 1, 2]), ("category", ["train", "validation"]), ("vehicle", ["train", "bus"])]
+)
+def test_what_only_shares_a_word_with_splits_is_not_named(name: str, values: list[Any]) -> None:
+    assert guess(table(text=sentence, label="ab", **{name: values})).left_out == ()
+
+
+def test_a_date_that_rows_lack_is_left_out_and_named() -> None:
+    def day(row: int) -> str:
+        return "" if row in (3, 4) else f"2026-01-{row % 28 + 1:02}"
+
+    (left,) = guess(table(text=sentence, label="ab", date=day)).left_out
+    assert (left.option, left.value, left.reason) == ("time", "date", '"date" is empty in 2 rows')
+    both = guess(table(text=sentence, label="ab", date=day, day=lambda row: f"2026-02-{row % 28 + 1:02}"))
+    assert (both.options["time"], both.left_out) == ("day", ())
+
+
+def test_a_column_named_like_an_owner_is_the_label_where_nothing_else_can_be() -> None:
+    feeling = {"Customer Feeling": ["glad", "sad", "mad"]}
+    alone = guess(table(text=sentence, **feeling)).get("label")
+    assert alone is not None
+    assert (alone.value, alone.confidence) == ("Customer Feeling", "unsure")
+    assert guess(table(text=sentence, team=["a", "b"], **feeling)).label == "team"
+    for name, values in {"customer_id": ["a", "b"], "user": lambda row: f"u{row // 6}"}.items():
+        with pytest.raises(DataError, match="names who or what a row belongs to"):
+            guess(table(text=sentence, **{name: values}))
 
 
 def test_what_is_given_is_taken_and_checked() -> None:

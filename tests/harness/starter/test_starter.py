@@ -185,6 +185,44 @@ def test_a_date_offers_a_split_by_time_that_is_not_in_force(tmp_path: Path) -> N
     assert 'by = "time"' not in experiment_text(started(rows()))
 
 
+@pytest.mark.parametrize(("different", "said"), [(9, True), (10, False)])
+def test_few_different_days_are_said_where_a_split_by_time_is_offered(different: int, said: bool) -> None:
+    dated = [{**row, "date": f"2026-01-{n % different + 1:02}T0{n % 9}:00:00"} for n, row in enumerate(rows())]
+    text = experiment_text(started(dated)).replace("\n# ", " ")
+    assert (f"There are only {different} different days." in text) == said
+
+
+def test_days_are_counted_in_seconds_since_1970_too() -> None:
+    dated = [{**row, "created_at": str(1_700_000_000 + n)} for n, row in enumerate(rows())]
+    assert "All dates fall on one day." in experiment_text(started(dated)).replace("\n# ", " ")
+
+
+def test_a_split_by_time_is_not_offered_where_dates_are_missing() -> None:
+    dated = [{**row, "date": f"2026-01-{n % 28 + 1:02}" if n > 4 else ""} for n, row in enumerate(rows())]
+    guessed = experiment_text(started(dated))
+    assert "time" not in tomllib.loads(guessed)["dataset"]
+    assert '# time = "date"' in guessed
+    told = experiment_text(started(dated, Given(time="date")))
+    assert tomllib.loads(told)["dataset"]["time"] == "date"
+    assert 'by = "time"' not in guessed + told
+    assert all('"date" is empty in 5 rows' in text for text in (guessed, told))
+
+
+def test_what_was_left_out_stands_as_a_comment() -> None:
+    torn = [{**row, "user_id": f"u{n // 3}", "part": ("train", "test")[n % 2]} for n, row in enumerate(rows())]
+    text = experiment_text(started(torn))
+    assert "group" not in tomllib.loads(text)["dataset"]
+    assert '# group = "user_id"' in text
+    assert "Left out: rows of one" in text
+    assert text.count("# group = ") == 1
+
+
+def test_labels_are_listed_in_one_spelling(tmp_path: Path) -> None:
+    text = experiment_text(started(rows(labels=("good", "bad", "Good", "bad", "good"))))
+    assert tomllib.loads(text)["dataset"]["labels"] == ["bad", "good"]
+    assert "1 spelling of labels" in text
+
+
 def test_a_given_split_is_not_cut_again() -> None:
     table = [{**row, "part": "test" if n % 4 == 0 else "train"} for n, row in enumerate(rows())]
     tables = tomllib.loads(experiment_text(started(table)))

@@ -41,10 +41,30 @@ def workbook(path, sheets):
     book.save(path)
 
 
-@pytest.mark.parametrize("orient", ["records", "columns", "split", "table"])
+@pytest.mark.parametrize("orient", ["records", "columns", "index", "split", "table"])
 def test_json_as_pandas_writes_it(tmp_path, orient):
     pd.DataFrame(RECORDS).to_json(tmp_path / "d.json", orient=orient)
     assert load(tmp_path, "d.json") == PAIRS
+
+
+def test_json_of_columns_that_are_numbered_is_no_json_of_rows(tmp_path):
+    pd.DataFrame([list(pair) for pair in PAIRS]).to_json(tmp_path / "d.json")
+    assert load(tmp_path, "d.json", text="0", label="1") == PAIRS
+
+
+def test_labels_that_read_like_missing_ones_are_told(tmp_path):
+    rows = "text,label\na,good\nb,NA\nc,None\nd,NA\ne,bad\n"
+    (tmp_path / "d.csv").write_text(rows, encoding="utf-8")
+    told = []
+    assert [label for _, label in load(tmp_path, "d.csv", told=told)] == ["good", "NA", "None", "NA", "bad"]
+    (check,) = told
+    assert (check.kind, check.level, check.mended) == ("null-like-labels", "warning", 0)
+    assert check.figures == {"count": 3, "first": "d.csv, line 3", "values": ["NA", "None"]}
+    assert 'd.csv, line 3; they are "NA", "None")' in check.message
+    told.clear()
+    (tmp_path / "d.csv").write_text("text,label\na,1\nb,nan\nc,2\n", encoding="utf-8")
+    assert [label for _, label in load(tmp_path, "d.csv", told=told)] == ["1", "", "2"]
+    assert told == []
 
 
 @pytest.mark.parametrize(
