@@ -138,8 +138,9 @@ def written(sets: Sequence[TrainingSet], data: Prepared, seed: int) -> Written:
             if examples := data.of(split):
                 name = f"{split}.{each.name}.jsonl"
                 counting = _Counting(each.formatter, each.vocabulary())
+                lines: Any = counting if split == Split.TRAIN else each.formatter
                 with attributed(each.formatter, "training_line"):
-                    files[name] = training_file(examples, counting, data.labels, seed, each.profile, data.weights)  # type: ignore[arg-type]
+                    files[name] = training_file(examples, lines, data.labels, seed, each.profile, data.weights)
                 found = content_findings(files[name], each.profile, Path(name))
                 if split == Split.TRAIN:
                     found += _tokens(each, counting)

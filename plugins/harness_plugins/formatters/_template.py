@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import harness
 
@@ -19,7 +20,9 @@ def fill(template: str, example: harness.Example) -> str:
     Raises:
         harness.DataError: The template names a field that the example does not have.
     """
-    alone = not any(name in example.fields for name in _PLACE.findall(template) if name != "text")
+    if template == "{text}":
+        return example.text
+    alone = not any(name in example.fields for name in _places(template))
 
     def value(place: re.Match[str]) -> str:
         name = place.group(1)
@@ -33,6 +36,12 @@ def fill(template: str, example: harness.Example) -> str:
         )
 
     return _PLACE.sub(value, template)
+
+
+@lru_cache(maxsize=256)
+def _places(template: str) -> tuple[str, ...]:
+    """Returns the names of the places in a template, `text` left out; a template is filled in for every example."""
+    return tuple(name for name in _PLACE.findall(template) if name != "text")
 
 
 def word(label: str, words: Mapping[str, str]) -> str:
