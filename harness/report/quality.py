@@ -64,24 +64,16 @@ def _said(check: Mapping[str, Any]) -> str:
 
 
 def _findings(title: str, checks: Checks) -> Table:
-    """Says each finding in a row; its figures stand in the sentence, and for machines in `quality.json`."""
-    ordered = sorted(checks, key=lambda check: ORDER.get(severity(check), 9))
-    advised = any(check.get("advice") for check in ordered)
+    """Says each finding in a row with its next step; its figures stand in the sentence, and in `quality.json`."""
     rows = tuple(
         (
             MARKS.get(severity(check), severity(check)),
-            str(check.get("message")),
-            *((str(check.get("advice") or ""),) if advised else ()),
+            f"{check.get('message')}" + (f" → {check['advice']}" if check.get("advice") else ""),
             Cell(text=str(check.get("kind")), strong=check.get("level") != "ok"),
         )
-        for check in ordered
+        for check in sorted(checks, key=lambda check: ORDER.get(severity(check), 9))
     )
-    columns = (
-        Column(title="Result"),
-        Column(title="Finding", prose=True),
-        *((Column(title="Next step", prose=True),) if advised else ()),
-        Column(title="Rule"),
-    )
+    columns = (Column(title="Result"), Column(title="Finding → next step", prose=True), Column(title="Rule"))
     return Table(caption=title, columns=columns, rows=rows)
 
 

@@ -61,8 +61,8 @@ def test_the_page_begins_with_the_sum_and_what_failed_and_has_a_table_for_each_h
     assert [table.caption.split(":")[0] for table in tables] == ["Quality", "Diversity", "Quantity", "Other findings"]
     assert [row[0] for row in tables[0].rows] == ["✗ error", "! warning"]
     assert [row[0] for row in tables[1].rows] == ["✓ mended"]
-    assert [column.title for column in tables[0].columns] == ["Result", "Finding", "Next step", "Rule"]
-    assert [column.title for column in tables[1].columns] == ["Result", "Finding", "Rule"]
+    assert [row[1] for row in tables[0].rows] == ["about exact-leak → Split anew.", "about conflicts → Look at them."]
+    assert {len(table.columns) for table in tables} == {3}
 
 
 def test_lists_of_suspicious_rows_are_folded_and_capped() -> None:
