@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from harness.guessing.columns import Column, is_date, is_epoch
 from harness.guessing.rules import quoted
-from harness.prepare.labels import same_label
+from harness.prepare.labels import respelt
 
 LEAST_DAYS = 10
 """Different days below which a split by time has few places to cut at."""
@@ -23,13 +23,7 @@ def one_spelling(labels: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     Returns:
         The labels; each spelling that was changed with what it became.
     """
-    counts = Counter(label for label in labels if label)
-    chosen: dict[str, str] = {}
-    changed = {}
-    for label in sorted(counts, key=lambda label: (-counts[label], label)):
-        kept = chosen.setdefault(same_label(label), label)
-        if kept != label:
-            changed[label] = kept
+    changed = respelt(Counter(label for label in labels if label))
     return [changed.get(label, label) for label in labels], changed
 
 

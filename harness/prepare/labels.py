@@ -22,6 +22,21 @@ def one_spelling(rows: Sequence[Item], wanted: Sequence[str] | None) -> tuple[li
         The rows; each spelling that was changed with what it became; how many rows had it.
     """
     counts = Counter(row.example.label for row in rows)
+    changed = respelt(counts, wanted)
+    if not changed:
+        return list(rows), changed, 0
+    mended = [_with_label(row, changed.get(row.example.label)) for row in rows]
+    n = sum(counts[label] for label in changed)
+    return mended, changed, n
+
+
+def respelt(counts: Mapping[str, int], wanted: Sequence[str] | None = None) -> dict[str, str]:
+    """Returns each spelling that is to be changed with what it becomes; see `one_spelling`.
+
+    Args:
+        counts: How many rows have each label.
+        wanted: The label set, where it is given.
+    """
     alike: dict[str, list[str]] = {}
     for label in sorted(counts, key=lambda label: (-counts[label], label)):
         alike.setdefault(same_label(label), []).append(label)
@@ -33,11 +48,7 @@ def one_spelling(rows: Sequence[Item], wanted: Sequence[str] | None) -> tuple[li
         chosen = given.get(folded, spellings[:1] if wanted is None else [])
         if len(chosen) == 1:
             changed |= {label: chosen[0] for label in spellings if label != chosen[0]}
-    if not changed:
-        return list(rows), changed, 0
-    mended = [_with_label(row, changed.get(row.example.label)) for row in rows]
-    n = sum(counts[label] for label in changed)
-    return mended, changed, n
+    return changed
 
 
 def same_label(label: str) -> str:
