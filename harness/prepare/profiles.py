@@ -44,7 +44,7 @@ NEBIUS = Profile(name="nebius", max_bytes=5_000 * MEGABYTE)
 kept."""
 
 LOCAL = Profile(name="local", max_bytes=None, example_weights=True)
-"""The local endpoint (`harness_local.examples`): at least 10 examples, no limit of size, fractional weights."""
+"""The local endpoint (`harness_local.training.examples`): at least 10 examples, no size limit, fractional weights."""
 
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {profile.name: profile for profile in (OPENAI, AZURE, NEBIUS, LOCAL, COMPATIBLE)}

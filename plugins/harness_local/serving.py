@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:
-    from harness_local.app import Services
-    from harness_local.loading import Loaded, Placement
+    from harness_local.api.app import Services
+    from harness_local.models.loading import Loaded, Placement
     from harness_local.state import State
 
 PARENT_PIPE = "HARNESS_SERVE_PARENT_PIPE"
@@ -79,7 +79,7 @@ def default_state() -> Path:
 
 
 def _key(host: str, api_key_env: str | None) -> str | None:
-    from harness_local.guard import is_loopback
+    from harness_local.api.guard import is_loopback
 
     if api_key_env is None:
         if not is_loopback(host):
@@ -119,10 +119,10 @@ def _held(folder: Path) -> Iterator[State]:
 def _serve(
     model: str | None, key: str | None, sock: socket.socket, memory: State, forced: tuple[str | None, str | None]
 ) -> None:
-    from harness_local.app import build
-    from harness_local.engine import warm
-    from harness_local.guard import Guard
-    from harness_local.loading import find, load, place
+    from harness_local.api.app import build
+    from harness_local.api.guard import Guard
+    from harness_local.inference.engine import warm
+    from harness_local.models.loading import find, load, place
 
     # Before the heavy imports: whoever started this may end while they run.
     stopper = _Stopper()
@@ -145,10 +145,10 @@ def _serve(
 
 
 def _services(loaded: Loaded, placement: Placement, memory: State) -> Services:
-    from harness_local.app import Services
-    from harness_local.engine import Engine
-    from harness_local.jobs import Supervisor
-    from harness_local.tokens import Codec
+    from harness_local.api.app import Services
+    from harness_local.inference.engine import Engine
+    from harness_local.models.tokens import Codec
+    from harness_local.training.supervisor import Supervisor
 
     codec = Codec(loaded.tokenizer)
 

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness_local.examples import FileError, Sample, read
-from harness_local.guard import is_loopback
-from harness_local.loading import processor_flags
-from harness_local.prefixes import common
-from harness_local.task import Hyperparameters, Task
-from harness_local.tokens import boundary
-from harness_local.trainer import batches, parts, rate
-from harness_local.wire import ApiError, Fields
+from harness_local.api.guard import is_loopback
+from harness_local.api.wire import ApiError, Fields
+from harness_local.inference.prefixes import common
+from harness_local.models.loading import processor_flags
+from harness_local.models.tokens import boundary
+from harness_local.training.examples import FileError, Sample, read
+from harness_local.training.task import Hyperparameters, Task
+from harness_local.training.trainer import batches, parts, rate
 
 
 @given(st.text(), st.lists(st.text("abc", min_size=1), min_size=2, max_size=4, unique=True))
@@ -70,7 +70,7 @@ def test_auto_gives_fifty_steps_where_the_data_allow(examples: int, batch: int) 
 
 
 def test_a_task_survives_its_file(tmp_path: Path) -> None:
-    from harness_local.loading import Placement, Source
+    from harness_local.models.loading import Placement, Source
 
     task = Task(
         source=Source(id="m", location="/models/m"),
@@ -110,7 +110,7 @@ class _Letters:
     """Spells each character as one token."""
 
     def encode(self, text: str, *, start: bool = True) -> Any:
-        from harness_local.tokens import Encoded
+        from harness_local.models.tokens import Encoded
 
         return Encoded(tuple(map(ord, text)), tuple(range(1, len(text) + 1)))
 
@@ -126,7 +126,7 @@ class _Letters:
     )
 )
 def test_any_body_is_read_or_refused_in_the_api_s_words(values: dict[str, Any]) -> None:
-    from harness_local import requests
+    from harness_local.api import requests
 
     codec: Any = _Letters()
     for reader in (lambda body: requests.completion(body, codec, 100), requests.chat):

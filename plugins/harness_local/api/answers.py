@@ -7,9 +7,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from harness_local.requests import ChatRequest, CompletionRequest, Group, Piece
-from harness_local.tokens import Codec
-from harness_local.work import Continuation, Outcome, Token
+from harness_local.api.requests import ChatRequest, CompletionRequest, Group, Piece
+from harness_local.inference.work import Continuation, Outcome, Token
+from harness_local.models.tokens import Codec
 
 
 def completion_works_tails(group: Group, n: int) -> tuple[tuple[int, ...], ...]:

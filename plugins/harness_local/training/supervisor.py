@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from harness_local.loading import Placement, Source
+from harness_local.models.loading import Placement, Source
 from harness_local.state import Row, State, new_id
-from harness_local.task import Hyperparameters, Task
+from harness_local.training.task import Hyperparameters, Task
 
 OPEN = ("validating_files", "queued", "running")
 _COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
@@ -87,7 +87,7 @@ class Supervisor:
         with folder.joinpath("log.txt").open("ab") as log:
             # -P: nothing is imported from the folder the server happens to run in.
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "harness_local.trainer", str(folder),
+                sys.executable, "-P", "-m", "harness_local.training.trainer", str(folder),
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, limit=_LINE,
                 env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
             )  # fmt: skip

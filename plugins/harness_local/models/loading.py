@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness_local import embedded
+from harness_local.models import embedded
 
 _FAST_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})  # the last is what arm64 calls it
 DEVICES = ("cpu", "cuda", "mps")

@@ -1,4 +1,4 @@
-"""The training process: ``python -m harness_local.trainer FOLDER``.
+"""The training process: ``python -m harness_local.training.trainer FOLDER``.
 
 Reads ``task.json`` in the folder, reports one JSON object a line on stdout, leaves the adapter in ``adapter/``. It
 ends when its stdin closes, so it never outlives the server. Started again on the same folder, it goes on from the
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import HarnessError
-from harness_local.examples import FileError, Sample, balanced, read, samples
-from harness_local.loading import load
-from harness_local.lora import Trainable
-from harness_local.task import BASE_RATE, Hyperparameters, Task
-from harness_local.tokens import Codec
+from harness_local.models.loading import load
+from harness_local.models.tokens import Codec
+from harness_local.training.examples import FileError, Sample, balanced, read, samples
+from harness_local.training.lora import Trainable
+from harness_local.training.task import BASE_RATE, Hyperparameters, Task
 
 _WARM_UP = 0.1
 _CLIP = 1.0

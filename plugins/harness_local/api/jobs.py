@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from harness_local.app import Services, services_of
-from harness_local.examples import FileError, read
-from harness_local.jobs import OPEN
-from harness_local.pages import known_query, page
+from harness_local.api.app import Services, services_of
+from harness_local.api.pages import known_query, page
+from harness_local.api.wire import ApiError, Fields, invalid, not_found, parse_object
 from harness_local.state import Row, new_id
-from harness_local.wire import ApiError, Fields, invalid, not_found, parse_object
+from harness_local.training.examples import FileError, read
+from harness_local.training.supervisor import OPEN
 
 _AUTO = "auto"
 

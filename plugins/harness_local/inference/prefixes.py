@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness_local.work import Token
+from harness_local.inference.work import Token
 
 SHORTEST = 24
 """Beginnings of fewer tokens are not worth a computation of their own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness_local.work import TopTokens
+from harness_local.inference.work import TopTokens
 
 _PRECISE_BYTES = 512 * 2**20
 _CHUNK = 16  # rows of the vocabulary's size that stay in the processor's cache

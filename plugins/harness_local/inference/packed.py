@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness_local import attention
-from harness_local.prefixes import Prefix
+from harness_local.inference import attention
+from harness_local.inference.prefixes import Prefix
 
 
 @dataclass(slots=True)

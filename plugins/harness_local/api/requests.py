@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness_local.tokens import Codec, boundary
-from harness_local.wire import ApiError, Fields, encodable, invalid
-from harness_local.work import Sampling
+from harness_local.api.wire import ApiError, Fields, encodable, invalid
+from harness_local.inference.work import Sampling
+from harness_local.models.tokens import Codec, boundary
 
 MOST_PROMPTS = 128
 _MOST_N = 128

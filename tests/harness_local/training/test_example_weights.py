@@ -15,7 +15,7 @@ from support.local import lines
 
 from harness.prepare import profiles
 from harness.prepare.profiles import LOCAL
-from harness_local.examples import LARGEST_WEIGHT, LEAST, FileError, Sample, balanced, read
+from harness_local.training.examples import LARGEST_WEIGHT, LEAST, FileError, Sample, balanced, read
 
 CHAT = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "Ahoy"}]}
 Train: TypeAlias = Callable[..., tuple[bytes, list[float]]]
@@ -76,41 +76,14 @@ def test_equal_weights_are_exactly_one(weight: float, count: int) -> None:
     assert [sample.weight for sample in made] == [1.0] * count
 
 
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
-    """A model of two small layers with random weights, and the embedded model's tokenizer."""
-    import torch
-    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
-
-    folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = AutoTokenizer.from_pretrained(model_folder)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        tie_word_embeddings=True,
-        initializer_range=0.3,  # so that a few steps can move its answers
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
 def train(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Train]:
     """Trains as the training process does: rows → the adapter's tensors as bytes, and the loss of each step."""
     import torch
 
-    from harness_local import trainer
-    from harness_local.loading import Placement, Source
-    from harness_local.task import Hyperparameters, Task
+    from harness_local.models.loading import Placement, Source
+    from harness_local.training import trainer
+    from harness_local.training.task import Hyperparameters, Task
 
     def train(rows: list[dict[str, Any]], epochs: int) -> tuple[bytes, list[float]]:
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
@@ -181,7 +154,7 @@ def difference(model: Path, adapter: bytes) -> float:
 
 def test_the_rules_for_files_know_the_endpoint_s_limits() -> None:
     from harness.prepare import profiles
-    from harness_local import examples
+    from harness_local.training import examples
 
     assert profiles.LARGEST_WEIGHT == examples.LARGEST_WEIGHT
     assert profiles.LOCAL.least_examples == examples.LEAST

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from harness_local.app import Services, services_of
-from harness_local.wire import ApiError, model_not_found
+from harness_local.api.app import Services, services_of
+from harness_local.api.wire import ApiError, model_not_found
 
 
 def _object(services: Services, model: str) -> dict[str, Any]:

@@ -14,14 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from harness_local import answers, requests
-from harness_local.engine import BusyError, Engine
-from harness_local.guard import respond
-from harness_local.jobs import Supervisor
+from harness_local.api import answers, requests
+from harness_local.api.guard import respond
+from harness_local.api.wire import ApiError, model_not_found, parse_object
+from harness_local.inference.engine import BusyError, Engine
+from harness_local.inference.work import Outcome, Work
+from harness_local.models.tokens import Codec
 from harness_local.state import State
-from harness_local.tokens import Codec
-from harness_local.wire import ApiError, model_not_found, parse_object
-from harness_local.work import Outcome, Work
+from harness_local.training.supervisor import Supervisor
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -68,7 +68,7 @@ class Services:
 
 def build(services: Services) -> Starlette:
     """The application."""
-    from harness_local import routes_files, routes_jobs, routes_models
+    from harness_local.api import files, jobs, models
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -84,9 +84,9 @@ def build(services: Services) -> Starlette:
             Route("/health", _health, methods=["GET"]),
             Route("/v1/completions", _completions, methods=["POST"]),
             Route("/v1/chat/completions", _chat, methods=["POST"]),
-            *routes_models.ROUTES,
-            *routes_files.ROUTES,
-            *routes_jobs.ROUTES,
+            *models.ROUTES,
+            *files.ROUTES,
+            *jobs.ROUTES,
         ],
         exception_handlers=handlers,
         lifespan=lifespan,

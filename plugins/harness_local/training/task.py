@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness_local.loading import Placement, Source
+from harness_local.models.loading import Placement, Source
 
 BASE_RATE = 1e-3
 """Learning rate at multiplier 1: what LoRA of rank 8 bears on the embedded model."""

@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from harness_local.app import services_of
-from harness_local.guard import FILE_BYTES, too_large
-from harness_local.jobs import OPEN
-from harness_local.pages import known_query, page
+from harness_local.api.app import services_of
+from harness_local.api.guard import FILE_BYTES, too_large
+from harness_local.api.pages import known_query, page
+from harness_local.api.wire import ApiError, encodable, invalid, not_found
 from harness_local.state import Row, State
-from harness_local.wire import ApiError, encodable, invalid, not_found
+from harness_local.training.supervisor import OPEN
 
 _PURPOSES = ("fine-tune",)
 _CHUNK = 2**20

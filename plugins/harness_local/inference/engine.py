@@ -11,12 +11,12 @@ from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
-from harness_local import attention
-from harness_local.head import Head
-from harness_local.lane import Lane
-from harness_local.loading import Loaded
-from harness_local.tokens import Codec
-from harness_local.work import Outcome, Ticket, Work
+from harness_local.inference import attention
+from harness_local.inference.head import Head
+from harness_local.inference.lane import Lane
+from harness_local.inference.work import Outcome, Ticket, Work
+from harness_local.models.loading import Loaded
+from harness_local.models.tokens import Codec
 
 _BASE_PREFIXES = 192 * 2**20
 _ADAPTER_PREFIXES = 64 * 2**20
@@ -192,7 +192,7 @@ def _key(adapter: str) -> str:
 
 def warm(engine: Engine, codec: Codec) -> float:
     """Answers one short prompt, so that the first request does not pay for setting up kernels; returns seconds."""
-    from harness_local.work import Sampling
+    from harness_local.inference.work import Sampling
 
     began = time.perf_counter()
     stem = codec.encode("Hello").ids

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness_local.work import Sampling, Token, TopTokens
+from harness_local.inference.work import Sampling, Token, TopTokens
 
 
 class Drawer:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness_local.requests import parse_messages
-from harness_local.tokens import Codec
-from harness_local.wire import ApiError, Fields, encodable
+from harness_local.api.requests import parse_messages
+from harness_local.api.wire import ApiError, Fields, encodable
+from harness_local.models.tokens import Codec
 
 LEAST = 10
 """Fewest examples of a training file."""

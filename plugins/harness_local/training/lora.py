@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness_local.examples import Sample
-from harness_local.loading import Loaded
-from harness_local.task import Hyperparameters, Task
+from harness_local.models.loading import Loaded
+from harness_local.training.examples import Sample
+from harness_local.training.task import Hyperparameters, Task
 
 _SPLITTABLE = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 _KEPT_BYTES = 2**30

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness_local.wire import invalid
+from harness_local.api.wire import invalid
 
 
 def page(rows: Sequence[Mapping[str, Any]], query: Mapping[str, str], *, most: int, default: int) -> dict[str, Any]:

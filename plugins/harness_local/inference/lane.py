@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness_local.head import Head
-from harness_local.packed import Lineage, PackedCache, Rows
-from harness_local.prefixes import Prefix, PrefixCache, common
-from harness_local.sampling import Drawer
-from harness_local.tokens import Codec
-from harness_local.work import Continuation, Outcome, Ticket, Token, TopTokens, Work
+from harness_local.inference.head import Head
+from harness_local.inference.packed import Lineage, PackedCache, Rows
+from harness_local.inference.prefixes import Prefix, PrefixCache, common
+from harness_local.inference.sampling import Drawer
+from harness_local.inference.work import Continuation, Outcome, Ticket, Token, TopTokens, Work
+from harness_local.models.tokens import Codec
 
 _PASS_TOKENS = 1024  # new tokens of one forward pass: more gains nothing on a processor's cores
 _COLUMNS = 16_384  # keys and values held at a time

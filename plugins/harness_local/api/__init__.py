@@ -1,0 +1,1 @@
+"""The HTTP side: what a request may say, what an answer looks like, who may ask."""

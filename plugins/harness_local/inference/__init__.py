@@ -1,0 +1,1 @@
+"""Computing answers: many requests in shared forward passes, shared beginnings computed once."""

@@ -1,0 +1,1 @@
+"""Fine-tuning: jobs, the process that trains, the files it learns from."""
