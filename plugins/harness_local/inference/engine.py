@@ -14,7 +14,7 @@ from typing import Any
 from harness_local.inference import attention
 from harness_local.inference.head import Head
 from harness_local.inference.lane import Lane
-from harness_local.inference.work import Outcome, Ticket, Work
+from harness_local.inference.work import Listener, Outcome, Ticket, Work
 from harness_local.models.loading import Loaded
 from harness_local.models.tokens import Codec
 
@@ -78,13 +78,17 @@ class Engine:
         """Says that fine-tuned models will be asked for: their library takes a second or two to import."""
         threading.Thread(target=importlib.import_module, args=("peft",), daemon=True).start()
 
-    def submit(self, work: Work) -> Future[Outcome]:
+    def submit(self, work: Work, listener: Listener | None = None) -> Future[Outcome]:
         """Queues work; cancel the future when nobody waits for it any more.
+
+        Args:
+            work: What to compute.
+            listener: Told of each generated piece; the future still brings the whole.
 
         Raises:
             BusyError: The queue is full.
         """
-        ticket = Ticket(work)
+        ticket = Ticket(work, listener)
         with self._arrived:
             if self._stopping or self._waiting >= self._limit:
                 raise BusyError

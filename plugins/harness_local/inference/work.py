@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +21,8 @@ class Sampling:
         top_p: Draws from the smallest set of tokens that has this probability together.
         stop: Texts that end an answer; they are not part of it.
         seed: Makes draws repeatable.
+        bias: Token ids with what is added to their logits before a draw.
+        schema: JSON schema, as text, that the answer must fit; None for free text.
     """
 
     max_tokens: int
@@ -27,6 +30,8 @@ class Sampling:
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    bias: tuple[tuple[int, float], ...] = ()
+    schema: str | None = None
 
     def shortened(self, max_tokens: int) -> Sampling:
         """The same with at most `max_tokens`."""
@@ -93,11 +98,36 @@ class Outcome:
     reused: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What one branch gained, for askers who want to see an answer grow.
+
+    The texts of all its progress, joined, are the branch's text: what could still turn out to be the beginning of a
+    stop text, or half a character, is held back until that is known.
+
+    Attributes:
+        branch: Its place among the work's branches.
+        text: Added to the answer.
+        tokens: The tokens that spelled it; over all progress, each generated token once.
+        finish: ``stop`` or ``length`` with the last, None before.
+    """
+
+    branch: int
+    text: str
+    tokens: tuple[Token, ...]
+    finish: str | None = None
+
+
+Listener = Callable[[Progress], None]
+"""Called in the engine's thread, so it must be quick and must not raise."""
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
     """Work on its way: resolve `future`, or drop it once the asker is gone."""
 
     work: Work
+    listener: Listener | None = None
     future: Future[Outcome] = field(default_factory=Future)
 
     @property
