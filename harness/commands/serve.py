@@ -12,13 +12,18 @@ from harness.errors import UsageError
 
 
 @command("harness serve --port 8399")
-@click.option("--model", metavar="M", help="A folder or a Hugging Face id; the embedded model by default.")
+@click.option("--model", metavar="M", help="A folder, GGUF file or Hugging Face id; else the embedded model.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8399, show_default=True, help="0: any free port.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another address needs a key.")
-@click.option("--api-key-env", metavar="V", help="The environment variable that holds the key to ask for.")
-@click.option("--state", type=click.Path(path_type=Path), help="Where files, jobs and adapters lie.")
+@click.option("--api-key-env", metavar="V", help="The environment variable with the key to ask for.")
+@click.option(
+    "--state",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where files, jobs, adapters lie; else a folder of yours.",
+)
 @click.option("--device", metavar="D", help="cpu, cuda or mps; by default the best there is.")
-@click.option("--dtype", metavar="T", help="float32 or bfloat16; by default the faster one.")
+@click.option("--dtype", metavar="T", help="float32, bfloat16 or float16; by default the fastest.")
 def serve(**options: Any) -> None:
     """Serve and fine-tune a small model on this machine."""
     from importlib.metadata import entry_points

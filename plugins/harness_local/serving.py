@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -12,20 +13,25 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:
-    from harness_local.api.app import Services
+    from harness_local.api.services import Services
     from harness_local.models.loading import Loaded, Placement
     from harness_local.state import State
 
 PARENT_PIPE = "HARNESS_SERVE_PARENT_PIPE"
 """Where this variable is 1, the server ends when its stdin does: with whoever started it, however that ends."""
 
-_PATIENCE_S = 5.0
+_NEEDED = ("torch", "transformers", "peft", "safetensors", "gguf", "llguidance", "fastapi", "uvicorn", "multipart")
+_PATIENCE_S = 30
+"""How long a stopped server goes on with requests in flight."""
+_ORPHAN_PATIENCE_S = 2
+"""The same where whoever started it is gone, and most likely asked for them."""
 
 
 def serve(
@@ -59,13 +65,11 @@ def serve(
     # 10 instead of 50 items/s); threads that sleep at once lose a third on a quiet machine. A short spin does well
     # at both. This must stand before torch loads; the training process inherits it.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    try:
-        import torch  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ImportError as error:
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise UsageError(
-            f"the local endpoint needs {error.name}, which is not installed", "pip install 'finetune-harness[local]'"
-        ) from None
+            f"the local endpoint needs {', '.join(missing)}, not installed here",
+            "pip install 'finetune-harness[local]'",
+        )
     key = _key(host, api_key_env)
     with _listening(host, port) as sock, _held(state or default_state()) as memory:
         _serve(model, key, sock, memory, (device, dtype))
@@ -96,7 +100,8 @@ def _key(host: str, api_key_env: str | None) -> str | None:
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A bound socket; it listens only when the server is ready, so nobody waits in its queue before."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as sock:
+    # Named as TCP: asyncio turns Nagle's delay off (40 ms an answer on a kept connection) where it knows that it is.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             sock.bind((host, port))
@@ -119,33 +124,61 @@ def _held(folder: Path) -> Iterator[State]:
 def _serve(
     model: str | None, key: str | None, sock: socket.socket, memory: State, forced: tuple[str | None, str | None]
 ) -> None:
-    from harness_local.api.app import build
-    from harness_local.api.guard import Guard
-    from harness_local.inference.engine import warm
-    from harness_local.models.loading import find, load, place
-
     # Before the heavy imports: whoever started this may end while they run.
     stopper = _Stopper()
-    source = find(model, _say)
-    placement = place(*forced)
     computing = ThreadPoolExecutor(1, thread_name_prefix="engine")
-    services = computing.submit(lambda: _services(load(source, placement), placement, memory)).result()
-    services.engine.start(computing)
+    with _uncollected():
+        loading = computing.submit(_load, model, forced)
+        from harness_local.api.app import build  # while the model loads
+        from harness_local.api.guard import Guard
+        from harness_local.inference.engine import warm
+
+        loaded, placement = loading.result()
+        services = computing.submit(_services, loaded, placement, memory).result()
+        services.engine.start(computing)
+        try:
+            with ThreadPoolExecutor(1) as beside:
+                warming = beside.submit(warm, services.engine, services.codec)
+                app = build(services)
+                warming.result()
+        except BaseException:
+            services.engine.stop()
+            raise
     try:
-        warm(services.engine, services.codec)
         host, port = sock.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-        app = Guard(build(services), host, key)
-        if memory.models():
-            services.engine.expect_adapters()
-        _say(_banner(url, source.id, placement, memory.folder, key is not None))
-        asyncio.run(_listen(app, sock, url, stopper))
+        _say(_banner(url, loaded, placement, memory, key is not None))
+        asyncio.run(_listen(Guard(app, host, key), sock, url, stopper))
     finally:
         services.engine.stop()
+    _say(_farewell(memory, loaded.source.id))
+
+
+def _load(model: str | None, forced: tuple[str | None, str | None]) -> tuple[Loaded, Placement]:
+    from harness_local.models.fitness import check
+    from harness_local.models.loading import find, load, place
+
+    source, placement = find(model, _say), place(*forced)
+    loaded = load(source, placement, say=_say)
+    check(loaded)
+    return loaded, placement
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection while libraries load: it would look through their growing thousands of objects again and
+    again, an eighth of the time to the first answer. What they made stays and is never looked through.
+    """  # noqa: D205
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _services(loaded: Loaded, placement: Placement, memory: State) -> Services:
-    from harness_local.api.app import Services
+    from harness_local.api.services import Services
     from harness_local.inference.engine import Engine
     from harness_local.models.tokens import Codec
     from harness_local.training.supervisor import Supervisor
@@ -159,14 +192,16 @@ def _services(loaded: Loaded, placement: Placement, memory: State) -> Services:
         folder: Path = row["folder"]
         return folder
 
+    engine = Engine(loaded, codec, adapter_folder)
     return Services(
         base=loaded.source.id,
         created=int(time.time()),
         context=loaded.context,
-        vocabulary=int(loaded.model.config.vocab_size),
+        vocabulary=loaded.vocabulary,
         fingerprint=f"{placement.device}-{placement.dtype}",
         codec=codec,
-        engine=Engine(loaded, codec, adapter_folder),
+        constraints=engine.constraints,
+        engine=engine,
         state=memory,
         supervisor=Supervisor(memory, loaded.source, placement),
     )
@@ -176,7 +211,7 @@ async def _listen(app: Any, sock: socket.socket, url: str, stopper: _Stopper) ->
     import uvicorn
 
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=3, backlog=2048
+        app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=_PATIENCE_S, backlog=2048
     )
     server = uvicorn.Server(config)
     # Signals are handled here: uvicorn's own way would raise them again after a graceful end.
@@ -194,8 +229,8 @@ async def _listen(app: Any, sock: socket.socket, url: str, stopper: _Stopper) ->
 class _Stopper:
     """Ends the server on SIGINT, SIGTERM or, where asked for, when stdin ends.
 
-    A second signal, and a server that does not end in time, end the process at once; the training process, whose
-    stdin closes with it, follows.
+    Requests in flight are finished first. A second signal, and a server that does not end in time, end the process at
+    once; the training process, whose stdin closes with it, follows.
     """
 
     def __init__(self) -> None:
@@ -214,7 +249,10 @@ class _Stopper:
     def _signalled(self, number: int, _: object) -> None:
         if self._server is None or self._asked:
             os._exit(128 + number)
-        self._stop()
+        if self._server.server_state.tasks:
+            # Not through sys.stderr, in the middle of whose writing a signal may come.
+            os.write(2, b"\nfinishing the requests in flight; the same again ends at once\n")
+        self._stop(_PATIENCE_S)
 
     def _watch(self) -> None:
         with contextlib.suppress(OSError):
@@ -222,26 +260,54 @@ class _Stopper:
                 pass
         if self._server is None:
             os._exit(0)
-        self._stop()
+        self._stop(_ORPHAN_PATIENCE_S)
 
-    def _stop(self) -> None:
+    def _stop(self, patience: int) -> None:
         self._asked = True
+        self._server.config.timeout_graceful_shutdown = patience
         self._server.should_exit = True
-        timer = threading.Timer(_PATIENCE_S, os._exit, (0,))
+        timer = threading.Timer(patience + 3, os._exit, (0,))
         timer.daemon = True
         timer.start()
 
 
-def _banner(url: str, model: str, placement: Placement, state: Path, key: bool) -> str:
-    given = '"the key"' if key else '"none"'
-    return (
-        f"{model} at {url}\n"
-        f"  device {placement.device}, {placement.dtype}, {placement.threads} threads; state in {state}\n"
-        "  from openai import OpenAI\n"
-        f'  client = OpenAI(base_url="{url}", api_key={given})\n'
-        f'  client.completions.create(model="{model}", prompt="Once upon a time", max_tokens=20)\n'
-        "Stop with Ctrl-C."
+def _banner(url: str, loaded: Loaded, placement: Placement, memory: State, key: bool) -> str:
+    model = loaded.source.id
+    lines = [
+        f"{model} at {url}",
+        f"  device {placement.device}, {placement.dtype}, {placement.threads} threads; context {loaded.context} tokens",
+        f"  state in {memory.folder}",
+    ]
+    if tuned := [row["id"] for row in memory.models(model) if ":ckpt-step-" not in row["id"]]:
+        lines.append(f"  fine-tuned here: {', '.join(tuned[-3:])}{' and others' if len(tuned) > 3 else ''}")
+    lines += [f"  training {job} goes on" for job in _unfinished(memory, model)]
+    if not loaded.tokenizer.chat_template:
+        lines.append("  no chat template: /v1/completions only, and prompt/completion lines to train on")
+    given = 'api_key="…the key…"' if key else 'api_key="none"'
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "  from openai import OpenAI",
+            f'  client = OpenAI(base_url="{url}", {given})',
+            f'  client.completions.create(model="{model}", prompt="Once upon a time", max_tokens=20)',
+            "",
+            "Stop with Ctrl-C.",
+        ]
     )
+
+
+def _farewell(memory: State, base: str) -> str:
+    return "\n".join(
+        ["stopped", *(f"training {job} goes on when this is started again" for job in _unfinished(memory, base))]
+    )
+
+
+def _unfinished(memory: State, base: str) -> list[str]:
+    """Ids of open jobs of this base model, the oldest first."""
+    from harness_local.state import OPEN
+
+    return [j["id"] for j in reversed(memory.jobs(*OPEN)) if j["model"] == base or memory.model(j["model"], base)]
 
 
 def _say(line: str) -> None:

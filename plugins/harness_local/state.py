@@ -1,24 +1,29 @@
 """What the endpoint remembers: one folder with an SQLite file, the uploaded files and the adapters.
 
-Everything is committed before it is acknowledged. One process holds the folder at a time.
+Everything is committed before it is acknowledged. One process holds the folder at a time. Content is written before
+the row that names it and removed after it, so whatever a crash leaves behind is content without a row: it is swept away
+when the folder is opened. A row whose content was taken away by someone else is as good as none.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from harness.errors import UsageError
+from harness_local.disk import sync
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
@@ -37,6 +42,11 @@ CREATE TABLE IF NOT EXISTS models (
     id TEXT PRIMARY KEY, created INTEGER NOT NULL, base TEXT NOT NULL, folder TEXT NOT NULL);
 """
 _VERSION = 1
+OPEN = ("validating_files", "queued", "running")
+"""Statuses of jobs that have not ended."""
+
+_FILE = re.compile(r"file-[0-9a-f]{24}|\.upload-.*")
+_JOB = re.compile(r"ftjob-[0-9a-f]{24}")
 
 Row = dict[str, Any]
 
@@ -79,6 +89,7 @@ class State:
             raise UsageError(f"{self.folder} was written by a newer version", "Give --state another folder.")
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
+        self._sweep()
 
     def close(self) -> None:
         """Lets go of the folder."""
@@ -88,15 +99,19 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All changes inside are committed together, or none."""
+        """All changes inside are committed together, or none; one inside another is a part of it."""
         with self._mutex:
+            if self._db.in_transaction:
+                yield
+                return
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with suppress(sqlite3.OperationalError):  # a full disk may have ended it already
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _all(self, sql: str, *values: Any) -> list[Row]:
         with self._mutex:
@@ -109,6 +124,25 @@ class State:
     def _do(self, sql: str, *values: Any) -> int:
         with self._mutex:
             return self._db.execute(sql, values).rowcount
+
+    def _sweep(self) -> None:
+        """Removes what no row names: the remains of a crash. Names that are not this module's own are let be."""
+        files = {row["id"] for row in self._all("SELECT id FROM files")}
+        for path in self.folder.joinpath("files").iterdir():
+            if _FILE.fullmatch(path.name) and path.name not in files:
+                path.unlink(missing_ok=True)
+        statuses = {row["id"]: row["status"] for row in self._all("SELECT id, status FROM jobs")}
+        adapters = {self.folder / row["folder"] for row in self._all("SELECT folder FROM models")}
+        for path in self.folder.joinpath("jobs").iterdir():
+            if not _JOB.fullmatch(path.name):
+                continue
+            if path.name not in statuses:
+                shutil.rmtree(path, ignore_errors=True)
+            elif statuses[path.name] not in OPEN:  # an open job's folder belongs to its training
+                shutil.rmtree(path / "snapshots", ignore_errors=True)
+                for adapter in (path / "adapter", path / ".adapter.part", *path.glob("checkpoints/*")):
+                    if adapter not in adapters:
+                        shutil.rmtree(adapter, ignore_errors=True)
 
     # Files
 
@@ -125,24 +159,29 @@ class State:
             "filename": filename,
             "purpose": purpose,
         }
-        with source.open("rb") as stream:
-            os.fsync(stream.fileno())
-        source.replace(self.content(row["id"]))
+        sync(source)
+        target = self.content(row["id"])
+        source.replace(target)
+        sync(target.parent)
         self._insert("files", row)
         return row
 
-    def _insert(self, table: str, row: Mapping[str, Any]) -> None:
+    def _insert(self, table: str, row: Mapping[str, Any], *, otherwise: str = "ABORT") -> bool:
+        """Adds a row; returns whether it was added, where `otherwise` lets one that is there stay."""
         marks = ", ".join("?" * len(row))
         # Table and column names are this module's own; values are bound.
-        self._do(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", *row.values())  # noqa: S608
+        sql = f"INSERT OR {otherwise} INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608
+        return self._do(sql, *row.values()) > 0
 
     def file(self, file: str) -> Row | None:
-        """One file's record."""
-        return self._one("SELECT * FROM files WHERE id = ?", file)
+        """One file's record; none where its content is gone."""
+        row = self._one("SELECT * FROM files WHERE id = ?", file)
+        return row if row is not None and self.content(file).is_file() else None
 
     def files(self) -> list[Row]:
-        """All files, the newest first."""
-        return self._all("SELECT * FROM files ORDER BY created_at DESC, rowid DESC")
+        """All files whose content is there, the newest first."""
+        rows = self._all("SELECT * FROM files ORDER BY created_at DESC, rowid DESC")
+        return [row for row in rows if self.content(row["id"]).is_file()]
 
     def delete_file(self, file: str) -> None:
         """Forgets a file and removes its content."""
@@ -180,29 +219,65 @@ class State:
             return body
 
     def add_event(
-        self, job: str, message: str, *, level: str = "info", kind: str = "message", data: Any = None
-    ) -> None:
-        """Records something that happened to a job."""
-        row = {"id": new_id("ftevent"), "job": job, "created_at": int(time.time()), "level": level}
-        self._insert("events", {**row, "message": message, "type": kind, "data": json.dumps(data)})
+        self,
+        job: str,
+        message: str,
+        *,
+        level: str = "info",
+        kind: str = "message",
+        data: Any = None,
+        once: str | None = None,
+    ) -> bool:
+        """Records something that happened to a job.
 
-    def events(self, job: str) -> list[Row]:
-        """A job's events, the newest first."""
-        rows = self._all("SELECT * FROM events WHERE job = ? ORDER BY number DESC", job)
+        Args:
+            job: The job's id.
+            message: For people.
+            level: ``info``, ``warn`` or ``error``.
+            kind: ``message`` or ``metrics``.
+            data: Whatever JSON can hold.
+            once: What happened, in a word that says the same when the event is told again: then it is recorded once.
+
+        Returns:
+            Whether it was recorded now.
+        """
+        event = new_id("ftevent")
+        if once is not None:
+            event = f"ftevent-{hashlib.sha256(f'{job}/{once}'.encode()).hexdigest()[:24]}"
+        row = {"id": event, "job": job, "created_at": int(time.time()), "level": level, "message": message}
+        return self._insert("events", {**row, "type": kind, "data": json.dumps(data)}, otherwise="IGNORE")
+
+    def events(self, job: str, *, limit: int | None = None, after: str | None = None) -> list[Row]:
+        """A job's events, the newest first.
+
+        Args:
+            job: The job's id.
+            limit: Most of them; None for all.
+            after: Id of the event after which to begin.
+
+        Raises:
+            KeyError: `after` is no event of this job.
+        """
+        first = 2**63 - 1
+        if after is not None:
+            row = self._one("SELECT number FROM events WHERE id = ? AND job = ?", after, job)
+            if row is None:
+                raise KeyError(after)
+            first = row["number"]
+        sql = "SELECT * FROM events WHERE job = ? AND number < ? ORDER BY number DESC LIMIT ?"
+        rows = self._all(sql, job, first, -1 if limit is None else limit)
         return [{**row, "data": json.loads(row["data"])} for row in rows]
 
-    def forget_metrics(self, job: str, after_step: int) -> None:
-        """Removes step metrics that a resumed job will report again."""
-        for row in self._all("SELECT number, data FROM events WHERE job = ? AND type = 'metrics'", job):
-            if json.loads(row["data"])["step"] > after_step:
-                self._do("DELETE FROM events WHERE number = ?", row["number"])
+    def metrics(self, job: str) -> list[Row]:
+        """What was measured at each step of a job, the earliest step first."""
+        rows = self._all("SELECT data FROM events WHERE job = ? AND type = 'metrics'", job)
+        steps = {data["step"]: data for data in (json.loads(row["data"]) for row in rows)}
+        return [steps[step] for step in sorted(steps)]
 
-    def add_checkpoint(self, job: str, step: int, body: Row) -> None:
-        """Records a checkpoint, once for each step."""
-        self._do(
-            "INSERT OR IGNORE INTO checkpoints (id, job, step, body) VALUES (?, ?, ?, ?)",
-            body["id"], job, step, json.dumps(body),
-        )  # fmt: skip
+    def add_checkpoint(self, job: str, step: int, body: Row) -> bool:
+        """Records a checkpoint, once for each step; returns whether it was recorded now."""
+        row = {"id": body["id"], "job": job, "step": step, "body": json.dumps(body)}
+        return self._insert("checkpoints", row, otherwise="IGNORE")
 
     def checkpoints(self, job: str) -> list[Row]:
         """A job's checkpoints, the newest first."""
@@ -216,21 +291,33 @@ class State:
         relative = folder.resolve().relative_to(self.folder).as_posix()
         self._do("INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)", model, int(time.time()), base, relative)
 
-    def model(self, model: str) -> Row | None:
-        """One fine-tuned model's record, with its ``folder`` as a path."""
-        row = self._one("SELECT * FROM models WHERE id = ?", model)
-        return None if row is None else {**row, "folder": self.folder / row["folder"]}
+    def model(self, model: str, base: str | None = None) -> Row | None:
+        """One fine-tuned model's record, with its ``folder`` as a path.
 
-    def models(self) -> list[Row]:
-        """Fine-tuned models, the oldest first."""
-        return self._all("SELECT * FROM models ORDER BY created, rowid")
+        Args:
+            model: Its id.
+            base: The base model it must be of; None for any.
+
+        Returns:
+            None where there is no such model, or where its adapter is gone.
+        """
+        return next(iter(self._models("WHERE id = ? AND base = coalesce(?, base)", model, base)), None)
+
+    def models(self, base: str | None = None) -> list[Row]:
+        """Fine-tuned models whose adapter is there, the oldest first; of one base, or of all."""
+        return self._models("WHERE base = coalesce(?, base) ORDER BY created, rowid", base)
+
+    def _models(self, where: str, *values: Any) -> list[Row]:
+        rows = self._all(f"SELECT * FROM models {where}", *values)  # noqa: S608 - written above
+        found = [{**row, "folder": self.folder / row["folder"]} for row in rows]
+        return [row for row in found if row["folder"].joinpath("adapter_model.safetensors").is_file()]
 
     def delete_model(self, model: str) -> None:
         """Forgets a fine-tuned model and removes its adapter."""
-        row = self.model(model)
+        row = self._one("SELECT folder FROM models WHERE id = ?", model)
         self._do("DELETE FROM models WHERE id = ?", model)
         if row is not None:
-            shutil.rmtree(row["folder"], ignore_errors=True)
+            shutil.rmtree(self.folder / row["folder"], ignore_errors=True)
 
 
 def _describe(holder: Path) -> str:

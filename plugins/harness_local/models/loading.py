@@ -6,12 +6,16 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness_local.models import embedded
 
+_GGUF = ".gguf"
+_HOSTED = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.gguf))?", flags=re.ASCII)
+_CONTEXT = 2048  # where a model does not say
 _FAST_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})  # the last is what arm64 calls it
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("bfloat16", "float16", "float32")
@@ -51,8 +55,22 @@ class Loaded:
 
     @property
     def context(self) -> int:
-        """Most tokens of a prompt and its answer together."""
-        return int(getattr(self.model.config, "max_position_embeddings", 2048))
+        """Most tokens of a prompt and its answer together.
+
+        Where layers see a window of the text alone, that window: within it they see all, so answers are exact.
+        """
+        config = self._text_config
+        most = int(getattr(config, "max_position_embeddings", None) or _CONTEXT)
+        return min([most, *windows(config)])
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of the model's tokens."""
+        return int(self._text_config.vocab_size)
+
+    @property
+    def _text_config(self) -> Any:
+        return self.model.config.get_text_config(decoder=True)
 
     @property
     def ends(self) -> frozenset[int]:
@@ -62,11 +80,19 @@ class Loaded:
         return frozenset(int(t) for t in [*listed, self.tokenizer.eos_token_id] if t is not None)
 
 
+def windows(config: Any) -> list[int]:
+    """How many tokens back layers see, for each kind of layer that does not see all."""
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention"])
+    sizes = {"sliding_attention": "sliding_window", "chunked_attention": "attention_chunk_size"}
+    return [int(size) for kind, name in sizes.items() if kind in kinds and (size := getattr(config, name, None))]
+
+
 def find(model: str | None, say: Callable[[str], None] | None = None) -> Source:
     """The model a user asked for.
 
     Args:
-        model: None or the embedded model's name for the embedded one; a folder; a GGUF file; a Hugging Face id.
+        model: None or the embedded model's name for the embedded one; a folder; a GGUF file; a Hugging Face id
+            (``owner/name``), or a GGUF file of one (``owner/name/file.gguf``).
         say: Called with a line when something has to be fetched.
 
     Raises:
@@ -76,18 +102,45 @@ def find(model: str | None, say: Callable[[str], None] | None = None) -> Source:
     if model is None or model.casefold() == embedded.NAME.casefold():
         return Source(id=embedded.NAME, location=str(embedded.embedded_model(say)))
     path = Path(model).expanduser()
-    if path.is_file() and path.suffix == ".gguf":
+    if model and path.is_dir():
+        return _folder(model, path.resolve())
+    if path.is_file():
+        if path.suffix != _GGUF:
+            raise UsageError(f"--model {model}: not a *{_GGUF} file", "Give a GGUF file, or the model's whole folder.")
+        path = path.resolve()
         return Source(id=path.stem, location=str(path.parent), gguf=path.name)
-    if path.is_dir():
-        if not any(path.glob("*.safetensors")):
-            raise UsageError(f"--model {model}: the folder holds no *.safetensors", "Pickled weights are never loaded.")
-        return Source(id=path.resolve().name, location=str(path))
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", model):
+    if hosted := _HOSTED.fullmatch(model):
+        owner_and_name, file = hosted.groups()
+        return Source(id=Path(file).stem if file else model, location=owner_and_name, gguf=file)
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    names = {name.casefold(): name for name in (embedded.NAME, *(entry.name for entry in beside))}
+    close = get_close_matches(path.name.casefold(), names, n=1)
+    meant = f"Did you mean {names[close[0]]}? " if close else ""
+    raise UsageError(
+        f"--model {model}: no such folder or GGUF file, and not a Hugging Face id such as owner/name",
+        f"{meant}Leave --model out for the embedded {embedded.NAME}.",
+    )
+
+
+def _folder(model: str, path: Path) -> Source:
+    """A model in a folder: safetensors, or one GGUF file. What else lies there is not looked at."""
+    if any(path.glob("*.safetensors")) and path.joinpath("config.json").is_file():
+        return Source(id=path.name, location=str(path))
+    files = sorted(file.name for file in path.glob(f"*{_GGUF}"))
+    if len(files) == 1:
+        return Source(id=Path(files[0]).stem, location=str(path), gguf=files[0])
+    if files:
         raise UsageError(
-            f"--model {model}: no such folder or GGUF file, and not a Hugging Face id such as owner/name",
-            f"Leave --model out for the embedded {embedded.NAME}.",
+            f"--model {model}: the folder holds {len(files)} GGUF files", f"Name one, such as {path / files[0]}."
         )
-    return Source(id=model, location=model)
+    if path.joinpath("adapter_config.json").is_file():
+        raise UsageError(
+            f"--model {model}: the folder holds an adapter, not a model", "Give the model that it was trained on."
+        )
+    raise UsageError(
+        f"--model {model}: the folder holds no model, which is config.json with *.safetensors, or a *{_GGUF} file",
+        "Pickled weights (*.bin, *.pt) are never loaded: save them as safetensors.",
+    )
 
 
 def place(device: str | None, dtype: str | None) -> Placement:
@@ -99,13 +152,15 @@ def place(device: str | None, dtype: str | None) -> Placement:
     Raises:
         UsageError: The device or number type is unknown or not there.
     """
+    if dtype is not None and dtype not in DTYPES:
+        raise UsageError(f"--dtype {dtype} is not known", f"One of {', '.join(DTYPES)}.")
+    if device is not None and device not in DEVICES:
+        raise UsageError(f"--device {device} is not known", f"One of {', '.join(DEVICES)}.")
     import torch
 
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device is not None and not there.get(device, False):
+    if device is not None and not there[device]:
         raise UsageError(f"--device {device} is not there", f"Here: {', '.join(d for d in DEVICES if there[d])}.")
-    if dtype is not None and dtype not in DTYPES:
-        raise UsageError(f"--dtype {dtype} is not known", f"One of {', '.join(DTYPES)}.")
     chosen = device or next(d for d in ("cuda", "mps", "cpu") if there[d])
     if dtype is None:
         if chosen == "cpu":
@@ -133,39 +188,85 @@ def processor_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
     return frozenset(lines[0].split()) if lines else frozenset()
 
 
-def load(source: Source, placement: Placement, *, attention: str = "sdpa") -> Loaded:
+def load(
+    source: Source, placement: Placement, *, attention: str | None = None, say: Callable[[str], None] | None = None
+) -> Loaded:
     """Reads a model and its tokenizer; only safetensors and GGUF, and no code of the model's own.
+
+    What Hugging Face's cache holds is taken as it is; the network is asked for what is not there.
 
     Args:
         source: What `find` returned.
         placement: What `place` returned.
-        attention: `transformers` attention implementation.
+        attention: `transformers` attention implementation; None for the quickest that the model has.
+        say: Called with a line when something has to be fetched.
 
     Raises:
-        UsageError: The model cannot be loaded.
+        UsageError: The model cannot be loaded, or its weights are not complete.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from huggingface_hub import model_info
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(placement.threads)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source.location, gguf_file=source.gguf, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            source.location,
-            gguf_file=source.gguf,
-            dtype=getattr(torch, placement.dtype),
-            attn_implementation=attention,
-            use_safetensors=None if source.gguf else True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        try:
+            tokenizer, model, report = _read(source, placement.dtype, attention, cached=True)
+        except OSError:
+            if Path(source.location).is_dir():
+                raise
+            if say is not None:
+                say(f"fetching {source.location} from Hugging Face (once)")
+            model_info(source.location, timeout=10)  # says at once that there is no such model, or no network
+            tokenizer, model, report = _read(source, placement.dtype, attention, cached=False)
+    except MemoryError:
+        raise
+    except Exception as error:  # of many kinds: a file that is no JSON, a tensor cut short, a server that says no
+        raise _unloadable(source, error) from None
+    if report["missing_keys"]:  # they would be filled with random numbers
+        lacking = sorted(report["missing_keys"])
         raise UsageError(
-            f"the model {source.id} cannot be loaded: {reason}",
-            f"Check the name and the network, or leave --model out for the embedded {embedded.NAME}.",
-        ) from None
+            f"the model {source.id} cannot be loaded: it lacks {len(lacking)} of its weights, such as {lacking[0]}",
+            "Either a file is missing, or it is no causal language model.",
+        )
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise UsageError(
+            f"the model {source.id} cannot be served: it has no tokenizer.json", "Convert its tokenizer to that form."
+        )
     model.eval().requires_grad_(False)
     return Loaded(source=source, model=model.to(placement.device), tokenizer=tokenizer)
+
+
+def _read(source: Source, dtype: str, attention: str | None, *, cached: bool) -> tuple[Any, Any, dict[str, Any]]:
+    """The tokenizer, the model, and what `transformers` reports of its weights."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    common = {"gguf_file": source.gguf, "trust_remote_code": False, "local_files_only": cached}
+    tokenizer = AutoTokenizer.from_pretrained(source.location, **common)
+    model, report = AutoModelForCausalLM.from_pretrained(
+        source.location,
+        dtype=getattr(torch, dtype),
+        attn_implementation=attention,
+        use_safetensors=None if source.gguf else True,
+        output_loading_info=True,
+        **common,
+    )
+    return tokenizer, model, report
+
+
+def _unloadable(source: Source, error: Exception) -> UsageError:
+    text = str(error).strip()
+    message = f"the model {source.id} cannot be loaded"
+    if "trust_remote_code" in text:
+        return UsageError(f"{message}: it needs code of its own, which is never run", "Take a model without auto_map.")
+    reason = text.splitlines()[0][:200] if text else type(error).__name__
+    if not Path(source.location).is_dir():
+        hint = (
+            "Check the id and the network (HF_TOKEN for a gated model); what was once fetched needs none.\n"
+            f"Or give --model a folder, or leave it out for the embedded {embedded.NAME}."
+        )
+        return UsageError(f"{message}: {reason}", hint)
+    return UsageError(f"{message}: {reason}", "It must be a causal language model that transformers knows.")

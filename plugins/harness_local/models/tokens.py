@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,16 @@ class Codec:
         self._plain.encode_special_tokens = True
         special = sorted(map(str, tokenizer.all_special_tokens), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
+        self._silent = frozenset(i for i, t in self._template.get_added_tokens_decoder().items() if t.special)
+        self._bytes = frozenset(
+            i for t in map("<0x{:02X}>".format, range(256)) if (i := self._template.token_to_id(t)) is not None
+        )
+
+    @property
+    def serialized(self) -> str:
+        """The tokenizer as the `tokenizers` library writes it, in JSON."""
+        text: str = self._template.to_str()
+        return text
 
     @property
     def has_chat_template(self) -> bool:
@@ -66,6 +76,10 @@ class Codec:
         """Text of tokens; control tokens are left out unless `special`."""
         text: str = self._template.decode(list(ids), skip_special_tokens=not special)
         return text
+
+    def stream(self) -> TextStream:
+        """Decodes tokens that come one by one, to the text that `decode` makes of all of them."""
+        return TextStream(self.decode, self._silent, self._bytes)
 
     def piece(self, token: int) -> str:
         """How one token is shown in a list of log-probabilities."""
@@ -92,6 +106,61 @@ class Codec:
             [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
         )
         return text
+
+
+class TextStream:
+    """Text of tokens that come one by one; the cost of a token does not grow with the text.
+
+    Only those tokens are decoded whose text is not settled, behind the last ones whose text is: how a token is spelled
+    can depend on what stands before it. Two things are not settled. A character may be spelled by several tokens, and
+    half of it decodes to U+FFFD. And of tokens that stand for single bytes, a row counts as text only if all of it is
+    UTF-8; so it is held until it ends, or is longer than any text is spelled in that way.
+
+    Args:
+        decode: Token ids to text.
+        silent: Tokens that are left out of the text.
+        single: Tokens that stand for single bytes.
+    """
+
+    _LONGEST = 64
+
+    def __init__(self, decode: Callable[[list[int]], str], silent: frozenset[int], single: frozenset[int]) -> None:
+        self._decode, self._silent, self._single = decode, silent, single
+        self._context: list[int] = []
+        self._open: list[int] = []
+        self._given = 0  # characters of the context and the open tokens that were handed out
+
+    def add(self, token: int) -> str:
+        """The text that one more token settles; may be empty."""
+        if token in self._silent:
+            return ""
+        self._open.append(token)
+        if token in self._single and len(self._open) <= self._LONGEST:
+            return ""
+        text = self._decode(self._context + self._open)
+        # Half a character at the end decodes to one U+FFFD: all before it is settled.
+        end = len(text) - text.endswith("\ufffd")
+        fresh = text[self._given : end]
+        self._given = max(self._given, end)
+        if end == len(text):
+            self._context, self._open = (self._open if fresh else self._context + self._open), []
+            self._given = len(self._decode(self._context))
+        elif len(self._open) > self._LONGEST:
+            self._shorten(text)
+        return fresh
+
+    def rest(self) -> str:
+        """What is left at the end, half characters included."""
+        return self._decode(self._context + self._open)[self._given :]
+
+    def _shorten(self, text: str) -> None:
+        """Lets go of the beginning of a row of broken characters, at a place between two of them."""
+        for cut in range(len(self._open) - 1, len(self._open) - 5, -1):  # none has more than four bytes
+            before = self._decode(self._context + self._open[:cut])
+            if before + self._decode(self._open[cut:]) == text:
+                self._context, self._open = [], self._open[cut:]
+                self._given -= len(before)
+                return
 
 
 def boundary(prompts: Sequence[str]) -> int:

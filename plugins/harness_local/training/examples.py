@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness_local.api.requests import parse_messages
-from harness_local.api.wire import ApiError, Fields, encodable
+from pydantic import ValidationError
+
+from harness_local.api.bodies import Conversation
+from harness_local.api.errors import encodable, refusal
 from harness_local.models.tokens import Codec
+from harness_local.training.task import TrainingError
 
 LEAST = 10
 """Fewest examples of a training file."""
@@ -20,17 +23,13 @@ LARGEST_WEIGHT = 100.0
 """Largest weight of an example."""
 
 
-class FileError(Exception):
+class FileError(TrainingError):
     """A training file cannot be used.
 
     Args:
         code: ``invalid_file_format`` or ``invalid_n_examples``.
         message: Which line, and what was expected.
     """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code, self.message = code, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +50,14 @@ class Line:
 class Sample:
     """Tokens of one example; `learned` are the places of the tokens whose prediction is trained.
 
-    `weight` is no part of what a sample is: the frozen layers say the same of it whatever it weighs.
+    `weight` is no part of what a sample is: the frozen layers say the same of it whatever it weighs. `cut` says whether
+    the example was longer than the model's context.
     """
 
     ids: tuple[int, ...]
     learned: tuple[int, ...]
     weight: float = field(default=1.0, compare=False)
+    cut: bool = field(default=False, compare=False)
 
 
 def read(path: Path, what: str = "training") -> list[Line]:
@@ -64,10 +65,18 @@ def read(path: Path, what: str = "training") -> list[Line]:
 
     Raises:
         FileError: A line is not an example, kinds are mixed, or there are too few.
+        OSError: The file cannot be read.
     """
-    lines = list(_lines(path))
-    if len({bool(line.messages) for line in lines}) > 1:
-        raise FileError("invalid_file_format", "Invalid file format. Chat and prompt/completion lines are mixed.")
+    lines: list[Line] = []
+    with path.open("rb") as stream:
+        for number, raw in enumerate(stream, 1):
+            if not (text := _text(raw, number)).strip():
+                continue
+            line = _line(text, number)
+            if lines and bool(line.messages) != bool(lines[0].messages):
+                message = f"Invalid file format. Line {number}: chat and prompt/completion lines are mixed."
+                raise FileError("invalid_file_format", message)
+            lines.append(line)
     if what == "training" and len(lines) < LEAST:
         message = f"Training file has {len(lines)} example(s), but must have at least {LEAST} examples"
         raise FileError("invalid_n_examples", message)
@@ -76,14 +85,12 @@ def read(path: Path, what: str = "training") -> list[Line]:
     return lines
 
 
-def _lines(path: Path) -> Iterator[Line]:
+def _text(raw: bytes, number: int) -> str:
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as stream:
-            for number, text in enumerate(stream, 1):
-                if text.strip():
-                    yield _line(text, number)
+        return raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise FileError("invalid_file_format", f"Invalid file format. The file is not UTF-8: {error.reason}.") from None
+        message = f"Invalid file format. Line {number} is not UTF-8: {error.reason}."
+        raise FileError("invalid_file_format", message) from None
 
 
 def _line(text: str, number: int) -> Line:
@@ -117,53 +124,49 @@ def _weight(value: dict[str, Any], where: str) -> float:
 
 
 def _conversation(value: dict[str, Any], where: str) -> Line:
-    weights, cleaned = [], []
     try:
-        fields = Fields(value)
-        raw = fields.raw("messages")
-        fields.raw("weight", None)
-        fields.finish(("tools", "functions", "parallel_tool_calls"))
-        for index, message in enumerate(raw if isinstance(raw, list) else []):
-            parts = Fields(message if isinstance(message, dict) else {}, f"messages[{index}].")
-            weights.append(parts.integer("weight", 1, high=1) == 1)
-            cleaned.append(
-                {k: v for k, v in message.items() if k != "weight"} if isinstance(message, dict) else message
-            )
-        messages = parse_messages(cleaned)
-    except ApiError as error:
-        raise FileError("invalid_file_format", f"{where}: {error.message}") from None
+        conversation = Conversation.model_validate(value)
+    except ValidationError as error:
+        raise FileError("invalid_file_format", f"{where}: {refusal(error.errors()[0]).message}") from None
+    messages = tuple(message.plain for message in conversation.messages)
+    weights = tuple(message.weight != 0 for message in conversation.messages)
     if messages[0]["role"] == "assistant":
         raise FileError("invalid_file_format", f"{where}: the first message is the assistant's.")
     if not any(m["role"] == "assistant" and w for m, w in zip(messages, weights, strict=True)):
         raise FileError("invalid_file_format", f"{where}: no assistant message to learn from.")
-    return Line(messages=messages, weights=tuple(weights), weight=_weight(value, where))
+    return Line(messages=messages, weights=weights, weight=_weight(value, where))
 
 
 def samples(lines: Iterable[Line], codec: Codec, end: int, limit: int) -> list[Sample]:
-    """Tokens of examples, each cut at `limit` tokens from the end of its prompt's beginning.
+    """Tokens of examples, each of at most `limit`.
+
+    Of one that is longer, the end of the answer goes first, as far as the answer alone is too long, then the beginning
+    of the prompt: its end says what is asked.
 
     Prompt and completion are tokenised apart and joined, as they are when the model answers. After each learned text
     the token `end` is learned too, so that a fine-tuned model stops by itself.
     """
-    return [sample for line in lines for sample in _samples(line, codec, end, limit)]
+    shared: dict[int, int] = {}  # one object for each token of the vocabulary: a quarter of the memory
+
+    def joined(prompt: Iterable[int], answer: Iterable[int], weight: float) -> Sample:
+        asked = tuple(shared.setdefault(token, token) for token in prompt)
+        told = tuple(shared.setdefault(token, token) for token in answer)
+        kept = told[: limit - 1]
+        start = asked[-(limit - len(kept)) :]
+        places = tuple(range(len(start), len(start) + len(kept)))
+        return Sample((*start, *kept), places, weight, len(asked) + len(told) > limit)
+
+    return [joined(*pair, line.weight) for line in lines for pair in _pairs(line, codec, end)]
 
 
-def _samples(line: Line, codec: Codec, end: int, limit: int) -> Iterator[Sample]:
+def _pairs(line: Line, codec: Codec, end: int) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Tokens of what is asked and of what is learned."""
     if not line.messages:
-        answer = codec.encode(line.completion, start=False).ids
-        yield _joined(codec.encode(line.prompt).ids, (*answer, end), limit, line.weight)
+        yield codec.encode(line.prompt).ids, (*codec.encode(line.completion, start=False).ids, end)
         return
     for index, message in enumerate(line.messages):
         if message["role"] == "assistant" and line.weights[index]:
-            prompt = codec.chat(line.messages[:index])
-            yield _joined(prompt, (*codec.encode(message["content"], start=False).ids, end), limit, line.weight)
-
-
-def _joined(prompt: tuple[int, ...], answer: tuple[int, ...], limit: int, weight: float) -> Sample:
-    answer = answer[: limit - 1]
-    # The end of a prompt says what is asked; where something must go, it is the beginning.
-    prompt = prompt[-(limit - len(answer)) :]
-    return Sample((*prompt, *answer), tuple(range(len(prompt), len(prompt) + len(answer))), weight)
+            yield codec.chat(line.messages[:index]), (*codec.encode(message["content"], start=False).ids, end)
 
 
 def balanced(data: Sequence[Sample]) -> list[Sample]:

@@ -6,12 +6,14 @@ through the upper layers, forwards and backwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from harness_local.models.loading import Loaded
 from harness_local.training.examples import Sample
-from harness_local.training.task import Hyperparameters, Task
+from harness_local.training.task import ALL, Hyperparameters, Task, TrainingError
 
 _SPLITTABLE = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 _KEPT_BYTES = 2**30
@@ -25,30 +27,72 @@ class Trainable:
         loaded: The base model.
         task: What to train; its adapter, if any, is gone on from.
         hyperparameters: Resolved settings.
+
+    Attributes:
+        adapter: The model with the adapter, as peft holds it.
+        settings: The settings, with what the adapter is really made of.
+
+    Raises:
+        TrainingError: The settings do not fit the model, or the adapter that is gone on from.
     """
 
     def __init__(self, loaded: Loaded, task: Task, hyperparameters: Hyperparameters) -> None:
-        from peft import PeftModel
-
         self._model = loaded.model
         self._decoder = loaded.model.base_model
+        linear = self._linear()
         if task.adapter is not None:
-            self.adapter = PeftModel.from_pretrained(loaded.model, task.adapter, is_trainable=True)
+            self.adapter = self._going_on(task.adapter, task.hyperparameters, hyperparameters, linear)
         else:
-            self.adapter = self._fresh(hyperparameters)
+            self.adapter = self._fresh(hyperparameters, linear)
+        self.settings = replace(hyperparameters, **self._shape())
         self._frozen = self._frozen_layers()
+        self._together: dict[Sample, tuple[Sample, ...]] = {}
         self._kept: dict[Sample, Any] = {}
-        self._kept_bytes = 0
 
-    def _fresh(self, hyperparameters: Hyperparameters) -> Any:
-        """A new adapter on all linear layers of the topmost decoder layers; never on the (tied) output layer."""
-        from peft import LoraConfig, get_peft_model
+    def _linear(self) -> set[str]:
+        """Names of the decoder's linear layers, without the (tied) output layer, which gets no adapter."""
         from torch import nn
+
+        return {name.rsplit(".", 1)[-1] for name, m in self._decoder.named_modules() if isinstance(m, nn.Linear)}
+
+    def _shape(self) -> dict[str, Any]:
+        """The adapter's own settings, whoever chose them."""
+        config = self.adapter.peft_config["default"]
+        return {
+            "lora_rank": config.r,
+            "lora_alpha": float(config.lora_alpha),
+            "lora_layers": len(config.layers_to_transform or range(self._model.config.num_hidden_layers)),
+            "lora_targets": sorted(config.target_modules),
+        }
+
+    def _going_on(self, folder: Path, asked: Hyperparameters, resolved: Hyperparameters, linear: set[str]) -> Any:
+        """An adapter that is there already; settings of another shape are refused."""
+        from peft import PeftModel
+
+        self.adapter = PeftModel.from_pretrained(self._model, folder, is_trainable=True)
+        for name, value in self._shape().items():
+            wanted = getattr(resolved, name)
+            if name == "lora_targets":
+                wanted = sorted(linear if wanted == ALL else wanted)
+            if getattr(asked, name) is not None and wanted != value:
+                message = f"{name} is {value} in the model that is trained on, and cannot be changed to {wanted}."
+                raise TrainingError("invalid_value", message, f"hyperparameters.{name}")
+        return self.adapter
+
+    def _fresh(self, hyperparameters: Hyperparameters, linear: set[str]) -> Any:
+        """A new adapter on linear layers of the topmost decoder layers."""
+        from peft import LoraConfig, get_peft_model
 
         config = self._model.config
         total = int(config.num_hidden_layers)
         adapted = hyperparameters.lora_layers or total
-        names = {name.rsplit(".", 1)[-1] for name, m in self._decoder.named_modules() if isinstance(m, nn.Linear)}
+        targets = hyperparameters.lora_targets or ALL
+        names = linear if targets == ALL else set(targets)
+        if unknown := sorted(names - linear):
+            message = (
+                f"The model has no linear layers called {', '.join(unknown)[:200]}, but {', '.join(sorted(linear))}."
+            )
+            raise TrainingError("invalid_value", message, "hyperparameters.lora_targets")
         split = config.model_type in _SPLITTABLE
         settings = LoraConfig(
             r=hyperparameters.lora_rank,
@@ -105,26 +149,44 @@ class Trainable:
         with _Part(self._decoder, slice(self._frozen, None), self._decoder.norm):
             return self._decoder(inputs_embeds=padded, use_cache=False).last_hidden_state
 
-    def foresee(self, samples: Sequence[Sample]) -> None:
-        """Computes what the frozen layers make of examples that are about to come.
+    def plan(self, groups: Iterable[Sequence[Sample]]) -> None:
+        """Decides which examples go through the frozen layers together, and whose states are kept.
 
-        Together they fill passes that a batch of a step is too small for. Examples beyond the room for kept states are
-        left to their step.
+        Sums come out a little differently in other company. Because the company is decided here, once and from what
+        does not change, a training that was interrupted computes the same numbers as one that was not.
+
+        Args:
+            groups: Examples that will be foreseen together, in this order.
         """
         if not self._frozen:
             return
-        unknown = sorted((s for s in dict.fromkeys(samples) if s not in self._kept), key=lambda s: (len(s.ids), s.ids))
-        while unknown:
-            most = max(1, _PASS_TOKENS // len(unknown[-1].ids))
-            part, unknown = unknown[-most:], unknown[:-most]
-            self._keep(self._states(part))
+        room = _KEPT_BYTES // (self._model.config.hidden_size * self._model.dtype.itemsize)  # in tokens
+        for group in groups:
+            new = sorted(
+                (s for s in dict.fromkeys(group) if s not in self._together), key=lambda s: (len(s.ids), s.ids)
+            )
+            while new:
+                most = max(1, _PASS_TOKENS // len(new[-1].ids))
+                part, new = tuple(new[-most:]), new[:-most]
+                if (size := sum(len(sample.ids) for sample in part)) <= room:
+                    room -= size
+                    self._together.update(dict.fromkeys(part, part))
+
+    def foresee(self, samples: Sequence[Sample]) -> None:
+        """Computes what the frozen layers make of examples that are about to come, as far as it was planned.
+
+        Together they fill passes that a batch of a step is too small for.
+        """
+        for sample in samples:
+            if sample in self._together and sample not in self._kept:
+                self._kept.update(self._states(self._together[sample]))
 
     def _lower(self, batch: Sequence[Sample]) -> list[Any]:
-        """What the frozen layers make of each example."""
-        unknown = [sample for sample in batch if sample not in self._kept]
-        fresh = self._states(unknown) if unknown else {}
-        self._keep(fresh)
-        return [self._kept[sample] if sample in self._kept else fresh[sample] for sample in batch]
+        """What the frozen layers make of each example; of those beyond the room for kept states it is not kept."""
+        self.foresee(batch)
+        unplanned = [sample for sample in batch if sample not in self._together]
+        fresh = self._states(unplanned) if unplanned else {}
+        return [fresh[sample] if sample in fresh else self._kept[sample] for sample in batch]
 
     def _states(self, samples: Sequence[Sample]) -> dict[Sample, Any]:
         import torch
@@ -132,12 +194,6 @@ class Trainable:
         with torch.no_grad(), _Part(self._decoder, slice(0, self._frozen), torch.nn.Identity()):
             hidden = self._decoder(**self._inputs(samples)).last_hidden_state
         return {sample: hidden[row, : len(sample.ids)].clone() for row, sample in enumerate(samples)}
-
-    def _keep(self, states: dict[Sample, Any]) -> None:
-        size = sum(state.numel() * state.element_size() for state in states.values())
-        if self._kept_bytes + size <= _KEPT_BYTES:
-            self._kept.update(states)
-            self._kept_bytes += size
 
 
 class _Part:

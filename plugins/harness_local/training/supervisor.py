@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import csv
-import io
 import json
+import logging
 import os
 import shutil
+import signal
+import sqlite3
 import sys
 import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, ClassVar
 
+from harness_local.disk import sync
 from harness_local.models.loading import Placement, Source
-from harness_local.state import Row, State, new_id
+from harness_local.state import OPEN as OPEN
+from harness_local.state import Row, State
+from harness_local.training.record import Record
 from harness_local.training.task import Hyperparameters, Task
 
-OPEN = ("validating_files", "queued", "running")
-_COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
 _LINE = 2**20
+_LIVES = 3  # how often a training process may be killed before the job is given up
+_PAUSE_S = 10.0
+_LOG = logging.getLogger(__name__)
 
 
 class Supervisor:
@@ -32,73 +39,134 @@ class Supervisor:
         placement: Where to compute.
     """
 
+    # -P: nothing is imported from the folder the server happens to run in.
+    trainer: ClassVar[Sequence[str]] = ("-P", "-m", "harness_local.training.trainer")
+    """Arguments of the interpreter that start a training process; the job's folder follows."""
+    silence_s: ClassVar[float] = 3600.0
+    """How long a training process may say nothing; while it computes, it gives a sign of life every minute or part."""
+
     def __init__(self, state: State, source: Source, placement: Placement) -> None:
         self._state, self._source, self._placement = state, source, placement
         self._wake = asyncio.Event()
-        self._process: asyncio.subprocess.Process | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process: Process | None = None
         self._current: str | None = None
 
     def wake(self) -> None:
-        """Says that there is a new job."""
-        self._wake.set()
+        """Says that there is a new job; from any thread."""
+        self._soon(self._wake.set)
+
+    def _soon(self, call: Callable[[], None]) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(call)
 
     async def run(self) -> None:
         """Carries out jobs until cancelled; a training in progress ends with it and goes on at the next start."""
+        self._loop = asyncio.get_running_loop()
         try:
             while True:
-                waiting = self._state.jobs(*OPEN)
-                if not waiting:
-                    self._wake.clear()
-                    await self._wake.wait()
-                    continue
-                job = waiting[-1]
-                self._current = job["id"]
+                self._wake.clear()
                 try:
-                    await self._carry_out(job)
-                except Exception as error:  # the next job must not suffer from this one
-                    self._fail(job["id"], "server_error", f"{type(error).__name__}: {error}")
-                finally:
-                    self._current = None
+                    await self._next()
+                except (OSError, sqlite3.Error) as error:  # not even the failure can be written down: the job waits
+                    _LOG.error("The endpoint's state cannot be written: %s", error)
+                    await asyncio.sleep(_PAUSE_S)
         finally:
             self._kill()
 
+    async def _next(self) -> None:
+        """Carries out the oldest open job of this server's base model, or waits for one."""
+        for job in reversed(self._state.jobs(*OPEN)):
+            if self._is_for(job):
+                break
+        else:
+            await self._wake.wait()
+            return
+        self._current = job["id"]
+        record = Record(self._state, job["id"], self._source.id)
+        try:
+            await self._carry_out(job, record)
+        except Exception as error:  # the next job must not suffer from this one
+            record.fail("server_error", f"{type(error).__name__}: {error}")
+        finally:
+            self._current = None
+
+    def _is_for(self, job: Row) -> bool:
+        """Whether a job's base model is the one that is served; another's job waits for its own server."""
+        own = self._state.model(job["model"])
+        base = own["base"] if own else job["model"]
+        if base == self._source.id or base.startswith("ft:"):  # the latter is gone, which ends the job
+            return True
+        with self._state.transaction():
+            if job["status"] == "running":
+                self._state.update_job(job["id"], status="queued", estimated_finish=None)
+            message = f"Waiting for a server of {base}; the one that runs now serves {self._source.id}"
+            self._state.add_event(job["id"], message, level="warn", once=f"waiting/{base}/{self._source.id}")
+        return False
+
     def cancel(self, job: str) -> Row:
-        """Cancels an open job."""
-        body = self._state.update_job(job, status="cancelled", finished_at=int(time.time()))
-        self._state.add_event(job, "The job was cancelled")
+        """Cancels a job, unless it has ended; from any thread. Returns the job as it then is.
+
+        Raises:
+            KeyError: There is no such job.
+        """
+        with self._state.transaction():
+            body = self._state.job(job)
+            if body is None:
+                raise KeyError(job)
+            if body["status"] not in OPEN:
+                return body
+            now = int(time.time())
+            body = self._state.update_job(job, status="cancelled", finished_at=now, estimated_finish=None)
+            self._state.add_event(job, "The job was cancelled")
         if job == self._current:
-            self._kill()
+            self._soon(self._kill)
         return body
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+                os.killpg(self._process.pid, signal.SIGKILL)
 
-    async def _carry_out(self, job: Row) -> None:
+    async def _carry_out(self, job: Row, record: Record) -> None:
         folder = self._state.job_folder(job["id"])
+        if not self._begin(job["id"], record):
+            return
         folder.mkdir(exist_ok=True)
+        sync(folder.parent)
         self._write_task(job, folder)
-        if job["status"] == "running":
-            self._state.add_event(job["id"], "Fine-tuning job resumed after a restart of the server")
-        else:
-            self._state.update_job(job["id"], status="running")
-            self._state.add_event(job["id"], "Fine-tuning job started")
-        with folder.joinpath("log.txt").open("ab") as log:
-            # -P: nothing is imported from the folder the server happens to run in.
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "harness_local.training.trainer", str(folder),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=log, limit=_LINE,
-                env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
-            )  # fmt: skip
-        try:
-            finished = await self._follow(job["id"], self._process)
-            code = await self._process.wait()
-        finally:
-            self._kill()
-        current = self._state.job(job["id"])
-        if current is not None and current["status"] == "running" and not finished:
-            self._fail(job["id"], "training_failed", f"The training process ended with code {code}.{_last(folder)}")
+        for life in range(1, _LIVES + 1):
+            code = await self._train(record, folder)
+            if record.body["status"] != "running":
+                break
+            if code >= 0:
+                record.fail("training_failed", f"The training process ended with code {code}.{_last(folder)}")
+                break
+            message = f"The training process was ended by signal {-code}"
+            if life == _LIVES:
+                record.fail("training_failed", f"{message} {life} times. Was there too little memory?")
+            else:
+                self._state.add_event(job["id"], f"{message} and is started again", level="warn")
+        # Not before the job's end is on disk: until then a restart needs them.
+        shutil.rmtree(folder / "snapshots", ignore_errors=True)
+
+    def _begin(self, job: str, record: Record) -> bool:
+        """Says that a job is running, if it can run."""
+        with self._state.transaction():
+            body = record.body
+            if body["status"] not in OPEN:
+                return False
+            for name in ("training_file", "validation_file"):
+                if body[name] and self._state.file(body[name]) is None:
+                    record.fail("file_not_found", f"The {name.replace('_', ' ')} {body[name]} is gone.", name)
+                    return False
+            if body["model"] != self._source.id and self._state.model(body["model"]) is None:
+                record.fail("model_not_found", f"The model {body['model']} is gone.", "model")
+                return False
+            self._state.update_job(job, status="running")
+            if not self._state.add_event(job, "Fine-tuning job started", once="started"):
+                self._state.add_event(job, "Fine-tuning job resumed after a restart of the server")
+        return True
 
     def _write_task(self, job: Row, folder: Path) -> None:
         own = self._state.model(job["model"])
@@ -114,107 +182,54 @@ class Supervisor:
             adapter=own["folder"] if own else None,
         ).write(folder / "task.json")
 
-    async def _follow(self, job: str, process: asyncio.subprocess.Process) -> bool:
-        """Records what the training process reports; returns whether it came to an end of its own."""
-        steps = 0
-        if process.stdout is None:
-            return False
-        async for raw in process.stdout:
-            facts = json.loads(raw)
-            event = facts.pop("event")
-            status = (self._state.job(job) or {}).get("status")
-            if status != "running":  # cancelled meanwhile
-                return True
-            with self._state.transaction():
-                if event == "started":
-                    steps = facts["steps"]
-                    self._started(job, facts)
-                elif event == "step":
-                    self._stepped(job, steps, facts)
-                elif event == "checkpoint":
-                    self._checkpointed(job, facts["step"])
-                elif event == "done":
-                    self._succeed(job, facts["trained_tokens"])
-                elif event == "failed":
-                    self._fail(job, facts["code"], facts["message"])
-            if event in ("done", "failed"):
-                return True
-        return False
+    async def _train(self, record: Record, folder: Path) -> int:
+        """Runs a training process and writes down what it reports, until either ends; returns its exit code."""
+        with folder.joinpath("log.txt").open("ab") as log:
+            self._process = process = await asyncio.create_subprocess_exec(
+                sys.executable, *self.trainer, str(folder),
+                stdin=PIPE, stdout=PIPE, stderr=log, limit=_LINE, start_new_session=True,
+                # The adapter's configuration lists names in an order that follows from their hashes.
+                env={**os.environ, "TOKENIZERS_PARALLELISM": "false", "PYTHONHASHSEED": "0"},
+            )  # fmt: skip
+            try:
+                if record.body["status"] == "running":  # not cancelled while the process was made
+                    await self._follow(record, process, log)
+                    return await process.wait()
+            finally:
+                self._kill()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_PAUSE_S):
+                        await process.communicate()  # closes its pipes
+            return 0
 
-    def _started(self, job: str, facts: Row) -> None:
-        self._state.forget_metrics(job, facts["step"])
-        body = self._state.job(job) or {}
-        resolved = facts["hyperparameters"]
-        shown = {name: resolved[name] for name in ("n_epochs", "batch_size", "learning_rate_multiplier")}
-        body["method"]["supervised"]["hyperparameters"] = resolved
-        self._state.update_job(job, hyperparameters=shown, method=body["method"])
-
-    def _stepped(self, job: str, steps: int, facts: Row) -> None:
-        data = {**facts, "total_steps": steps}
-        message = f"Step {facts['step']}/{steps}: training loss={facts['train_loss']:.2f}"
-        if facts["valid_loss"] is not None:
-            message += f", validation loss={facts['valid_loss']:.2f}"
-        self._state.add_event(job, message, kind="metrics", data=data)
-
-    def _checkpointed(self, job: str, step: int) -> None:
-        name = self._model_name(job) + f":ckpt-step-{step}"
-        folder = self._state.job_folder(job) / "checkpoints" / str(step)
-        rows = [e["data"] for e in self._state.events(job) if e["type"] == "metrics" and e["data"]["step"] == step]
-        metrics = {k: v for k, v in (rows[0] if rows else {}).items() if v is not None and k not in ("epoch",)}
-        metrics.pop("total_steps", None)
-        self._state.add_model(name, self._source.id, folder)
-        body = {
-            "id": new_id("ftckpt"),
-            "object": "fine_tuning.job.checkpoint",
-            "created_at": int(time.time()),
-            "fine_tuned_model_checkpoint": name,
-            "fine_tuning_job_id": job,
-            "metrics": metrics,
-            "step_number": step,
-        }
-        self._state.add_checkpoint(job, step, body)
-        self._state.add_event(job, f"Checkpoint created at step {step}")
-
-    def _model_name(self, job: str) -> str:
-        """The same each time it is asked for, so that a repeated ending of a job makes no second model."""
-        suffix = (self._state.job(job) or {}).get("user_provided_suffix") or ""
-        return f"ft:{self._source.id}:{suffix}:{job.rsplit('-', 1)[-1][:8]}"
-
-    def _succeed(self, job: str, trained_tokens: int) -> None:
-        folder = self._state.job_folder(job)
-        name = self._model_name(job)
-        table = folder / "results.csv"
-        table.write_text(results_table(self._state.events(job)), encoding="utf-8")
-        results = self._state.add_file(table, "step_metrics.csv", "fine-tune-results")
-        self._state.add_model(name, self._source.id, folder / "adapter")
-        self._state.update_job(
-            job,
-            status="succeeded",
-            fine_tuned_model=name,
-            finished_at=int(time.time()),
-            trained_tokens=trained_tokens,
-            result_files=[results["id"]],
-        )
-        self._state.add_event(job, f"New fine-tuned model created: {name}")
-        self._state.add_event(job, "The job has successfully completed")
-        shutil.rmtree(folder / "snapshots", ignore_errors=True)
-
-    def _fail(self, job: str, code: str, message: str) -> None:
-        error = {"code": code, "message": message, "param": "training_file" if code.startswith("invalid") else None}
-        self._state.update_job(job, status="failed", error=error, finished_at=int(time.time()))
-        self._state.add_event(job, message, level="error")
+    async def _follow(self, record: Record, process: Process, log: IO[bytes]) -> None:
+        while process.stdout is not None:
+            try:
+                async with asyncio.timeout(self.silence_s):
+                    raw = await process.stdout.readline()
+            except TimeoutError:
+                record.fail("training_failed", f"The training process said nothing for {self.silence_s:g} seconds.")
+                break
+            except ValueError:  # a line beyond all bounds, which is dropped
+                continue
+            if not raw:
+                return
+            if (report := _report(raw)) is None:
+                log.write(raw)
+                log.flush()
+            elif record.take(report):
+                break
+            await asyncio.sleep(0)  # reports that are told again come all at once, and requests must not wait for them
+        self._kill()
 
 
-def results_table(events: list[Row]) -> str:
-    """Step metrics as CSV, the earliest step first."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for event in reversed(events):
-        if event["type"] == "metrics":
-            data: dict[str, Any] = {**event["data"], "train_accuracy": event["data"]["train_mean_token_accuracy"]}
-            writer.writerow(["" if data[name] is None else data[name] for name in _COLUMNS])
-    return text.getvalue()
+def _report(raw: bytes) -> Row | None:
+    """A line of the training process; None where it is none of its reports."""
+    try:
+        report = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return report if isinstance(report, dict) and "event" in report else None
 
 
 def _last(folder: Path) -> str:

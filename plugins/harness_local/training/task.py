@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,25 @@ from harness_local.models.loading import Placement, Source
 BASE_RATE = 1e-3
 """Learning rate at multiplier 1: what LoRA of rank 8 bears on the embedded model."""
 
+ALL = "all"
+"""The value of `lora_targets` that stands for every linear layer."""
+
 _BATCH = 16
 _STEPS = 50
+
+
+class TrainingError(Exception):
+    """A training cannot be carried out as asked.
+
+    Args:
+        code: For programs, such as ``invalid_file_format``.
+        message: For people: what is wrong, and what would do.
+        param: The field of the request that is meant.
+    """
+
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.message, self.param = code, message, param
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,20 +42,25 @@ class Hyperparameters:
         n_epochs: Passes over the training file. Auto: 2.
         batch_size: Examples of one step. Auto: 16, or fewer, so that there are at least 50 steps where the data allow.
         learning_rate_multiplier: Times 0.001. Auto: 1.
+        warmup_ratio: Share of the steps, from 0 to 0.5, over which the learning rate rises to its peak; over the others
+            it falls to 0 in a straight line. Auto: 0.1.
         lora_rank: Rank of the adapter's matrices. Auto: 8.
         lora_alpha: Their scale is alpha over rank. Auto: twice the rank.
         lora_layers: How many of the topmost layers get an adapter. Auto: a third of the model's, rounded up.
+        lora_targets: Names of the linear layers in them that get one, such as ``q_proj``, or ``"all"``. Auto: all.
     """
 
     n_epochs: int | None = None
     batch_size: int | None = None
     learning_rate_multiplier: float | None = None
+    warmup_ratio: float | None = None
     lora_rank: int | None = None
     lora_alpha: float | None = None
     lora_layers: int | None = None
+    lora_targets: Sequence[str] | None = None
 
     def resolved(self, examples: int, layers: int) -> Hyperparameters:
-        """The same with numbers in the place of ``"auto"``.
+        """The same with values in the place of ``"auto"``.
 
         Args:
             examples: Number of training examples.
@@ -49,9 +72,11 @@ class Hyperparameters:
             n_epochs=epochs,
             batch_size=self.batch_size or max(1, min(_BATCH, epochs * examples // _STEPS)),
             learning_rate_multiplier=self.learning_rate_multiplier or 1.0,
+            warmup_ratio=0.1 if self.warmup_ratio is None else self.warmup_ratio,
             lora_rank=rank,
             lora_alpha=self.lora_alpha or 2.0 * rank,
             lora_layers=min(self.lora_layers or -(-layers // 3), layers),
+            lora_targets=self.lora_targets or ALL,
         )
 
 
@@ -83,7 +108,7 @@ class Task:
 
     @classmethod
     def load(cls, file: Path) -> Task:
-        """Reads what `write` wrote."""
+        """Reads what `write` wrote, in this version or an earlier one."""
         values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return cls(
             source=Source(**values["source"]),

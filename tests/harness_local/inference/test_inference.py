@@ -113,14 +113,15 @@ def test_a_label_of_several_tokens_is_scored_as_a_whole(client: OpenAI, referenc
 
 
 def test_answers_do_not_depend_on_the_company(client: OpenAI) -> None:
-    prompts = [f"{SHOTS if i % 3 else ''}Review: thing number {i} {'broke' * (i % 5)}\nSentiment:" for i in range(24)]
-    alone = [label_scores(ask(client, prompt), prompt) for prompt in prompts[:8]]
+    said = ("it broke at once", "what a joy", "it came on a monday", "not bad for the price", "the zoom is fine")
+    prompts = [f"{SHOTS if i % 3 else ''}Review: {said[i % 5]}, number {i}\nSentiment:" for i in range(40)]
+    alone = [label_scores(ask(client, prompt), prompt) for prompt in prompts]
     with ThreadPoolExecutor(24) as pool:
         together = list(pool.map(lambda prompt: label_scores(ask(client, prompt), prompt), prompts))
-    for one, other in zip(alone, together, strict=False):
+    for one, other in zip(alone, together, strict=True):
         assert other == pytest.approx(one, abs=0.3)
         first, second = sorted(one)[-1], sorted(one)[-2]
-        if first - second > 0.3:
+        if first - second > 0.05:
             assert other.index(max(other)) == one.index(max(one))
 
 
@@ -210,7 +211,7 @@ def test_control_tokens_in_a_message_are_text(client: OpenAI) -> None:
         ({"prompt": "word " * 9000}, 400, "context_length_exceeded"),
         ({"temperature": 3}, 400, "invalid_value"),
         ({"n": "two"}, 400, "invalid_type"),
-        ({"logit_bias": {"5": 1}}, 400, "unsupported_parameter"),
+        ({"suffix": "a"}, 400, "unsupported_parameter"),
         ({"extra_body": {"temprature": 1}}, 400, "unknown_parameter"),
         ({"prompt": ""}, 400, "invalid_value"),
         ({"prompt": [[99_999_999]]}, 400, "invalid_value"),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -77,10 +78,8 @@ def test_equal_weights_are_exactly_one(weight: float, count: int) -> None:
 
 
 @pytest.fixture
-def train(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Train]:
+def train(tmp_path: Path, tiny: Path, here: None) -> Train:
     """Trains as the training process does: rows → the adapter's tensors as bytes, and the loss of each step."""
-    import torch
-
     from harness_local.models.loading import Placement, Source
     from harness_local.training import trainer
     from harness_local.training.task import Hyperparameters, Task
@@ -96,17 +95,13 @@ def train(tmp_path: Path, tiny: Path, capsys: pytest.CaptureFixture[str]) -> Ite
             hyperparameters=Hyperparameters(n_epochs=epochs, batch_size=6, learning_rate_multiplier=10.0),
             seed=7,
         ).write(folder / "task.json")
-        trainer._train(folder)
-        events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        told = io.StringIO()
+        trainer.train(folder, trainer.Teller(told))
+        events = [json.loads(line) for line in told.getvalue().splitlines()]
         adapter = (folder / "adapter" / "adapter_model.safetensors").read_bytes()
         return adapter, [event["train_loss"] for event in events if event["event"] == "step"]
 
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng():
-        yield train
-    torch.use_deterministic_algorithms(False)
-    torch.utils.deterministic.fill_uninitialized_memory = True
-    torch.set_num_threads(threads)
+    return train
 
 
 @pytest.mark.filterwarnings("ignore:.*gradient_checkpointing:FutureWarning")

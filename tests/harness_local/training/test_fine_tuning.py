@@ -170,25 +170,72 @@ def test_bad_jobs(client: OpenAI, options: dict[str, Any], param: str) -> None:
     assert caught.value.param == param
 
 
-@pytest.mark.xdist_group("local")
-@pytest.mark.usefixtures("model_folder")
-def test_a_job_goes_on_after_the_server_was_killed_and_a_signal_ends_it_gracefully(tmp_path: Path) -> None:
-    first = start(tmp_path / "state")
+ADJECTIVES = {
+    " apple": ["wonderful", "excellent", "delightful", "superb", "lovely", "great", "perfect", "charming"],
+    " stone": ["terrible", "awful", "horrible", "dreadful", "nasty", "bad", "broken", "disgusting"],
+}
+NOUNS = ["phone", "soup", "film", "hotel", "chair", "song", "book", "train"]
+
+
+def sentences(nouns: list[str]) -> list[tuple[str, str]]:
+    """Good and bad things, with labels that mean nothing until they are learned."""
+    return [
+        (f"The {noun} was {adjective}.\n\n###\n\n", label)
+        for label, adjectives in ADJECTIVES.items()
+        for adjective in adjectives
+        for noun in nouns
+    ]
+
+
+def test_true_labels_are_learned_and_shuffled_ones_teach_nothing(client: OpenAI) -> None:
+    known, fresh = sentences(NOUNS[:4]), sentences(NOUNS[5:])
+    # Each word has either label equally often: whatever is right on other sentences then is right by chance.
+    shuffled = [(text, list(ADJECTIVES)[index % 2]) for index, (text, _) in enumerate(known)]
+    settings = {"n_epochs": 3, "batch_size": 4, "lora_layers": 6}
+    jobs = {}
+    for name, rows in (("true", known), ("shuffled", shuffled)):
+        content = "".join(json.dumps({"prompt": text, "completion": label}) + "\n" for text, label in rows)
+        jobs[name] = create(client, content.encode(), hyperparameters=settings).id
+    shares = {}
+    for name, job in jobs.items():
+        model = finished(client, job).fine_tuned_model
+        texts = [text for text, _ in fresh]
+        answers = client.completions.create(model=model, prompt=texts, max_tokens=3, temperature=0).choices
+        shares[name] = sum(a.text == label for a, (_, label) in zip(answers, fresh, strict=True)) / len(fresh)
+        assert {answer.text for answer in answers} <= set(ADJECTIVES)
+    noise = 3 * (0.25 / len(fresh)) ** 0.5
+    assert shares["true"] >= 0.8
+    assert shares["shuffled"] <= 0.5 + noise
+
+
+def test_a_job_goes_on_after_the_server_was_killed_and_a_signal_ends_it_gracefully(tmp_path: Path, tiny: Path) -> None:
+    first = start(tmp_path / "state", "--model", str(tiny))
     with first.client() as client:
-        job = create(client, lines(16), hyperparameters={"n_epochs": 4, "batch_size": 2, "lora_layers": 6}).id
+        options = {"n_epochs": 4, "batch_size": 1, "lora_targets": ["q_proj", "v_proj"], "warmup_ratio": 0.2}
+        job = create(client, lines(100), model=tiny.name, hyperparameters=options).id
         while not client.fine_tuning.jobs.checkpoints.list(job).data:
-            assert client.fine_tuning.jobs.retrieve(job).status in ("queued", "running")
-            time.sleep(0.05)
+            running = client.fine_tuning.jobs.retrieve(job)
+            assert running.status in ("queued", "running")
+            began = time.monotonic()
+            client.completions.create(model=tiny.name, prompt="Hello", max_tokens=2)
+            assert time.monotonic() - began < 2  # whatever is trained beside it
+            time.sleep(0.1)
+        assert running.estimated_finish
+        seen = [event.id for event in client.fine_tuning.jobs.list_events(job, limit=1000)]
     first.kill()
-    second = start(tmp_path / "state")
+    second = start(tmp_path / "state", "--model", str(tiny))
     try:
         with second.client() as client:
             done = finished(client, job)
             assert done.status == "succeeded"
-            events = list(client.fine_tuning.jobs.list_events(job, limit=100))
+            events = list(client.fine_tuning.jobs.list_events(job, limit=1000))
             steps = [event.data["step"] for event in events if event.type == "metrics" and isinstance(event.data, dict)]
-            assert steps == list(range(32, 0, -1))
-            assert label(client, done.fine_tuned_model, "snow") == " white"
+            assert sorted(steps) == list(range(1, 401))
+            assert [event.id for event in events][-len(seen) :] == seen
+            assert label(client, done.fine_tuned_model, "snow") != label(client, tiny.name, "snow")
+            assert [c.step_number for c in client.fine_tuning.jobs.checkpoints.list(job)] == [400, 300, 200, 100]
+            settings = done.method.supervised.hyperparameters
+            assert (settings.lora_targets, settings.warmup_ratio) == (["q_proj", "v_proj"], 0.2)
         second.process.terminate()
         assert second.process.wait(30) == 0
     finally:
