@@ -54,7 +54,7 @@ class _Asked:
 async def create(request: Request, body: CompletionBody) -> Response:
     """Continues texts."""
     services = services_of(request)
-    asked = await aside(request, _read, body, services)
+    asked = await aside(request, False, _read, body, services)
     head = heading("cmpl", "text_completion", body.model, services.fingerprint)
     if body.stream:
         # Scores of a prompt are known with its outcome only.

@@ -83,8 +83,16 @@ def services_of(request: Request) -> Services:
     return found
 
 
-async def aside(request: Request, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-    """Does what takes long for a long body, such as turning it into tokens, without keeping other requests waiting."""
-    if int(request.headers.get("content-length", _QUICK_BYTES)) < _QUICK_BYTES:
+async def aside(request: Request, slow: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+    """Does what takes long, such as turning a long body into tokens, without keeping other requests waiting.
+
+    Args:
+        request: Where the work comes from; a long body makes it slow.
+        slow: Whether it is slow whatever the body's length.
+        work: What to do, with its arguments.
+        *args: For `work`.
+        **kwargs: For `work`.
+    """
+    if not slow and int(request.headers.get("content-length", _QUICK_BYTES)) < _QUICK_BYTES:
         return work(*args, **kwargs)
     return await asyncio.to_thread(work, *args, **kwargs)

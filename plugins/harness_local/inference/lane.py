@@ -11,7 +11,7 @@ from harness_local.inference.answer import Answer
 from harness_local.inference.constraints import ConstraintError, Constraints
 from harness_local.inference.head import Head
 from harness_local.inference.packed import Lineage, PackedCache, Rows
-from harness_local.inference.prefixes import Prefix, PrefixCache, Room, common
+from harness_local.inference.prefixes import Prefix, PrefixCache, Room
 from harness_local.inference.sampling import Drawer, described
 from harness_local.inference.work import Outcome, Ticket, Token, TopTokens
 from harness_local.models.tokens import Codec
@@ -334,8 +334,3 @@ class Lane:
         lineages = [branch.lineage for running in self._running for branch in running.going]
         self._cache.keep_only({owner for line in lineages for owner in (line.own, line.parent, line.root)})
         return count
-
-
-def shared(prompts: Sequence[Sequence[int]]) -> int:
-    """Number of tokens that all prompts begin with."""
-    return min((common(prompts[0], prompt) for prompt in prompts[1:]), default=len(prompts[0]))

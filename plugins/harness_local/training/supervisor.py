@@ -43,7 +43,7 @@ class Supervisor:
     trainer: ClassVar[Sequence[str]] = ("-P", "-m", "harness_local.training.trainer")
     """Arguments of the interpreter that start a training process; the job's folder follows."""
     silence_s: ClassVar[float] = 3600.0
-    """How long a training process may say nothing; while it computes, it gives a sign of life every minute or part."""
+    """How long a training process may say nothing. One that computes gives a sign of life between any two parts."""
 
     def __init__(self, state: State, source: Source, placement: Placement) -> None:
         self._state, self._source, self._placement = state, source, placement

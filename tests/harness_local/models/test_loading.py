@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +83,19 @@ def test_gguf_as_a_file_and_as_a_folder(tmp_path: Path) -> None:
 def test_hugging_face_s_cache_needs_no_network(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
-    cache = hub_cache(tmp_path / "hub", "owner/small", tiny)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    asked: list[object] = []
+
+    def refuse(*address: object, **_: object) -> None:
+        asked.append(address)
+        raise OSError
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(hub_cache(tmp_path / "hub", "owner/small", tiny)))
     found = load(find("owner/small"), HERE, say=pytest.fail)
     assert found.source.id == "owner/small"
     assert answers(found) == answers(loaded(tiny))
+    assert asked == []
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     said: list[str] = []
     with pytest.raises(UsageError) as caught:
         load(find("owner/other"), HERE, say=said.append)
