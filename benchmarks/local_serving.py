@@ -2,14 +2,14 @@
 
     .venv/bin/python benchmarks/local_serving.py [--quick] [--items 300] [--naive 40] [--repetitions 3]
 
-The embedded model and the embedded reviews. Few-shot: 8 shots of about 195 tokens, other ones in each repetition, so
-that none finds its prompts kept. Fine-tuned: bare prompts to an adapter that is trained first, by a short job. Asked
-through the `few-shot` backend, in two ways: to generate at most 4 tokens up to a line break, and for the likelihood of
-each label. 16 requests are in the air at a time, from one `openai` client. Compared, repetition by repetition:
+The embedded model and the embedded reviews. Few-shot: 8 shots of about 195 tokens. Fine-tuned: bare prompts to an
+adapter that is trained first, by a short job. Asked as the `few-shot` backend does, in two ways: to generate at most 4
+tokens up to a line break, and for the likelihood of each label. Each way and repetition has shots and items of its own,
+so that no server finds its prompts kept from before. 16 requests are in the air at a time, from one `openai` client. Compared, repetition by repetition:
 
 - naive: `transformers`' `generate`, in a process that does nothing else, 4 tokens, one item at a time; the same with
   the stop text; and one forward pass for each item, whose last position tells the likelihood of the labels. It gets
-  the first `--naive` items of a repetition, a third of all: what an item costs does not depend on how many there are.
+  the first `--naive` items of a repetition: what an item costs does not depend on how many there are.
 - `transformers serve`, plain and with continuous batching (which does not heed stop texts), the same items. It has no
   log-probabilities.
 - llama.cpp's own server (in the wheel of `xllamacpp`) over the same quantised file, 16 slots, all items. It has no
@@ -22,6 +22,7 @@ import argparse
 import asyncio
 import contextlib
 import importlib.metadata
+import itertools
 import json
 import os
 import random
@@ -37,7 +38,7 @@ from typing import Any
 
 from peers import Served, environment, fine_tuned, ours, process, reviews, served, told_if_busy, within
 
-CONCURRENCY, SHOTS, TOKENS = 16, 8, 4
+CONCURRENCY, SHOTS, TOKENS, LEARNED = 16, 8, 4, 320
 LABELS = ("negative", "neutral", "positive")
 LONGEST_S = 600
 LLAMA = "xllamacpp==2026.10.11549"
@@ -215,7 +216,7 @@ def contenders(folder: Path, train: Sequence[Any], quick: bool) -> Iterator[list
     with contextlib.ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bf16 = stack.enter_context(ours(temporary / "bf16", "--dtype", "bfloat16"))
-        model = fine_tuned(bf16.url, lines(train[:320]), print, n_epochs=1)
+        model = fine_tuned(bf16.url, lines(train), print, n_epochs=1)
         adapter = next((temporary / "bf16").rglob("adapter_model.safetensors")).parent
         made = [*our_ways(bf16, "bf16", folder)]
         made += [
@@ -354,15 +355,20 @@ def measure(given: argparse.Namespace) -> None:
     train, held_out = reviews()
     draw = random.Random(5)
     draw.shuffle(train)
+    learned, pool = train[:LEARNED], iter(train[LEARNED:] + held_out)
     made: list[Contender] = []
     told_if_busy()
     try:
-        with within(LONGEST_S), contenders(folder, train, given.quick) as made:
+        with within(LONGEST_S), contenders(folder, learned, given.quick) as made:
             for repetition in range(given.repetitions):
-                items = draw.sample(held_out, given.items)
-                prompts = {"8-shot": few_shot_prompts(draw, train, items, tokens), "tuned": bare_prompts(items)}
+                prompts: dict[str, list[Any]] = {}
+                for way in ("generated", "likelihood"):
+                    # Nobody may find a prompt that was kept from before: several servers keep what they computed.
+                    items = list(itertools.islice(pool, given.items))
+                    prompts[f"8-shot: {way}"] = few_shot_prompts(draw, learned, items, tokens)
+                    prompts[f"tuned: {way}"] = bare_prompts(items)
                 for each in made if repetition % 2 == 0 else reversed(made):
-                    asked = prompts[each.kind.partition(":")[0]]
+                    asked = prompts[each.kind]
                     each.results.append(each.run(asked if each.all else asked[: given.naive]))
     finally:
         print(f"{given.items} items, {CONCURRENCY} at a time, {os.cpu_count()} cores; medians of {given.repetitions}")
@@ -380,6 +386,8 @@ def main() -> None:
     parser.add_argument("--naive", type=int, default=40, help="items of a repetition for what takes one at a time")
     parser.add_argument("--repetitions", type=int, default=3)
     given = parser.parse_args()
+    if 2 * given.repetitions * given.items > 3_000:
+        parser.error("there are not enough reviews for so many items and repetitions")
     if given.quick:
         given.items, given.naive, given.repetitions = min(given.items, 64), min(given.naive, 12), 1
     measure(given)
