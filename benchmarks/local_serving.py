@@ -5,7 +5,8 @@
 The embedded model and the embedded reviews. Few-shot: 8 shots of about 195 tokens. Fine-tuned: bare prompts to an
 adapter that is trained first, by a short job. Asked as the `few-shot` backend does, in two ways: to generate at most 4
 tokens up to a line break, and for the likelihood of each label. Each way and repetition has shots and items of its own,
-so that no server finds its prompts kept from before. 16 requests are in the air at a time, from one `openai` client. Compared, repetition by repetition:
+so that no server finds its prompts kept from before. 16 requests are in the air at a time, from one `openai` client.
+Compared, repetition by repetition:
 
 - naive: `transformers`' `generate`, in a process that does nothing else, 4 tokens, one item at a time; the same with
   the stop text; and one forward pass for each item, whose last position tells the likelihood of the labels. It gets

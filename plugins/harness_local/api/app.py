@@ -24,6 +24,19 @@ from harness_local.api.streaming import bug
 _PARTS = (completions, chat, models, files, jobs)
 
 
+class _Described(FastAPI):
+    """An application whose page says what the names of answers stand for."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI page, made when it is first asked for."""
+        if self.openapi_schema is None:
+            from harness_local.api.answer_types import components
+
+            super().openapi()["components"]["schemas"].update(components())
+        page: dict[str, Any] = super().openapi()
+        return page
+
+
 def build(services: Services) -> FastAPI:
     """The application."""
 
@@ -41,7 +54,7 @@ def build(services: Services) -> FastAPI:
         HTTPException: _http_error,
         Exception: _bug,
     }
-    app = FastAPI(
+    app = _Described(
         title="finetune-harness local endpoint",
         version="1",
         docs_url=None,  # these pages load scripts from elsewhere

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,22 +208,24 @@ def load(
         UsageError: The model cannot be loaded, or its weights are not complete.
     """
     import torch
-    from huggingface_hub import model_info
+    from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(placement.threads)
     try:
-        try:
-            tokenizer, model, report = _read(source, placement.dtype, attention, cached=True)
-        except OSError:
-            if Path(source.location).is_dir():
-                raise
-            if say is not None:
-                say(f"fetching {source.location} from Hugging Face (once)")
-            model_info(source.location, timeout=10)  # says at once that there is no such model, or no network
-            tokenizer, model, report = _read(source, placement.dtype, attention, cached=False)
+        folder = _fetched(source, say)
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=source.gguf, trust_remote_code=False)
+        model, report = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file=source.gguf,
+            dtype=getattr(torch, placement.dtype),
+            attn_implementation=attention,
+            use_safetensors=None if source.gguf else True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     except MemoryError:
         raise
     except Exception as error:  # of many kinds: a file that is no JSON, a tensor cut short, a server that says no
@@ -239,22 +244,37 @@ def load(
     return Loaded(source=source, model=model.to(placement.device), tokenizer=tokenizer)
 
 
-def _read(source: Source, dtype: str, attention: str | None, *, cached: bool) -> tuple[Any, Any, dict[str, Any]]:
-    """The tokenizer, the model, and what `transformers` reports of its weights."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+def _fetched(source: Source, say: Callable[[str], None] | None) -> str:
+    """The folder of a model; of one on Hugging Face, its place in the cache, which the network fills where it must.
 
-    common = {"gguf_file": source.gguf, "trust_remote_code": False, "local_files_only": cached}
-    tokenizer = AutoTokenizer.from_pretrained(source.location, **common)
-    model, report = AutoModelForCausalLM.from_pretrained(
-        source.location,
-        dtype=getattr(torch, dtype),
-        attn_implementation=attention,
-        use_safetensors=None if source.gguf else True,
-        output_loading_info=True,
-        **common,
-    )
-    return tokenizer, model, report
+    `transformers` itself would ask the network each time, for files that most models lack.
+    """
+    if Path(source.location).is_dir():
+        return source.location
+    from huggingface_hub import model_info, snapshot_download
+
+    wanted = [source.gguf] if source.gguf else ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+    known = partial(snapshot_download, source.location, allow_patterns=wanted, ignore_patterns=["*/*", "consolidated*"])
+    with contextlib.suppress(OSError):
+        folder = known(local_files_only=True)
+        if _whole(Path(folder), source.gguf):
+            return folder
+    if say is not None:
+        say(f"fetching {source.location} from Hugging Face (once)")
+    model_info(source.location, timeout=10)  # says at once that there is no such model, or no network
+    return known()
+
+
+def _whole(folder: Path, gguf: str | None) -> bool:
+    """Whether a folder of the cache has what a model needs: other programs may have fetched a part of it."""
+    if gguf is not None:
+        return folder.joinpath(gguf).is_file()
+    parts = folder / "model.safetensors.index.json"
+    if parts.is_file():
+        return all(
+            folder.joinpath(file).is_file() for file in json.loads(parts.read_text("utf-8"))["weight_map"].values()
+        )
+    return folder.joinpath("config.json").is_file() and any(folder.glob("*.safetensors"))
 
 
 def _unloadable(source: Source, error: Exception) -> UsageError:

@@ -324,8 +324,8 @@ class Run:
         with torch.no_grad():
             for index, parameter in enumerate(self._trainable.parameters):
                 parameter.copy_(tensors[f"{index}.value"])
-                keys = ("step", "exp_avg", "exp_avg_sq")
-                self._optimizer.state[parameter] = {key: tensors[f"{index}.{key}"] for key in keys}
+                means = {key: tensors[f"{index}.{key}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq")}
+                self._optimizer.state[parameter] = {"step": tensors[f"{index}.step"], **means}
         told = found[-1] / "told.json"
         if told.exists():  # earlier versions wrote none
             self._told = json.loads(told.read_text("utf-8"))

@@ -96,6 +96,9 @@ def test_hugging_face_s_cache_needs_no_network(tiny: Path, tmp_path: Path, monke
     assert answers(found) == answers(loaded(tiny))
     assert asked == []
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    next(tmp_path.glob("hub/*/snapshots/*/model.safetensors")).unlink()
+    with pytest.raises(UsageError, match="owner/small"):
+        load(find("owner/small"), HERE)
     said: list[str] = []
     with pytest.raises(UsageError) as caught:
         load(find("owner/other"), HERE, say=said.append)
