@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness_local.models.kinds import PLAIN
+
 NAME = "harness_packed"
 
 _BLOCK = 128
-_PLAIN = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 
 Blocks = list[tuple[int, int, Any, Any]]
 """First row, last row + 1, indices of the visible columns (None for all), additive mask of (heads per group × rows,
@@ -24,7 +25,7 @@ def use(model: Any) -> bool:
 
     config = model.config
     sliding = len(set(getattr(config, "layer_types", None) or ["full_attention"]) | {"full_attention"}) > 1
-    if config.model_type not in _PLAIN or sliding or getattr(config, "sliding_window", None):
+    if config.model_type not in PLAIN or sliding or getattr(config, "sliding_window", None):
         return False
     AttentionInterface.register(NAME, attend)
     model.set_attn_implementation(NAME)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness_local.models.kinds import PLAIN
 from harness_local.models.loading import Loaded
 from harness_local.training.examples import Sample
 from harness_local.training.task import ALL, Hyperparameters, Task, TrainingError
 
-_SPLITTABLE = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 _KEPT_BYTES = 2**30
 _PASS_TOKENS = 1024
 
@@ -93,7 +93,7 @@ class Trainable:
                 f"The model has no linear layers called {', '.join(unknown)[:200]}, but {', '.join(sorted(linear))}."
             )
             raise TrainingError("invalid_value", message, "hyperparameters.lora_targets")
-        split = config.model_type in _SPLITTABLE
+        split = config.model_type in PLAIN
         settings = LoraConfig(
             r=hyperparameters.lora_rank,
             lora_alpha=hyperparameters.lora_alpha,
@@ -107,7 +107,7 @@ class Trainable:
     def _frozen_layers(self) -> int:
         """How many layers below the first adapted one; 0 where this architecture cannot be split."""
         config = self._model.config
-        if config.model_type not in _SPLITTABLE or len(set(getattr(config, "layer_types", None) or [""])) > 1:
+        if config.model_type not in PLAIN or len(set(getattr(config, "layer_types", None) or [""])) > 1:
             return 0
         for index, layer in enumerate(self._decoder.layers):
             if any(parameter.requires_grad for parameter in layer.parameters()):
