@@ -43,9 +43,11 @@ import statistics, sys, time
 from pathlib import Path
 import torch
 from harness_local.inference.adapters import Adapters
+from harness_local.inference.decoder import decoder
 from harness_local.models.loading import find, load, place
 folders = {path: Path(path) for path in sys.argv[1:]}
-adapters = Adapters(load(find(None), place(None, None)).model, folders.__getitem__)
+model = load(find(None), place(None, None)).model
+adapters = Adapters(model, decoder(model), folders.__getitem__)
 
 def milliseconds():
     for name in folders:

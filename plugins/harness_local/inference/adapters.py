@@ -1,8 +1,8 @@
 """Fine-tuned models on one base in memory.
 
-LoRA is applied by hooks on the base's own layers. Switching takes them off some layers and puts them on others, and
-an adapter is loaded by reading its safetensors: `peft`, which wraps layers for that, took 270 to 550 ms for each
-adapter of the embedded model, 23 ms for each switch, and half a second to start with.
+Switching tells the decoder what to add to its layers' products, and an adapter is loaded by reading its safetensors:
+`peft`, which wraps layers for that, took 270 to 550 ms for each adapter of the embedded model, 23 ms for each switch,
+and half a second to start with.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from harness_local.inference.decoder import Applied, Decoder, Patch
 
 _MOST = 32
 _MOST_BYTES = 2**30
@@ -24,38 +25,30 @@ class AdapterError(Exception):
     """An adapter's folder holds what cannot be applied."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Patch:
-    """What an adapter adds to a layer's output: `up` (`down` x), its scale included in `up`."""
-
-    layer: Any
-    down: Any
-    up: Any
-
-    def __call__(self, _: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-        """Forward hook of the layer."""
-        added = inputs[0].to(self.down.dtype) @ self.down.T @ self.up.T
-        return (output + added).to(output.dtype)
-
-
 class Adapters:
     """The adapters of one model, the least recently used leaving memory first.
 
     Args:
         model: The base model, a `transformers` causal language model.
+        decoder: Runs its layers.
         folder: Where an adapter lies, by its name; `KeyError` where there is none.
         most: How many to hold.
         most_bytes: How much memory to hold them in.
     """
 
     def __init__(
-        self, model: Any, folder: Callable[[str], Path], *, most: int = _MOST, most_bytes: int = _MOST_BYTES
+        self,
+        model: Any,
+        decoder: Decoder,
+        folder: Callable[[str], Path],
+        *,
+        most: int = _MOST,
+        most_bytes: int = _MOST_BYTES,
     ) -> None:
-        self._model, self._folder = model, folder
+        self._model, self._decoder, self._folder = model, decoder, folder
         self._most, self._most_bytes = most, most_bytes
-        self._held: OrderedDict[str, list[_Patch]] = OrderedDict()
+        self._held: OrderedDict[str, Applied] = OrderedDict()
         self._active: str | None = None
-        self._hooks: list[Any] = []
 
     def __contains__(self, name: str) -> bool:
         """Whether an adapter is in memory."""
@@ -73,14 +66,12 @@ class Adapters:
             self._held.move_to_end(name)
         if name == self._active:
             return
-        patches: list[_Patch] = []
-        if name is not None:
-            if name not in self._held:
-                self._held[name] = self._load(self._folder(name))
-                self._make_room()
-            patches = self._held[name]
+        if name is not None and name not in self._held:
+            self._held[name] = self._load(self._folder(name))
+            self._make_room()
         self._off()
-        self._hooks = [patch.layer.register_forward_hook(patch) for patch in patches]
+        if name is not None:
+            self._held[name].on()
         self._active = name
 
     def drop(self, name: str) -> None:
@@ -90,18 +81,18 @@ class Adapters:
         self._held.pop(name, None)
 
     def _off(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks, self._active = [], None
+        if self._active is not None:
+            self._held[self._active].off()
+        self._active = None
 
     def _make_room(self) -> None:
         def size() -> int:
-            return sum(t.nbytes for patches in self._held.values() for p in patches for t in (p.down, p.up))
+            return sum(held.nbytes for held in self._held.values())
 
         while len(self._held) > 1 and (len(self._held) > self._most or size() > self._most_bytes):
             self.drop(next(iter(self._held)))
 
-    def _load(self, folder: Path) -> list[_Patch]:
+    def _load(self, folder: Path) -> Applied:
         """Reads an adapter; only safetensors are opened, whatever else the folder holds."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -109,11 +100,11 @@ class Adapters:
         try:
             settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
             weights = load_file(folder / "adapter_model.safetensors", device=str(self._model.device))
-            return self._patches(settings, weights)
+            return self._decoder.join(self._patches(settings, weights))
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SafetensorError) as error:
             raise AdapterError(f"the adapter cannot be used: {error}") from error
 
-    def _patches(self, settings: dict[str, Any], weights: dict[str, Any]) -> list[_Patch]:
+    def _patches(self, settings: dict[str, Any], weights: dict[str, Any]) -> list[Patch]:
         if odd := [name for name in _NOT_DONE if settings.get(name)]:
             raise ValueError(f"{odd[0]} is not supported")
         rank = int(settings["r"])
@@ -121,7 +112,7 @@ class Adapters:
         patches = []
         for stem in [key.removesuffix(_DOWN) for key in weights if key.endswith(_DOWN)]:
             layer = self._model.get_submodule(stem.removeprefix(_PREFIX))
-            patches.append(_Patch(layer, weights.pop(stem + _DOWN), weights.pop(stem + _UP) * scale))
+            patches.append(Patch(layer, weights.pop(stem + _DOWN), weights.pop(stem + _UP) * scale))
         if weights:
             raise ValueError(f"{next(iter(weights))} is not supported")
         return patches

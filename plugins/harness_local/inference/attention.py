@@ -8,28 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness_local.models.kinds import PLAIN
-
-NAME = "harness_packed"
-
 _BLOCK = 128
 
 Blocks = list[tuple[int, int, Any, Any]]
 """First row, last row + 1, indices of the visible columns (None for all), additive mask of (heads per group × rows,
 columns)."""
-
-
-def use(model: Any) -> bool:
-    """Switches a model to this attention, where its own is the plain kind; returns whether it did."""
-    from transformers import AttentionInterface
-
-    config = model.config
-    sliding = len(set(getattr(config, "layer_types", None) or ["full_attention"]) | {"full_attention"}) > 1
-    if config.model_type not in PLAIN or sliding or getattr(config, "sliding_window", None):
-        return False
-    AttentionInterface.register(NAME, attend)
-    model.set_attn_implementation(NAME)
-    return True
 
 
 def cut(seen: Any, dtype: Any, groups: int) -> Blocks:
@@ -53,23 +36,30 @@ def cut(seen: Any, dtype: Any, groups: int) -> Blocks:
     return blocks
 
 
-def attend(
-    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, *, packed: Blocks, scaling: float, **_: Any
-) -> tuple[Any, None]:
-    """Attention of one layer, in the form `transformers` calls it.
+def attend(query: Any, key: Any, value: Any, blocks: Blocks, scaling: float) -> Any:
+    """Attention of one layer.
 
     Query heads that share a key head are laid one after the other, so that keys and values need not be repeated.
+
+    Args:
+        query: (rows, heads, size).
+        key: (1, key heads, columns, size).
+        value: Likewise.
+        blocks: Of `cut`.
+        scaling: Factor of the products of queries and keys.
+
+    Returns:
+        (rows, heads × size).
     """
     import torch
 
-    _, heads, rows, size = query.shape
-    groups = module.num_key_value_groups
-    query = query.view(1, heads // groups, groups, rows, size)
+    (rows, heads, size), shared = query.shape, key.shape[1]
+    grouped = query.view(rows, shared, heads // shared, size).permute(1, 2, 0, 3)
     parts = []
-    for start, end, index, mask in packed:
-        stacked = query[:, :, :, start:end].reshape(1, heads // groups, groups * (end - start), size)
+    for start, end, index, mask in blocks:
+        stacked = grouped[:, :, start:end].reshape(1, shared, -1, size)
         keys = key if index is None else key.index_select(2, index)
         values = value if index is None else value.index_select(2, index)
         out = torch.nn.functional.scaled_dot_product_attention(stacked, keys, values, attn_mask=mask, scale=scaling)
-        parts.append(out.view(1, heads, end - start, size).transpose(1, 2))
-    return torch.cat(parts, 1), None
+        parts.append(out.view(heads, end - start, size).transpose(0, 1))
+    return torch.cat(parts).view(rows, heads * size)

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
-from harness_local.inference import attention, residual
 from harness_local.inference.adapters import Adapters
 from harness_local.inference.constraints import Constraints
+from harness_local.inference.decoder import decoder
 from harness_local.inference.head import Head
 from harness_local.inference.lane import Lane
 from harness_local.inference.prefixes import Room
@@ -48,13 +48,12 @@ class Engine:
         token_limit: int = 2**20,
         adapters: int = 32,
     ) -> None:
-        self._model, self._codec, self._ends = loaded.model, codec, loaded.ends
+        self._codec, self._ends = codec, loaded.ends
         self._limit, self._token_limit = limit, token_limit
         self.constraints = Constraints(codec, loaded.ends, loaded.vocabulary)
         self._head = Head(loaded.model)
-        attention.use(loaded.model)
-        residual.keep_exact(loaded.model)
-        self._adapters = Adapters(loaded.model, adapter_folder, most=adapters)
+        self._decoder = decoder(loaded.model)
+        self._adapters = Adapters(loaded.model, self._decoder, adapter_folder, most=adapters)
         self._prefixes = Room(_PREFIX_BYTES)
         self._lanes: dict[str | None, Lane] = {}
         self._arrived = threading.Condition()
@@ -184,8 +183,8 @@ class Engine:
 
     def _lane(self, name: str | None) -> Lane:
         if name not in self._lanes:
-            model, head, room = self._model, self._head, self._prefixes
-            self._lanes[name] = Lane(model, head, self._codec, self._ends, self.constraints, room)
+            run, head, room = self._decoder, self._head, self._prefixes
+            self._lanes[name] = Lane(run, head, self._codec, self._ends, self.constraints, room)
         return self._lanes[name]
 
     def _forget(self, adapter: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness_local.inference.answer import Answer
 from harness_local.inference.constraints import ConstraintError, Constraints
+from harness_local.inference.decoder import Decoder
 from harness_local.inference.head import Head
 from harness_local.inference.packed import Lineage, PackedCache, Rows
 from harness_local.inference.prefixes import Prefix, PrefixCache, Room
@@ -82,7 +83,7 @@ class Lane:
     """Sequences under one set of weights.
 
     Args:
-        model: The model with these weights active while `step` runs.
+        decoder: Runs the model, with these weights active while `step` runs.
         head: Its output layer.
         codec: Its tokenizer.
         ends: Tokens that end an answer.
@@ -91,10 +92,10 @@ class Lane:
     """
 
     def __init__(
-        self, model: Any, head: Head, codec: Codec, ends: frozenset[int], constraints: Constraints, room: Room
+        self, decoder: Decoder, head: Head, codec: Codec, ends: frozenset[int], constraints: Constraints, room: Room
     ) -> None:
         self.queue: deque[Ticket] = deque()
-        self._cache = PackedCache(model)
+        self._cache = PackedCache(decoder)
         self._head, self._codec, self._ends, self._constraints = head, codec, ends, constraints
         self._prefixes = PrefixCache(room)
         self._running: list[_Running] = []

@@ -6,11 +6,10 @@ share the keys and values of that beginning, because the mask can point many seq
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness_local.inference import attention
+from harness_local.inference.decoder import Decoder
 from harness_local.inference.prefixes import Prefix
 
 
@@ -52,15 +51,11 @@ class PackedCache:
     """Keys and values of the sequences in progress under one set of weights.
 
     Args:
-        model: A `transformers` causal language model.
+        decoder: Runs the layers, these weights active.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self._blocked = model.config._attn_implementation == attention.NAME
-        # transformers 5.24 gave the argument its new name.
-        named = "cache" in inspect.signature(model.base_model.forward).parameters
-        self._argument = "cache" if named else "past_key_values"
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
         self._names = 0
         self.clear()
 
@@ -96,7 +91,6 @@ class PackedCache:
         """Computes the new tokens; returns their final hidden states, (tokens, size)."""
         import torch
 
-        device = self._model.device
         held = len(self._owners)
         self._owners += rows.owners
         self._positions += rows.positions
@@ -106,29 +100,15 @@ class PackedCache:
         seen |= (owner == root) & (position < torch.tensor(rows.root_limits)[:, None])
         column = torch.arange(len(owner))
         seen &= column <= (held + torch.arange(len(rows.ids)))[:, None]
-        seen, dtype = seen.to(device), self._model.dtype
-        extra: dict[str, Any] = {self._argument: self._cache}
-        if self._blocked:
-            config = self._model.config
-            extra["packed"] = attention.cut(seen, dtype, config.num_attention_heads // config.num_key_value_heads)
-            mask = torch.zeros((1, 1), dtype=dtype, device=device)
-        else:
-            mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, torch.finfo(dtype).min)
-        hidden = self._model.base_model(
-            input_ids=torch.tensor([rows.ids], device=device),
-            position_ids=torch.tensor([rows.positions], device=device),
-            attention_mask=mask[None, None],
-            use_cache=True,
-            **extra,
-        ).last_hidden_state
-        return hidden[0]
+        return self._decoder.run(rows.ids, rows.positions, seen, self._cache)
 
     def columns(self, owner: int) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         """Copies of one owner's keys and values, for each layer."""
         import torch
 
-        index = torch.tensor([i for i, o in enumerate(self._owners) if o == owner], device=self._model.device)
         layers = self._cache.layers
+        places = [i for i, o in enumerate(self._owners) if o == owner]
+        index = torch.tensor(places, device=layers[0].keys.device)
         return (
             tuple(layer.keys.index_select(2, index) for layer in layers),
             tuple(layer.values.index_select(2, index) for layer in layers),
@@ -144,7 +124,7 @@ class PackedCache:
             return
         if 2 * len(places) > len(self._owners):
             return
-        index = torch.tensor(places, device=self._model.device)
+        index = torch.tensor(places, device=self._cache.layers[0].keys.device)
         for layer in self._cache.layers:
             layer.keys = layer.keys.index_select(2, index)
             layer.values = layer.values.index_select(2, index)

@@ -44,6 +44,7 @@ def _differences(loaded: Loaded) -> tuple[float, float]:
     """Largest differences of a logit, in standard deviations: by the output layer, and by all that is before it."""
     import torch
 
+    from harness_local.inference.decoder import AnyDecoder
     from harness_local.inference.head import Head
     from harness_local.inference.packed import Lineage, PackedCache, Rows
 
@@ -53,7 +54,7 @@ def _differences(loaded: Loaded) -> tuple[float, float]:
         asked = {"input_ids": torch.tensor([ids], device=model.device), "use_cache": False}
         logits = model(**asked).logits[0].float()
         plain = head.logits(model.base_model(**asked).last_hidden_state[0])
-        cache, rows = PackedCache(model), Rows()
+        cache, rows = PackedCache(AnyDecoder(model)), Rows()
         own = Lineage(cache.name())
         rows.add(ids[:half], 0, own)
         for number in range(1, _COLUMNS // size + 1):

@@ -173,8 +173,9 @@ def test_broken_weights_are_refused(build: Callable[..., Any], adapters: Path, t
 
 
 def test_switching_is_quick_and_memory_bounded(build: Callable[..., Any], adapters: Path) -> None:
-    model = build().model
-    held = Adapters(model, lambda name: adapters / name.partition("#")[0], most=8, most_bytes=20_000)
+    lab = build()
+    model, run = lab.model, lab.engine._decoder
+    held = Adapters(model, run, lambda name: adapters / name.partition("#")[0], most=8, most_bytes=40_000)
     for name in NAMES * 2:
         held.use(name)
     began = time.thread_time()
@@ -185,10 +186,10 @@ def test_switching_is_quick_and_memory_bounded(build: Callable[..., Any], adapte
         held.use(f"{NAMES[0]}#{count}")
     assert sum(f"{NAMES[0]}#{count}" in held for count in range(20)) == 8
     assert f"{NAMES[0]}#19" in held
-    small = Adapters(model, adapters.joinpath, most_bytes=1)
+    small = Adapters(model, run, adapters.joinpath, most_bytes=1)
     for name in NAMES:
         small.use(name)
     assert [name in small for name in NAMES] == [False, False, True]
     small.use(None)
     held.use(None)
-    assert not any(module._forward_hooks for module in model.modules())
+    assert run._additions == run._none
