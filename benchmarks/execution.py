@@ -20,8 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.provider import Provider
 
-from harness.execution.engine import Engine, client
-from harness.execution.work import Request, Target, answer_key
+from harness.execution.engine import Engine
+from harness.execution.targets import Target, client
+from harness.execution.work import Request, answer_key
 from harness.journal import Journal
 from harness.types import Call
 

@@ -4,6 +4,7 @@ What is listed in `__all__` is the public interface: plugins need nothing else.
 """
 
 from harness import parsing
+from harness.contract import Carrier, Send
 from harness.errors import (
     DataError,
     ExperimentError,
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "Call",
+    "Carrier",
     "Check",
     "Context",
     "DataError",
@@ -61,6 +63,7 @@ __all__ = [
     "Results",
     "Row",
     "Rows",
+    "Send",
     "Split",
     "Status",
     "TrainingFiles",

@@ -6,7 +6,7 @@ plugins describe or compute, the engine waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
@@ -162,8 +162,81 @@ class Section(Plugin, Protocol):
 Done: TypeAlias = Callable[[Call, Reply], None]
 """Takes one reply; returns after its commit."""
 
-Send: TypeAlias = Callable[[Iterable[Call], Done], None]
-"""Carries calls out over the engine's own connections: concurrent, rated, retried. Returns when all are done."""
+Record: TypeAlias = Any
+"""What happened to a call that was carried elsewhere; made by `Carrier.carry`, taken by `Send.take`. Can be pickled."""
+
+
+class Carrier(Protocol):
+    """Carries calls out in another process, with the engine's own rate and retries. Can be pickled; holds no key."""
+
+    def carry(self, calls: Sequence[Call]) -> Iterator[Sequence[Record]]:
+        """Sends calls and yields what happened to them as it happens.
+
+        The keys of endpoints are read from that process's environment.
+        """
+        ...
+
+
+class Send(Protocol):
+    """The engine as an executor sees it: calling it carries calls out over the engine's own connections."""
+
+    def __call__(self, calls: Iterable[Call], done: Done) -> None:
+        """Sends calls from this process: concurrent, rated, retried. Returns when all are done."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more may be sent: the budget, a refusal or the user said so."""
+        ...
+
+    def key(self, call: Call) -> str:
+        """Returns what names a call in the journal, 64 hex digits."""
+        ...
+
+    def here(self, call: Call) -> bool:
+        """Whether only this process can send a call: its endpoint belongs to the run."""
+        ...
+
+    def admit(self, call: Call, tier: str = "") -> bool:
+        """Reserves a call's worst case in the budget; False: it must not be sent.
+
+        Args:
+            call: What is about to be sent.
+            tier: ``batch`` where it is bought as such.
+        """
+        ...
+
+    def give_up(self, call: Call, message: str, *, final: bool) -> None:
+        """Says that a call has no answer: for good (`final`), or so far, so that the same command asks again."""
+        ...
+
+    def client(self, endpoint: str) -> Any:
+        """Returns a synchronous `openai.OpenAI` client of an endpoint, which retries nothing; close it."""
+        ...
+
+    def note(self, key: str) -> str | None:
+        """Returns what was noted in the journal under a key."""
+        ...
+
+    def notes(self) -> Sequence[str]:
+        """Returns the keys under which something was noted."""
+        ...
+
+    def take_note(self, key: str, value: str | None) -> None:
+        """Notes something in the journal, or forgets it; on disk when this returns."""
+        ...
+
+    def carrier(self, *, concurrency: int) -> Carrier:
+        """Returns what carries calls out in other processes, so many at a time in each."""
+        ...
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Commits what a carrier yielded; returns when it is on disk."""
+        ...
+
+    def say(self, message: str) -> None:
+        """Tells the user, one line."""
+        ...
 
 
 @runtime_checkable
@@ -171,7 +244,11 @@ class Executor(Plugin, Protocol):
     """Carries requests out."""
 
     def run(self, calls: Sequence[Call], send: Send, done: Done) -> None:
-        """Sees to it that `done` is called for every call that was answered."""
+        """Sees to it that `done` is called for every call that was answered.
+
+        `calls` come in the order in which they should be sent. A reply that was bought in a tier of its own has
+        ``reply.timing = {"tier": "batch", …}``.
+        """
         ...
 
 

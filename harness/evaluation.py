@@ -1,7 +1,7 @@
-"""Trains arms, chooses on validation and asks questions: what a run does between the data and the score.
+"""Trains arms and chooses on validation: what a run does between the data and the test items.
 
-Choosing sees `Learning`, which holds no test example: the test split is handed over once, to `ask`, when every choice
-has been made.
+Choosing sees `Learning`, which holds no test example: the test split is handed over once, to `Asking.ask`, when every
+choice has been made.
 """
 
 from __future__ import annotations
@@ -15,26 +15,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness.console import Console
-from harness.contract import LocalBackend
+from harness.asking import Asking
 from harness.errors import GateError, TrainingRefusedError, UnfinishedError
-from harness.execution import in_process
-from harness.execution.engine import Engine
-from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions
-from harness.execution.work import Request, digest
-from harness.experiment import LOCAL, Arm, Experiment, plain
+from harness.execution.questions import Answered, mark
+from harness.execution.work import digest
+from harness.experiment import LOCAL, Arm, plain
 from harness.files import write_json, write_whole
-from harness.journal import Entry, Journal, sibling_answers
 from harness.numbers import usd as usd_text
 from harness.plugins import attributed
 from harness.preparation.training_sets import profile_of, refuse
 from harness.prepare import training_file
-from harness.prices import Prices
-from harness.runs import RunFolder, slug
-from harness.secrets import Scrubber
+from harness.runs import slug
 from harness.training import Trainer, job_tag, upload_of
-from harness.types import Answer, Context, Example, JobSpec, Prediction, TrainingFiles
-from harness.watching import Watching
+from harness.types import Example, JobSpec, Prediction, TrainingFiles
 
 USUAL_EPOCHS = 3
 """What providers train where they are told nothing, for an estimate of the cost."""
@@ -91,19 +84,9 @@ class Chosen:
 class Evaluation:
     """The tools of one run, put together by the pipeline."""
 
-    experiment: Experiment
-    folder: RunFolder
-    journal: Journal
-    engine: Engine
+    asking: Asking
     trainer: Trainer
-    asker: Asker
-    prices: Prices
-    console: Console
-    watching: Watching
     learning: Learning
-    scrub: Scrubber
-    siblings: tuple[RunFolder, ...] = ()
-    reused: int = 0
 
     # Training
 
@@ -132,16 +115,16 @@ class Evaluation:
             arm.name,
             spec,
             upload,
-            self.asker.identities[spec.endpoint],
+            self.asking.asker.identities[spec.endpoint],
             admit=lambda: self._check_budget(arm, spec, files),
         )
         result = job.result or {}
         tokens = result.get("trained_tokens")
-        self.prices.trained[str(job.model)] = spec.base
-        usd = None if spec.endpoint == LOCAL else self.prices.training_usd(spec.base, tokens)
+        self.asking.prices.trained[str(job.model)] = spec.base
+        usd = None if spec.endpoint == LOCAL else self.asking.prices.training_usd(spec.base, tokens)
         if usd is not None and "usd" not in result and "reused" not in result:
-            self.journal.save_job(replace(job, result={**result, "usd": usd}))
-            self.engine.budget.spent += usd
+            self.asking.journal.save_job(replace(job, result={**result, "usd": usd}))
+            self.asking.engine.budget.spent += usd
         return Trained(
             arm=replace(arm, backend=replace(arm.backend, model=job.model)),  # type: ignore[type-var]
             seconds=result.get("seconds"),
@@ -159,14 +142,19 @@ class Evaluation:
         Raises:
             GateError: Naming the estimate.
         """
-        cap = self.engine.budget.max_usd
+        cap = self.asking.engine.budget.max_usd
         asked = spec.hyperparameters.get("n_epochs")
         epochs = asked if isinstance(asked, int) else USUAL_EPOCHS
-        cost = self.prices.training_usd(spec.base, files.train.stat().st_size // 3 * epochs)
-        if cap is not None and cost is not None and spec.endpoint != LOCAL and self.engine.budget.spent + cost > cap:
+        cost = self.asking.prices.training_usd(spec.base, files.train.stat().st_size // 3 * epochs)
+        if (
+            cap is not None
+            and cost is not None
+            and spec.endpoint != LOCAL
+            and self.asking.engine.budget.spent + cost > cap
+        ):
             raise GateError(
                 f"training {arm.name} would cost about {usd_text(cost)}; of the budget of {usd_text(cap)} "
-                f"{usd_text(self.engine.budget.spent)} are spent",
+                f"{usd_text(self.asking.engine.budget.spent)} are spent",
                 "raise budget.max_usd or --max-usd; the same command goes on where it stopped",
             )
 
@@ -178,7 +166,7 @@ class Evaluation:
         """
         name = slug(arm.name) + (f".{mark(arm)[:8]}" if candidate else "")
         paths = {}
-        profile = profile_of(self.experiment, arm.backend.endpoint)  # type: ignore[attr-defined]
+        profile = profile_of(self.asking.experiment, arm.backend.endpoint)  # type: ignore[attr-defined]
         for split, examples in (("train", self.learning.train), ("validation", self.learning.validation)):
             with attributed(arm.formatter, "training_line"):
                 content = training_file(
@@ -186,7 +174,7 @@ class Evaluation:
                 )
             if split == "train":
                 refuse(content, profile, f"train.{name}.jsonl")
-            paths[split] = self.folder.data / f"{split}.{name}.jsonl"
+            paths[split] = self.asking.folder.data / f"{split}.{name}.jsonl"
             write_whole(paths[split], content)
         return TrainingFiles(
             train=paths["train"],
@@ -198,7 +186,7 @@ class Evaluation:
     def _in_process(self, arm: Arm) -> Trained:
         """Fits an arm into a folder of its own; the folder appears when the model is whole."""
         key = self._fit_key(arm)
-        folder = self.folder.model(arm.name, key)
+        folder = self.asking.folder.model(arm.name, key)
         note = folder / "fit.json"
         if not note.is_file():
             folder.parent.mkdir(parents=True, exist_ok=True)
@@ -209,27 +197,27 @@ class Evaluation:
                 write_json(Path(temporary) / "fit.json", {"seconds": time.perf_counter() - began, "key": key})
                 shutil.rmtree(folder, ignore_errors=True)
                 shutil.copytree(temporary, folder)
-        self.asker.fit_keys[mark(arm)] = key
+        self.asking.asker.fit_keys[mark(arm)] = key
         return Trained(arm=arm, seconds=float(json.loads(note.read_text())["seconds"]))
 
     def _fit_key(self, arm: Arm) -> str:
         """Returns what an in-process model is known by: backend, its source, seed and what it learns from."""
         learned = [(example.id, example.label) for example in (*self.learning.train, *self.learning.validation)]
-        return digest([plain(arm.backend), self.asker.source_hash(arm.backend), self.learning.seed, learned])
+        return digest([plain(arm.backend), self.asking.asker.source_hash(arm.backend), self.learning.seed, learned])
 
     # What is there already
 
     def complete(self, arm: Arm, test: Sequence[Example]) -> bool:
         """Whether nothing would have to be trained or asked for an arm's results."""
         if not arm.candidates:
-            return self._trained(arm) and self.answered([(self.ready(arm).arm, test)])
+            return self._trained(arm) and self.asking.answered([(self.ready(arm).arm, test)])
         examples = self.sample(arm.choose_items)
         kept = [one for _, one in self._affordable(arm, examples)]
         if not all(self._trained(one, candidate=True) for one in kept):
             return False
-        if not self.answered([(self.ready(one, candidate=True).arm, examples) for one in kept]):
+        if not self.asking.answered([(self.ready(one, candidate=True).arm, examples) for one in kept]):
             return False
-        return self.answered([(self.choose([arm])[0].ready.arm, test)])
+        return self.asking.answered([(self.choose([arm])[0].ready.arm, test)])
 
     def _trained(self, arm: Arm, candidate: bool = False) -> bool:
         """Whether an arm's model is there, or none is needed."""
@@ -237,16 +225,12 @@ class Evaluation:
             files = self._files(arm, candidate)
             with attributed(arm.backend, "job"):
                 spec = arm.backend.job(files)
-            known = self.journal.job(job_tag(spec, upload_of(files), self.asker.identities[spec.endpoint]))
+            tag = job_tag(spec, upload_of(files), self.asking.asker.identities[spec.endpoint])
+            known = self.asking.journal.job(tag)
             return known is not None and known.model is not None
         if hasattr(arm.backend, "fit"):
-            return (self.folder.model(arm.name, self._fit_key(arm)) / "fit.json").is_file()
+            return (self.asking.folder.model(arm.name, self._fit_key(arm)) / "fit.json").is_file()
         return True
-
-    def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]]) -> bool:
-        """Whether the journal holds every answer of these arms to these examples."""
-        keys = {key for arm, examples in pairs for of in self.asker.questions(arm, examples) for key in of.keys}
-        return keys <= self.journal.known(list(keys))
 
     # Choosing
 
@@ -260,7 +244,7 @@ class Evaluation:
         pairs = [
             (ready.arm, examples) for _, ready_ones, examples in plans for _, ready in ready_ones if not ready.refusal
         ]
-        answered = iter(self.ask(pairs, "choosing on validation"))
+        answered = iter(self.asking.ask(pairs, "choosing on validation"))
         chosen = []
         for arm, ready_ones, _ in plans:
             tried = tuple((settings, () if ready.refusal else tuple(next(answered))) for settings, ready in ready_ones)
@@ -289,9 +273,10 @@ class Evaluation:
         spent = 0.0
         for settings, one in arm.candidates:
             model = getattr(one.backend, "model", None)
-            sizes = [len(p.text) + sum(len(m.content) for m in p.messages) for p in self.asker.prompts(one, examples)]
+            prompts = self.asking.asker.prompts(one, examples)
+            sizes = [len(p.text) + sum(len(m.content) for m in p.messages) for p in prompts]
             costs = [
-                self.prices.request_usd(one.backend.endpoint, model, (size // 3 + 1, 0, 8))  # type: ignore[attr-defined]
+                self.asking.prices.request_usd(one.backend.endpoint, model, (size // 3 + 1, 0, 8))  # type: ignore[attr-defined]
                 for size in sizes
                 if model
             ]
@@ -301,100 +286,6 @@ class Evaluation:
             spent += cost
             kept.append((settings, one))
         return kept
-
-    # Asking
-
-    def ask(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], stage: str) -> list[list[Answered]]:
-        """Answers examples with arms, taking from the journals what is there.
-
-        Returns:
-            For each pair its answers, one for each example, matched by id.
-        """
-        sets = [self.asker.questions(arm, examples) for arm, examples in pairs]
-        keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
-        known = self.journal.known(keys)
-        known |= self._take_over([key for key in keys if key not in known])
-        self._send(sets, known, stage)
-        entries = self.journal.answers(keys)
-        return [
-            predictions(questions, entries, self.engine.failed, self.asker.labels, self._cost) for questions in sets
-        ]
-
-    def _take_over(self, missing: Sequence[str]) -> set[str]:
-        """Copies answers from the journals of sibling runs."""
-        left = list(missing)
-        taken: dict[str, Entry] = {}
-        for sibling in self.siblings:
-            if not left:
-                break
-            found = sibling_answers(sibling.journal, left)
-            taken |= {key: replace(entry, reused=entry.reused or sibling.path.name) for key, entry in found.items()}
-            left = [key for key in left if key not in found]
-        if taken:
-            self.journal.add(taken.values())
-            self.reused += len(taken)
-            self.console.say(f"{len(taken):,} answers taken over from other runs of this experiment")
-        return set(taken)
-
-    def _send(self, sets: Sequence[Sequence[Question]], known: set[str], stage: str) -> None:
-        requests: dict[str, Request] = {}
-        local: dict[int, tuple[Arm, dict[str, Question]]] = {}
-        for question in (question for questions in sets for question in questions):
-            if question.requests:
-                requests |= {request.key: request for request in question.requests if request.key not in known}
-            elif question.key not in known:
-                local.setdefault(id(question.arm), (question.arm, {}))[1][question.key] = question
-        totals: dict[str, int] = {}
-        for request in requests.values():
-            totals[request.arm] = totals.get(request.arm, 0) + 1
-        for arm, questions_of in local.values():
-            totals[arm.name] = totals.get(arm.name, 0) + len(questions_of)
-        if not totals:
-            return
-        self.console.say(f"{stage}: {sum(totals.values()):,} requests of {len(totals)} arm{'s' * (len(totals) > 1)}")
-        self.watching.tell("stage", message=stage, figures=totals)
-        for name, total in totals.items():
-            self.console.expect(name, total)
-        for arm, questions_of in local.values():
-            self._answer_in_process(arm, questions_of)
-        if requests:
-            asked = {key: question for questions in sets for question in questions for key in question.keys}
-            self.engine.inspect = lambda request, reply: inspect(asked[request.key], reply)
-            with attributed(self.experiment.executor, "run"):
-                self.experiment.executor.run(list(requests.values()), self.engine.send, self.engine.done)
-        if self.engine.stopped is not None:
-            raise self.engine.stopped
-        for name in totals:
-            self.console.close(name)
-
-    def _answer_in_process(self, arm: Arm, questions: Mapping[str, Question]) -> None:
-        backend = arm.backend
-        assert isinstance(backend, LocalBackend)  # noqa: S101 - the loader saw to it
-        fit_key = self.asker.fit_keys.get(mark(arm))
-        ctx = Context(
-            arm=arm.name,
-            seed=self.asker.seed,
-            labels=self.asker.labels,
-            endpoints={name: table.base_url or LOCAL for name, table in self.experiment.endpoints.items()},
-            folder=self.folder.model(arm.name, fit_key) if fit_key else self.folder.path,
-            run=self.folder.path,
-        )
-        prompts = {key: question.prompt for key, question in questions.items()}
-        in_process.answer(backend, ctx, prompts, self.journal, self.advance, self.scrub)
-
-    def advance(self, arm: str, figures: Mapping[str, Any]) -> None:
-        """Tells the console and the observers of answers."""
-        self.console.advance(arm, figures)
-        self.watching.tell("arm-progress", arm=arm, figures=figures)
-
-    def _cost(self, arm: Arm, answer: Answer) -> float | None:
-        """Returns an answer's price; a local endpoint's is settled later, from its seconds."""
-        model, endpoint = getattr(arm.backend, "model", None), getattr(arm.backend, "endpoint", None)
-        if model is None or endpoint is None or endpoint == LOCAL or answer.input_tokens is None:
-            return None
-        return self.prices.request_usd(
-            endpoint, model, (answer.input_tokens, answer.cached_tokens or 0, answer.output_tokens or 0)
-        )
 
 
 def accuracy(answers: Sequence[Answered]) -> float:

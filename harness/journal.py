@@ -16,49 +16,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from harness.errors import HarnessError, UnfinishedError, UsageError
+from harness.journal_schema import answer_columns, bring_up
 
-SCHEMA = 1
 PART = 500
 """Keys in one statement."""
 GROUP = 512
 """Most answers in one commit."""
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS answers (
-    key TEXT PRIMARY KEY,      -- SHA-256 over endpoint, model, complete request, repeat and plugin source
-    arm TEXT NOT NULL,         -- the arm that asked first
-    endpoint TEXT NOT NULL,    -- '' where the answer was given in process
-    body BLOB NOT NULL,        -- the reply's JSON, deflated
-    error TEXT,                -- set where the request failed for good: asking again would not help
-    started REAL NOT NULL,     -- seconds since the epoch at which the successful attempt began
-    service_s REAL NOT NULL,   -- seconds the successful attempt took
-    queue_s REAL NOT NULL,     -- seconds it waited for the endpoint's rate
-    retry_s REAL NOT NULL,     -- seconds spent in attempts that failed and between them
-    attempts INTEGER NOT NULL,
-    reused TEXT,               -- the run it was taken over from
-    usd REAL                   -- what it cost, where a price was known
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS faults (
-    id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, arm TEXT NOT NULL, endpoint TEXT NOT NULL,
-    attempt INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS jobs (
-    tag TEXT PRIMARY KEY,      -- unique to files, base, hyperparameters and endpoint; stands in the job's metadata
-    arm TEXT NOT NULL,
-    spec TEXT NOT NULL,        -- JSON
-    files TEXT NOT NULL,       -- JSON: content hash -> id at the endpoint
-    job TEXT,                  -- id at the endpoint
-    model TEXT,                -- id of the trained model
-    status TEXT NOT NULL,      -- intent, then as the endpoint words it
-    created REAL NOT NULL,
-    finished REAL,
-    result TEXT                -- JSON: trained tokens, seconds, events, losses
-) WITHOUT ROWID;
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +43,8 @@ class Entry:
     attempts: int = 1
     reused: str | None = None
     usd: float | None = None
+    first_token_s: float | None = None
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +58,9 @@ class Fault:
     attempt: int
     kind: str
     message: str
+
+
+Record: TypeAlias = Entry | Fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +104,7 @@ class Journal:
             self._let_go()
             raise
         self._db = threading.Lock()
-        self._queue: queue.SimpleQueue[tuple[list[Entry | Fault], Callable[[], None]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[list[Record], Callable[[], None]] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
@@ -156,7 +127,7 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def submit(self, records: list[Entry | Fault], committed: Callable[[], None]) -> None:
+    def submit(self, records: list[Record], committed: Callable[[], None]) -> None:
         """Queues records; `committed` is called, on the writer's thread, once they are on disk.
 
         Raises:
@@ -165,7 +136,7 @@ class Journal:
         self._check()
         self._queue.put((records, committed))
 
-    def add(self, records: Iterable[Entry | Fault]) -> None:
+    def add(self, records: Iterable[Record]) -> None:
         """Commits records and returns when they are on disk."""
         done = threading.Event()
         self.submit(list(records), done.set)
@@ -239,6 +210,25 @@ class Journal:
             answers, jobs = (self._connection.execute(query).fetchone()[0] for query in queries)
         return float(answers) + float(jobs)
 
+    def note(self, key: str) -> str | None:
+        """Returns what was noted under a key."""
+        with self._db, _worded(self.path):
+            row = self._connection.execute("SELECT value FROM notes WHERE key = ?", (key,)).fetchone()
+            return None if row is None else str(row[0])
+
+    def notes(self) -> list[str]:
+        """Returns the keys under which something was noted."""
+        with self._db, _worded(self.path):
+            return [str(row[0]) for row in self._connection.execute("SELECT key FROM notes ORDER BY key")]
+
+    def take_note(self, key: str, value: str | None) -> None:
+        """Notes something, or forgets it; on disk when this returns."""
+        with self._db, _worded(self.path), self._connection:
+            if value is None:
+                self._connection.execute("DELETE FROM notes WHERE key = ?", (key,))
+            else:
+                self._connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (key, value))
+
     def answered(self, arm: str) -> bool:
         """Whether an arm has at least one answer."""
         with self._db, _worded(self.path):
@@ -287,26 +277,11 @@ def _connect(path: Path) -> sqlite3.Connection:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            connection.executescript(_TABLES)
-            _check_schema(connection, path)
+            bring_up(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
-
-
-def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    row = connection.execute("SELECT value FROM meta WHERE key='schema'").fetchone()
-    if row is None:
-        with connection:
-            connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(SCHEMA),))
-    elif not str(row[0]).isdecimal():
-        raise sqlite3.DatabaseError(f"its schema is {row[0]!r}")
-    elif int(row[0]) > SCHEMA:
-        raise UsageError(
-            f"{path}: written by a newer version (schema {row[0]}, this one knows {SCHEMA})",
-            "update finetune-harness",
-        )
 
 
 @contextmanager
@@ -331,18 +306,18 @@ def _error(path: Path, error: Exception) -> HarnessError:
     )
 
 
-def _insert(connection: sqlite3.Connection, records: Sequence[Entry | Fault]) -> None:
+def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
     entries = [record for record in records if isinstance(record, Entry)]
     faults = [record for record in records if isinstance(record, Fault)]
     if entries:
         connection.executemany(
-            "INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             [
                 (
                     entry.key, entry.arm, entry.endpoint,
                     zlib.compress(json.dumps(entry.body, ensure_ascii=False).encode("utf-8", "surrogatepass"), 1),
                     entry.error, entry.started, entry.service_s, entry.queue_s, entry.retry_s, entry.attempts,
-                    entry.reused, entry.usd,
+                    entry.reused, entry.usd, entry.first_token_s, entry.tier,
                 )
                 for entry in entries
             ],
@@ -367,7 +342,7 @@ def _select(connection: sqlite3.Connection, columns: str, keys: Sequence[str]) -
 
 def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entry]:
     found = {}
-    for row in _select(connection, "*", keys):
+    for row in _select(connection, answer_columns(connection), keys):
         found[row[0]] = Entry(
             key=row[0],
             arm=row[1],
@@ -381,6 +356,8 @@ def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entr
             attempts=row[9],
             reused=row[10],
             usd=row[11],
+            first_token_s=row[12],
+            tier=row[13],
         )
     return found
 

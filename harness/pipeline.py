@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import manifest, outcome
+from harness.asking import Asking
 from harness.console import Console
 from harness.errors import ExperimentError, HarnessError, UsageError, nearest
 from harness.evaluation import Chosen, Evaluation, Learning, Trained
@@ -17,9 +18,11 @@ from harness.execution.budget import Budget
 from harness.execution.engine import Engine
 from harness.execution.local_endpoint import LocalEndpoint, adopt_state
 from harness.execution.questions import Answered, Asker
-from harness.execution.work import Request, Target
+from harness.execution.sender import Sender
+from harness.execution.targets import Target, remote_target
+from harness.execution.work import Request
 from harness.experiment import LOCAL, Arm, Experiment
-from harness.experiment_file import EndpointTable, EnvironmentValue
+from harness.experiment_file import EnvironmentValue
 from harness.files import write_json
 from harness.journal import Journal
 from harness.preparation import data as stage
@@ -92,9 +95,9 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         work = _evaluation(session, journal, stack)
         for message in edited:
             console.say(message)
-        work.watching.tell("run-started", message=experiment.name)
+        work.asking.watching.tell("run-started", message=experiment.name)
         finished = _carry_out(work, arms, data, record, edited)
-        work.watching.tell("run-finished", message=finished.sentence)
+        work.asking.watching.tell("run-finished", message=finished.sentence)
         return finished
 
 
@@ -105,9 +108,10 @@ def _carry_out(
 
     Arms that were not selected, but that have answered everything before, keep their place in the results.
     """
+    asking = work.asking
     selected = {arm.name for arm in arms}
     test = data.of(Split.TEST)
-    arms = [arm for arm in work.experiment.arms if arm.name in selected or work.complete(arm, test)]
+    arms = [arm for arm in asking.experiment.arms if arm.name in selected or work.complete(arm, test)]
     contending = outcome.contending(arms)
     ready: dict[str, Trained] = {}
     choices: dict[str, Chosen] = {}
@@ -122,8 +126,8 @@ def _carry_out(
         able = [ready[arm.name] for arm in part if ready[arm.name].refusal is None]
         validation |= _validation(work, able, choices, contending, selected)
     able = [ready[arm.name] for arm in arms if ready[arm.name].refusal is None]
-    answers = work.ask([(one.arm, test) for one in able], "asking the test items")
-    left = outcome.unfinished(work.engine.unfinished(), ready)
+    answers = asking.ask([(one.arm, test) for one in able], "asking the test items")
+    left = outcome.unfinished(asking.engine.unfinished(), ready)
     came_to = outcome.Outcome(
         arms=tuple(arms),
         ready=ready,
@@ -132,12 +136,12 @@ def _carry_out(
         test={one.arm.name: given for one, given in zip(able, answers, strict=True)},
         checks=tuple(Check(kind="plugin-edited", level="warning", message=message) for message in edited),
     )
-    work.console.say("scoring and writing the report")
-    results = outcome.write(work.folder, work.experiment, data, came_to, record)
-    build_report(work.folder, work.experiment.sections)
+    asking.console.say("scoring and writing the report")
+    results = outcome.write(asking.folder, asking.experiment, data, came_to, record)
+    build_report(asking.folder, asking.experiment.sections)
     names = [arm.name for arm in arms]
-    manifest.finish(work.folder, record, outcome.chain(came_to), arms=names, complete=left is None)
-    return Finished(sentence=str(results["verdict"]["sentence"]), folder=work.folder, unfinished=left)
+    manifest.finish(asking.folder, record, outcome.chain(came_to), arms=names, complete=left is None)
+    return Finished(sentence=str(results["verdict"]["sentence"]), folder=asking.folder, unfinished=left)
 
 
 def _try_out(
@@ -156,7 +160,7 @@ def _try_out(
         for name, one in ready.items()
         if name in selected and name not in contending and not one.arm.candidates and hasattr(one.arm.backend, "calls")
     ]
-    work.ask(first, "trying the prompts out")
+    work.asking.ask(first, "trying the prompts out")
 
 
 def _validation(
@@ -170,16 +174,16 @@ def _validation(
 
     An arm that was not selected is asked nothing: it takes part where its answers are there.
     """
-    sizes = [arm.choose_items for arm in work.experiment.arms if arm.choose_items]
+    sizes = [arm.choose_items for arm in work.asking.experiment.arms if arm.choose_items]
     examples = work.sample(min(sizes, default=None))
     asked = [
         one
         for one in able
         if one.arm.name in contending
         and one.arm.name not in choices
-        and (one.arm.name in selected or work.answered([(one.arm, examples)]))
+        and (one.arm.name in selected or work.asking.answered([(one.arm, examples)]))
     ]
-    answers = work.ask([(one.arm, examples) for one in asked], "naming the contenders on validation")
+    answers = work.asking.ask([(one.arm, examples) for one in asked], "naming the contenders on validation")
     named: dict[str, Sequence[Answered]] = {one.arm.name: given for one, given in zip(asked, answers, strict=True)}
     return named | {one.arm.name: choices[one.arm.name].answers for one in able if one.arm.name in choices}
 
@@ -274,18 +278,17 @@ def _evaluation(session: _Session, journal: Journal, stack: ExitStack) -> Evalua
         seed=experiment.seed,
         budget=_budget(session, prices, journal),
     )
-    work = Evaluation(
+    asking = Asking(
         experiment=experiment,
         folder=session.folder,
         journal=journal,
         engine=engine,
-        trainer=Trainer(
+        sender=Sender(
+            engine=engine,
             journal=journal,
-            connect=connect,
-            say=lambda arm, message: console.say(f"{arm}: {message}"),
-            progress=console.steps,
-            scrub=session.scrub,
-            siblings=tuple(sibling.journal for sibling in siblings),
+            endpoints=experiment.endpoints,
+            secret_names=tuple(experiment.secret_names()),
+            tell=console.say,
         ),
         asker=Asker(
             train=data.of(Split.TRAIN),
@@ -297,18 +300,26 @@ def _evaluation(session: _Session, journal: Journal, stack: ExitStack) -> Evalua
         prices=prices,
         console=console,
         watching=watching,
-        learning=Learning(
-            train=data.of(Split.TRAIN),
-            validation=data.of(Split.VALIDATION),
-            labels=data.labels,
-            seed=experiment.seed,
-            weights=data.weights,
-        ),
         scrub=session.scrub,
         siblings=siblings,
     )
-    engine.progress = work.advance
-    return work
+    engine.progress = asking.advance
+    trainer = Trainer(
+        journal=journal,
+        connect=connect,
+        say=lambda arm, message: console.say(f"{arm}: {message}"),
+        progress=console.steps,
+        scrub=session.scrub,
+        siblings=tuple(sibling.journal for sibling in siblings),
+    )
+    learning = Learning(
+        train=data.of(Split.TRAIN),
+        validation=data.of(Split.VALIDATION),
+        labels=data.labels,
+        seed=experiment.seed,
+        weights=data.weights,
+    )
+    return Evaluation(asking=asking, trainer=trainer, learning=learning)
 
 
 def _budget(session: _Session, prices: Prices, journal: Journal) -> Budget:
@@ -330,21 +341,3 @@ def _connector(experiment: Experiment, local: LocalEndpoint, offline: bool) -> C
         return remote_target(name, table)
 
     return connect
-
-
-def remote_target(name: str, table: EndpointTable) -> Target:
-    """Returns how a remote endpoint is reached; its key comes from the environment."""
-    headers = {
-        header: os.environ[value.env] if isinstance(value, EnvironmentValue) else value
-        for header, value in table.headers.items()
-    }
-    return Target(
-        name=name,
-        base_url=str(table.base_url),
-        api_key=os.environ[table.api_key_env] if table.api_key_env else "none",
-        headers=headers,
-        query=table.query,
-        concurrency=table.concurrency,
-        timeout_s=table.timeout_s,
-        key_name=table.api_key_env or "",
-    )

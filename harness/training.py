@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import HarnessError, TrainingRefusedError, UnfinishedError, UsageError
 from harness.execution.faults import BadBody, Fate, judge
-from harness.execution.work import Target, digest
+from harness.execution.targets import Target
+from harness.execution.work import digest
 from harness.journal import Job, Journal, sibling_job
 from harness.secrets import Scrubber
 from harness.types import JobSpec, TrainingFiles

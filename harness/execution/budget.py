@@ -30,8 +30,12 @@ class Budget:
     spent: float = 0.0
     _reserved: dict[str, float] = field(default_factory=dict)
 
-    def admit(self, request: Request) -> bool:
+    def admit(self, request: Request, tier: str = "") -> bool:
         """Reserves a request's worst case, where the cap allows it.
+
+        Args:
+            request: What is about to be sent.
+            tier: ``batch`` where it is bought as such.
 
         Raises:
             UsageError: There is a cap, but no price by which it could be kept.
@@ -44,7 +48,7 @@ class Budget:
         self._reserved[request.key] = worst
         return True
 
-    def charge(self, request: Request, reply: Reply) -> float | None:
+    def charge(self, request: Request, reply: Reply, tier: str = "") -> float | None:
         """Adds what a reply cost, and returns it; `None` where no price is known.
 
         Where the endpoint counts no tokens, a capped run takes the worst case for spent: the cap is hard.

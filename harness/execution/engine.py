@@ -14,14 +14,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.contract import Done
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.budget import Budget
 from harness.execution.faults import BadBody, Fate, judge
-from harness.execution.work import Request, Target, rounds, tokens_of
-from harness.journal import Entry, Fault, Journal
+from harness.execution.targets import Target, client
+from harness.execution.work import Request, rounds, tokens_of
+from harness.journal import Entry, Fault, Record
 from harness.secrets import Scrubber
 from harness.types import Call, Reply
 
@@ -60,11 +61,25 @@ class Failed:
     endpoint_down: bool
 
 
+class Committer(Protocol):
+    """Where answers go: the journal."""
+
+    def submit(self, records: list[Record], committed: Callable[[], None]) -> None:
+        """Queues records; `committed` is called once they are safe."""
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Returns when records are safe."""
+
+    def answered(self, arm: str) -> bool:
+        """Whether an arm has at least one answer."""
+        ...
+
+
 @dataclass(kw_only=True)
 class Engine:
     """Carries requests out over the endpoints' own clients."""
 
-    journal: Journal
+    journal: Committer
     connect: Callable[[str], Target]
     """Endpoint name → how it is reached; called only where there is something to send."""
     scrub: Scrubber = field(default_factory=Scrubber)
@@ -82,7 +97,7 @@ class Engine:
     """Key → what happened, for the requests that have no answer."""
     _heard: set[str] = field(default_factory=set)
     """Arms that had an answer."""
-    _refused: dict[str, list[Entry | Fault]] = field(default_factory=dict)
+    _refused: dict[str, list[Record]] = field(default_factory=dict)
     """Arm → refused items of an arm without any answer: it may be the arm that is refused, not the items."""
 
     def send(self, calls: Iterable[Call], done: Done) -> None:
@@ -107,10 +122,30 @@ class Engine:
         for arm in list(self._refused):
             self.journal.add(self._refused.pop(arm))
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing more may be sent."""
+        return self.refusal is not None or self.stopped is not None
+
     def done(self, call: Call, reply: Reply) -> None:
         """Commits one answer and returns when it is on disk."""
         if isinstance(call, Request):
+            timing = dict(reply.timing or {})
+            if "usd" not in timing:
+                reply.timing = {**timing, "usd": self.budget.charge(call, reply, timing.get("tier", ""))}
+                self.budget.release(call)
             self.journal.add([self._entry(call, reply)])
+            self.heard(call, reply)
+
+    def heard(self, request: Request, reply: Reply) -> None:
+        """Takes notice of an answer that is on disk."""
+        self.progress(request.arm, {"done": 1, **_usage(reply)})
+        if request.arm not in self._heard:
+            self._heard.add(request.arm)
+            try:
+                self.inspect(request, reply)
+            except HarnessError as error:
+                self.refusal = self.refusal or error
 
     async def _all(self, work: list[tuple[Target, list[Request]]], done: Done) -> None:
         async with asyncio.TaskGroup() as group:
@@ -190,15 +225,9 @@ class Engine:
     async def _answered(self, request: Request, reply: Reply, done: Done) -> None:
         if done == self.done:
             await self._commit([self._entry(request, reply), *self._refused.pop(request.arm, [])])
+            self.heard(request, reply)
         else:
             await asyncio.to_thread(done, request, reply)
-        self.progress(request.arm, {"done": 1, **_usage(reply)})
-        if request.arm not in self._heard:
-            self._heard.add(request.arm)
-            try:
-                self.inspect(request, reply)
-            except HarnessError as error:
-                self.refusal = self.refusal or error
 
     async def _attempt(self, lane: _Lane, request: Request) -> Reply:
         import httpx2
@@ -251,7 +280,7 @@ class Engine:
         if len(held) >= STRIKES and not self.journal.answered(request.arm):
             self.refusal = self.refusal or _setup_error(lane.target, request.arm, "refused", message)
 
-    async def _commit(self, records: list[Entry | Fault]) -> None:
+    async def _commit(self, records: list[Record]) -> None:
         loop = asyncio.get_running_loop()
         committed = loop.create_future()
 
@@ -267,11 +296,12 @@ class Engine:
             self.journal.submit([], lambda: None)  # raises where the disk refused
 
     def _entry(self, request: Request, reply: Reply) -> Entry:
-        timing = getattr(reply, "timing", None) or {"started": time.time(), "service_s": 0.0, "attempts": 1}
+        timing = reply.timing or {}
         return Entry(
             key=request.key, arm=request.arm, endpoint=request.endpoint, body=dict(reply), queue_s=0.0,
-            started=timing["started"], service_s=timing["service_s"], retry_s=timing.get("retry_s", 0.0),
-            attempts=timing["attempts"], usd=timing.get("usd"),
+            started=timing.get("started", time.time()), service_s=timing.get("service_s", 0.0),
+            retry_s=timing.get("retry_s", 0.0), attempts=timing.get("attempts", 1), usd=timing.get("usd"),
+            tier=timing.get("tier", ""),
         )  # fmt: skip
 
     def _fault(self, request: Request, attempt: int, fate: Fate) -> Fault:
@@ -290,13 +320,6 @@ class Engine:
             f"{len(self.failed):,} requests have no answer; {first.message}",
             "what was answered is kept: the same command goes on where this one stopped",
         )
-
-
-def client(target: Target) -> AsyncOpenAI:
-    """Makes an endpoint's client; to be closed by `async with`."""
-    from openai import AsyncOpenAI, DefaultAioHttpClient
-
-    return AsyncOpenAI(**target.client_settings(), http_client=DefaultAioHttpClient())
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

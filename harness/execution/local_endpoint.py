@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from harness.errors import UnfinishedError, UsageError
-from harness.execution.work import Target
+from harness.execution.targets import Target
 from harness.experiment import LOCAL
 from harness.experiment_file import EndpointTable
 

@@ -24,36 +24,6 @@ class Request(Call):
     arm: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """An endpoint as it is reached."""
-
-    name: str
-    base_url: str
-    api_key: str
-    headers: Mapping[str, str]
-    query: Mapping[str, str]
-    concurrency: int
-    timeout_s: float
-    key_name: str = ""
-    """The environment variable that holds the key, for messages."""
-    local: bool = False
-
-    def client_settings(self) -> dict[str, Any]:
-        """Returns what the `openai` clients are made with. Every attempt is ours: they retry nothing."""
-        return {
-            "api_key": self.api_key,
-            "base_url": self.base_url,
-            "default_headers": dict(self.headers),
-            "default_query": dict(self.query),
-            "timeout": self.timeout_s,
-            "max_retries": 0,
-        }
-
-    def __repr__(self) -> str:
-        return f"Target({self.name}, {self.base_url})"  # the key stays out of tracebacks
-
-
 def answer_key(endpoint: str, call: Call, source_hash: str, repeat: int = 0) -> str:
     """Returns a call's key: SHA-256 over endpoint, complete request, repeat and the plugin's source.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -141,11 +143,67 @@ def test_kill_9_loses_nothing_that_was_committed(path: Path, writer: subprocess.
 def test_a_newer_schema_is_refused(path: Path) -> None:
     Journal(path).close()
     with closing(sqlite3.connect(path)) as other, other:
-        other.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
+        other.execute("UPDATE meta SET value = '99' WHERE key = 'schema'")
     with pytest.raises(UsageError, match="written by a newer version") as caught:
         Journal(path)
     assert caught.value.hint == "update finetune-harness"
     assert stored(path) == []
+
+
+VERSION_1 = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO meta VALUES ('schema', '1');
+CREATE TABLE answers (
+    key TEXT PRIMARY KEY, arm TEXT NOT NULL, endpoint TEXT NOT NULL, body BLOB NOT NULL, error TEXT,
+    started REAL NOT NULL, service_s REAL NOT NULL, queue_s REAL NOT NULL, retry_s REAL NOT NULL,
+    attempts INTEGER NOT NULL, reused TEXT, usd REAL
+) WITHOUT ROWID;
+CREATE TABLE faults (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, arm TEXT NOT NULL, endpoint TEXT NOT NULL,
+    attempt INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL
+);
+CREATE TABLE jobs (
+    tag TEXT PRIMARY KEY, arm TEXT NOT NULL, spec TEXT NOT NULL, files TEXT NOT NULL, job TEXT, model TEXT,
+    status TEXT NOT NULL, created REAL NOT NULL, finished REAL, result TEXT
+) WITHOUT ROWID;
+"""
+
+
+@pytest.fixture
+def old(path: Path) -> Path:
+    """A journal as version 1 left it, with one answer."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript(VERSION_1)
+        body = zlib.compress(json.dumps({"text": "old"}).encode())
+        row = ("k", "a", "e", body, None, 1.0, 0.5, 0.0, 0.0, 1, None, 0.25)
+        db.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", row)
+    return path
+
+
+def test_a_journal_of_version_1_is_brought_up(old: Path) -> None:
+    with Journal(old) as journal:
+        assert journal.answers(["k"])["k"] == entry("k", "old", started=1.0, service_s=0.5, usd=0.25)
+        assert journal.spent() == 0.25
+        journal.add([entry("new", tier="batch", first_token_s=0.1)])
+        assert journal.answers(["new"])["new"].tier == "batch"
+    with closing(sqlite3.connect(old)) as db:
+        assert db.execute("SELECT arm, service_s, tier FROM requests WHERE key = 'k'").fetchall() == [("a", 0.5, "")]
+
+
+def test_answers_are_taken_over_from_a_journal_of_version_1_which_stays_as_it_is(old: Path) -> None:
+    before = old.read_bytes()
+    assert sibling_answers(old, ["k"])["k"].body == {"text": "old"}
+    assert old.read_bytes() == before
+
+
+def test_notes_last(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.take_note("batch 1", "a")
+        journal.take_note("batch 2", "b")
+        journal.take_note("batch 1", "c")
+        journal.take_note("batch 2", None)
+    with Journal(path) as journal:
+        assert (journal.notes(), journal.note("batch 1"), journal.note("batch 2")) == (["batch 1"], "c", None)
 
 
 @pytest.mark.parametrize("content", [b"this is no database, " * 60, b"SQLite format 3\x00" + b"\xff" * 5000])

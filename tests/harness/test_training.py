@@ -16,7 +16,7 @@ from support.provider import Provider, Settings
 
 from harness import training
 from harness.errors import GateError, HarnessError, TrainingRefusedError, UnfinishedError, UsageError
-from harness.execution.work import Target
+from harness.execution.targets import Target
 from harness.journal import Job, Journal
 from harness.secrets import Scrubber
 from harness.training import Trainer, job_tag, upload_of

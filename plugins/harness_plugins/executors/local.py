@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ class Local:
     def run(
         self,
         calls: Sequence[harness.Call],
-        send: Callable[[Iterable[harness.Call], Callable[[harness.Call, harness.Reply], None]], None],
+        send: harness.Send,
         done: Callable[[harness.Call, harness.Reply], None],
     ) -> None:
         """Hands all calls to the engine's connections."""

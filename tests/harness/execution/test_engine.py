@@ -16,7 +16,8 @@ from harness.errors import UnfinishedError, UsageError
 from harness.execution import engine as engine_module
 from harness.execution.budget import Budget
 from harness.execution.engine import Engine
-from harness.execution.work import Request, Target, answer_key
+from harness.execution.targets import Target
+from harness.execution.work import Request, answer_key
 from harness.journal import Entry, Journal
 from harness.secrets import Scrubber
 from harness.types import Call, Reply

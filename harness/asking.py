@@ -1,0 +1,138 @@
+"""Asks questions: takes what is known from the journals, sends the rest, and reads the answers back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.console import Console
+from harness.contract import LocalBackend
+from harness.execution import in_process
+from harness.execution.engine import Engine
+from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions
+from harness.execution.sender import Sender
+from harness.execution.work import Request
+from harness.experiment import LOCAL, Arm, Experiment
+from harness.journal import Entry, Journal, sibling_answers
+from harness.plugins import attributed
+from harness.prices import Prices
+from harness.runs import RunFolder
+from harness.secrets import Scrubber
+from harness.types import Answer, Context, Example
+from harness.watching import Watching
+
+
+@dataclass(kw_only=True)
+class Asking:
+    """What turns questions into answers, put together by the pipeline."""
+
+    experiment: Experiment
+    folder: RunFolder
+    journal: Journal
+    engine: Engine
+    sender: Sender
+    asker: Asker
+    prices: Prices
+    console: Console
+    watching: Watching
+    scrub: Scrubber
+    siblings: tuple[RunFolder, ...] = ()
+    reused: int = 0
+
+    def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]]) -> bool:
+        """Whether the journal holds every answer of these arms to these examples."""
+        keys = {key for arm, examples in pairs for of in self.asker.questions(arm, examples) for key in of.keys}
+        return keys <= self.journal.known(list(keys))
+
+    def ask(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], stage: str) -> list[list[Answered]]:
+        """Answers examples with arms, taking from the journals what is there.
+
+        Returns:
+            For each pair its answers, one for each example, matched by id.
+        """
+        sets = [self.asker.questions(arm, examples) for arm, examples in pairs]
+        keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
+        known = self.journal.known(keys)
+        known |= self._take_over([key for key in keys if key not in known])
+        self._send(sets, known, stage)
+        entries = self.journal.answers(keys)
+        return [
+            predictions(questions, entries, self.engine.failed, self.asker.labels, self._cost) for questions in sets
+        ]
+
+    def _take_over(self, missing: Sequence[str]) -> set[str]:
+        """Copies answers from the journals of sibling runs."""
+        left = list(missing)
+        taken: dict[str, Entry] = {}
+        for sibling in self.siblings:
+            if not left:
+                break
+            found = sibling_answers(sibling.journal, left)
+            taken |= {key: replace(entry, reused=entry.reused or sibling.path.name) for key, entry in found.items()}
+            left = [key for key in left if key not in found]
+        if taken:
+            self.journal.add(taken.values())
+            self.reused += len(taken)
+            self.console.say(f"{len(taken):,} answers taken over from other runs of this experiment")
+        return set(taken)
+
+    def _send(self, sets: Sequence[Sequence[Question]], known: set[str], stage: str) -> None:
+        requests: dict[str, Request] = {}
+        local: dict[int, tuple[Arm, dict[str, Question]]] = {}
+        for question in (question for questions in sets for question in questions):
+            if question.requests:
+                requests |= {request.key: request for request in question.requests if request.key not in known}
+            elif question.key not in known:
+                local.setdefault(id(question.arm), (question.arm, {}))[1][question.key] = question
+        totals: dict[str, int] = {}
+        for request in requests.values():
+            totals[request.arm] = totals.get(request.arm, 0) + 1
+        for arm, questions_of in local.values():
+            totals[arm.name] = totals.get(arm.name, 0) + len(questions_of)
+        if not totals:
+            return
+        self.console.say(f"{stage}: {sum(totals.values()):,} requests of {len(totals)} arm{'s' * (len(totals) > 1)}")
+        self.watching.tell("stage", message=stage, figures=totals)
+        for name, total in totals.items():
+            self.console.expect(name, total)
+        for arm, questions_of in local.values():
+            self._answer_in_process(arm, questions_of)
+        if requests:
+            asked = {key: question for questions in sets for question in questions for key in question.keys}
+            self.engine.inspect = lambda request, reply: inspect(asked[request.key], reply)
+            with attributed(self.experiment.executor, "run"):
+                self.experiment.executor.run(list(requests.values()), self.sender, self.engine.done)
+        if self.engine.stopped is not None:
+            raise self.engine.stopped
+        for name in totals:
+            self.console.close(name)
+
+    def _answer_in_process(self, arm: Arm, questions: Mapping[str, Question]) -> None:
+        backend = arm.backend
+        assert isinstance(backend, LocalBackend)  # noqa: S101 - the loader saw to it
+        fit_key = self.asker.fit_keys.get(mark(arm))
+        ctx = Context(
+            arm=arm.name,
+            seed=self.asker.seed,
+            labels=self.asker.labels,
+            endpoints={name: table.base_url or LOCAL for name, table in self.experiment.endpoints.items()},
+            folder=self.folder.model(arm.name, fit_key) if fit_key else self.folder.path,
+            run=self.folder.path,
+        )
+        prompts = {key: question.prompt for key, question in questions.items()}
+        in_process.answer(backend, ctx, prompts, self.journal, self.advance, self.scrub)
+
+    def advance(self, arm: str, figures: Mapping[str, Any]) -> None:
+        """Tells the console and the observers of answers."""
+        self.console.advance(arm, figures)
+        self.watching.tell("arm-progress", arm=arm, figures=figures)
+
+    def _cost(self, arm: Arm, answer: Answer) -> float | None:
+        """Returns an answer's price; a local endpoint's is settled later, from its seconds."""
+        model, endpoint = getattr(arm.backend, "model", None), getattr(arm.backend, "endpoint", None)
+        if model is None or endpoint is None or endpoint == LOCAL or answer.input_tokens is None:
+            return None
+        return self.prices.request_usd(
+            endpoint, model, (answer.input_tokens, answer.cached_tokens or 0, answer.output_tokens or 0)
+        )

@@ -1,0 +1,75 @@
+"""How endpoints are reached. Keys come from the environment when they are needed, and are shown nowhere."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.experiment_file import EndpointTable, EnvironmentValue
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI, OpenAI
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An endpoint as it is reached."""
+
+    name: str
+    base_url: str
+    api_key: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    concurrency: int
+    timeout_s: float
+    key_name: str = ""
+    """The environment variable that holds the key, for messages."""
+    local: bool = False
+
+    def client_settings(self) -> dict[str, Any]:
+        """Returns what the `openai` clients are made with. Every attempt is ours: they retry nothing."""
+        return {
+            "api_key": self.api_key,
+            "base_url": self.base_url,
+            "default_headers": dict(self.headers),
+            "default_query": dict(self.query),
+            "timeout": self.timeout_s,
+            "max_retries": 0,
+        }
+
+    def __repr__(self) -> str:
+        return f"Target({self.name}, {self.base_url})"  # the key stays out of tracebacks
+
+
+def client(target: Target) -> AsyncOpenAI:
+    """Makes an endpoint's client; to be closed by `async with`."""
+    from openai import AsyncOpenAI, DefaultAioHttpClient
+
+    return AsyncOpenAI(**target.client_settings(), http_client=DefaultAioHttpClient())
+
+
+def blocking_client(target: Target) -> OpenAI:
+    """Makes an endpoint's client for code that waits; to be closed by `with`."""
+    from openai import OpenAI
+
+    return OpenAI(**target.client_settings())
+
+
+def remote_target(name: str, table: EndpointTable) -> Target:
+    """Returns how a remote endpoint is reached; its key comes from the environment."""
+    headers = {
+        header: os.environ[value.env] if isinstance(value, EnvironmentValue) else value
+        for header, value in table.headers.items()
+    }
+    return Target(
+        name=name,
+        base_url=str(table.base_url),
+        api_key=os.environ[table.api_key_env] if table.api_key_env else "none",
+        headers=headers,
+        query=table.query,
+        concurrency=table.concurrency,
+        timeout_s=table.timeout_s,
+        key_name=table.api_key_env or "",
+    )
