@@ -12,14 +12,14 @@ from harness.execution import in_process
 from harness.execution.engine import Engine
 from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions
 from harness.execution.sender import Sender
-from harness.execution.work import Request
+from harness.execution.work import Request, interleave
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.journal import Entry, Journal, sibling_answers
 from harness.plugins import attributed
 from harness.prices import Prices
 from harness.runs import RunFolder
 from harness.secrets import Scrubber
-from harness.types import Answer, Context, Example
+from harness.types import Context, Example, Usage
 from harness.watching import Watching
 
 
@@ -40,18 +40,23 @@ class Asking:
     siblings: tuple[RunFolder, ...] = ()
     reused: int = 0
 
-    def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]]) -> bool:
+    def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], repeat: int = 0) -> bool:
         """Whether the journal holds every answer of these arms to these examples."""
-        keys = {key for arm, examples in pairs for of in self.asker.questions(arm, examples) for key in of.keys}
+        keys = {key for arm, examples in pairs for of in self.asker.questions(arm, examples, repeat) for key in of.keys}
         return keys <= self.journal.known(list(keys))
 
-    def ask(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], stage: str) -> list[list[Answered]]:
+    def ask(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], stage: str, repeat: int = 0) -> list[list[Answered]]:
         """Answers examples with arms, taking from the journals what is there.
+
+        Args:
+            pairs: Arms with the examples that they are asked about.
+            stage: What to call it.
+            repeat: How often these examples have been asked before.
 
         Returns:
             For each pair its answers, one for each example, matched by id.
         """
-        sets = [self.asker.questions(arm, examples) for arm, examples in pairs]
+        sets = [self.asker.questions(arm, examples, repeat) for arm, examples in pairs]
         keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
         known = self.journal.known(keys)
         known |= self._take_over([key for key in keys if key not in known])
@@ -102,11 +107,17 @@ class Asking:
             asked = {key: question for questions in sets for question in questions for key in question.keys}
             self.engine.inspect = lambda request, reply: inspect(asked[request.key], reply)
             with attributed(self.experiment.executor, "run"):
-                self.experiment.executor.run(list(requests.values()), self.sender, self.engine.done)
-        if self.engine.stopped is not None:
-            raise self.engine.stopped
+                calls = interleave(list(requests.values()), local=LOCAL, seed=self.engine.seed)
+                self.experiment.executor.run(calls, self.sender, self.engine.done)
+        self._raise_if_stopped()
         for name in totals:
             self.console.close(name)
+
+    def _raise_if_stopped(self) -> None:
+        if self.engine.interrupted:
+            raise KeyboardInterrupt
+        if self.engine.stopped is not None:
+            raise self.engine.stopped
 
     def _answer_in_process(self, arm: Arm, questions: Mapping[str, Question]) -> None:
         backend = arm.backend
@@ -128,11 +139,9 @@ class Asking:
         self.console.advance(arm, figures)
         self.watching.tell("arm-progress", arm=arm, figures=figures)
 
-    def _cost(self, arm: Arm, answer: Answer) -> float | None:
+    def _cost(self, arm: Arm, usage: Usage, tier: str) -> float | None:
         """Returns an answer's price; a local endpoint's is settled later, from its seconds."""
         model, endpoint = getattr(arm.backend, "model", None), getattr(arm.backend, "endpoint", None)
-        if model is None or endpoint is None or endpoint == LOCAL or answer.input_tokens is None:
+        if model is None or endpoint is None or endpoint == LOCAL:
             return None
-        return self.prices.request_usd(
-            endpoint, model, (answer.input_tokens, answer.cached_tokens or 0, answer.output_tokens or 0)
-        )
+        return self.prices.request_usd(endpoint, model, usage, tier)

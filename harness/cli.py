@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from harness.commands import init, listing, prepare, report, run, serve
+from harness.commands import init, listing, prepare, report, run, serve, show
 from harness.commands.shared import Group
 from harness.errors import HarnessError, UnfinishedError
 
@@ -35,7 +35,7 @@ for _command in (
     report.report,
     report.publish,
     listing.runs,
-    listing.show,
+    show.show,
     listing.plugins,
 ):
     cli.add_command(_command)

@@ -1,19 +1,97 @@
-"""What a user sees while a command works: bars on a terminal, plain lines elsewhere; all of it on stderr."""
+"""What a user sees while a command works: bars on a terminal, plain lines elsewhere; all of it on stderr.
+
+Whoever works only counts. A thread of the console's own draws a few times a second, so that thousands of answers a
+second cost no more than thousands of additions, and a server that hangs shows as a rate that falls.
+"""
 
 from __future__ import annotations
 
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from harness import numbers
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 PLAIN_EVERY_S = 5.0
-"""Seconds between two plain lines of one arm."""
+"""Seconds between two plain lines of one arm; what is done sooner is told once, when it is done."""
+STALLED_EVERY_S = 30.0
+"""Seconds between two plain lines of an arm with which nothing happens."""
+RATE_OVER_S = 10.0
+"""Seconds over which a rate is measured."""
+DRAW_EVERY_S = 0.2
+"""Seconds between two pictures on a terminal."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Line:
+    """What is counted of one arm, or of the steps of some other work."""
+
+    name: str
+    total: int
+    began: float
+    told: float
+    """When it was last told, in plain lines."""
+    told_at: int = 0
+    """What was finished then."""
+    work: bool = False
+    """Whether these are steps of work that is told only where it takes long."""
+    done: int = 0
+    failed: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    ended: float | None = None
+    """When its sum was told."""
+    task: TaskID | None = None
+    marks: deque[tuple[float, int]] = field(default_factory=deque)
+    """Moments of the last seconds with what was finished then."""
+
+    @property
+    def finished(self) -> int:
+        return self.done + self.failed
+
+    def mark(self, now: float) -> None:
+        """Notes how far it is; one mark that is older than the rate's seconds stays."""
+        self.marks.append((now, self.finished))
+        while len(self.marks) > 1 and self.marks[1][0] <= now - RATE_OVER_S:
+            self.marks.popleft()
+
+    def note(self, now: float) -> str:
+        """Returns done, failed, rate, time left, dollars and tokens, as far as there are any."""
+        if self.ended is not None:
+            return self.sum()
+        then, before = self.marks[0] if self.marks else (self.began, 0)
+        rate = (self.finished - before) / (now - then) if now > then else 0.0
+        left = (self.total - self.finished) / rate if rate else 0.0
+        # A narrow terminal cuts the end off: what matters least stands there
+        return self._joined(_rate(rate), f"{numbers.duration(left)} left" if left else "")
+
+    def sum(self) -> str:
+        """Returns what became of it: done, failed, the average rate, dollars, tokens."""
+        seconds = (self.ended or self.began) - self.began
+        return self._joined(f"{_rate(self.finished / seconds)} on average" if seconds > 0 else "")
+
+    def _joined(self, *speed: str) -> str:
+        parts = (
+            f"{self.finished:,} of {self.total:,}",
+            f"{self.failed:,} failed" if self.failed else "",
+            *speed,
+            numbers.usd(self.usd) if self.usd else "",
+            f"{self.tokens:,} tokens" if self.tokens else "",
+        )
+        return ", ".join(part for part in parts if part)
+
+
+def _rate(rate: float) -> str:
+    return f"{numbers.number(rate, 0 if rate >= 9.95 or not rate else 1 if rate >= 0.95 else 2)}/s"
 
 
 class Console:
@@ -28,30 +106,38 @@ class Console:
         self.quiet = quiet
         self.terminal = sys.stderr.isatty() if terminal is None else terminal
         self._progress: Progress | None = None
-        self._tasks: dict[str, TaskID] = {}
-        self._counts: dict[str, dict[str, float]] = {}
-        self._told: dict[str, float] = {}
-        self._began_at: dict[str, float] = {}
+        self._lines: dict[str, _Line] = {}
         self._began = time.monotonic()
+        self._over = threading.Event()
+        self._drawer: threading.Thread | None = None
 
     def __enter__(self) -> Console:
-        if self.terminal and not self.quiet:
+        if self.quiet:
+            return self
+        if self.terminal:
             from rich.console import Console as RichConsole
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+            from rich.progress import BarColumn, Progress, TextColumn
 
             self._progress = Progress(
-                TextColumn("{task.description:<28}"),
-                BarColumn(bar_width=24),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[note]}"),
-                TimeRemainingColumn(),
+                TextColumn("{task.description}", markup=False),
+                BarColumn(bar_width=20),
+                TextColumn("{task.fields[note]}", markup=False),
                 console=RichConsole(stderr=True),
                 transient=True,
+                auto_refresh=False,
             )
             self._progress.start()
+        self._drawer = threading.Thread(target=self._keep_drawing, name="progress", daemon=True)
+        self._drawer.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._over.set()
+        if self._drawer is not None:
+            self._drawer.join()
+        for line in list(self._lines.values()):
+            if line.finished and not line.work:
+                self._end(line)
         if self._progress is not None:
             self._progress.stop()
 
@@ -63,30 +149,25 @@ class Console:
         if self._progress is not None:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
-            print(line, file=sys.stderr, flush=True)  # noqa: T201
+            print(f"{line}\n", end="", file=sys.stderr, flush=True)  # noqa: T201 - in one piece: two threads write
 
     def expect(self, name: str, total: int) -> None:
         """Opens a line for something countable."""
-        self._counts[name] = {"done": 0, "failed": 0, "input_tokens": 0, "output_tokens": 0, "total": total}
-        self._told[name] = self._began_at[name] = time.monotonic()
-        if self._progress is not None:
-            if name in self._tasks:
-                self._progress.remove_task(self._tasks[name])
-            self._tasks[name] = self._progress.add_task(name, total=total, note="")
+        self.close(name)
+        self._open(name, total)
 
     def advance(self, name: str, figures: Mapping[str, Any]) -> None:
-        """Adds to a line: `done`, `failed`, `input_tokens`, `output_tokens`."""
-        counts = self._counts.get(name)
-        if counts is None:
+        """Adds to a line: `done`, `failed`, `input_tokens`, `output_tokens`, `usd`; called for every answer."""
+        line = self._lines.get(name)
+        if line is None:
             return
-        for key, value in figures.items():
-            counts[key] = counts.get(key, 0) + value
-        finished = counts["done"] + counts["failed"]
-        if self._progress is not None and name in self._tasks:
-            self._progress.update(self._tasks[name], completed=finished, note=_note(counts).removeprefix(", "))
-        elif finished >= counts["total"] or time.monotonic() - self._told[name] > PLAIN_EVERY_S:
-            self._told[name] = time.monotonic()
-            self.say(f"{name}: {finished:,.0f} of {counts['total']:,.0f}{_note(counts)}")
+        get = figures.get
+        line.done += get("done", 0)
+        line.failed += get("failed", 0)
+        line.tokens += get("input_tokens", 0) + get("output_tokens", 0)
+        line.usd += get("usd") or 0.0
+        if line.done + line.failed >= line.total:
+            self._end(line)
 
     def steps(self, arm: str, step: int, steps: int) -> None:
         """Moves the line of an arm's training."""
@@ -94,11 +175,11 @@ class Console:
 
     def track(self, name: str, done: int, total: int) -> None:
         """Moves a line that opens with the first call and closes with the last; what is quickly done says nothing."""
-        if name not in self._counts:
-            self.expect(name, total)
-        if done < total or time.monotonic() - self._began_at[name] > PLAIN_EVERY_S:
-            self.advance(name, {"done": done - self._counts[name]["done"]})
+        line = self._lines.get(name) or self._open(name, total, work=True)
+        line.done = done
         if done >= total:
+            if time.monotonic() - line.began > PLAIN_EVERY_S:
+                self._end(line)
             self.close(name)
 
     @contextmanager
@@ -116,12 +197,47 @@ class Console:
 
     def close(self, name: str) -> None:
         """Closes a line."""
-        if self._progress is not None and name in self._tasks:
-            self._progress.remove_task(self._tasks.pop(name))
-        self._counts.pop(name, None)
+        line = self._lines.pop(name, None)
+        if line is not None and line.task is not None and self._progress is not None:
+            self._progress.remove_task(line.task)
 
+    def draw(self) -> None:
+        """Shows how far everything is: bars on a terminal, elsewhere a line for each arm that is due."""
+        now = time.monotonic()
+        for line in list(self._lines.values()):
+            line.mark(now)
+            if self._progress is None:
+                self._tell(line, now)
+            elif line.task is not None:
+                with suppress(KeyError):  # it was closed just now
+                    self._progress.update(line.task, completed=line.finished, note=line.note(now))
+        if self._progress is not None:
+            self._progress.refresh()
 
-def _note(counts: Mapping[str, float]) -> str:
-    failed = f", {counts['failed']:,.0f} failed" if counts["failed"] else ""
-    tokens = counts["input_tokens"] + counts["output_tokens"]
-    return failed + (f", {tokens:,.0f} tokens" if tokens else "")
+    def _open(self, name: str, total: int, *, work: bool = False) -> _Line:
+        now = time.monotonic()
+        line = _Line(name=name, total=total, began=now, told=now, work=work)
+        line.mark(now)
+        if self._progress is not None:
+            line.task = self._progress.add_task(name, total=total, note="")
+        self._lines[name] = line
+        return line
+
+    def _tell(self, line: _Line, now: float) -> None:
+        every = PLAIN_EVERY_S if line.finished != line.told_at else STALLED_EVERY_S
+        if line.ended is None and now - line.told >= every:
+            line.told, line.told_at = now, line.finished
+            self.say(f"{line.name}: {line.note(now)}")
+
+    def _end(self, line: _Line) -> None:
+        """Tells a line's sum, once."""
+        if line.ended is None:
+            line.ended = time.monotonic()
+            self.say(f"{line.name}: {line.sum()}")
+
+    def _keep_drawing(self) -> None:
+        while not self._over.wait(DRAW_EVERY_S):
+            try:
+                self.draw()
+            except OSError:  # nobody listens any more
+                return

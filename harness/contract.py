@@ -6,7 +6,7 @@ plugins describe or compute, the engine waits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
@@ -169,10 +169,16 @@ Record: TypeAlias = Any
 class Carrier(Protocol):
     """Carries calls out in another process, with the engine's own rate and retries. Can be pickled; holds no key."""
 
-    def carry(self, calls: Sequence[Call]) -> Iterator[Sequence[Record]]:
-        """Sends calls and yields what happened to them as it happens.
+    @property
+    def slots(self) -> int:
+        """Calls that one process has under way at most: as many should always lie ready."""
+        ...
 
-        The keys of endpoints are read from that process's environment.
+    def carry(self, calls: Iterable[Call]) -> Iterator[Sequence[Record]]:
+        """Sends calls and yields what happened to them as it happens; returns when all calls are settled.
+
+        Calls are read only as they are needed. What was yielded counts as under way until the next is asked for. The
+        keys of endpoints are read from that process's environment; one that is not there is said by a record.
         """
         ...
 
@@ -193,16 +199,22 @@ class Send(Protocol):
         """Returns what names a call in the journal, 64 hex digits."""
         ...
 
+    def arm(self, call: Call) -> str:
+        """Returns the name of the arm that asks."""
+        ...
+
     def here(self, call: Call) -> bool:
         """Whether only this process can send a call: its endpoint belongs to the run."""
         ...
 
-    def admit(self, call: Call, tier: str = "") -> bool:
-        """Reserves a call's worst case in the budget; False: it must not be sent.
+    def admit(self, call: Call, tier: str = "", *, patient: bool = False) -> bool | None:
+        """Reserves a call's worst case in the budget; False: it must not be sent, and nothing is left to say of it.
 
         Args:
             call: What is about to be sent.
             tier: ``batch`` where it is bought as such.
+            patient: Whether calls are under way whose end may give some of the budget back: where it does not cover
+                this call now, the answer is then `None` (ask again) instead of the end of the run.
         """
         ...
 
@@ -226,12 +238,25 @@ class Send(Protocol):
         """Notes something in the journal, or forgets it; on disk when this returns."""
         ...
 
-    def carrier(self, *, concurrency: int) -> Carrier:
-        """Returns what carries calls out in other processes, so many at a time in each."""
+    def carrier(self, *, parts: int, concurrency: int | None = None) -> Carrier:
+        """Returns what carries calls out in other processes.
+
+        Args:
+            parts: How many processes there will be: each gets its part of every endpoint's concurrency, at least 1.
+            concurrency: The most for each process and endpoint, whatever its part.
+        """
         ...
 
-    def take(self, records: Sequence[Record]) -> None:
-        """Commits what a carrier yielded; returns when it is on disk."""
+    def take(self, records: Sequence[Record]) -> Collection[str]:
+        """Commits what a carrier yielded; returns when it is on disk.
+
+        Returns:
+            The keys of the calls that are settled by it: answered, or given up.
+        """
+        ...
+
+    def scrub(self, text: str) -> str:
+        """Strikes the values of keys out of what another machine said; needed before anything of it is kept."""
         ...
 
     def say(self, message: str) -> None:
@@ -246,8 +271,9 @@ class Executor(Plugin, Protocol):
     def run(self, calls: Sequence[Call], send: Send, done: Done) -> None:
         """Sees to it that `done` is called for every call that was answered.
 
-        `calls` come in the order in which they should be sent. A reply that was bought in a tier of its own has
-        ``reply.timing = {"tier": "batch", …}``.
+        It is called several times in a run; what it leaves open in between, its method `close` closes at the run's
+        end, if it has one. `calls` come in the order in which they should be sent. A reply that was bought in a tier
+        of its own has ``reply.timing = {"tier": "batch", …}``.
         """
         ...
 

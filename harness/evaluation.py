@@ -27,7 +27,7 @@ from harness.preparation.training_sets import profile_of, refuse
 from harness.prepare import training_file
 from harness.runs import slug
 from harness.training import Trainer, job_tag, upload_of
-from harness.types import Example, JobSpec, Prediction, TrainingFiles
+from harness.types import Example, JobSpec, Prediction, TrainingFiles, Usage
 
 USUAL_EPOCHS = 3
 """What providers train where they are told nothing, for an estimate of the cost."""
@@ -107,7 +107,7 @@ class Evaluation:
         return Trained(arm=arm, model=getattr(arm.backend, "model", None))
 
     def _remote(self, arm: Arm, candidate: bool) -> Trained:
-        files = self._files(arm, candidate)
+        files = self.files(arm, candidate)
         with attributed(arm.backend, "job"):
             spec = arm.backend.job(files)  # type: ignore[attr-defined]
         upload = upload_of(files)
@@ -158,7 +158,7 @@ class Evaluation:
                 "raise budget.max_usd or --max-usd; the same command goes on where it stopped",
             )
 
-    def _files(self, arm: Arm, candidate: bool) -> TrainingFiles:
+    def files(self, arm: Arm, candidate: bool) -> TrainingFiles:
         """Writes an arm's training files: shuffled, one line for each example, as the provider wants them.
 
         Raises:
@@ -212,7 +212,7 @@ class Evaluation:
         if not arm.candidates:
             return self._trained(arm) and self.asking.answered([(self.ready(arm).arm, test)])
         examples = self.sample(arm.choose_items)
-        kept = [one for _, one in self._affordable(arm, examples)]
+        kept = [one for _, one in self.affordable(arm, examples)]
         if not all(self._trained(one, candidate=True) for one in kept):
             return False
         if not self.asking.answered([(self.ready(one, candidate=True).arm, examples) for one in kept]):
@@ -222,7 +222,7 @@ class Evaluation:
     def _trained(self, arm: Arm, candidate: bool = False) -> bool:
         """Whether an arm's model is there, or none is needed."""
         if hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None:
-            files = self._files(arm, candidate)
+            files = self.files(arm, candidate)
             with attributed(arm.backend, "job"):
                 spec = arm.backend.job(files)
             tag = job_tag(spec, upload_of(files), self.asking.asker.identities[spec.endpoint])
@@ -239,7 +239,7 @@ class Evaluation:
         plans = []
         for arm in arms:
             examples = self.sample(arm.choose_items)
-            kept = self._affordable(arm, examples)
+            kept = self.affordable(arm, examples)
             plans.append((arm, [(settings, self.ready(one, candidate=True)) for settings, one in kept], examples))
         pairs = [
             (ready.arm, examples) for _, ready_ones, examples in plans for _, ready in ready_ones if not ready.refusal
@@ -265,7 +265,7 @@ class Evaluation:
         )
         return tuple(ranked[:items])
 
-    def _affordable(self, arm: Arm, examples: Sequence[Example]) -> list[tuple[Mapping[str, Any], Arm]]:
+    def affordable(self, arm: Arm, examples: Sequence[Example]) -> list[tuple[Mapping[str, Any], Arm]]:
         """Leaves out the candidates that the choice's own budget does not cover, estimated at 3 characters a token."""
         if arm.choose_usd is None:
             return list(arm.candidates)
@@ -276,7 +276,7 @@ class Evaluation:
             prompts = self.asking.asker.prompts(one, examples)
             sizes = [len(p.text) + sum(len(m.content) for m in p.messages) for p in prompts]
             costs = [
-                self.asking.prices.request_usd(one.backend.endpoint, model, (size // 3 + 1, 0, 8))  # type: ignore[attr-defined]
+                self.asking.prices.request_usd(one.backend.endpoint, model, Usage(input=size // 3 + 1, output=8))  # type: ignore[attr-defined]
                 for size in sizes
                 if model
             ]

@@ -114,13 +114,15 @@ class Experiment:
     decision: DecisionTable
     executor: Executor
     arms: tuple[Arm, ...]
+    repeats: int = 1
+    """How often each test item is asked. More of them add answers and change none."""
     metrics: tuple[Metric, ...] = ()
     sections: tuple[Section, ...] = ()
     observers: tuple[Observer, ...] = ()
     plugins: Plugins = field(default_factory=lambda: Plugins(records=()))
 
     def answer_settings(self) -> dict[str, Any]:
-        """Returns what changes an answer, as plain values: not concurrency, budget, prices, decision or executor."""
+        """Returns what changes an answer, as plain values: not concurrency, repeats, budget, prices, decision, executor."""
         return {
             "name": self.name,
             "seed": self.seed,
@@ -216,6 +218,7 @@ class _Resolver:
             decision=file.decision,
             executor=self._plugin("executor", file.executor, "executor"),
             arms=arms,
+            repeats=file.repeats,
             metrics=self._active("metric", file.metrics, "metrics"),
             sections=self._active("section", file.sections, "sections"),
             observers=self._active("observer", file.observers, "observers"),

@@ -55,6 +55,8 @@ class EndpointTable(_Table):
     query: dict[str, str] = {}
     concurrency: int = Field(default=64, ge=1, le=4096)
     timeout_s: float = Field(default=120.0, gt=0)
+    stream: bool = False
+    """Ask for streams: the time to the first token is measured, at about twice the processor time."""
     model: str | None = None
     device: str | None = None
     dtype: str | None = None
@@ -84,7 +86,14 @@ class PriceTable(_Table):
 
     input: float | None = Field(default=None, ge=0)
     cached_input: float | None = Field(default=None, ge=0)
+    """Of prompt tokens out of the cache; by default `input`."""
+    cache_write: float | None = Field(default=None, ge=0)
+    """Of prompt tokens that are written to the cache; by default `input`."""
     output: float | None = Field(default=None, ge=0)
+    reasoning: float | None = Field(default=None, ge=0)
+    """Of reasoning tokens, which are part of the output; by default `output`."""
+    batch: float | None = Field(default=None, ge=0, le=1)
+    """What a request costs in a batch, as a share of its price at once."""
     training: float | None = Field(default=None, ge=0)
     hour: float | None = Field(default=None, ge=0)
 
@@ -148,6 +157,8 @@ class ExperimentFile(_Table):
 
     name: str = Field(min_length=1, max_length=200)
     seed: int = 7
+    repeats: int = Field(default=1, ge=1, le=20)
+    """How often each test item is asked; the first answer is the result, all of them say how stable it is."""
     plugins: list[str] = []
     dataset: dict[str, Any]
     prepare: PrepareTable = PrepareTable()

@@ -13,11 +13,13 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from harness import ledger
 from harness.errors import HarnessError, UnfinishedError, UsageError
 from harness.journal_schema import answer_columns, bring_up
 
@@ -61,6 +63,8 @@ class Fault:
 
 
 Record: TypeAlias = Entry | Fault
+Committed: TypeAlias = Callable[[BaseException | None], None]
+"""Told that records are on disk, or what kept them from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ class Journal:
             self._let_go()
             raise
         self._db = threading.Lock()
-        self._queue: queue.SimpleQueue[tuple[list[Record], Callable[[], None]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[tuple[list[Record], Committed] | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None
         self._writer = threading.Thread(target=self._write, name="journal", daemon=True)
         self._writer.start()
@@ -127,8 +131,8 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def submit(self, records: list[Record], committed: Callable[[], None]) -> None:
-        """Queues records; `committed` is called, on the writer's thread, once they are on disk.
+    def submit(self, records: list[Record], committed: Committed) -> None:
+        """Queues records; `committed` is called, on the writer's thread, once they are on disk or cannot come there.
 
         Raises:
             UnfinishedError: The disk refused an earlier group.
@@ -137,16 +141,24 @@ class Journal:
         self._queue.put((records, committed))
 
     def add(self, records: Iterable[Record]) -> None:
-        """Commits records and returns when they are on disk."""
-        done = threading.Event()
-        self.submit(list(records), done.set)
-        while not done.wait(0.2):
-            self._check()
+        """Commits records and returns when they are on disk.
+
+        Raises:
+            UnfinishedError: The disk refuses them.
+        """
+        committed: Future[None] = Future()
+
+        def tell(error: BaseException | None) -> None:
+            if error is None:
+                committed.set_result(None)
+            else:
+                committed.set_exception(error)
+
+        self.submit(list(records), tell)
+        committed.result()
 
     def _check(self) -> None:
         """Raises what kept the writer from writing."""
-        if isinstance(self._failure, sqlite3.Error):
-            raise _error(self.path, self._failure) from self._failure
         if self._failure is not None:
             raise self._failure
 
@@ -162,14 +174,15 @@ class Journal:
                     break
                 groups.append(item)
                 size += len(item[0])
+            error: BaseException | None = None
             try:
                 with self._db, self._connection:
                     _insert(self._connection, [record for records, _ in groups for record in records])
-            except BaseException as error:  # whoever waits for this group must be told
+            except BaseException as refused:  # whoever waits for this group must be told
+                error = _error(self.path, refused) if isinstance(refused, sqlite3.Error) else refused
                 self._failure = error
-                return
             for _, committed in groups:
-                committed()
+                committed(error)
             if stop:
                 return
 
@@ -210,6 +223,11 @@ class Journal:
             answers, jobs = (self._connection.execute(query).fetchone()[0] for query in queries)
         return float(answers) + float(jobs)
 
+    def ledger(self) -> dict[str, Any]:
+        """Returns what the run has cost, and what it would have cost had nothing been taken over."""
+        with self._db, _worded(self.path):
+            return ledger.read(self._connection)
+
     def note(self, key: str) -> str | None:
         """Returns what was noted under a key."""
         with self._db, _worded(self.path):
@@ -239,6 +257,15 @@ class Journal:
         """Returns how many attempts failed, by kind."""
         with self._db, _worded(self.path):
             return dict(self._connection.execute("SELECT kind, count(*) FROM faults GROUP BY kind ORDER BY kind"))
+
+    def faults_by_arm(self) -> dict[str, dict[str, int]]:
+        """Returns how many attempts of each arm failed, by kind; an arm without any is not in it."""
+        found: dict[str, dict[str, int]] = {}
+        with self._db, _worded(self.path):
+            query = "SELECT arm, kind, count(*) FROM faults GROUP BY arm, kind ORDER BY arm, kind"
+            for arm, kind, count in self._connection.execute(query):
+                found.setdefault(arm, {})[kind] = count
+        return found
 
 
 @contextmanager

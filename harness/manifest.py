@@ -53,6 +53,7 @@ def begin(
         "git": _git_revision(experiment.path.parent),
         "seeds": {"experiment": experiment.seed, "split": experiment.prepare.split.seed},
         "experiment": settings,
+        "repeats": experiment.repeats,
         "plugins": _plugins(experiment),
         "prices": {
             "own": {name: table.model_dump() for name, table in experiment.prices.items()},
@@ -64,7 +65,7 @@ def begin(
 
 
 def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
-    """Returns a digest of what a verdict depends on beside the answers: assumptions, prices, versions."""
+    """Returns a digest of what results depend on beside the first answers: assumptions, prices, repeats, versions."""
     from harness import __version__
 
     return digest(
@@ -74,6 +75,7 @@ def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
             experiment.decision.model_dump(),
             experiment.verdict.model_dump(),
             {name: table.model_dump() for name, table in experiment.prices.items()},
+            experiment.repeats,
             allow_leaks,
         ]
     )
@@ -95,7 +97,7 @@ def finish(
         folder: The run's folder.
         manifest: What `begin` returned.
         chain: Files, jobs, models and the hash of the answers.
-        arms: The arms that were scored.
+        arms: The arms that were scored, and asked as often as the experiment says.
         complete: Whether nothing is left to do for them.
     """
     results = hashlib.sha256(folder.results.read_bytes()).hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -11,7 +11,7 @@ from harness import tables
 from harness.contract import Metric
 from harness.errors import PluginError, UnfinishedError
 from harness.evaluation import Chosen, Trained, accuracy
-from harness.execution.questions import Answered
+from harness.execution.questions import Answered, settled
 from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import DecisionTable
@@ -21,7 +21,7 @@ from harness.plugins import attributed
 from harness.prepare import Prepared
 from harness.prices import Prices
 from harness.runs import RunFolder
-from harness.types import Check, Example, Prediction, Row, Rows, Split
+from harness.types import Check, Example, Prediction, Row, Rows, Split, Usage
 
 PROMPTED = ("zero-shot", "few-shot")
 
@@ -35,7 +35,13 @@ class Outcome:
     choices: Mapping[str, Chosen]
     validation: Mapping[str, Sequence[Answered]]
     test: Mapping[str, Sequence[Answered]]
+    again: Mapping[str, Sequence[Sequence[Answered]]] = field(default_factory=dict)
+    """Arm → its answers to the test items when they were asked again, once for each time."""
+    faults: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Arm → kind → attempts that failed, in the whole run."""
     checks: tuple[Check, ...] = ()
+    ledger: Mapping[str, Any] | None = None
+    """What the run has cost, as the journal knows it."""
 
 
 def contending(arms: Sequence[Arm]) -> set[str]:
@@ -82,7 +88,7 @@ def write(
     seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
     arms = [_arm_facts(arm, experiment, data, outcome, prices, seconds) for arm in outcome.arms]
     checks = (*data.checks, *outcome.checks, *_price_checks(outcome, prices), *_choose_checks(outcome, data))
-    results = build(_run_facts(experiment, data, outcome, manifest, checks), arms)
+    results = {**build(_run_facts(experiment, data, outcome, manifest, checks), arms), "ledger": outcome.ledger}
     tables.write_predictions(folder.predictions, [row for arm in arms for row in arm.predictions])
     _write_trials(folder, outcome)
     write_json(folder.results, results)
@@ -114,6 +120,7 @@ def _run_facts(
         margin=experiment.verdict.margin,
         checks=checks,
         choices=tuple(_choice(chosen) for chosen in outcome.choices.values()),
+        repeats=_repeats(outcome) if experiment.repeats > 1 else (),
         decision=_decision(experiment.decision),
         machine=manifest["machine"],
         leaked=_leaked(data),
@@ -194,6 +201,7 @@ def _arm_facts(
         metrics=_metrics(experiment, data, rows) if rows else {},
         refused=ready.refused,
         price=_price(prices, endpoint, asked),
+        faults=outcome.faults.get(arm.name, {}),
     )
 
 
@@ -212,7 +220,8 @@ def _price(prices: Prices, endpoint: str | None, arm: Arm) -> Any:
     table = prices.table(model)
     if table is None:  # a listed model: prices for a million tokens of a short request
         listed = [
-            prices.request_usd(endpoint, model, tokens) for tokens in ((1000, 0, 0), (1000, 1000, 0), (0, 0, 1000))
+            prices.request_usd(endpoint, model, usage)
+            for usage in (Usage(input=1000), Usage(input=1000, cached=1000), Usage(output=1000))
         ]
         if listed[0] is None or listed[1] is None or listed[2] is None:
             return None
@@ -259,6 +268,18 @@ def _figures(metric: Metric, rows: Rows) -> dict[str, float | None]:
     return figures
 
 
+def _repeats(outcome: Outcome) -> tuple[dict[str, Any], ...]:
+    """Returns how stable each arm's answers are; of those that were not asked again, why."""
+    from harness.scoring.repeats import stability
+
+    found = []
+    for name, first in outcome.test.items():
+        times = [[answer.prediction for answer in answers] for answers in (first, *outcome.again.get(name, ()))]
+        known = None if len(times) > 1 else "deterministic" if settled(outcome.ready[name].arm) else "not-asked"
+        found.append(stability(name, times, known))
+    return tuple(found)
+
+
 def _choice(chosen: Chosen) -> dict[str, Any]:
     from harness.scoring.statistics import wilson
 
@@ -289,7 +310,7 @@ def _choice(chosen: Chosen) -> dict[str, Any]:
 
 
 def _write_trials(folder: RunFolder, outcome: Outcome) -> None:
-    """Writes what was answered on validation: candidates of a choice, and the naming of the contenders."""
+    """Writes what stands beside the results: candidates, the naming of the contenders, and all repeats."""
     rows: list[Prediction] = []
     names: list[str] = []
     for chosen in outcome.choices.values():
@@ -300,6 +321,10 @@ def _write_trials(folder: RunFolder, outcome: Outcome) -> None:
         if arm not in outcome.choices:
             rows += [answer.prediction for answer in answers_of]
             names += ["validation"] * len(answers_of)
+    for arm, again in outcome.again.items():
+        for repeat, answers_of in enumerate((outcome.test[arm], *again)):
+            rows += [answer.prediction for answer in answers_of]
+            names += [f"repeat {repeat}"] * len(answers_of)
     tables.write_predictions(folder.trials, rows, names)
 
 

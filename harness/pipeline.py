@@ -12,12 +12,12 @@ from typing import Any
 from harness import manifest, outcome
 from harness.asking import Asking
 from harness.console import Console
-from harness.errors import ExperimentError, HarnessError, UsageError, nearest
+from harness.errors import ExperimentError, GateError, HarnessError, UsageError, nearest
 from harness.evaluation import Chosen, Evaluation, Learning, Trained
 from harness.execution.budget import Budget
 from harness.execution.engine import Engine
 from harness.execution.local_endpoint import LocalEndpoint, adopt_state
-from harness.execution.questions import Answered, Asker
+from harness.execution.questions import Answered, Asker, settled
 from harness.execution.sender import Sender
 from harness.execution.targets import Target, remote_target
 from harness.execution.work import Request
@@ -31,7 +31,7 @@ from harness.prices import Prices
 from harness.runs import DEFAULT_OUT, RunFolder, run_folder
 from harness.secrets import Scrubber
 from harness.training import Trainer
-from harness.types import Check, Example, Split
+from harness.types import Check, Example, Split, Usage
 from harness.watching import Watching
 
 
@@ -69,8 +69,8 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     """
     scrub = Scrubber.of(experiment.secret_names())
     arms = _selected(experiment, options)
-    _require_keys(experiment, arms)
-    _require_prices(experiment, arms, options)
+    require_keys(experiment, arms)
+    require_prices(experiment, arms, options)
     loaded = stage.load_examples(experiment, console)
     settings = {**experiment.answer_settings(), "limit": options.limit}
     folder = run_folder(options.out, experiment.name, settings, fingerprint(loaded.examples))
@@ -89,10 +89,10 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         write_json(folder.manifest, record)
         stage.write(folder.data, data, {})
         stage.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
-        session = _Session(
+        session = Session(
             experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
         )
-        work = _evaluation(session, journal, stack)
+        work = put_together(session, journal, stack)
         for message in edited:
             console.say(message)
         work.asking.watching.tell("run-started", message=experiment.name)
@@ -127,19 +127,23 @@ def _carry_out(
         validation |= _validation(work, able, choices, contending, selected)
     able = [ready[arm.name] for arm in arms if ready[arm.name].refusal is None]
     answers = asking.ask([(one.arm, test) for one in able], "asking the test items")
-    left = outcome.unfinished(asking.engine.unfinished(), ready)
+    again, cut = _ask_again(work, able, test, selected)
+    left = cut or outcome.unfinished(asking.engine.unfinished(), ready)
     came_to = outcome.Outcome(
         arms=tuple(arms),
         ready=ready,
         choices=choices,
         validation=validation,
         test={one.arm.name: given for one, given in zip(able, answers, strict=True)},
+        again=again,
+        faults=asking.journal.faults_by_arm(),
+        ledger=asking.journal.ledger(),
         checks=tuple(Check(kind="plugin-edited", level="warning", message=message) for message in edited),
     )
     asking.console.say("scoring and writing the report")
     results = outcome.write(asking.folder, asking.experiment, data, came_to, record)
     build_report(asking.folder, asking.experiment.sections)
-    names = [arm.name for arm in arms]
+    names = [arm.name for arm in arms if not _lacks_repeats(asking.experiment, ready[arm.name], again)]
     manifest.finish(asking.folder, record, outcome.chain(came_to), arms=names, complete=left is None)
     return Finished(sentence=str(results["verdict"]["sentence"]), folder=asking.folder, unfinished=left)
 
@@ -188,6 +192,44 @@ def _validation(
     return named | {one.arm.name: choices[one.arm.name].answers for one in able if one.arm.name in choices}
 
 
+def _ask_again(
+    work: Evaluation, able: Sequence[Trained], test: Sequence[Example], selected: Collection[str]
+) -> tuple[dict[str, list[list[Answered]]], GateError | None]:
+    """Asks the test items as often as the experiment says, each time all arms.
+
+    An arm that always answers the same is not asked again, one that was not selected only where its answers are there.
+
+    Returns:
+        Arm → its answers, once for each further time; and what the budget said, where it ended this early.
+    """
+    asking, times = work.asking, work.asking.experiment.repeats
+    again: dict[str, list[list[Answered]]] = {}
+    same = [one.arm.name for one in able if settled(one.arm)]
+    if times > 1 and same:
+        asking.console.say(f"asked once only, for they always answer the same: {', '.join(same)}")
+    for repeat in range(1, times):
+        if any(failed.endpoint_down for failed in asking.engine.failed.values()):
+            break  # the same command goes on when it is back
+        arms = [
+            one.arm
+            for one in able
+            if one.arm.name not in same and (one.arm.name in selected or asking.answered([(one.arm, test)], repeat))
+        ]
+        try:
+            answers = asking.ask([(arm, test) for arm in arms], f"asking again ({repeat + 1} of {times})", repeat)
+        except GateError as error:  # what was asked the first time is scored all the same
+            return again, error
+        for arm, given in zip(arms, answers, strict=True):
+            again.setdefault(arm.name, []).append(given)
+    return again, None
+
+
+def _lacks_repeats(experiment: Experiment, one: Trained, again: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether an arm has yet to be asked again."""
+    asked = 1 + len(again.get(one.arm.name, ()))
+    return one.refusal is None and not settled(one.arm) and asked < experiment.repeats
+
+
 def build_report(folder: RunFolder, sections: Sequence[Any]) -> Path:
     """Builds a run's page from its result files."""
     from harness.report.page import build
@@ -203,7 +245,7 @@ def _selected(experiment: Experiment, options: RunOptions) -> list[Arm]:
     return [arm for arm in experiment.arms if not options.only or arm.name in options.only]
 
 
-def _require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
+def require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
     """Refuses a run whose keys are not in the environment.
 
     Raises:
@@ -224,7 +266,7 @@ def _cap(experiment: Experiment, options: RunOptions) -> float | None:
     return options.max_usd if options.max_usd is not None else experiment.budget.max_usd
 
 
-def _require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOptions) -> None:
+def require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOptions) -> None:
     """Refuses a budget over models whose price nobody knows: a cap that cannot be computed is no cap.
 
     Raises:
@@ -250,7 +292,7 @@ def _require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOpt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
+class Session:
     """What is known of a run before it begins."""
 
     experiment: Experiment
@@ -261,7 +303,7 @@ class _Session:
     scrub: Scrubber
 
 
-def _evaluation(session: _Session, journal: Journal, stack: ExitStack) -> Evaluation:
+def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evaluation:
     """Puts a run's tools together; `stack` closes them."""
     experiment, console, data = session.experiment, session.console, session.data
     siblings = tuple(session.folder.siblings(experiment.name)) if session.options.reuse else ()
@@ -269,6 +311,7 @@ def _evaluation(session: _Session, journal: Journal, stack: ExitStack) -> Evalua
     adopt_state(session.folder.endpoint, [sibling.endpoint for sibling in siblings])
     watching = Watching(session.folder.path.name, experiment.observers, console.say)
     stack.callback(watching.close)
+    stack.callback(getattr(experiment.executor, "close", lambda: None))
     connect = _connector(experiment, local, session.options.offline)
     prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
     engine = Engine(
@@ -322,11 +365,11 @@ def _evaluation(session: _Session, journal: Journal, stack: ExitStack) -> Evalua
     return Evaluation(asking=asking, trainer=trainer, learning=learning)
 
 
-def _budget(session: _Session, prices: Prices, journal: Journal) -> Budget:
-    def price(request: Request, tokens: tuple[int, int, int]) -> float | None:
+def _budget(session: Session, prices: Prices, journal: Journal) -> Budget:
+    def price(request: Request, usage: Usage, tier: str) -> float | None:
         if request.endpoint == LOCAL:
             return 0.0
-        return prices.request_usd(request.endpoint, str(request.body.get("model")), tokens)
+        return prices.request_usd(request.endpoint, str(request.body.get("model")), usage, tier)
 
     return Budget(max_usd=_cap(session.experiment, session.options), price=price, spent=journal.spent())
 

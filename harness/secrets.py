@@ -23,6 +23,10 @@ class Scrubber:
         values = {os.environ.get(name, "") for name in names}
         return cls(tuple(sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)))
 
+    def finds(self, content: bytes) -> bool:
+        """Whether a value stands in `content`."""
+        return any(value.encode() in content for value in self.values)
+
     def __call__(self, text: str) -> str:
         """Returns `text` without the values."""
         for value in self.values:

@@ -17,7 +17,8 @@ PREDICTION_TYPES = {
     "response": "string", "shot_ids": "strings", "input_tokens": "int64", "output_tokens": "int64",
     "cached_tokens": "int64", "reasoning_tokens": "int64", "latency_s": "double", "queue_s": "double",
     "retry_s": "double", "attempts": "int64", "reused": "bool", "cost_usd": "double", "confidence": "double",
-    "strict": "string", "probabilities": "string", "truncated": "bool", "error": "string",
+    "strict": "string", "probabilities": "string", "truncated": "bool", "error": "string", "first_token_s": "double",
+    "key": "string", "tokens_estimated": "bool",
 }  # fmt: skip
 """Columns of `predictions.parquet`: the first eighteen are promised, the others have grown since."""
 

@@ -124,6 +124,21 @@ class Reply(dict[str, Any]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """The tokens of one request, as they are billed: each kind has its own price."""
+
+    input: int = 0
+    """All prompt tokens: those read from a cache and those written to one included."""
+    cached: int = 0
+    """Prompt tokens that came out of the provider's cache."""
+    cache_write: int = 0
+    """Prompt tokens that were put into the provider's cache, where that is billed apart."""
+    output: int = 0
+    """All generated tokens, reasoning ones included."""
+    reasoning: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a backend said about one prompt. Counts that the backend does not know stay `None`."""
 
@@ -284,6 +299,8 @@ class Prediction:
     reasoning_tokens: int | None = None
     latency_s: float | None = None
     """Service time of the successful attempt; `None` where the answer was reused."""
+    first_token_s: float | None = None
+    """Seconds to the first token, where the answer was streamed; `None` where it was reused."""
     queue_s: float | None = None
     retry_s: float | None = None
     attempts: int = 1
@@ -293,4 +310,8 @@ class Prediction:
     """Probability of the predicted label."""
     probabilities: Mapping[str, float] | None = None
     truncated: bool = False
+    tokens_estimated: bool = False
+    """Whether the tokens, and with them the cost, were counted here because the endpoint did not say."""
     error: str | None = None
+    key: str | None = None
+    """Of a failed item: what names its request in the journal, where each of its attempts stands."""

@@ -1,7 +1,8 @@
 """What the documents show works: commands run, files load, links lead somewhere, tables name what is there.
 
-In a document, ```` ```console ```` blocks are run (`$ harness …`, in a copy of `examples/`), and a block after
-`<!-- file: NAME -->` is first written to that file. Blocks marked `sh` need a network, a key or time, and are not run.
+In a document, ```` ```console ```` blocks are run (`$ harness …`, in a copy of `examples/`; a quotation may go on in the
+next line), and a block after `<!-- file: NAME -->` is first written to that file. Blocks marked `sh` need a network, a
+key or time, and are not run.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ def blocks(document: Path) -> list[tuple[str | None, str, str]]:
 
 def commands(document: Path) -> list[str]:
     lines = [line for _, kind, text in blocks(document) if kind == "console" for line in text.splitlines()]
-    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    found: list[str] = []
+    for line in lines:
+        if found and found[-1].count('"') % 2:  # a quotation that goes on
+            found[-1] += f" {line.strip()}"
+        elif line.startswith("$ "):
+            found.append(line.removeprefix("$ "))
+    return found
 
 
 def runnable(document: Path) -> bool:

@@ -1,4 +1,4 @@
-"""`harness runs`, `harness show`, `harness plugins`: what there is."""
+"""`harness runs`, `harness plugins`: what there is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, plugin_options, runs_option
+from harness.commands.shared import command, plugin_options
 
 
 @command("harness runs")
@@ -48,26 +48,6 @@ def _sentence(results: Path) -> str | None:
         return str(json.loads(results.read_text(encoding="utf-8"))["verdict"]["sentence"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
-
-
-@command("harness show food-reviews")
-@click.argument("run", metavar="RUN")
-@runs_option
-@click.option("--json", "as_json", is_flag=True, help="results.json as it is.")
-def show(run: str, runs: Path, as_json: bool) -> None:
-    """Show one run's table in the terminal."""
-    from harness.report.page import load
-    from harness.runs import find_run
-
-    results = load(find_run(run, runs).path)
-    if as_json:
-        click.echo(json.dumps(results.data, ensure_ascii=False, indent=1))
-        return
-    from rich.console import Console as RichConsole
-
-    from harness.report.summary import to_terminal
-
-    RichConsole().print(to_terminal(results))
 
 
 @command("harness plugins --no-plugin mlflow")

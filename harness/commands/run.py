@@ -85,9 +85,22 @@ def _carry_out(path: Path, options: dict[str, Any]) -> None:
     # stdout belongs to the result: what a plugin prints goes to stderr
     with redirect_stdout(sys.stderr), Console(quiet=options["quiet"]) as console:
         finished = carry_out(experiment, settings, console)
+        cost = _cost(finished)
+        if cost is not None:
+            console.say(cost)
     _tell(finished, as_json=options["as_json"])
     if finished.unfinished is not None:
         raise finished.unfinished
+
+
+def _cost(finished: Finished) -> str | None:
+    """Says what the run has cost; a run without results, or with those of an earlier version, says nothing."""
+    from harness.ledger import line
+
+    try:
+        return line(json.loads(finished.folder.results.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
 
 
 def _tell(finished: Finished, *, as_json: bool) -> None:

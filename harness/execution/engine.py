@@ -1,4 +1,4 @@
-"""Sends requests: a fixed pool of workers for each endpoint, retries, and a commit before an answer is used.
+"""Sends requests: workers for each endpoint, retries, and a commit before an answer is used.
 
 The `openai` client gives authentication, base URL, proxies and the connection; its aiohttp transport and raw bodies,
 decoded once, cost a third of its model classes (docs/decisions/0004-execution.md).
@@ -7,21 +7,22 @@ decoded once, cost a third of its model classes (docs/decisions/0004-execution.m
 from __future__ import annotations
 
 import asyncio
-import json
 import random
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.contract import Done
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
+from harness.execution.attempts import attempt
 from harness.execution.budget import Budget
-from harness.execution.faults import BadBody, Fate, judge
+from harness.execution.faults import Fate, judge
+from harness.execution.lanes import Feed, Lane
 from harness.execution.targets import Target, client
-from harness.execution.work import Request, rounds, tokens_of
+from harness.execution.work import Request, tokens_of
 from harness.journal import Entry, Fault, Record
 from harness.secrets import Scrubber
 from harness.types import Call, Reply
@@ -29,28 +30,17 @@ from harness.types import Call, Reply
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-ATTEMPTS = 6
-"""Attempts for one request before the item is given up."""
+ATTEMPTS = 8
+"""Attempts for one request before the item is given up; a rate that is full uses none of them up."""
 CONNECTION_ATTEMPTS = 4
 """Fewer where nobody answers at all: about 4 s of waiting."""
+PATIENCE_S = 900.0
+"""Seconds from its first attempt after which a request is given up, whatever is wrong."""
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
-COMMIT_CHECK_S = 5.0
-"""Seconds after which a commit that has not come is asked about."""
-BUDGET_CHECK_S = 0.02
-"""Seconds between two looks at the budget while requests in flight hold the rest of it."""
 STRIKES = 5
 """Items out of retries in a row after which the endpoint counts as down."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Lane:
-    """The work of one endpoint while it goes on."""
-
-    target: Target
-    client: AsyncOpenAI
-    pending: deque[Request]
-    strikes: int = 0
-    down: str | None = None
+COMMITTING = 64
+"""Workers beyond an endpoint's concurrency: while some wait for their commit, others use the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +54,8 @@ class Failed:
 class Committer(Protocol):
     """Where answers go: the journal."""
 
-    def submit(self, records: list[Record], committed: Callable[[], None]) -> None:
-        """Queues records; `committed` is called once they are safe."""
+    def submit(self, records: list[Record], committed: Callable[[BaseException | None], None]) -> None:
+        """Queues records; `committed` is called once they are safe, or with what kept them from it."""
 
     def add(self, records: Iterable[Record]) -> None:
         """Returns when records are safe."""
@@ -93,39 +83,57 @@ class Engine:
     """Set when a key, a model or a setting is wrong: what was in flight has come in, nothing more was sent."""
     stopped: GateError | None = None
     """Set when the budget said no: what was in flight has come in, nothing more was sent."""
+    interrupted: bool = False
+    """Set by `interrupt`: what was in flight has come in, nothing more was sent."""
     failed: dict[str, Failed] = field(default_factory=dict)
     """Key → what happened, for the requests that have no answer."""
+    _sending: _Sending | None = None
     _heard: set[str] = field(default_factory=set)
     """Arms that had an answer."""
     _refused: dict[str, list[Record]] = field(default_factory=dict)
     """Arm → refused items of an arm without any answer: it may be the arm that is refused, not the items."""
 
     def send(self, calls: Iterable[Call], done: Done) -> None:
-        """Sends requests and returns when each is answered or given up.
+        """Sends requests, in their order as far as arms and endpoints allow, and returns when all are settled.
+
+        Calls are read on only as they are needed. Different endpoints work side by side.
 
         Raises:
             UsageError: A key, a permission, a model or a setting is wrong: nothing else would be answered either.
             UnfinishedError: The journal cannot be written.
         """
-        requests = [call for call in calls if isinstance(call, Request)]
-        by_endpoint: dict[str, list[Request]] = {}
-        for request in requests:
-            by_endpoint.setdefault(request.endpoint, []).append(request)
-        targets = {name: self.connect(name) for name in by_endpoint}
-        if requests:
-            try:
-                asyncio.run(self._all([(targets[name], of) for name, of in by_endpoint.items()], done))
-            except* HarnessError as group:
-                raise _first(group) from None
+        if isinstance(calls, Sequence):
+            if not calls:
+                return
+            # Where all endpoints are known, a wrong one shows before anything is sent.
+            targets = {name: self.connect(name) for name in {call.endpoint: None for call in calls}}
+        else:
+            targets = {}
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._all(calls, targets, done))
+        except* HarnessError as group:
+            raise _first(group) from None
+        finally:
+            self._sending = None
         if self.refusal is not None:
             raise self.refusal
         for arm in list(self._refused):
             self.journal.add(self._refused.pop(arm))
 
+    def interrupt(self) -> bool:
+        """Lets nothing more be sent; for signal handlers. Returns whether something is under way that comes in."""
+        sending = self._sending
+        if sending is None:
+            return False
+        self.interrupted = True
+        sending.loop.call_soon_threadsafe(sending.wake)
+        return True
+
     @property
     def over(self) -> bool:
         """Whether nothing more may be sent."""
-        return self.refusal is not None or self.stopped is not None
+        return self.interrupted or self.refusal is not None or self.stopped is not None
 
     def done(self, call: Call, reply: Reply) -> None:
         """Commits one answer and returns when it is on disk."""
@@ -147,78 +155,93 @@ class Engine:
             except HarnessError as error:
                 self.refusal = self.refusal or error
 
-    async def _all(self, work: list[tuple[Target, list[Request]]], done: Done) -> None:
+    async def _all(self, calls: Iterable[Call], targets: dict[str, Target], done: Done) -> None:
+        requests = (call for call in calls if isinstance(call, Request))
         async with asyncio.TaskGroup() as group:
-            for target, requests in work:
-                group.create_task(self._endpoint(target, requests, done))
+            sending = _Sending(loop=asyncio.get_running_loop())
+            self._sending = sending
 
-    async def _endpoint(self, target: Target, requests: list[Request], done: Done) -> None:
-        async with client(target) as connection:
-            lane = _Lane(target=target, client=connection, pending=deque())
-            for turn in rounds(requests, local=target.local, seed=self.seed):
-                lane.pending.extend(turn)
-                await self._pool(lane, done)
+            def spawn(name: str) -> None:
+                group.create_task(self._endpoint(name, targets.get(name), feed, done))
 
-    async def _pool(self, lane: _Lane, done: Done) -> None:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(lane.target.concurrency, len(lane.pending))):
-                group.create_task(self._worker(lane, done))
+            feed = Feed(requests, spawn)
 
-    async def _worker(self, lane: _Lane, done: Done) -> None:
-        while lane.pending and not self._over():
-            request = lane.pending.popleft()
-            if lane.down is None and not await self._affordable(request):
-                if self._over():
-                    return
-                self.stopped = self.budget.error()
-                lane.down = self.stopped.message
-            if lane.down is not None:
-                self.failed[request.key] = Failed(message=lane.down, endpoint_down=True)
-                self.progress(request.arm, {"failed": 1})
-            else:
-                try:
-                    await self._one(lane, request, done)
-                finally:
-                    self.budget.release(request)
+            for name in targets:
+                feed.open(name)
+            feed.next(None)
 
-    def _over(self) -> bool:
-        return self.refusal is not None
+    async def _endpoint(self, name: str, target: Target | None, feed: Feed, done: Done) -> None:
+        if target is None:
+            target = await asyncio.to_thread(self.connect, name)
+        lane = Lane(target=target, feed=feed, budget=self.budget, over=lambda: self.over, heard=self._heard)
+        assert self._sending is not None  # noqa: S101 - set where the tasks begin
+        self._sending.lanes.append(lane)
+        async with client(target) as connection, asyncio.TaskGroup() as group:
+            for _ in range(target.concurrency + min(COMMITTING, target.concurrency)):
+                group.create_task(self._worker(lane, connection, done))
 
-    async def _affordable(self, request: Request) -> bool:
-        """Reserves a request's worst case; where requests in flight stand in the way, it waits for what they cost."""
-        try:
-            while not self.budget.admit(request):
-                if self._over() or not self.budget.reserved:
-                    return False
-                await asyncio.sleep(BUDGET_CHECK_S)
-        except UsageError as error:
-            self.refusal = self.refusal or error
-            return False
-        return True
-
-    async def _one(self, lane: _Lane, request: Request, done: Done) -> None:
-        """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
-        first = time.perf_counter()
-        attempt = 0
+    async def _worker(self, lane: Lane, connection: AsyncOpenAI, done: Done) -> None:
         while True:
-            attempt += 1
+            waited_from = time.perf_counter()
+            try:
+                request = await lane.take()
+            except UsageError as error:  # the budget cannot be kept
+                self._stop(refusal=error)
+                return
+            if request is None:
+                if lane.broke and not self.over:
+                    self._stop(stopped=self.budget.error())
+                return
+            if lane.down is not None:
+                lane.leave(request)
+                lane.settled(request)
+                self._give_up(request, lane.down, endpoint_down=True)
+                continue
+            try:
+                await self._one(lane, connection, request, done, time.perf_counter() - waited_from)
+            finally:
+                self.budget.release(request)
+                lane.settled(request)
+                if self.budget.max_usd is not None and self._sending is not None:
+                    self._sending.wake()
+
+    def _stop(self, *, refusal: HarnessError | None = None, stopped: GateError | None = None) -> None:
+        """Lets nothing more be sent; what is under way comes in."""
+        self.refusal = self.refusal or refusal
+        self.stopped = self.stopped or stopped
+        if self._sending is not None:
+            self._sending.wake()
+
+    async def _one(self, lane: Lane, connection: AsyncOpenAI, request: Request, done: Done, queue_s: float) -> None:
+        """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
+        first, number, tries = time.perf_counter(), 0, 0
+        while True:
+            number += 1
             began, clock = time.time(), time.perf_counter()
             try:
-                reply = await self._attempt(lane, request)
+                came = await attempt(connection, lane.target, request, self.scrub)
             except Exception as error:
                 fate = judge(error)
-                await self._commit([self._fault(request, attempt, fate)])
-                if not await self._go_on(lane, request, attempt, fate):
+                tries += fate.kind != "rate-limit"
+                await self._commit([self._fault(request, number, fate)])
+                wait_s = await self._settle(lane, request, tries, clock - first, fate)
+                lane.leave(request)  # only now: what was learnt counts for whoever comes next
+                if wait_s is None or not await self._again(lane, request, wait_s, fate):
                     return
                 continue
+            reply = Reply(came.body, request)
             reply.timing = {
                 "started": began,
                 "service_s": time.perf_counter() - clock,
-                "retry_s": clock - first if attempt > 1 else 0.0,
-                "attempts": attempt,
+                "queue_s": queue_s,
+                "retry_s": clock - first if number > 1 else 0.0,
+                "attempts": number,
+                "first_token_s": came.first_token_s,
                 "usd": self.budget.charge(request, reply),
             }
-            lane.strikes = 0
+            lane.learn(request, came.headers)
+            lane.clean()
+            lane.leave(request)  # its commit needs no place at the endpoint
             await self._answered(request, reply, done)
             return
 
@@ -229,47 +252,48 @@ class Engine:
         else:
             await asyncio.to_thread(done, request, reply)
 
-    async def _attempt(self, lane: _Lane, request: Request) -> Reply:
-        import httpx2
-
-        response = await lane.client.post(request.path, cast_to=httpx2.Response, body=request.body)
-        try:
-            body = json.loads(self.scrub(response.text) if self.scrub.values else response.content)
-        except ValueError:
-            raise BadBody("the body is no JSON, or was cut off") from None
-        if not isinstance(body, dict):
-            raise BadBody("the body is no JSON object")
-        if body.get("error") and "choices" not in body:  # some gateways send their errors with status 200
-            raise BadBody(f"an error came instead of an answer: {json.dumps(body['error'])[:300]}")
-        return Reply(body, request)
-
-    async def _go_on(self, lane: _Lane, request: Request, attempt: int, fate: Fate) -> bool:
-        """Waits before the next attempt and returns whether there is one."""
+    async def _settle(self, lane: Lane, request: Request, tries: int, spent_s: float, fate: Fate) -> float | None:
+        """Draws the conclusions from a failed attempt; returns the seconds to wait before the next, `None`: no next."""
         message = self.scrub(fate.message)
+        lane.learn(request, fate.headers)
+        if fate.kind == "rate-limit":
+            lane.rate.limited(fate.retry_after_s)
         if fate.scope == "setup":
-            self.refusal = self.refusal or _setup_error(lane.target, request.arm, fate.kind, message)
-        if self._over():
-            return False
+            self._stop(refusal=_setup_error(lane.target, request.arm, fate.kind, message))
+        if self.over:
+            return None
         if fate.scope == "item":
-            await self._refuse(lane, request, attempt, message)
-            return False
+            await self._refuse(lane, request, tries, message)
+            return None
         limit = CONNECTION_ATTEMPTS if fate.kind == "connection" else ATTEMPTS
-        if fate.scope == "endpoint" or attempt >= limit or lane.down is not None:
+        final = fate.scope == "endpoint" or lane.down is not None
+        if final or tries >= limit or spent_s > PATIENCE_S:
             lane.strikes += 1
-            if lane.down is None and (fate.scope == "endpoint" or lane.strikes >= STRIKES or fate.kind == "connection"):
+            if lane.down is None and (final or lane.strikes >= STRIKES or fate.kind == "connection"):
                 lane.down = f"the endpoint {lane.target.name} ({lane.target.base_url}): {message}"
-            self.failed[request.key] = Failed(message=message, endpoint_down=lane.down is not None)
-            self.progress(request.arm, {"failed": 1})
-            return False
+                lane.wake_all()
+            self._give_up(request, message, endpoint_down=lane.down is not None)
+            return None
         # Full jitter: waits spread out, so that a server that comes back is not hit by all at once.
-        wait = random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_S * 2**attempt))
-        await asyncio.sleep(max(wait, fate.retry_after_s or 0.0))
-        return not self._over()
+        return max(random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_S * 2 ** max(tries, 1))), fate.retry_after_s or 0.0)
 
-    async def _refuse(self, lane: _Lane, request: Request, attempt: int, message: str) -> None:
+    async def _again(self, lane: Lane, request: Request, wait_s: float, fate: Fate) -> bool:
+        """Waits until a request's next attempt may go; False: there is none."""
+        await asyncio.sleep(wait_s)
+        if await lane.retake(request):
+            return True
+        if not self.over:  # the endpoint went down meanwhile
+            self._give_up(request, self.scrub(fate.message), endpoint_down=True)
+        return False
+
+    def _give_up(self, request: Request, message: str, *, endpoint_down: bool) -> None:
+        self.failed[request.key] = Failed(message=message, endpoint_down=endpoint_down)
+        self.progress(request.arm, {"failed": 1})
+
+    async def _refuse(self, lane: Lane, request: Request, tries: int, message: str) -> None:
         """Records that an item was refused for good, unless it is the whole arm that is refused."""
         entry = Entry(
-            key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message, attempts=attempt
+            key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message, attempts=tries
         )
         self.progress(request.arm, {"failed": 1})
         if request.arm in self._heard:
@@ -278,29 +302,27 @@ class Engine:
         held = self._refused.setdefault(request.arm, [])
         held.append(entry)
         if len(held) >= STRIKES and not self.journal.answered(request.arm):
-            self.refusal = self.refusal or _setup_error(lane.target, request.arm, "refused", message)
+            self._stop(refusal=_setup_error(lane.target, request.arm, "refused", message))
 
     async def _commit(self, records: list[Record]) -> None:
-        loop = asyncio.get_running_loop()
-        committed = loop.create_future()
+        """Returns when records are on disk.
 
-        def tell() -> None:
-            with suppress(RuntimeError):  # the loop was closed by an interruption: nobody waits any more
-                loop.call_soon_threadsafe(_resolve, committed)
-
-        self.journal.submit(records, tell)
-        while True:
-            finished, _ = await asyncio.wait([committed], timeout=COMMIT_CHECK_S)
-            if finished:
-                return
-            self.journal.submit([], lambda: None)  # raises where the disk refused
+        Raises:
+            HarnessError: They cannot be written.
+        """
+        assert self._sending is not None  # noqa: S101 - set where the tasks begin
+        committed = self._sending.loop.create_future()
+        receipts = self._sending.receipts
+        self.journal.submit(records, lambda error: receipts.put(committed, error))
+        await committed
 
     def _entry(self, request: Request, reply: Reply) -> Entry:
         timing = reply.timing or {}
         return Entry(
-            key=request.key, arm=request.arm, endpoint=request.endpoint, body=dict(reply), queue_s=0.0,
+            key=request.key, arm=request.arm, endpoint=request.endpoint, body=dict(reply),
             started=timing.get("started", time.time()), service_s=timing.get("service_s", 0.0),
-            retry_s=timing.get("retry_s", 0.0), attempts=timing.get("attempts", 1), usd=timing.get("usd"),
+            queue_s=timing.get("queue_s", 0.0), retry_s=timing.get("retry_s", 0.0),
+            attempts=timing.get("attempts", 1), usd=timing.get("usd"), first_token_s=timing.get("first_token_s"),
             tier=timing.get("tier", ""),
         )  # fmt: skip
 
@@ -322,14 +344,61 @@ class Engine:
         )
 
 
-def _resolve(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+@dataclass(kw_only=True)
+class _Receipts:
+    """Brings news of commits from the journal's thread to the loop, all that have come in one go."""
+
+    loop: asyncio.AbstractEventLoop
+    _news: deque[tuple[asyncio.Future[None], BaseException | None]] = field(default_factory=deque)
+    _told: bool = False
+
+    def put(self, committed: asyncio.Future[None], error: BaseException | None) -> None:
+        self._news.append((committed, error))
+        if not self._told and not self.loop.is_closed():  # closed by an interruption: nobody waits any more
+            self._told = True
+            self.loop.call_soon_threadsafe(self._read)
+
+    def _read(self) -> None:
+        self._told = False
+        while self._news:
+            committed, error = self._news.popleft()
+            if committed.done():
+                continue
+            if error is None:
+                committed.set_result(None)
+            else:
+                committed.set_exception(error)
+
+
+@dataclass(kw_only=True)
+class _Sending:
+    """What belongs to one call of `send`."""
+
+    loop: asyncio.AbstractEventLoop
+    lanes: list[Lane] = field(default_factory=list)
+    receipts: _Receipts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.receipts = _Receipts(loop=self.loop)
+
+    def wake(self) -> None:
+        """Lets all workers look again at what they may do."""
+        for lane in self.lanes:
+            lane.wake_all()
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The quicker event loop, where there is one."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    return uvloop.new_event_loop
 
 
 def _usage(reply: Reply) -> dict[str, int]:
     tokens = tokens_of(reply)
-    return {} if tokens is None else {"input_tokens": tokens[0], "output_tokens": tokens[2]}
+    return {} if tokens is None else {"input_tokens": tokens.input, "output_tokens": tokens.output}
 
 
 def _setup_error(target: Target, arm: str, kind: str, message: str) -> UsageError:

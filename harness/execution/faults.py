@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Fate:
     """Short and constant, e.g. `rate-limit`, `server-error`, `unknown-model`."""
     message: str
     retry_after_s: float | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class BadBody(Exception):  # noqa: N818 - it never leaves the engine
@@ -38,6 +39,8 @@ def judge(error: Exception) -> Fate:
 
     if isinstance(error, BadBody):
         return Fate(scope="retry", kind="bad-body", message=str(error))
+    if isinstance(error, TimeoutError):
+        return Fate(scope="retry", kind="timeout", message="no answer within the attempt's time limit")
     if isinstance(error, openai.APIStatusError):
         return _status(error)
     if isinstance(error, openai.APIConnectionError):
@@ -75,7 +78,8 @@ def _status(error: openai.APIStatusError) -> Fate:
         return Fate(scope="endpoint", kind="quota", message=message)
     if status in RETRIED or status >= 500:
         kind = "rate-limit" if status == 429 else "server-error" if status >= 500 else f"status-{status}"
-        return Fate(scope="retry", kind=kind, message=message, retry_after_s=retry_after(error.response.headers))
+        headers = error.response.headers
+        return Fate(scope="retry", kind=kind, message=message, retry_after_s=retry_after(headers), headers=headers)
     if status == 401:
         return Fate(scope="setup", kind="authentication", message=message)
     if status == 403:

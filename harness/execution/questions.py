@@ -8,12 +8,13 @@ from typing import Any
 
 from harness.contract import RemoteBackend
 from harness.errors import UsageError
+from harness.execution.counting import counted
 from harness.execution.in_process import answer_of
-from harness.execution.work import Request, answer_key, digest
+from harness.execution.work import Request, answer_key, digest, tokens_of
 from harness.experiment import Arm, plain
 from harness.journal import Entry
 from harness.plugins import attributed
-from harness.types import Answer, Example, Prediction, Prompt, Reply, Status
+from harness.types import Answer, Example, Prediction, Prompt, Reply, Status, Usage
 
 CONTENT_FREE = "N/A"
 """An input without content, for calibration (Zhao et al. 2021)."""
@@ -51,8 +52,13 @@ class Asker:
     fit_keys: dict[str, str] = field(default_factory=dict)
     """Arm mark → key of its trained in-process model."""
 
-    def questions(self, arm: Arm, examples: Sequence[Example]) -> list[Question]:
+    def questions(self, arm: Arm, examples: Sequence[Example], repeat: int = 0) -> list[Question]:
         """Builds one question for each example.
+
+        Args:
+            arm: Who is asked.
+            examples: What is asked about.
+            repeat: How often that has been asked before: each time has keys of its own.
 
         Raises:
             PluginError: A selector, formatter or backend raised.
@@ -61,9 +67,11 @@ class Asker:
         source = self.source_hash(arm.backend)
         if isinstance(arm.backend, RemoteBackend) and hasattr(arm.backend, "calls"):
             return [
-                self._remote(arm, example, prompt, source) for example, prompt in zip(examples, prompts, strict=True)
+                self._remote(arm, example, prompt, source, repeat)
+                for example, prompt in zip(examples, prompts, strict=True)
             ]
         context = [plain(arm.backend), source, arm.name, self.seed, self.labels, self.fit_keys.get(mark(arm), "")]
+        context += [repeat] if repeat else []
         return [
             Question(
                 arm=arm,
@@ -75,7 +83,7 @@ class Asker:
             for example, prompt in zip(examples, prompts, strict=True)
         ]
 
-    def _remote(self, arm: Arm, example: Example, prompt: Prompt, source: str) -> Question:
+    def _remote(self, arm: Arm, example: Example, prompt: Prompt, source: str, repeat: int) -> Question:
         with attributed(arm.backend, "calls"):
             calls = arm.backend.calls(prompt, self.labels)  # type: ignore[attr-defined]
         requests = tuple(
@@ -85,7 +93,7 @@ class Asker:
                 body=call.body,
                 note=call.note,
                 arm=arm.name,
-                key=answer_key(self.identities[call.endpoint], call, source),
+                key=answer_key(self.identities[call.endpoint], call, source, repeat),
             )
             for call in calls
         )
@@ -132,6 +140,11 @@ def mark(arm: Arm) -> str:
     return digest(arm.resolved())
 
 
+def settled(arm: Arm) -> bool:
+    """Whether an arm's backend says that it always answers the same: asking again would teach nothing."""
+    return bool(getattr(arm.backend, "deterministic", False))
+
+
 def _unlabelled(example: Example) -> Example:
     """Hides the expected label from the code that writes the prompt."""
     return replace(example, label="", split=None)
@@ -150,10 +163,18 @@ def predictions(
     entries: Mapping[str, Entry],
     failed: Mapping[str, Any],
     labels: Sequence[str],
-    cost: Callable[[Arm, Answer], float | None],
+    cost: Callable[[Arm, Usage, str], float | None],
 ) -> list[Answered]:
     """Reads answers back, matched by example id: every question ends as answered, unparsed or failed."""
-    return [_one(question, entries, failed, labels, cost) for question in questions]
+    answered = [_one(question, entries, failed, labels, cost) for question in questions]
+    if any(one.entry is not None and one.entry.tier == "batch" for one in answered):
+        # A batch has no latency, and the few requests beside it that were sent at once would stand for all.
+        return [replace(one, prediction=_untimed(one.prediction)) for one in answered]
+    return answered
+
+
+def _untimed(prediction: Prediction) -> Prediction:
+    return replace(prediction, latency_s=None, first_token_s=None, queue_s=None, retry_s=None)
 
 
 def _one(
@@ -161,7 +182,7 @@ def _one(
     entries: Mapping[str, Entry],
     failed: Mapping[str, Any],
     labels: Sequence[str],
-    cost: Callable[[Arm, Answer], float | None],
+    cost: Callable[[Arm, Usage, str], float | None],
 ) -> Answered:
     found = [entries.get(key) for key in question.keys]
     first = found[0]
@@ -174,13 +195,16 @@ def _one(
         status=Status.FAILED,
     )
     missing = next((key for key, entry in zip(question.keys, found, strict=True) if entry is None), None)
-    errors = [entry.error for entry in found if entry is not None and entry.error]
-    if missing is not None or errors or first is None:
-        reason = errors[0] if errors else getattr(failed.get(missing or ""), "message", "not asked")
-        return Answered(prediction=replace(none, error=reason), entry=first)
+    refused = next((entry for entry in found if entry is not None and entry.error), None)
+    if refused is not None:
+        return Answered(prediction=replace(none, error=refused.error, key=refused.key), entry=first)
+    if missing is not None or first is None:
+        reason = getattr(failed.get(missing or ""), "message", "not asked")
+        return Answered(prediction=replace(none, error=reason, key=missing), entry=first)
     timed = replace(
         none,
         latency_s=None if first.reused else first.service_s,
+        first_token_s=None if first.reused else first.first_token_s,
         queue_s=None if first.reused else first.queue_s,
         retry_s=None if first.reused else first.retry_s,
         attempts=first.attempts,
@@ -188,26 +212,42 @@ def _one(
     )
     answer = _answer(question, [entry for entry in found if entry is not None])
     if answer.error is not None:
-        return Answered(prediction=replace(timed, error=answer.error), entry=first)
+        return Answered(prediction=replace(timed, error=answer.error, key=question.key), entry=first)
     with attributed(question.arm.formatter, "parse"):
         label = question.arm.formatter.parse(answer.text, labels)
     strict = answer.text.strip()
+    usage, estimated = _usage(question, answer, first)
     prediction = replace(
         timed,
         predicted=label,
         status=Status.UNPARSED if label is None else Status.ANSWERED,
         strict=strict if strict in labels else None,
         response=answer.text,
-        input_tokens=answer.input_tokens,
-        output_tokens=answer.output_tokens,
+        input_tokens=usage.input if usage else None,
+        output_tokens=usage.output if usage and estimated else answer.output_tokens,
         cached_tokens=answer.cached_tokens,
         reasoning_tokens=answer.reasoning_tokens,
-        cost_usd=cost(question.arm, answer),
+        cost_usd=cost(question.arm, usage, first.tier) if usage else None,
         confidence=(answer.probabilities or {}).get(label) if label is not None else None,
         probabilities=answer.probabilities,
         truncated=answer.truncated,
+        tokens_estimated=estimated,
     )
     return Answered(prediction=prediction, entry=first)
+
+
+def _usage(question: Question, answer: Answer, first: Entry) -> tuple[Usage | None, bool]:
+    """Returns an answer's tokens, and whether they were counted here because the endpoint did not say."""
+    if answer.input_tokens is not None:
+        told = tokens_of(first.body) if question.requests else None
+        given, output = answer.input_tokens, answer.output_tokens or 0
+        cached = min(answer.cached_tokens or 0, given)
+        written = min(told.cache_write if told else 0, given - cached)
+        thought = min(answer.reasoning_tokens or 0, output)
+        return Usage(input=given, cached=cached, cache_write=written, output=output, reasoning=thought), False
+    if not question.requests:
+        return None, False
+    return counted(question.requests[0], Reply(first.body, question.requests[0])), True
 
 
 def inspect(question: Question, reply: Reply) -> None:

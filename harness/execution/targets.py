@@ -27,6 +27,8 @@ class Target:
     key_name: str = ""
     """The environment variable that holds the key, for messages."""
     local: bool = False
+    stream: bool = False
+    """Whether answers are asked for as streams, to know the time to the first token."""
 
     def client_settings(self) -> dict[str, Any]:
         """Returns what the `openai` clients are made with. Every attempt is ours: they retry nothing."""
@@ -71,5 +73,6 @@ def remote_target(name: str, table: EndpointTable) -> Target:
         query=table.query,
         concurrency=table.concurrency,
         timeout_s=table.timeout_s,
+        stream=table.stream,
         key_name=table.api_key_env or "",
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.types import Call, Reply
+from harness.types import Call, Usage
 
 BLOCK = 150
 """Requests of one arm that go to a local endpoint in a row: bare prompts do not wait behind long ones."""
@@ -46,43 +46,55 @@ def _jsonable(value: Any) -> Any:
     return str(value)
 
 
-def tokens_of(reply: Reply) -> tuple[int, int, int] | None:
-    """Returns a reply's input tokens (cached ones included), cached input tokens and output tokens; `None` unless told.
+def tokens_of(reply: Mapping[str, Any]) -> Usage | None:
+    """Returns the tokens that a reply's `usage` tells; `None` unless it does.
 
-    What an endpoint sends is data: counts that are no counts are none.
+    What an endpoint sends is data: counts that are no counts are none, and no part is larger than its whole.
     """
     usage = reply.get("usage")
     if not isinstance(usage, Mapping):
         return None
-    details = usage.get("prompt_tokens_details")
-    given, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    given, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")) or 0
     if given is None:
         return None
-    cached = _count(details.get("cached_tokens")) if isinstance(details, Mapping) else None
-    return given, min(cached or 0, given), output or 0
+    details, made = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    read = details if isinstance(details, Mapping) else {}
+    wrote = made if isinstance(made, Mapping) else {}
+    cached = min(_count(read.get("cached_tokens")) or 0, given)
+    # OpenAI and OpenRouter, LiteLLM, Anthropic: each has its own word for what was written to the cache
+    words = [read.get("cache_write_tokens"), read.get("cache_creation_tokens")]
+    words.append(usage.get("cache_creation_input_tokens"))
+    written = next((count for word in words if (count := _count(word))), 0)
+    return Usage(
+        input=given,
+        cached=cached,
+        cache_write=min(written, given - cached),
+        output=output,
+        reasoning=min(_count(wrote.get("reasoning_tokens")) or 0, output),
+    )
 
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None
 
 
-def rounds(requests: Sequence[Request], *, local: bool, seed: int) -> list[list[Request]]:
-    """Interleaves arms in a seeded random order, so that a slow hour hits all of them alike.
+def interleave(requests: Sequence[Request], *, local: str, seed: int) -> list[Request]:
+    """Puts arms into a seeded random order, so that a slow hour hits all of them alike.
 
-    The first request of each arm is a round of its own: it finds out whether the arm can work at all before more is
-    spent. A local endpoint then gets a round for each block, so that it never has to serve two arms at once: their
-    machine time stays apart, and no prompt waits behind another arm's longer ones. Elsewhere the rest is one round.
+    The first request of each arm comes first: it finds out whether the arm can work at all before more is spent.
+
+    Args:
+        requests: Of all arms.
+        local: Name of the endpoint whose arms take turns, a block of requests each: no prompt waits there behind
+            another arm's longer ones, and their machine time stays apart.
+        seed: Of the order.
     """
     by_arm: dict[str, list[Request]] = {}
     for request in requests:
         by_arm.setdefault(request.arm, []).append(request)
-    size = BLOCK if local else 1
-    blocks = [
-        rest[start : start + size] for rest in (of[1:] for of in by_arm.values()) for start in range(0, len(rest), size)
-    ]
+    blocks = []
+    for of in by_arm.values():
+        size = BLOCK if of[0].endpoint == local else 1
+        blocks += [of[start : start + size] for start in range(1, len(of), size)]
     random.Random(f"order {seed}").shuffle(blocks)
-    first = [of[0] for of in by_arm.values()]
-    if not local:
-        return [first, [request for block in blocks for request in block]]
-    by_turn = itertools.groupby(blocks, key=lambda block: block[0].arm)
-    return [first, *([request for block in turn for request in block] for _, turn in by_turn)]
+    return [*(of[0] for of in by_arm.values()), *itertools.chain.from_iterable(blocks)]

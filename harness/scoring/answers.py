@@ -96,9 +96,34 @@ def request_costs(answers: Answers) -> list[float] | None:
     return known if known and len(known) == len(priced) else None
 
 
-def latency(answers: Answers) -> dict[str, float | None]:
-    """Returns percentiles of the service time in seconds, by linear interpolation; answers without one are left out."""
-    seconds = [row.latency_s for row in answers.rows if row.latency_s is not None]
+def truncated_cost(answers: Answers) -> float | None:
+    """Returns what the answers cost that the token limit has cut; `None` where none was, or where one has no price."""
+    costs = [row.cost_usd for row in answers.rows if row.truncated]
+    known = [cost for cost in costs if cost is not None]
+    return math.fsum(known) if known and len(known) == len(costs) else None
+
+
+def times(answers: Answers) -> Figures:
+    """Returns where the seconds of a request went, each part on its own; answers that were taken over have none.
+
+    `latency_s` is the service time of the successful attempt, `first_token_s` the part of it until the first token,
+    `queue_s` the wait for the endpoint's rate. `retry_s` is over the `retried` answers alone: it would be 0 for most.
+    """
+    rows = [row for row in answers.rows if row.latency_s is not None]
+    retries = [row.retry_s for row in rows if row.retry_s]
+    streamed = [row.first_token_s for row in rows if row.first_token_s is not None]
+    return {
+        "latency_s": percentiles([row.latency_s for row in rows if row.latency_s is not None]),
+        "first_token_s": percentiles(streamed) if streamed else None,
+        "queue_s": percentiles([row.queue_s for row in rows if row.queue_s is not None]),
+        "retry_s": percentiles(retries),
+        "timed": len(rows),
+        "retried": len(retries),
+    }
+
+
+def percentiles(seconds: Sequence[float]) -> dict[str, float | None]:
+    """Returns the median, 95th and 99th percentile, by linear interpolation; `None` where there is nothing."""
     if not seconds:
         return {"p50": None, "p95": None, "p99": None}
     p50, p95, p99 = np.percentile(seconds, [50, 95, 99])

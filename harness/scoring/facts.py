@@ -57,6 +57,8 @@ class ArmFacts:
     refused: bool = False
     """Whether its training was refused."""
     price: Price | None = None
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """Kind → attempts of the arm that failed, in the whole run."""
     shutdown_date: str | None = None
     """ISO date from which the model no longer answers."""
 

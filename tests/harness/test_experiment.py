@@ -153,6 +153,9 @@ MISTAKES = [
     ('"shots.draw" = [1, 2]', "items = 0", "arms[0].choose.items", "a number of validation examples is expected"),
     ("trials = 12", "trials = 0", "arms[0].choose.budget.trials", "greater than or equal to 1"),
     ("seed = 7", 'seed = 7\nplugins = ["mine.py"]', "plugins[0]", "--plugin"),
+    ("seed = 7", "seed = 7\nrepeats = 0", "repeats", "greater than or equal to 1"),
+    ("seed = 7", "seed = 7\nrepeats = 21", "repeats", "less than or equal to 20"),
+    ("seed = 7", "seed = 7\nrepeats = 2.5", "repeats", "integer"),
     ("seed = 7", 'seed = 7\nmetrics = [{ plugin = "f2" }]', "metrics[0].plugin", 'there is no metric "f2"'),
 ]
 

@@ -41,8 +41,8 @@ def test_on_disk_before_anybody_is_told(path: Path) -> None:
     told = threading.Event()
     with Journal(path) as journal:
         for number in range(40):
-            journal.submit([entry(f"k{number:02}")], lambda number=number: seen.append((number, stored(path))))  # type: ignore[misc]
-        journal.submit([], told.set)
+            journal.submit([entry(f"k{number:02}")], lambda _, number=number: seen.append((number, stored(path))))  # type: ignore[misc]
+        journal.submit([], lambda _: told.set())
         assert told.wait(20)
     assert [number for number, _ in seen] == list(range(40))
     assert all(f"k{number:02}" in keys for number, keys in seen)
@@ -246,7 +246,7 @@ def test_a_full_disk_is_said_keeps_what_was_there_and_goes_on_later(path: Path) 
             journal.add([entry(f"k{number}", os.urandom(3000).hex()) for number in range(20)])
         assert "free some space" in caught.value.hint
         with pytest.raises(UnfinishedError, match="full"):  # and nothing waits for ever afterwards
-            journal.submit([entry("later")], lambda: None)
+            journal.submit([entry("later")], lambda _: None)
     with Journal(path) as journal:
         assert set(journal.answers(["first", "k0", "later"])) == {"first"}
         journal.add([entry("later")])

@@ -6,6 +6,7 @@ import pytest
 
 from harness.experiment_file import PriceTable
 from harness.prices import FINE_TUNED, Prices
+from harness.types import Usage
 
 OPENAI = {"openai": "https://api.openai.com/v1", "own": "http://127.0.0.1:1/v1"}
 
@@ -17,30 +18,30 @@ def prices(**own: PriceTable) -> Prices:
 def test_the_experiments_price_wins_over_the_list() -> None:
     table = PriceTable(input=1.0, cached_input=0.5, output=2.0)
     own = Prices(own={"gpt-4.1-mini": table}, urls=OPENAI)
-    assert own.request_usd("openai", "gpt-4.1-mini", (1000, 400, 10)) == pytest.approx(
+    assert own.request_usd("openai", "gpt-4.1-mini", Usage(input=1000, cached=400, output=10)) == pytest.approx(
         (600 * 1.0 + 400 * 0.5 + 10 * 2.0) / 1e6
     )
 
 
 def test_a_listed_model_is_priced_for_each_request() -> None:
-    assert prices().request_usd("openai", "gpt-4.1-mini", (1_000_000, 0, 0)) == pytest.approx(0.4)
+    assert prices().request_usd("openai", "gpt-4.1-mini", Usage(input=1_000_000)) == pytest.approx(0.4)
 
 
 def test_cached_tokens_cost_the_full_price_where_there_is_no_other() -> None:
     own = Prices(own={"m": PriceTable(input=3.0, output=1.0)}, urls=OPENAI)
-    assert own.request_usd("own", "m", (10, 10, 0)) == pytest.approx(30 / 1e6)
+    assert own.request_usd("own", "m", Usage(input=10, cached=10)) == pytest.approx(30 / 1e6)
 
 
 def test_a_fine_tuned_model_never_gets_its_bases_price() -> None:
     base = Prices(own={"llama": PriceTable(input=1.0, output=1.0)}, urls=OPENAI)
-    assert base.request_usd("own", "ft:llama:team::1", (10, 0, 1)) is None
+    assert base.request_usd("own", "ft:llama:team::1", Usage(input=10, output=1)) is None
     named = Prices(own={"ft:llama": PriceTable(input=2.0, output=2.0)}, urls=OPENAI)
-    assert named.request_usd("own", "ft:llama:team::1", (10, 0, 1)) == pytest.approx(22 / 1e6)
+    assert named.request_usd("own", "ft:llama:team::1", Usage(input=10, output=1)) == pytest.approx(22 / 1e6)
 
 
 def test_a_trained_model_is_known_by_its_base_whatever_its_name() -> None:
     own = Prices(own={"ft:llama": PriceTable(input=2.0, output=2.0)}, urls=OPENAI, trained={"team/abc": "llama"})
-    assert own.request_usd("own", "team/abc", (10, 0, 1)) == pytest.approx(22 / 1e6)
+    assert own.request_usd("own", "team/abc", Usage(input=10, output=1)) == pytest.approx(22 / 1e6)
 
 
 @pytest.mark.parametrize("model", ["ft:gpt-4.1-mini:org::1", "ft:gpt-4.1-mini-2025-04-14:org::1"])
@@ -66,5 +67,5 @@ def test_what_is_known() -> None:
 
 
 def test_the_local_endpoint_has_no_token_price() -> None:
-    assert prices().request_usd("local", "gpt-4.1-mini", (10, 0, 1)) is None
+    assert prices().request_usd("local", "gpt-4.1-mini", Usage(input=10, output=1)) is None
     assert Prices(own={"local": PriceTable(hour=0.5)}, urls=OPENAI).hour_usd() == 0.5

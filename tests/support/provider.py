@@ -54,6 +54,8 @@ class Settings:
     """What a base model's answer looks like, e.g. ``The answer is {label}.``"""
     unparsed_rate: float = 0.0
     """Base models: answers that name no label."""
+    flip_rate: float = 0.0
+    """Share of the answers that are drawn anew when the same question comes again."""
     usage: bool = True
     """Whether `usage` is filled in."""
     cached_share: float | None = None
@@ -62,7 +64,7 @@ class Settings:
     """Reported, and counted among the completion's tokens."""
     without: tuple[str, ...] = ()
     """Parameters that are refused with 400 ``unsupported_parameter`` (``echo``, ``temperature``, …); also
-    ``chat``, ``completions``, ``files``, ``fine_tuning``: routes that are not there (404)."""
+    ``chat``, ``completions``, ``files``, ``fine_tuning``, ``batches``: routes that are not there (404)."""
     ignores: tuple[str, ...] = ()
     """Parameters that are passed over in silence (``logprobs``, ``echo``, …)."""
 
@@ -80,6 +82,22 @@ class Settings:
     min_examples: int = 10
     results_base64: bool = False
     """Whether the results file's content comes base64-encoded, as it once did."""
+
+    # --- batches; each retrieval goes one status on -----------------------------------------------------------------
+    batches_stand_still: bool = False
+    """They stay as they are."""
+    batch_expires_after: int | None = None
+    """A batch expires after so many answers."""
+    batch_500_once: tuple[str, ...] = ()
+    """Requests with one of these texts fail with 500 in the first batch that holds them."""
+    batch_lines_spoilt: bool = False
+    """An output file has a line twice, one of nobody's, lines that are no objects, and its last answer cut off."""
+    batch_error: Mapping[str, Any] = field(default_factory=dict)
+    """Validation fails with this."""
+    batch_queue: int | None = None
+    """So many requests may wait in all; a batch above that fails with ``token_limit_exceeded``."""
+    lose_batch_replies: int = 0
+    """So many batches are created while the reply that says so gets lost."""
 
     # --- faults; they befall the paths that start with one of `fault_paths` ----------------------------------------
     fault_paths: tuple[str, ...] = INFERENCE
@@ -210,6 +228,11 @@ class Provider:
         """All training jobs as the API would show them, oldest first; looking changes nothing."""
         jobs: list[dict[str, Any]] = self._admin("GET", "jobs")
         return jobs
+
+    def batches(self) -> list[dict[str, Any]]:
+        """All batches as the API would show them, oldest first, with their `requests`; looking changes nothing."""
+        batches: list[dict[str, Any]] = self._admin("GET", "batches")
+        return batches
 
     def file(self, file_id: str) -> str:
         """The content of an uploaded file."""

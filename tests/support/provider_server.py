@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import re
 import sys
@@ -16,10 +17,11 @@ from urllib.parse import parse_qs
 from aiohttp import BodyPartReader, web
 
 from support.provider import INFERENCE, Settings
+from support.provider_batches import Batches
 from support.provider_jobs import ApiError, Store
 from support.provider_model import Oracle, chat, chat_text, completion, draw
 
-_ID = re.compile(r"(?<=/)(?:file-|ftjob-|ft:)[^/]+")
+_ID = re.compile(r"(?<=/)(?:file-|ftjob-|batch_|ft:)[^/]+")
 _META = re.compile(r"metadata\[(.+)\]")
 
 
@@ -48,6 +50,7 @@ class Server:
         self.settings = settings
         self.store = Store(settings)
         self.oracle = Oracle(settings)
+        self.batches = Batches(settings, self.store, self._batched)
         self.clear()
         self.good = 0
         self.replies_to_lose = settings.lose_job_replies
@@ -58,6 +61,7 @@ class Server:
         self.counts: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
         self.attempts: Counter[bytes] = Counter()
+        self.asked: Counter[bytes] = Counter()
         self.recent: deque[tuple[str, str, Any, bytes]] = deque(maxlen=self.settings.keep_requests)
         self.in_flight = self.peak = 0
 
@@ -229,9 +233,23 @@ class Server:
             message = f"The model `{model}` does not exist or you do not have access to it."
             raise ApiError(404, "model_not_found", message)
         empty = self._hits("empty", self.settings.empty_rate, raw)
-        answer = (chat if is_chat else completion)(self.oracle, body, tuned=tuned, empty=empty)
+        answer = (chat if is_chat else completion)(self._mood(raw), body, tuned=tuned, empty=empty)
         kind = "chatcmpl" if is_chat else "cmpl"
         return {"id": f"{kind}-{sum(self.counts.values()):08d}", "created": int(time.time()), **answer}
+
+    def _mood(self, raw: bytes) -> Oracle:
+        """Returns who answers: now and then somebody else, where the same question comes again."""
+        s = self.settings
+        if not s.flip_rate:
+            return self.oracle
+        self.asked[raw] += 1
+        again = self.asked[raw] - 1
+        flips = again and draw(s.seed, "flip", raw, again) < s.flip_rate
+        return Oracle(dataclasses.replace(s, seed=s.seed + 1000 * again)) if flips else self.oracle
+
+    def _batched(self, path: str, raw: bytes) -> dict[str, Any]:
+        self._fixed_faults(path, raw)
+        return self._infer(path, raw)
 
     def _there(self, feature: str, path: str) -> None:
         if feature in self.settings.without:
@@ -252,6 +270,13 @@ class Server:
             case _, ["fine_tuning", "jobs", *rest]:
                 self._there("fine_tuning", path)
                 return self._jobs(request, rest, raw)
+            case _, ["batches", *rest]:
+                self._there("batches", path)
+                shown = self.batches.route(request.method, rest, lambda: self._body(raw))
+                if shown is None and request.transport is not None:
+                    request.transport.abort()
+                    return _Gone()
+                return _page(shown, parse_qs(request.query_string)) if isinstance(shown, list) else shown
         raise ApiError(404, "unknown_url", f"Unknown request URL: {request.method} {path}.")
 
     def _models(self) -> list[str]:
@@ -341,6 +366,7 @@ class Server:
             "statuses": self.statuses,
             "peak": self.peak,
             "jobs": [job.show() for job in self.store.jobs.values()],
+            "batches": [{**batch.show(), "requests": batch.requests} for batch in self.batches.all.values()],
         }
         return _json([self._shown(*item) for item in self.recent] if what == "requests" else state[what])
 

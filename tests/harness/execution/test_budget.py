@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from harness.errors import UsageError
 from harness.execution.budget import MOST_OUTPUT, Budget
 from harness.execution.work import Request
-from harness.types import Reply
+from harness.types import Reply, Usage
 
 
 def request(number: int, text: str = "x", **body: object) -> Request:
     return Request(endpoint="e", path="/p", body={"prompt": text, **body}, arm="a", key=f"k{number}")
 
 
-def price(_: Request, tokens: tuple[int, int, int]) -> float:
-    return (tokens[0] - tokens[1]) * 2e-6 + tokens[1] * 1e-6 + tokens[2] * 8e-6
+def price(_: Request, usage: Usage, tier: str = "") -> float:
+    usd = (usage.input - usage.cached) * 2e-6 + usage.cached * 1e-6 + usage.output * 8e-6
+    return usd / 2 if tier == "batch" else usd
 
 
 def reply(to: Request, given: int, output: int, cached: int = 0) -> Reply:
@@ -52,16 +53,16 @@ def test_what_was_counted_never_passes_the_cap(steps: list[tuple[int, int, float
 
 def test_worst_case_by_hand() -> None:
     asked = request(1, "abcd", max_tokens=3)
-    worst = price(asked, (len(json.dumps(["abcd", None])), 0, 3))
+    worst = price(asked, Usage(input=len(json.dumps(asked.body)), output=3))
     assert Budget(max_usd=worst, price=price).admit(asked)
     assert not Budget(max_usd=worst * 0.999, price=price).admit(asked)
     unlimited = request(1, "abcd")
-    assert not Budget(max_usd=price(unlimited, (0, 0, MOST_OUTPUT)), price=price).admit(unlimited)
+    assert not Budget(max_usd=price(unlimited, Usage(output=MOST_OUTPUT)), price=price).admit(unlimited)
 
 
 def test_a_reservation_is_given_back() -> None:
     first, second = request(1, max_tokens=1), request(2, max_tokens=1)
-    budget = Budget(max_usd=price(first, (len(json.dumps(["x", None])), 0, 1)), price=price)
+    budget = Budget(max_usd=price(first, Usage(input=len(json.dumps(first.body)), output=1)), price=price)
     assert budget.admit(first)
     assert not budget.admit(second)
     budget.release(first)

@@ -20,7 +20,7 @@ from harness.execution.targets import Target
 from harness.execution.work import Request, answer_key
 from harness.journal import Entry, Journal
 from harness.secrets import Scrubber
-from harness.types import Call, Reply
+from harness.types import Call, Reply, Usage
 
 KEY = "sk-test-engine-0123456789"
 ANSWERS = task(120)
@@ -385,8 +385,8 @@ def test_an_executor_that_takes_answers_itself(provider: Provider, journal: Jour
 # The budget
 
 
-def priced(_request: Request, tokens: tuple[int, int, int]) -> float:
-    return (tokens[0] + 3 * tokens[2]) / 1e4
+def priced(_request: Request, usage: Usage, _tier: str) -> float:
+    return (usage.input + 3 * usage.output) / 1e4
 
 
 def test_the_cap_is_never_passed_and_a_higher_one_goes_on(provider: Provider, journal: Journal) -> None:
@@ -408,7 +408,7 @@ def test_the_cap_is_never_passed_and_a_higher_one_goes_on(provider: Provider, jo
         assert counted() <= cap
         assert sum(provider.counts().values()) > before
         assert journal.spent() == pytest.approx(counted())
-    assert cap - counted() < max(priced(of[0], (len(str(r.body).encode()), 0, 4)) for r in of)  # the rest covers none
+    assert cap - counted() < max(priced(of[0], Usage(input=len(str(r.body).encode()), output=4), "") for r in of)  # the rest covers none
     made = engine(provider, journal, budget=Budget(max_usd=1.0, price=priced, spent=journal.spent()))
     known = journal.answers([request.key for request in of])
     made.send([request for request in of if request.key not in known], made.done)
@@ -455,10 +455,9 @@ def test_no_key_comes_into_the_journal_or_a_message(provider: Provider, journal:
     assert text
 
 
-def test_a_full_disk_ends_the_sending(provider: Provider, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_sending(provider: Provider, journal: Journal) -> None:
     pages = journal._connection.execute("PRAGMA page_count").fetchone()[0]
     journal._connection.execute(f"PRAGMA max_page_count = {pages + 2}")
-    monkeypatch.setattr(engine_module, "COMMIT_CHECK_S", 0.05)
     with pytest.raises(UnfinishedError, match="full"):
         send(engine(provider, journal), requests(120))
     assert provider.counts()[CHAT] < 120

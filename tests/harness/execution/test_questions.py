@@ -163,6 +163,42 @@ def test_keys_tell_apart_what_is_not_the_same() -> None:
     assert key(asker(), arm()) == key(asker(), arm(name="renamed"))  # the same request: bought once
 
 
+def test_each_repeat_has_keys_of_its_own_and_asks_the_same() -> None:
+    @dataclass(frozen=True)
+    class InProcess:
+        name: ClassVar[str] = "here"
+        family: ClassVar[str] = "other"
+
+    for backend in (Remote(), Remote(calibrate=True), InProcess()):
+        made = [asker().questions(arm(backend=backend), TEST, repeat) for repeat in range(3)]
+        keys = [{key for question in questions for key in question.keys} for questions in made]
+        assert len(set.union(*keys)) == 3 * len(keys[0])
+        assert made[0] == asker().questions(arm(backend=backend), TEST)
+        bodies = [[request.body for question in questions for request in question.requests] for questions in made]
+        assert bodies[0] == bodies[1] == bodies[2]
+
+
+def test_a_failed_item_names_its_request_and_streamed_answers_their_first_token() -> None:
+    first, second, third = asker().questions(arm(backend=Remote(calibrate=True)), TEST[:3])
+    entries = {
+        first.keys[0]: entry(first.keys[0], text="good"),
+        first.keys[1]: Entry(key=first.keys[1], arm="a", endpoint="e", body={}, error="400 refused"),
+        second.keys[0]: entry(second.keys[0], text="good"),
+    }
+    rows = [one.prediction for one in predictions([first], entries, {}, LABELS, lambda *_: None)]
+    del entries[first.keys[1]]
+    rows += [one.prediction for one in predictions([second, third], entries, {}, LABELS, lambda *_: None)]
+    assert [row.key for row in rows] == [first.keys[1], second.keys[1], third.keys[0]]
+    (plain,) = asker().questions(arm(), TEST[:1])
+    for reused, first_token in ((None, 0.2), ("other", None)):
+        given = Entry(
+            key=plain.key, arm="a", endpoint="e", body={"text": "good"}, first_token_s=0.2, service_s=0.3, reused=reused
+        )
+        (answered,) = predictions([plain], {plain.key: given}, {}, LABELS, lambda *_: None)
+        assert answered.prediction.first_token_s == first_token
+        assert answered.prediction.key is None
+
+
 def test_draws_have_seeds_of_their_own() -> None:
     seeds = {draw_seed(seed, draw) for seed in range(20) for draw in range(20)}
     assert len(seeds) == 400

@@ -259,3 +259,27 @@ def _facts(name: str, answers: list[str], expected: list[str], ids: list[str] | 
     )
     assert Counter(row.expected for row in rows) == Counter(expected)
     return ArmFacts(name=name, family="other", predictions=rows)
+
+
+def test_where_the_time_went_is_told_apart() -> None:
+    examples = make_examples(40)
+    facts = make_arm(ARMS[0], examples)
+    rows = [
+        replace(
+            row, latency_s=None if place < 10 else 0.3, queue_s=None if place < 10 else place / 10,
+            retry_s=None if place < 10 else 2.0 if place < 14 else 0.0, first_token_s=0.1 if place >= 20 else None,
+            reused=place < 10,
+        )
+        for place, row in enumerate(facts.predictions)
+    ]  # fmt: skip
+    made = replace(facts, predictions=tuple(rows), faults={"rate-limit": 4})
+    results = build(make_run(examples), [made, make_arm(ARMS[1], examples)])
+    arm, other = results["arms"]
+    assert (arm["timed"], arm["retried"], arm["reused"]) == (30, 4, 10)
+    assert arm["latency_s"]["p50"] == 0.3
+    assert arm["queue_s"]["p50"] == pytest.approx(np.percentile([place / 10 for place in range(10, 40)], 50))
+    assert arm["retry_s"] == {"p50": 2.0, "p95": 2.0, "p99": 2.0}  # not 0, though most needed none
+    assert arm["first_token_s"] == {"p50": 0.1, "p95": 0.1, "p99": 0.1}
+    assert arm["faults"] == {"rate-limit": 4}
+    assert (other["first_token_s"], other["retried"], other["faults"]) == (None, 0, {})
+    assert other["retry_s"] == {"p50": None, "p95": None, "p99": None}

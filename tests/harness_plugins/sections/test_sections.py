@@ -199,6 +199,66 @@ def test_latency_leaves_out_reused_answers() -> None:
     assert {point.x for point in chart.series[0].points} == {0.5}
 
 
+def test_service_waiting_and_retries_are_told_apart() -> None:
+    def slow(data: dict[str, Any]) -> None:
+        arm, other = data["arms"][0], data["arms"][1]
+        arm["latency_s"] = {"p50": 0.25, "p95": 0.5, "p99": 0.5}
+        arm["queue_s"] = {"p50": 1.5, "p95": 3.0, "p99": 3.0}
+        arm["retry_s"] = {"p50": 6.0, "p95": 7.0, "p99": 7.0}
+        arm["retried"], arm["faults"] = 12, {"rate-limit": 30, "server-error": 1}
+        other["first_token_s"] = {"p50": 0.02, "p95": 0.03, "p99": 0.03}
+
+    results = make_results(arms=2, change=slow)
+    waits = only(Speed(), results, Table)[0]
+    name = results.data["arms"][0]["name"]
+    place = [text_of(cell) for cell in column(waits, "Arm")].index(name)
+    shown = [text_of(column(waits, title)[place]) for title in ("Service", "Waiting", "Retried", "In retries")]
+    assert shown == ["250 ms / 500 ms", "1,500 ms / 3,000 ms", "12 of 200", "6,000 ms / 7,000 ms"]
+    assert sorted(text_of(cell) for cell in column(waits, "First token")) == ["20 ms / 30 ms", "–"]
+    assert "taken over" not in waits.caption
+    [said] = only(Speed(), results, Text)
+    assert said.text == f"Attempts that failed, in the whole run: {name}: 30 rate-limit, 1 server-error."
+    plain = only(Speed(), make_results(arms=2), Table)[0]
+    assert "First token" not in [entry.title for entry in plain.columns]
+
+
+def test_answers_that_were_taken_over_are_counted_where_times_are_shown() -> None:
+    def some(data: dict[str, Any]) -> None:
+        data["arms"][0]["reused"] = 40
+
+    def everything(data: dict[str, Any]) -> None:
+        for arm in data["arms"]:
+            arm["reused"], arm["timed"] = 200, 0
+
+    [table, _] = only(Speed(), make_results(arms=2, change=some), Table)
+    assert "40 answers were taken over from other runs: they have no times here and are left out." in table.caption
+    [said] = only(Speed(), make_results(arms=2, change=everything), Text)
+    assert said.text.startswith("400 answers were taken over")
+
+
+def test_stability_is_shown_where_items_were_asked_again() -> None:
+    def again(data: dict[str, Any]) -> None:
+        entry = {"agreement": 0.9, "flip_rate": 0.06, "accuracy": [0.85, 0.83, 0.86], "accuracy_sd": 0.0153}
+        first, second, third = (arm["name"] for arm in data["arms"])
+        data["repeats"] = [
+            {"arm": first, "repeats": 3, "n": 198, "left_out": 2, "reason": None, **entry},
+            {"arm": second, "repeats": 1, "n": 200, "left_out": 0, "reason": "deterministic", "accuracy": [0.5]},
+            {"arm": third, "repeats": 1, "n": 200, "left_out": 0, "reason": "not-asked", "accuracy": [0.5]},
+        ]
+
+    results = make_results(arms=3, change=again)
+    table = only(Significance(), results, Table)[-1]
+    first, second, _ = (arm["name"] for arm in results.data["arms"])
+    assert [text_of(cell) for cell in table.rows[0]] == [first, "3", "90.0%", "6.0%", "83.0–86.0%", "1.53 points"]
+    assert len(table.rows) == 1
+    assert "(2 items)" in table.caption
+    [said] = only(Significance(), results, Text)
+    assert said.text == f"Asked once, because they always answer the same: {second}."
+    assert only(Significance(), make_results(arms=3), Text) == []
+    alone = Results(data={**results.data, "comparisons": []})
+    assert len(only(Significance(), alone, Table)) == 1
+
+
 def row(key: str, right: bool, sure: float) -> tuple[Any, ...]:
     return key, "a", "a" if right else "b", "", sure, "answered"
 

@@ -1,0 +1,66 @@
+"""Tokens of requests counted here: for estimates, and for endpoints that do not say what they have counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.types import Call, Reply, Usage
+
+if TYPE_CHECKING:
+    from harness.tokens import Vocabulary
+
+
+def prompt_tokens(bodies: Sequence[Mapping[str, Any]], vocabulary: Vocabulary) -> list[int]:
+    """Returns the prompt tokens of each request; a text that many of them share is counted once.
+
+    What an endpoint adds around messages is an estimate, and a JSON schema counts as its text.
+    """
+    from harness.tokens import PER_MESSAGE, PER_REPLY
+
+    parts: list[list[str]] = []
+    beside: list[int] = []
+    for body in bodies:
+        messages = body.get("messages")
+        if isinstance(messages, list | tuple):
+            beside.append(PER_REPLY + PER_MESSAGE * len(messages))
+            parts.append([text for message in messages for text in _texts(message)])
+        else:
+            prompt = body.get("prompt")
+            beside.append(0)
+            parts.append([prompt] if isinstance(prompt, str) else [str(each) for each in prompt or ()])
+        wanted = body.get("response_format")
+        if wanted:
+            parts[-1].append(_json(wanted))
+    distinct = list(dict.fromkeys(text for texts in parts for text in texts))
+    counts = dict(zip(distinct, (int(count) for count in vocabulary.count(distinct)), strict=True))
+    return [extra + sum(counts[text] for text in texts) for extra, texts in zip(beside, parts, strict=True)]
+
+
+def counted(call: Call, reply: Reply) -> Usage:
+    """Returns a request's tokens as far as they can be counted from here: an estimate."""
+    from harness.tokens import vocabulary_of
+
+    vocabulary = vocabulary_of(str(call.body.get("model", "")))
+    said = [text for choice in _tables(reply.get("choices")) for text in _texts(choice.get("message") or choice)]
+    return Usage(input=prompt_tokens([call.body], vocabulary)[0], output=int(vocabulary.count(said).sum()))
+
+
+def _texts(message: Any) -> list[str]:
+    """Returns what a message says, or the text of a completion; the role is part of a prompt's message."""
+    if not isinstance(message, Mapping):
+        return []
+    content = message.get("content", message.get("text"))
+    if isinstance(content, list | tuple):
+        content = "".join(str(part.get("text") or "") for part in _tables(content))
+    return [text for text in (message.get("role"), content) if isinstance(text, str)]
+
+
+def _tables(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list | tuple) else []
+
+
+def _json(value: Any) -> str:
+    import json
+
+    return json.dumps(value, ensure_ascii=False, default=dict)

@@ -1,0 +1,411 @@
+"""Requests by the batch, over real HTTP: each in one batch, whatever comes back, and nothing bought twice."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.batch_bench import Bench, Ran, requests, said
+from support.lab import task
+from support.provider import Provider, Settings
+
+from harness.errors import UsageError
+from harness.execution.budget import Budget
+from harness.journal import Journal
+from harness.types import Usage
+from harness_plugins.executors import _batch_desk, _batch_work
+from harness_plugins.executors._batch_tickets import PREFIX
+from harness_plugins.executors.openai_batch import OpenAIBatch
+
+KEY = "sk-test-batch-0123456789"
+ANSWERS = task(60)
+TEXTS = list(ANSWERS)
+CHAT = "POST /v1/chat/completions"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Provider]:
+    with Provider.start(answers=ANSWERS, api_key=KEY, accuracy=1.0) as running:
+        yield running
+
+
+@pytest.fixture
+def bench(shared: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(_batch_desk, "BACKOFF_S", 0.01)
+    names = [name for name in Settings.__dataclass_fields__ if name.startswith("batch") or name.endswith("_rate")]
+    names += ["lose_batch_replies", "fault_paths", "without", "always_400", "always_500", "leak_key", "quota_after"]
+    names += ["latency_s", "garbage_rate"]
+    fresh = {name: getattr(Settings(), name) for name in names if name != "unparsed_rate"}
+    shared.set(**fresh)
+    shared.reset()
+    return Bench(provider=shared, path=tmp_path / "journal.sqlite", key=KEY, before=len(shared.batches()))
+
+
+def notes(bench: Bench) -> list[dict[str, Any]]:
+    with Journal(bench.path) as journal:
+        return [json.loads(journal.note(name) or "") for name in journal.notes() if name.startswith(PREFIX)]
+
+
+def right(ran: Ran, calls: list[Any]) -> None:
+    """Every call has its own answer, and nothing is left over."""
+    assert ran.error is None
+    assert ran.failed == {}
+    assert {call.key: said(ran.answers[call.key]) for call in calls} == {
+        call.key: ANSWERS[call.body["messages"][0]["content"]] for call in calls
+    }
+
+
+def test_three_parts_in_any_order_each_request_in_one_of_them(bench: Bench) -> None:
+    calls = requests(TEXTS)
+    ran = bench.run(calls, requests=25)
+    right(ran, calls)
+    assert sorted(len(batch["requests"]) for batch in bench.batches()) == [9, 25, 25]
+    assert bench.provider.counts()[CHAT] == 1  # tried out
+    assert set(bench.handed_in().values()) == {1}
+    tiers = [(entry.tier, entry.service_s, entry.attempts) for entry in ran.answers.values()]
+    assert tiers.count(("batch", 0.0, 1)) == 59
+    for batch in bench.batches():
+        content = bench.provider.file(batch["input_file_id"])
+        row = json.loads(content.splitlines()[0])
+        assert (row["method"], row["url"], batch["endpoint"]) == (
+            "POST",
+            "/v1/chat/completions",
+            "/v1/chat/completions",
+        )
+        assert content.isascii()
+        assert batch["metadata"]["harness_tag"]
+    assert notes(bench) == []
+    assert [line for line in ran.told if "59 of 59" in line or "25 of 25" in line]
+
+
+def test_megabytes_limit_a_file_and_what_is_larger_goes_at_once(bench: Bench) -> None:
+    calls = requests(TEXTS[:20])
+    size = len(json.dumps({**calls[0].body}).encode()) + 150
+    large = requests([f"{TEXTS[20]} {'x' * 5000} {TEXTS[20]}"])
+    ran = bench.run([*calls, *large], megabytes=size * 8 / 1e6)
+    assert len(ran.answers) == 21
+    assert ran.answers[large[0].key].tier == ""
+    assert len(bench.batches()) >= 3
+    assert all(len(bench.provider.file(batch["input_file_id"])) <= size * 8 for batch in bench.batches())
+
+
+def test_a_file_for_each_endpoint_path_and_model(bench: Bench) -> None:
+    calls = requests(TEXTS[:6]) + requests(TEXTS[:6], model="gpt-4.1-mini") + requests(TEXTS[:6], endpoint="other")
+    right(bench.run(calls), calls)
+    found = [{row["body"]["model"] for row in batch["requests"]} for batch in bench.batches()]
+    assert sorted(map(str, found)) == ["{'base-model'}", "{'base-model'}", "{'gpt-4.1-mini'}"]
+
+
+def test_few_requests_go_at_once(bench: Bench) -> None:
+    calls = requests(TEXTS[:9])
+    right(bench.run(calls, at_least=10), calls)
+    assert (bench.provider.counts(), bench.batches()) == ({CHAT: 9}, [])
+    more = requests(TEXTS[9:20])
+    right(bench.run(more, at_least=10), more)
+    assert len(bench.batches()) == 1
+
+
+def test_without_trying_nothing_is_sent_at_once(bench: Bench) -> None:
+    calls = requests(TEXTS[:9])
+    right(bench.run(calls, try_first=False, at_least=0), calls)
+    assert CHAT not in bench.provider.counts()
+
+
+def test_what_cannot_work_shows_before_a_file_is_uploaded(bench: Bench) -> None:
+    calls = requests(TEXTS[:9], arm="good") + requests(TEXTS[:9], arm="wrong", model="no-such-model")
+    error = bench.run(calls).error
+    assert isinstance(error, UsageError)
+    assert "no-such-model" in str(error)
+    assert "POST /v1/files" not in bench.provider.counts()
+    assert bench.provider.counts()[CHAT] <= 2
+    bench.provider.set(quota_after=0)
+    ran = bench.run(requests(TEXTS[:9]))
+    assert (len(ran.failed), ran.error) == (9, None)
+    assert "POST /v1/files" not in bench.provider.counts()
+
+
+def test_lines_that_are_spoilt_cost_nothing_but_their_answer(bench: Bench) -> None:
+    bench.provider.set(batch_lines_spoilt=True)
+    calls = requests(TEXTS[:12])
+    ran = bench.run(calls)
+    right(ran, calls)
+    assert any("lines that are broken, repeated or nobody's" in line for line in ran.told)
+    assert set(bench.handed_in().values()) == {1}
+    assert bench.provider.counts()[CHAT] == 2  # the one that was tried, and the one that was cut off
+
+
+def test_separators_of_lines_within_an_answer_do_not_cut_it(bench: Bench, shared: Provider) -> None:
+    odd = "one\u2028two\u0085three\x0bfour\rfive"
+    shared.set(answer_template="{label} " + odd)
+    try:
+        calls = requests(TEXTS[:8])
+        ran = bench.run(calls)
+        assert [said(entry).endswith(odd) for entry in ran.answers.values()] == [True] * 8
+        assert set(bench.handed_in().values()) == {1}
+    finally:
+        shared.set(answer_template=Settings().answer_template)
+
+
+def test_an_expired_batch_gives_what_it_has_and_the_rest_is_handed_in_again(bench: Bench) -> None:
+    bench.provider.set(batch_expires_after=8)
+    calls = requests(TEXTS[:22])
+    ran = bench.run(calls)  # 21 in the first batch, 12 tried and handed in again, …
+    right(ran, calls)
+    assert [len(batch["requests"]) for batch in bench.batches()] == [21, 12, 3]
+    assert [batch["status"] for batch in bench.batches()] == ["expired"] * 3
+
+
+def test_a_request_is_given_up_after_some_batches_and_asked_again_by_the_same_command(bench: Bench) -> None:
+    bench.provider.set(batch_expires_after=0)
+    calls = requests(TEXTS[:30])
+    ran = bench.run(calls)
+    assert len(bench.batches()) == _batch_work.ROUNDS
+    assert len(ran.answers) == _batch_work.ROUNDS  # those that were tried
+    assert len(ran.failed) == 27
+    assert "batch_expired" in next(iter(ran.failed.values()))
+    bench.provider.set(batch_expires_after=None)
+    right(bench.run(calls), calls)
+
+
+def test_items_that_fail(bench: Bench) -> None:
+    bench.provider.set(always_400=(TEXTS[3],), batch_500_once=(TEXTS[5], TEXTS[6], TEXTS[7]))
+    calls = requests(TEXTS[:12], arm="items")
+    ran = bench.run(calls)
+    assert (ran.failed, ran.error) == ({}, None)
+    assert "invalid_prompt" in str(ran.answers[calls[3].key].error)
+    right(Ran({k: e for k, e in ran.answers.items() if not e.error}, {}, [], False), calls[:3] + calls[4:])
+    assert [len(batch["requests"]) for batch in bench.batches()] == [11, 2]
+
+
+def test_a_batch_of_which_every_request_is_refused_ends_the_command(bench: Bench) -> None:
+    bench.provider.set(always_400=tuple(TEXTS[:9]))
+    ran = bench.run(requests(TEXTS[:9]), try_first=False)
+    assert isinstance(ran.error, UsageError)
+    assert "refused 9 requests of batch_" in str(ran.error)
+    assert ran.answers == {}
+    assert notes(bench) == []
+
+
+def test_a_file_that_is_refused_names_line_and_cure(bench: Bench) -> None:
+    wrong = {"code": "invalid_request", "message": "Bad thing here.", "line": 3, "param": None}
+    bench.provider.set(batch_error=wrong, leak_key=True)
+    error = bench.run(requests(TEXTS[:9])).error
+    assert isinstance(error, UsageError)
+    assert "line 3 of its file: Bad thing here." in error.message
+    assert "local" in error.hint
+    assert notes(bench) == []
+
+
+def test_an_endpoint_without_batches_is_named_with_the_cure(bench: Bench) -> None:
+    bench.provider.set(without=("batches",))
+    error = bench.run(requests(TEXTS[:9])).error
+    assert isinstance(error, UsageError)
+    assert f"the endpoint fake ({bench.provider.base_url})" in error.message
+    assert "/batches" in error.message
+    assert 'executor = { plugin = "local" }' in error.hint
+    assert notes(bench) == []
+
+
+def test_a_full_queue_takes_smaller_batches_one_after_the_other(bench: Bench) -> None:
+    bench.provider.set(batch_queue=20)
+    calls = requests(TEXTS)
+    ran = bench.run(calls, try_first=False)
+    right(ran, calls)
+    went = [len(batch["requests"]) for batch in bench.batches() if batch["status"] == "completed"]
+    assert went == [15, 15, 15, 15]
+    bench.provider.set(batch_queue=0)
+    ran = bench.run(requests(TEXTS[:9], arm="b"), try_first=False)
+    assert len(ran.failed) == 9
+    assert "queue" in next(iter(ran.failed.values()))
+
+
+def test_a_lost_reply_of_the_creation_is_looked_up(bench: Bench) -> None:
+    bench.provider.set(lose_batch_replies=1)
+    calls = requests(TEXTS[:9])
+    right(bench.run(calls), calls)
+    assert len(bench.batches()) == 1
+
+
+def test_faults_of_the_endpoint_are_waited_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_batch_desk, "ATTEMPTS", 40)
+    calls = requests(TEXTS[:20])
+    paths = ("/v1/batches", "/v1/files")
+    bench.provider.set(fault_paths=paths, error_500_rate=0.15, reset_rate=0.1, garbage_rate=0.1, cut_rate=0.15)
+    right(bench.run(calls, requests=7), calls)
+    assert set(bench.handed_in().values()) == {1}
+
+
+def test_a_budget_lets_go_what_it_covers_and_the_rest_when_there_is_room(bench: Bench) -> None:
+    calls = requests(TEXTS[:20])
+    spent: list[str] = []
+
+    def price(_request: Any, usage: Usage, tier: str) -> float:
+        spent.append(tier)
+        return 0.01 if usage.output == 1 else 0.1  # what it costs, what it may cost at worst
+
+    ran = bench.run(calls, budget=Budget(max_usd=1.0, price=price))
+    right(ran, calls)
+    assert not ran.stopped
+    assert len(bench.batches()) >= 2
+    assert set(bench.handed_in().values()) == {1}
+    assert {"batch"} < set(spent)
+    ran = bench.run(requests(TEXTS[20:40], arm="b"), budget=Budget(max_usd=0.155, price=price))
+    assert ran.stopped
+    assert len(ran.answers) == 6  # the seventh might bring it to 0.16
+    assert ran.failed == {}
+
+
+def test_no_key_is_kept_of_what_comes_back(bench: Bench, shared: Provider) -> None:
+    shared.set(answer_template="{label} " + KEY)
+    try:
+        ran = bench.run(requests(TEXTS[:8]), try_first=False)
+        assert KEY not in str([entry.body for entry in ran.answers.values()])
+        shared.set(fault_paths=("/v1/files",), leak_key=True, api_key="another")
+        error = bench.run(requests(TEXTS[8:16]), try_first=False).error
+        assert isinstance(error, UsageError)
+        assert "401" in str(error)
+        assert KEY not in str(error)
+    finally:
+        shared.set(answer_template=Settings().answer_template, api_key=KEY)
+
+
+# Restarts
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> Callable[[], int]:
+    """Ends the process, as it were, before or after its `number`-th note or answer."""
+    seen = 0
+    real = {name: getattr(Journal, name) for name in ("take_note", "add")}
+
+    def doomed(name: str) -> Callable[..., Any]:
+        def method(journal: Journal, *values: Any) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == number and not after:
+                raise Crash
+            made = real[name](journal, *values)
+            if seen == number:
+                raise Crash
+            return made
+
+        return method
+
+    for name in real:
+        monkeypatch.setattr(Journal, name, doomed(name))
+    return lambda: seen
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_crash_at_any_record_hands_nothing_in_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """One record after the other is the last: intent, file, batch, answers, end."""
+    number, crashed = 0, True
+    while crashed:
+        number += 1
+        calls = requests(TEXTS[:3], arm=f"{after} {number}")
+        bench.before = len(bench.provider.batches())
+        with monkeypatch.context() as patched:
+            crash_at(patched, number, after=after)
+            bench.path = bench.path.with_name(f"journal-{number}.sqlite")
+            try:
+                crashed = False
+                bench.run(calls, requests=2, at_least=1, try_first=False)
+            except Crash:
+                crashed = True
+        right(bench.run(calls, requests=2, at_least=1, try_first=False), calls)
+        assert set(bench.handed_in().values()) == {1}, number
+        left = [key for note in notes(bench) for key in note["keys"]]
+        assert set(left) <= {call.key for call in calls}, number  # the end alone was not written down
+    assert number > 9  # three records and an end for each of two batches, and the answers
+
+
+def test_a_batch_is_taken_up_and_its_stranger_left_alone(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    mine, other = requests(TEXTS[:9], arm="mine"), requests(TEXTS[:9], arm="other", model="gpt-4.1-mini")
+    interrupted(bench, [*mine, *other], 2)
+    assert len(notes(bench)) == 2
+    bench.provider.set(batches_stand_still=False)
+    right(bench.run(mine), mine)  # as with --only
+    assert [note["keys"][0] in {call.key for call in other} for note in notes(bench)] == [True]
+    assert [batch["status"] for batch in bench.batches()] == ["completed", "validating"]
+    right(bench.run(other), other)
+    assert set(bench.handed_in().values()) == {1}
+
+
+def interrupted(bench: Bench, calls: list[Any], batches: int) -> Ran:
+    """Runs until so many batches are under way, then interrupts as Ctrl-C does."""
+    import signal
+
+    def watch() -> None:
+        while len(bench.batches()) < batches or "handed in" not in (bench.told or [""])[-1]:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    ran = bench.run(calls, poll_s=5)
+    thread.join()
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert "the same command collects their answers" in ran.told[-1]
+    return ran
+
+
+def test_a_batch_that_nobody_knows_is_handed_in_anew_at_the_second_asking(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9])
+    interrupted(bench, calls, 1)
+    bench.provider.set(without=("batches",))
+    ran = bench.run(calls)
+    assert "does not know batch_" in next(iter(ran.failed.values()))
+    bench.provider.set(without=(), batches_stand_still=False)
+    right(bench.run(calls), calls)  # it was there all the time
+    assert len(bench.batches()) == 1
+
+
+def test_a_cancelled_batch_is_not_handed_in_again_by_itself(bench: Bench) -> None:
+    import openai
+
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9])
+    interrupted(bench, calls, 1)
+    with openai.OpenAI(base_url=bench.provider.base_url, api_key=KEY) as client:
+        client.batches.cancel(bench.batches()[0]["id"])
+    bench.provider.set(batches_stand_still=False)
+    ran = bench.run(calls)
+    assert len(bench.batches()) == 1
+    assert len(ran.failed) == 8
+    assert "cancelled" in next(iter(ran.failed.values()))
+    right(bench.run(calls), calls)
+
+
+def test_nothing_heard_for_long_ends_the_wait_and_keeps_the_batch(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = requests(TEXTS[:9])
+    bench.provider.set(fault_paths=("/v1/batches/",), error_500_rate=1.0)
+    monkeypatch.setattr(_batch_work, "PATIENCE_S", 0.2)
+    ran = bench.run(calls)
+    assert "nothing was heard of batch_" in next(iter(ran.failed.values()))
+    bench.provider.set(error_500_rate=0.0)
+    right(bench.run(calls), calls)
+    assert len(bench.batches()) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"requests": 0}, {"requests": 50_001}, {"megabytes": 0}, {"megabytes": 201}, {"poll_s": 0}, {"at_least": -1}],
+)
+def test_options_are_checked(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        OpenAIBatch(**wrong)

@@ -1,0 +1,98 @@
+"""Runs the executor `openai-batch` on the engine's own tools: real journal, real client, the fake provider."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.execution.budget import Budget
+from harness.execution.engine import Engine
+from harness.execution.sender import Sender
+from harness.execution.targets import Target
+from harness.execution.work import Request, answer_key
+from harness.journal import Entry, Journal
+from harness.secrets import Scrubber
+from harness.types import Call
+from harness_plugins.executors.openai_batch import OpenAIBatch
+from support.provider import Provider
+
+CHAT = "/chat/completions"
+
+
+@dataclass
+class Ran:
+    """What one command came to."""
+
+    answers: dict[str, Entry]
+    failed: dict[str, str]
+    told: list[str]
+    stopped: bool
+    error: BaseException | None = None
+
+
+@dataclass
+class Bench:
+    """A journal that outlives commands, and a provider."""
+
+    provider: Provider
+    path: Path
+    key: str
+    before: int
+    """Batches of other tests."""
+    told: list[str] = field(default_factory=list)
+
+    def run(self, calls: Sequence[Request], *, budget: Budget | None = None, **options: Any) -> Ran:
+        """Carries out what has no answer yet, as a command does after a restart; what it raises is in the result."""
+        given = {"at_least": 2, "poll_s": 0.01, **options}
+        self.told = []
+        with Journal(self.path) as journal:
+            engine = Engine(
+                journal=journal, connect=self.target, scrub=Scrubber((self.key,)), budget=budget or Budget()
+            )
+            sender = Sender(engine=engine, journal=journal, endpoints={}, secret_names=(), tell=self.told.append)
+            keys = [call.key for call in calls]
+            known, error = journal.known(keys), None
+            try:
+                OpenAIBatch(**given).run([call for call in calls if call.key not in known], sender, engine.done)
+            except (Exception, KeyboardInterrupt) as raised:
+                error = raised
+            failed = {key: of.message for key, of in engine.failed.items()}
+            stopped = engine.stopped is not None
+            return Ran(journal.answers(keys), failed, self.told, stopped, error)
+
+    def target(self, name: str) -> Target:
+        """Returns how the provider is reached, under any name."""
+        return Target(
+            name=name, base_url=self.provider.base_url, api_key=self.key, headers={}, query={}, concurrency=8,
+            timeout_s=30.0, key_name="FAKE_KEY",
+        )  # fmt: skip
+
+    def batches(self) -> list[dict[str, Any]]:
+        """The batches of this test, with their requests."""
+        return self.provider.batches()[self.before :]
+
+    def handed_in(self) -> Counter[str]:
+        """Key → in how many batches that were not refused as a whole."""
+        return Counter(row["custom_id"] for batch in self.batches() for row in batch["requests"])
+
+
+def requests(
+    texts: Sequence[str], *, arm: str = "a", endpoint: str = "fake", model: str = "base-model", **body: Any
+) -> list[Request]:
+    """Makes one request for each text."""
+    made = []
+    for text in texts:
+        call = Call(
+            endpoint=endpoint, path=CHAT, body={"model": model, "messages": [{"role": "user", "content": text}], **body}
+        )
+        key = answer_key(endpoint, call, arm)
+        made.append(Request(endpoint=endpoint, path=CHAT, body=call.body, arm=arm, key=key))
+    return made
+
+
+def said(entry: Entry) -> str:
+    """Returns an answer's text."""
+    return str(entry.body["choices"][0]["message"]["content"])
