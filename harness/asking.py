@@ -39,6 +39,8 @@ class Asking:
     scrub: Scrubber
     siblings: tuple[RunFolder, ...] = ()
     reused: int = 0
+    _in_process: bool = False
+    """Whether a backend in this process is answering."""
 
     def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], repeat: int = 0) -> bool:
         """Whether the journal holds every answer of these arms to these examples."""
@@ -103,6 +105,7 @@ class Asking:
             self.console.expect(name, total)
         for arm, questions_of in local.values():
             self._answer_in_process(arm, questions_of)
+            self._raise_if_stopped()
         if requests:
             asked = {key: question for questions in sets for question in questions for key in question.keys}
             self.engine.inspect = lambda request, reply: inspect(asked[request.key], reply)
@@ -112,6 +115,12 @@ class Asking:
         self._raise_if_stopped()
         for name in totals:
             self.console.close(name)
+
+    def interrupt(self) -> bool:
+        """Lets nothing more be asked; returns whether something is under way that will come in."""
+        if self._in_process:
+            self.engine.interrupted = True
+        return self.engine.interrupt() or self._in_process
 
     def _raise_if_stopped(self) -> None:
         if self.engine.interrupted:
@@ -132,7 +141,13 @@ class Asking:
             run=self.folder.path,
         )
         prompts = {key: question.prompt for key, question in questions.items()}
-        in_process.answer(backend, ctx, prompts, self.journal, self.advance, self.scrub)
+        self._in_process = True
+        try:
+            in_process.answer(
+                backend, ctx, prompts, self.journal, self.advance, self.scrub, lambda: self.engine.interrupted
+            )
+        finally:
+            self._in_process = False
 
     def advance(self, arm: str, figures: Mapping[str, Any]) -> None:
         """Tells the console and the observers of answers."""

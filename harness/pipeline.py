@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import manifest, outcome
+from harness import ledger, manifest, outcome
 from harness.asking import Asking
 from harness.console import Console
 from harness.errors import ExperimentError, GateError, HarnessError, UsageError, nearest
@@ -24,6 +24,7 @@ from harness.execution.work import Request
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import EnvironmentValue
 from harness.files import write_json
+from harness.interrupts import Interrupts
 from harness.journal import Journal
 from harness.preparation import data as stage
 from harness.prepare import Prepared, fingerprint
@@ -137,7 +138,7 @@ def _carry_out(
         test={one.arm.name: given for one, given in zip(able, answers, strict=True)},
         again=again,
         faults=asking.journal.faults_by_arm(),
-        ledger=asking.journal.ledger(),
+        ledger=ledger.of(asking.folder.journal),
         checks=tuple(Check(kind="plugin-edited", level="warning", message=message) for message in edited),
     )
     asking.console.say("scoring and writing the report")
@@ -347,6 +348,7 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
         siblings=siblings,
     )
     engine.progress = asking.advance
+    stack.enter_context(Interrupts(asking.interrupt, console.say))
     trainer = Trainer(
         journal=journal,
         connect=connect,

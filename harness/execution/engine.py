@@ -131,6 +131,11 @@ class Engine:
         return True
 
     @property
+    def lanes(self) -> Sequence[Lane]:
+        """The endpoints at work."""
+        return tuple(self._sending.lanes) if self._sending is not None else ()
+
+    @property
     def over(self) -> bool:
         """Whether nothing more may be sent."""
         return self.interrupted or self.refusal is not None or self.stopped is not None

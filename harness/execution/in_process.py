@@ -28,8 +28,9 @@ def answer(
     journal: Journal,
     progress: Callable[[str, Mapping[str, Any]], None],
     scrub: Scrubber,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Answers prompts, by key, and commits the answers.
+    """Answers prompts, by key, and commits the answers; `stopped` is asked between groups.
 
     Raises:
         PluginError: The backend raised, or did not return one answer for each prompt.
@@ -39,6 +40,8 @@ def answer(
     def work() -> None:
         with attributed(backend, "open"), backend.open(ctx) as ask:
             for start in range(0, len(items), GROUP):
+                if stopped():
+                    return
                 part = items[start : start + GROUP]
                 began, clock = time.time(), time.perf_counter()
                 answers = _checked(backend, ask([prompt for _, prompt in part]), len(part))

@@ -14,7 +14,7 @@ from harness.execution.rate import Allowance, Rate
 from harness.execution.targets import Target
 from harness.execution.work import Request
 
-ASIDE = 4_096
+ASIDE = 1_024
 """Most requests that are laid aside because their arm or model has to wait while others may go."""
 
 
@@ -82,8 +82,9 @@ class Lane:
     """Arm → its requests under way."""
     _trying: dict[str, str] = field(default_factory=dict)
     """Arm without an answer → the key of its request that is being tried."""
-    _aside: dict[tuple[object, str], deque[Request]] = field(default_factory=dict)
-    """Model and arm → requests that have to wait."""
+    _aside: dict[tuple[object, str], deque[tuple[int, Request]]] = field(default_factory=dict)
+    """Model and arm → requests that have to wait, each with its number in the order."""
+    _read: int = 0
     _laid_aside: int = 0
     _under_way: dict[str, tuple[Allowance, float]] = field(default_factory=dict)
     """Key → what counts a request, and as how many tokens."""
@@ -159,21 +160,24 @@ class Lane:
         wait = self.rate.delay()
         if wait:
             return wait, None
-        wait = math.inf
+        wait, first = math.inf, None
         for waiting in self._aside.values():
-            blocked = self._blocked(waiting[0]) if waiting else math.inf
-            if not blocked:
-                return self._paid(waiting)
+            blocked = self._blocked(waiting[0][1]) if waiting else math.inf
+            if not blocked and (first is None or waiting[0][0] < first[0][0]):
+                first = waiting
             wait = min(wait, blocked)
+        if first is not None:
+            return self._paid(first)
         # At the run's own endpoint arms take turns: nobody overtakes.
         while self._laid_aside < (1 if self.target.local else ASIDE):
             request = self.feed.next(self.target.name)
             if request is None:
                 return (wait if self._laid_aside else 0.0), None
             waiting = self._aside.setdefault((request.body.get("model"), request.arm), deque())
-            waiting.append(request)
+            self._read += 1
+            waiting.append((self._read, request))
             self._laid_aside += 1
-            blocked = self._blocked(waiting[0])
+            blocked = self._blocked(waiting[0][1])
             if not blocked:
                 return self._paid(waiting)
             wait = min(wait, blocked)
@@ -187,12 +191,12 @@ class Lane:
             return math.inf
         return self._allowance(request).delay(request)
 
-    def _paid(self, waiting: deque[Request]) -> tuple[float, Request | None]:
+    def _paid(self, waiting: deque[tuple[int, Request]]) -> tuple[float, Request | None]:
         """Takes the first of some requests where the budget covers it."""
-        if self.down is None and not self.budget.admit(waiting[0]):
+        if self.down is None and not self.budget.admit(waiting[0][1]):
             self.broke = not self.budget.reserved
             return (0.0 if self.broke else math.inf), None
-        request = waiting.popleft()
+        _, request = waiting.popleft()
         self._laid_aside -= 1
         self._go(request)
         return 0.0, request

@@ -23,6 +23,8 @@ SATURATED = 0.8
 """Share of the limit that must have been under way for the limit to grow."""
 BLIND_S = 1.0
 """Seconds to wait where an allowance is used up and the endpoint does not say for how long."""
+SHORTEST_S = 0.005
+"""Seconds between two looks at an allowance that is used up, at least."""
 
 
 @dataclass(kw_only=True)
@@ -97,6 +99,7 @@ class _Window:
     left: float
     limit: float
     resets_at: float
+    every_s: float
 
 
 @dataclass(kw_only=True)
@@ -122,7 +125,9 @@ class Allowance:
             if window is None:
                 continue
             if now >= window.resets_at:
-                window.left, window.resets_at = window.limit, now + BLIND_S
+                # One call finds out what is left now: windows, buckets and gateways differ in what a reset means.
+                window.left = max(window.left, self._out[name] + min(need, window.limit))
+                window.resets_at = now + window.every_s
             if window.left - self._out[name] < min(need, window.limit):
                 wait = max(wait, window.resets_at - now)
         return wait
@@ -148,8 +153,10 @@ class Allowance:
                 continue
             reset = duration_s(headers.get(f"x-ratelimit-reset-{name}"))
             limit = _number(headers.get(f"x-ratelimit-limit-{name}"))
-            until = now + (BLIND_S if reset is None else reset)
-            self._windows[name] = _Window(left=left, limit=max(limit or left, 1.0), resets_at=until)
+            every = BLIND_S if reset is None else max(reset, SHORTEST_S)
+            self._windows[name] = _Window(
+                left=left, limit=max(limit or left, 1.0), resets_at=now + every, every_s=every
+            )
 
 
 def guessed_tokens(call: Call) -> float:

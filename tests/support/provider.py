@@ -58,6 +58,8 @@ class Settings:
     """Share of the answers that are drawn anew when the same question comes again."""
     usage: bool = True
     """Whether `usage` is filled in."""
+    vocabulary: str | None = None
+    """What `usage` counts in, e.g. ``o200k_base``, with OpenAI's tokens around messages; `None`: words."""
     cached_share: float | None = None
     """Share of the prompt's tokens that is reported as cached; `None` leaves the detail out."""
     reasoning_tokens: int | None = None
@@ -122,6 +124,12 @@ class Settings:
     """200 with an HTML page for a body."""
     empty_rate: float = 0.0
     """200 with an empty answer text."""
+    stream_pause_s: float = 0.0
+    """Before each piece of a stream."""
+    dribble_s: float = 0.0
+    """Before each byte of a body."""
+    blank_rate: float = 0.0
+    """200 with no body at all."""
     hang_rate: float = 0.0
     """No answer ever comes."""
     fail_first: int = 0

@@ -29,6 +29,15 @@ def tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)
 
 
+def size(settings: Settings, text: str) -> int:
+    """Returns how many tokens `usage` takes a text for."""
+    if settings.vocabulary is None:
+        return len(tokens(text))
+    import toktok
+
+    return int(toktok.batch_count([text], settings.vocabulary, 1)[0])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """The item that a prompt asks about."""
@@ -215,14 +224,14 @@ def completion(oracle: Oracle, body: Mapping[str, Any], *, tuned: bool, empty: b
         decision = oracle.decide(prompt, oracle.find(prompt), tuned=tuned)
         text, reason = _limit(" " + _say(oracle, decision, tuned=tuned), limit, body.get("stop"))
         text = "" if empty else text
-        used_in += len(tokens(prompt))
+        used_in += size(oracle.settings, prompt)
         logprobs = None
         if k is not None:
             logprobs = _logprobs_completion(oracle, prompt, decision, k, text=text)
             if echo:
                 logprobs = _join(_logprobs_echo(oracle, prompt, tuned=tuned, k=k), logprobs)
         for _ in range(body.get("n") or 1):
-            used_out += len(tokens(text))
+            used_out += size(oracle.settings, text)
             shown = prompt + text if echo else text
             choices.append({"index": len(choices), "text": shown, "logprobs": logprobs, "finish_reason": reason})
     return {
@@ -240,6 +249,15 @@ def chat_text(messages: Sequence[Mapping[str, Any]]) -> str:
         content = message.get("content") or ""
         parts.append(content if isinstance(content, str) else "".join(p.get("text", "") for p in content))
     return "\n".join(parts)
+
+
+def _chat_size(settings: Settings, body: Mapping[str, Any]) -> int:
+    """Counts a chat's prompt: the texts alone in words, else with three tokens around each message and the reply."""
+    messages = body["messages"]
+    if settings.vocabulary is None:
+        return len(tokens(chat_text(messages)))
+    each = sum(size(settings, chat_text([message])) + size(settings, message["role"]) + 3 for message in messages)
+    return each + 3
 
 
 def chat(oracle: Oracle, body: Mapping[str, Any], *, tuned: bool, empty: bool) -> dict[str, Any]:
@@ -269,5 +287,5 @@ def chat(oracle: Oracle, body: Mapping[str, Any], *, tuned: bool, empty: bool) -
         "choices": [
             {"index": i, "message": message, "logprobs": logprobs, "finish_reason": reason} for i in range(number)
         ],
-        "usage": usage(oracle.settings, len(tokens(prompt)), number * len(tokens(text))),
+        "usage": usage(oracle.settings, _chat_size(oracle.settings, body), number * size(oracle.settings, text)),
     }

@@ -20,6 +20,7 @@ from support.provider import INFERENCE, Settings
 from support.provider_batches import Batches
 from support.provider_jobs import ApiError, Store
 from support.provider_model import Oracle, chat, chat_text, completion, draw
+from support.provider_stream import events
 
 _ID = re.compile(r"(?<=/)(?:file-|ftjob-|batch_|ft:)[^/]+")
 _META = re.compile(r"metadata\[(.+)\]")
@@ -100,9 +101,16 @@ class Server:
             return _json(self._worded(error.body, request), error.status, error.headers)
         if isinstance(body, web.StreamResponse):
             return body
+        cut = faulty and self._hits("cut", self.settings.cut_rate, raw)
+        asked = json.loads(raw) if inference else {}
+        if asked.get("stream"):
+            usage = bool((asked.get("stream_options") or {}).get("include_usage"))
+            return await self._stream(request, events(body, usage=usage), cut)
         payload = json.dumps(body).encode()
-        if faulty and self._hits("cut", self.settings.cut_rate, raw):
+        if cut:
             return await self._cut(request, payload)
+        if faulty and self.settings.dribble_s:
+            return await self._stream(request, [payload[n : n + 1] for n in range(len(payload))], cut)
         return web.Response(body=payload, content_type="application/json", headers=self._limits())
 
     def _worded(self, body: dict[str, Any], request: web.BaseRequest) -> dict[str, Any]:
@@ -173,6 +181,8 @@ class Server:
             if request.transport is not None:
                 request.transport.abort()
             return _Gone()
+        if self._hits("blank", s.blank_rate, raw):
+            return web.Response(body=b"", content_type="application/json")
         if self._hits("garbage", s.garbage_rate, raw):
             return web.Response(text="<html><body>502 Bad Gateway</body></html>", content_type="text/html")
         if self._hits("500", s.error_500_rate, raw) or (s.fail_first and self.attempts[raw] <= s.fail_first):
@@ -182,7 +192,8 @@ class Server:
 
     def _rates(self) -> tuple[float, ...]:
         s = self.settings
-        return s.rate_429, s.error_500_rate, s.reset_rate, s.cut_rate, s.garbage_rate, s.empty_rate, s.hang_rate
+        rates = (s.rate_429, s.error_500_rate, s.reset_rate, s.cut_rate, s.garbage_rate, s.empty_rate, s.hang_rate)
+        return (*rates, s.blank_rate)
 
     def _fixed_faults(self, path: str, raw: bytes) -> None:
         s = self.settings
@@ -202,6 +213,16 @@ class Server:
         await response.prepare(request)
         await response.write(payload[: len(payload) // 2])
         if request.transport is not None:
+            request.transport.close()
+        return response
+
+    async def _stream(self, request: web.BaseRequest, pieces: list[bytes], cut: bool) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **(self._limits() or {})})
+        await response.prepare(request)
+        for piece in pieces[: len(pieces) // 2] if cut else pieces:
+            await asyncio.sleep(max(self.settings.stream_pause_s, self.settings.dribble_s))
+            await response.write(piece)
+        if cut and request.transport is not None:
             request.transport.close()
         return response
 
