@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import click
 
-from harness.commands import init, listing, prepare, report, run, serve, show
+from harness.commands import estimate, init, listing, prepare, report, run, serve, show
 from harness.commands.shared import Group
 from harness.errors import HarnessError, UnfinishedError
 
@@ -31,6 +31,7 @@ for _command in (
     run.demo,
     init.init,
     prepare.prepare,
+    estimate.estimate,
     serve.serve,
     report.report,
     report.publish,

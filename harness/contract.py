@@ -248,7 +248,7 @@ class Send(Protocol):
         ...
 
     def take(self, records: Sequence[Record]) -> Collection[str]:
-        """Commits what a carrier yielded; returns when it is on disk.
+        """Commits what a carrier yielded, or replies that came all at once; returns when all of it is on disk.
 
         Returns:
             The keys of the calls that are settled by it: answered, or given up.
@@ -266,7 +266,10 @@ class Send(Protocol):
 
 @runtime_checkable
 class Executor(Plugin, Protocol):
-    """Carries requests out."""
+    """Carries requests out.
+
+    Optional ClassVar: `tier: str`, what it buys requests as (``batch``), by which `harness estimate` prices them.
+    """
 
     def run(self, calls: Sequence[Call], send: Send, done: Done) -> None:
         """Sees to it that `done` is called for every call that was answered.

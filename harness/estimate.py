@@ -81,6 +81,14 @@ class Load:
         )
 
 
+def in_all(loads: Iterable[Load]) -> Load:
+    """Adds loads up."""
+    result = Load()
+    for load in loads:
+        result += load
+    return result
+
+
 def any_of(loads: Sequence[Load]) -> Load:
     """Returns the load of whichever candidate is chosen.
 
@@ -140,7 +148,7 @@ class ArmEstimate:
     seconds_reason: str | None = None
     """Why there are no seconds, or what they were taken from."""
     per_request: Mapping[str, Any] = field(default_factory=dict)
-    """Means over the test items: `input_tokens`, `output_tokens`, `usd`, `price`; for the payback."""
+    """Means over the test items: `input_tokens`, `output_tokens`, `usd`, `price`; `training_usd` of one job."""
     remarks: tuple[str, ...] = ()
 
     @property
@@ -160,7 +168,7 @@ class ArmEstimate:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns the arm as `harness estimate --json` shows it."""
-        load = self.load
+        load, price = self.load, self.per_request.get("price")
         parts = {"choosing": self.choosing, "validation": self.validation, "test": self.test, "repeats": self.repeats}
         return {
             "name": self.name,
@@ -180,7 +188,7 @@ class ArmEstimate:
             "usd_reason": self.usd_reason,
             "seconds": self.seconds,
             "seconds_reason": self.seconds_reason,
-            "per_request": dict(self.per_request),
+            "per_request": {**self.per_request, "price": None if price is None else asdict(price)},
             "remarks": list(self.remarks),
         }
 
@@ -263,7 +271,7 @@ class Estimate:
 
 NO_PRICE = "no price is known"
 IN_PROCESS = "answers in this process: no bill"
-LOCAL_BILL = "runs on this machine: no bill unless [prices.local] gives hour, and an earlier run its seconds"
+LOCAL_BILL = "runs on this machine: no bill"
 
 
 def payback_if_tied(arms: Sequence[ArmEstimate], margin: float, decision: Decision) -> tuple[dict[str, Any], ...]:
@@ -302,7 +310,7 @@ def _figures(arm: ArmEstimate) -> dict[str, Any]:
         "price": None if price is None else asdict(price),
         "cost_per_1k_usd": None if usd is None else usd * 1000,
         "machine_s_per_1k": None,
-        "training_cost_usd": None if training is None else training.usd,
+        "training_cost_usd": asked.get("training_usd"),
         "training_s": None if training is None else training.seconds,
         "latency_s": {"p50": None, "p95": None, "p99": None},
     }

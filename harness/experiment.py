@@ -122,7 +122,7 @@ class Experiment:
     plugins: Plugins = field(default_factory=lambda: Plugins(records=()))
 
     def answer_settings(self) -> dict[str, Any]:
-        """Returns what changes an answer, as plain values: not concurrency, repeats, budget, prices, decision, executor."""
+        """Returns what changes an answer, as plain values; not, for one, concurrency, repeats, prices or executor."""
         return {
             "name": self.name,
             "seed": self.seed,

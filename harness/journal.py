@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from harness import ledger
 from harness.errors import HarnessError, UnfinishedError, UsageError
 from harness.journal_schema import answer_columns, bring_up
 
@@ -223,11 +222,6 @@ class Journal:
             answers, jobs = (self._connection.execute(query).fetchone()[0] for query in queries)
         return float(answers) + float(jobs)
 
-    def ledger(self) -> dict[str, Any]:
-        """Returns what the run has cost, and what it would have cost had nothing been taken over."""
-        with self._db, _worded(self.path):
-            return ledger.read(self._connection)
-
     def note(self, key: str) -> str | None:
         """Returns what was noted under a key."""
         with self._db, _worded(self.path):
@@ -260,12 +254,10 @@ class Journal:
 
     def faults_by_arm(self) -> dict[str, dict[str, int]]:
         """Returns how many attempts of each arm failed, by kind; an arm without any is not in it."""
-        found: dict[str, dict[str, int]] = {}
+        query = "SELECT arm, kind, count(*) FROM faults GROUP BY arm, kind ORDER BY arm, kind"
         with self._db, _worded(self.path):
-            query = "SELECT arm, kind, count(*) FROM faults GROUP BY arm, kind ORDER BY arm, kind"
-            for arm, kind, count in self._connection.execute(query):
-                found.setdefault(arm, {})[kind] = count
-        return found
+            rows = self._connection.execute(query).fetchall()
+        return {arm: {kind: count for name, kind, count in rows if name == arm} for arm, *_ in rows}
 
 
 @contextmanager

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from harness.journal import reading
 from harness.numbers import counted, usd
 
 _BILLED = "endpoint NOT IN ('', 'local') AND error IS NULL"
@@ -24,15 +25,16 @@ FROM jobs
 """
 
 
-def read(connection: sqlite3.Connection) -> dict[str, Any]:
+def of(journal: Path) -> dict[str, Any]:
     """Returns `results.json["ledger"]` from a journal.
 
     Dollars are those of the time at which an answer was bought. They are `None` where nothing was asked that costs
     any, or where no price is known; `answers_without_price` counts the answers that are missing in a sum.
     """
-    answers, reused, billed, priced, all_usd, own, own_priced, own_usd = connection.execute(_ANSWERS).fetchone()
-    jobs_usd, training_usd = connection.execute(_JOBS).fetchone()
-    failed = connection.execute("SELECT count(*) FROM faults").fetchone()[0]
+    with reading(journal) as connection:
+        answers, reused, billed, priced, all_usd, own, own_priced, own_usd = connection.execute(_ANSWERS).fetchone()
+        jobs_usd, training_usd = connection.execute(_JOBS).fetchone()
+        failed = connection.execute("SELECT count(*) FROM faults").fetchone()[0]
     spent = _sum(own_usd, known=bool(own_priced) or bool(billed and not own), beside=training_usd)
     without = _sum(all_usd, known=bool(priced), beside=jobs_usd or None)
     return {

@@ -200,7 +200,7 @@ def _arm_facts(
         busy_n=busy_n if timed else None,
         metrics=_metrics(experiment, data, rows) if rows else {},
         refused=ready.refused,
-        price=_price(prices, endpoint, asked),
+        price=price_of(prices, endpoint, asked),
         faults=outcome.faults.get(arm.name, {}),
     )
 
@@ -211,7 +211,8 @@ def _training_usd(ready: Trained, endpoint: str | None, hour: float | None) -> f
     return ready.usd
 
 
-def _price(prices: Prices, endpoint: str | None, arm: Arm) -> Any:
+def price_of(prices: Prices, endpoint: str | None, arm: Arm) -> Any:
+    """Returns the `Price` of an arm's model, `None` where none applies or is known."""
     from harness.scoring.facts import Price
 
     model = getattr(arm.backend, "model", None)

@@ -1,8 +1,8 @@
 """What the documents show works: commands run, files load, links lead somewhere, tables name what is there.
 
-In a document, ```` ```console ```` blocks are run (`$ harness …`, in a copy of `examples/`; a quotation may go on in the
-next line), and a block after `<!-- file: NAME -->` is first written to that file. Blocks marked `sh` need a network, a
-key or time, and are not run.
+In a document, ```` ```console ```` blocks are run (`$ harness …`, in a copy of `examples/`; a quotation may go on in
+the next line), and a block after `<!-- file: NAME -->` is first written to that file. Blocks marked `sh` need a
+network, a key or time, and are not run.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ WIDE = 160
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON; alone, results.json as it is.")
 def show(run: str, runs: Path, failed: bool, sql: str | None, limit: int, as_json: bool) -> None:
-    """Show one run's table, its failed items or its journal in the terminal."""
+    """Show a run's table, its failed items or its journal."""
     from harness.errors import UsageError
     from harness.runs import find_run
 

@@ -40,6 +40,8 @@ class Budget:
     max_usd: float | None = None
     price: Callable[[Request, Usage, str], float | None] = lambda _request, _usage, _tier: None
     spent: float = 0.0
+    reserved: float = 0.0
+    """Dollars that requests in flight may cost at worst."""
     _reserved: dict[str, float] = field(default_factory=dict)
 
     def admit(self, request: Request, tier: str = "") -> bool:
@@ -59,6 +61,7 @@ class Budget:
         if self.spent + others + worst > self.max_usd:
             return False
         self._reserved[request.key] = worst
+        self.reserved = others + worst
         return True
 
     def charge(self, request: Request, reply: Reply, tier: str = "") -> float | None:
@@ -75,14 +78,11 @@ class Budget:
         self.spent += usd or 0.0
         return usd
 
-    @property
-    def reserved(self) -> float:
-        """Dollars that requests in flight may cost at worst."""
-        return sum(self._reserved.values())
-
     def release(self, request: Request) -> None:
         """Gives a reservation back."""
-        self._reserved.pop(request.key, None)
+        self.reserved -= self._reserved.pop(request.key, 0.0)
+        if not self._reserved:
+            self.reserved = 0.0  # without what rounding has left
 
     def _worst(self, request: Request, tier: str) -> float:
         """Every byte a token, all output that is allowed, and each token of the dearest kind.

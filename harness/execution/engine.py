@@ -152,7 +152,7 @@ class Engine:
 
     def heard(self, request: Request, reply: Reply) -> None:
         """Takes notice of an answer that is on disk."""
-        self.progress(request.arm, {"done": 1, **_usage(reply)})
+        self.progress(request.arm, {"done": 1, "usd": (reply.timing or {}).get("usd") or 0.0, **_usage(reply)})
         if request.arm not in self._heard:
             self._heard.add(request.arm)
             try:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from aiohttp import BodyPartReader
+
 from support.provider import Settings
 from support.provider_jobs import ApiError, Store
 
@@ -58,6 +60,14 @@ class Batch:
         """Goes on to a status."""
         self.status = status
         self.times[status] = int(time.time())
+
+
+async def whole(part: BodyPartReader) -> bytes:
+    """Returns an uploaded file, however large; aiohttp's own reading ends at 1 MB."""
+    content = bytearray()
+    while chunk := await part.read_chunk(2**20):
+        content += chunk
+    return bytes(content)
 
 
 class Batches:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from support.provider import Settings
+from support.provider_model import size
 
 ORDER = ("validating_files", "queued", "running", "succeeded")
 FINAL = ("succeeded", "failed", "cancelled")
@@ -24,6 +25,14 @@ class ApiError(Exception):
         self.headers: dict[str, str] = {}
         kind = kind or ("server_error" if status >= 500 else "invalid_request_error")
         self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def _size(settings: Settings, line: str) -> int:
+    """Returns the tokens of a training line: its words, unless there is a vocabulary to count its texts in."""
+    if settings.vocabulary is None:
+        return len(line.split())
+    row = json.loads(line)
+    return sum(size(settings, row[key]) for key in ("prompt", "completion"))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -254,7 +263,7 @@ class Store:
         batch = batch if isinstance(batch, int) else 1
         job.hyperparameters = {**job.hyperparameters, "n_epochs": epochs, "batch_size": batch}
         job.hyperparameters.setdefault("learning_rate_multiplier", 2)
-        job.trained_tokens = epochs * sum(len(line.split()) for line in lines)
+        job.trained_tokens = epochs * sum(_size(self.settings, line) for line in lines)
         base = job.model.split(":")[1] if job.model.startswith("ft:") else job.model
         name = f"ft:{base}:test:{job.suffix or ''}:{job.id[-6:]}"
         rows = ["step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy"]

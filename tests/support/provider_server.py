@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 from aiohttp import BodyPartReader, web
 
 from support.provider import INFERENCE, Settings
-from support.provider_batches import Batches
+from support.provider_batches import Batches, whole
 from support.provider_jobs import ApiError, Store
 from support.provider_model import Oracle, chat, chat_text, completion, draw
 from support.provider_stream import events
@@ -332,7 +332,7 @@ class Server:
             if part.name == "purpose":
                 purpose = await part.text()
             elif part.name == "file":
-                name, content = part.filename or "", bytes(await part.read(decode=False))
+                name, content = part.filename or "", await whole(part)
         if content is None or not purpose:
             raise ApiError(400, "missing_required_parameter", "file and purpose are required", param="file")
         if purpose == "fine-tune" and not name.endswith(".jsonl"):

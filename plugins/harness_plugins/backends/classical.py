@@ -21,6 +21,7 @@ class Classical:
 
     name: ClassVar[str] = "classical"
     family: ClassVar[str] = "classical"
+    deterministic: ClassVar[bool] = True
 
     c: float | None = None
     """Inverse strength of the L2 penalty; by default the best of 0.3, 1, 3, 10, 30 on validation (1 without one)."""

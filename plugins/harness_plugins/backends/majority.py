@@ -21,6 +21,7 @@ class Majority:
 
     name: ClassVar[str] = "majority"
     family: ClassVar[str] = "classical"
+    deterministic: ClassVar[bool] = True
 
     def fit(self, train: Sequence[harness.Example], validation: Sequence[harness.Example], folder: Path) -> None:
         """Counts the training labels; validation is not looked at."""

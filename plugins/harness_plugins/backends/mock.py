@@ -24,6 +24,7 @@ class Mock:
 
     name: ClassVar[str] = "mock"
     family: ClassVar[str] = "mock"
+    deterministic: ClassVar[bool] = True
     simulated: ClassVar[bool] = True
 
     accuracy: float = 0.8

@@ -22,7 +22,7 @@ class Leaderboard:
     order: ClassVar[int] = 100
 
     def blocks(self, results: Results) -> Iterable[Block]:
-        """Yields the table and, where answers were lost, how many."""
+        """Yields the table, and how many answers were lost, cut, or counted without the endpoint's word."""
         arms = ranked(results.data)
         if not arms:
             return
@@ -31,6 +31,15 @@ class Leaderboard:
         if lost:
             said = "; ".join(f"{arm['name']}: {_lost(arm)}" for arm in lost)
             yield Text(text=f"Counted as wrong, of {numbers.count(lost[0].get('n'))} each: {said}.")
+        cut = [arm for arm in arms if arm.get("truncated")]
+        if cut:
+            yield Text(text=f"Cut by the token limit: {'; '.join(map(_cut, cut))}.")
+        guessed = [arm["name"] for arm in arms if arm.get("tokens_estimated")]
+        if guessed:
+            yield Text(
+                text=f"Tokens and costs of {', '.join(guessed)} are estimated: its endpoint does not say what it has "
+                "counted, so the tokens were counted here."
+            )
 
 
 def _table(results: Results, arms: Sequence[Arm]) -> Table:
@@ -113,6 +122,12 @@ def _milliseconds(times: Sequence[float | None]) -> str:
 def _lost(arm: Arm) -> str:
     parts = [f"{numbers.count(arm[kind])} {kind}" for kind in ("unparsed", "failed") if arm.get(kind)]
     return ", ".join(parts)
+
+
+def _cut(arm: Arm) -> str:
+    cost = arm.get("truncated_cost_usd")
+    priced = "" if cost is None else f" ({numbers.usd(cost)})"
+    return f"{arm['name']}: {numbers.counted(arm['truncated'], 'answer')}{priced}"
 
 
 @harness.hookimpl

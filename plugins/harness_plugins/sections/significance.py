@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import harness
 from harness import numbers
 from harness.report.arms import ranked
-from harness.report.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table
+from harness.report.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table, Text
 from harness.report.facts import Data, arm_named, comparison, contenders, tags
 
 
@@ -22,30 +22,32 @@ class Significance:
     order: ClassVar[int] = 500
 
     def blocks(self, results: Results) -> Iterable[Block]:
-        """Yields the differences to the arm that the verdict speaks of, then all comparisons."""
+        """Yields the differences to the arm that the verdict speaks of, all comparisons, and how stable answers are."""
         data = results.data
         entries = [entry for entry in data.get("comparisons") or () if entry.get("metric", "accuracy") == "accuracy"]
-        if not entries:
-            return
-        first, second = contenders(data)
-        for arm in (first, second):
-            figure = None if arm is None else _differences(data, arm["name"])
-            if figure is not None and (arm is first or len(figure.rows) > 1):
-                yield figure
-        ours = [entry for entry in entries if first is None or first["name"] in (entry["a"], entry["b"])]
-        caption = (
-            "Only one right: test examples that the first arm alone and the second alone got right. The primary "
-            "comparison decides; others are claimed only where it does, adjusted by Holm."
-        )
-        if any(entry.get("groups") for entry in entries):
-            caption += (
-                " By group: p of the clustered bootstrap, which decides; McNemar's takes examples as independent."
-            )
-        if ours:
-            yield _table(data, ours, caption)
-        rest = [entry for entry in entries if entry not in ours]
-        if rest:
-            yield _table(data, rest, f"{numbers.count(len(rest))} more comparisons", folded=True)
+        if entries:
+            yield from _compared(data, entries)
+        yield from _stability(data)
+
+
+def _compared(data: Data, entries: list[Mapping[str, Any]]) -> Iterable[Block]:
+    first, second = contenders(data)
+    for arm in (first, second):
+        figure = None if arm is None else _differences(data, arm["name"])
+        if figure is not None and (arm is first or len(figure.rows) > 1):
+            yield figure
+    ours = [entry for entry in entries if first is None or first["name"] in (entry["a"], entry["b"])]
+    caption = (
+        "Only one right: test examples that the first arm alone and the second alone got right. The primary "
+        "comparison decides; others are claimed only where it does, adjusted by Holm."
+    )
+    if any(entry.get("groups") for entry in entries):
+        caption += " By group: p of the clustered bootstrap, which decides; McNemar's takes examples as independent."
+    if ours:
+        yield _table(data, ours, caption)
+    rest = [entry for entry in entries if entry not in ours]
+    if rest:
+        yield _table(data, rest, f"{numbers.count(len(rest))} more comparisons", folded=True)
 
 
 def _differences(data: Data, name: str) -> Intervals | None:
@@ -123,6 +125,42 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
         Column(title="Adjusted", numeric=True),
     )
     return Table(caption=caption, columns=columns, rows=tuple(rows), folded=folded)
+
+
+def _stability(data: Data) -> Iterable[Block]:
+    """Says how far an arm agrees with itself, where the test items were asked several times."""
+    entries = data.get("repeats") or ()
+    asked = [entry for entry in entries if (entry.get("repeats") or 0) > 1]
+    rows = tuple(
+        (
+            _arm(data, entry["arm"]),
+            numbers.count(entry["repeats"]),
+            numbers.percent(entry.get("agreement")),
+            numbers.percent(entry.get("flip_rate")),
+            _span(entry.get("accuracy") or ()),
+            numbers.points(entry.get("accuracy_sd"), 2, signed=False),
+        )
+        for entry in asked
+    )
+    if rows:
+        titles = ("Asked", "Same label each time", "Two askings differ", "Accuracy", "Standard deviation")
+        columns = (Column(title="Arm", head=True), *(Column(title=title, numeric=True) for title in titles))
+        caption = (
+            "Answer stability: every test item asked several times; the figures elsewhere are those of the first time."
+        )
+        lost = sum(entry.get("left_out") or 0 for entry in asked)
+        if lost:
+            caption += f" Labels are not compared where an answer is missing ({numbers.counted(lost, 'item')})."
+        yield Table(caption=caption, columns=columns, rows=rows)
+    same = [entry["arm"] for entry in entries if entry.get("reason") == "deterministic"]
+    if same:
+        yield Text(text=f"Asked once, because they always answer the same: {', '.join(same)}.")
+
+
+def _span(accuracy: Sequence[float]) -> str:
+    if not accuracy:
+        return numbers.MISSING
+    return numbers.percent_interval(min(accuracy), max(accuracy))
 
 
 def _arm(data: Data, name: str) -> Cell:

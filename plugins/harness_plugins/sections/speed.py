@@ -8,8 +8,21 @@ from typing import ClassVar
 
 import harness
 from harness import numbers
-from harness.report.arms import ranked
-from harness.report.blocks import Axis, Block, Cell, Chart, Column, Interval, Intervals, Point, Results, Series, Table
+from harness.report.arms import Arm, ranked
+from harness.report.blocks import (
+    Axis,
+    Block,
+    Cell,
+    Chart,
+    Column,
+    Interval,
+    Intervals,
+    Point,
+    Results,
+    Series,
+    Table,
+    Text,
+)
 from harness.report.facts import by_arm, contenders, quantile, tags
 
 STEPS = (*(n / 40 for n in range(1, 40)), 0.99)
@@ -17,7 +30,7 @@ STEPS = (*(n / 40 for n in range(1, 40)), 0.99)
 
 @dataclass(frozen=True, kw_only=True)
 class Speed:
-    """Latency as shares of requests answered within a time; input tokens; training."""
+    """Latency as shares of requests answered within a time; where the time went; input tokens; training."""
 
     name: ClassVar[str] = "speed"
     title: ClassVar[str] = "Speed and tokens"
@@ -29,9 +42,9 @@ class Speed:
         for figure in (_latency(results, measured), _tokens(results, measured)):
             if figure is not None:
                 yield figure
-        table = _table(results)
-        if table is not None:
-            yield table
+        for block in (_waits(results), _faults(results), _table(results)):
+            if block is not None:
+                yield block
 
 
 def _latency(results: Results, measured: dict[str, list[tuple[float | None, ...]]]) -> Chart | None:
@@ -90,6 +103,61 @@ def _tokens(results: Results, measured: dict[str, list[tuple[float | None, ...]]
         axis=Axis(title="Input tokens", unit="tokens", log=times >= 4),
         rows=tuple(rows),
     )
+
+
+def _waits(results: Results) -> Table | Text | None:
+    """Tells service time, waiting and retries apart: only the first is the model's."""
+    arms = [arm for arm in ranked(results.data) if arm.get("timed")]
+    taken = _taken_over(results)
+    if not arms:
+        return Text(text=taken) if taken else None
+    streamed = any(arm.get("first_token_s") for arm in arms)
+    columns = [Column(title="Arm", head=True), Column(title="Service", numeric=True)]
+    columns += [Column(title="First token", numeric=True)] if streamed else []
+    columns += [Column(title=title, numeric=True) for title in ("Waiting", "Retried", "In retries")]
+    rows: list[tuple[str | Cell, ...]] = [
+        (
+            Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
+            _middle_and_tail(arm, "latency_s"),
+            *([_middle_and_tail(arm, "first_token_s")] if streamed else []),
+            _middle_and_tail(arm, "queue_s"),
+            f"{numbers.count(arm.get('retried'))} of {numbers.count(arm['timed'])}",
+            _middle_and_tail(arm, "retry_s"),
+        )
+        for arm in arms
+    ]
+    caption = (
+        "Where the time went, median / 95th percentile. Service: the attempt that succeeded. Waiting: for the "
+        "endpoint's rate, in our own queue. In retries: attempts that failed and the pauses after them, over the "
+        "answers that needed any."
+    )
+    return Table(caption=f"{caption} {taken}".rstrip(), columns=tuple(columns), rows=tuple(rows))
+
+
+def _middle_and_tail(arm: Arm, key: str) -> str:
+    found = arm.get(key) or {}
+    if found.get("p50") is None:
+        return numbers.MISSING
+    return f"{numbers.ms(found['p50'])} / {numbers.ms(found.get('p95'))}"
+
+
+def _taken_over(results: Results) -> str:
+    """Says how many answers have no time of this run."""
+    taken = sum(arm.get("reused") or 0 for arm in ranked(results.data))
+    if not taken:
+        return ""
+    many = f"{numbers.counted(taken, 'answer')} {'was' if taken == 1 else 'were'}"
+    return f"{many} taken over from other runs: they have no times here and are left out."
+
+
+def _faults(results: Results) -> Text | None:
+    """Says which attempts failed, whether or not another one succeeded."""
+    told = [
+        f"{arm['name']}: " + ", ".join(f"{numbers.count(count)} {kind}" for kind, count in arm["faults"].items())
+        for arm in ranked(results.data)
+        if arm.get("faults")
+    ]
+    return Text(text=f"Attempts that failed, in the whole run: {'; '.join(told)}.") if told else None
 
 
 def _table(results: Results) -> Table | None:

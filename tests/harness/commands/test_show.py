@@ -130,9 +130,12 @@ def test_an_endless_query_ends_with_ctrl_c(lab: Lab) -> None:
     endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
     command = [HARNESS, "show", lab.folder, "--sql", endless]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as asked:
-        time.sleep(1.5)
-        assert asked.poll() is None
-        asked.send_signal(signal.SIGINT)
-        _, err = asked.communicate(timeout=20)
+        try:
+            time.sleep(1.5)
+            assert asked.poll() is None
+            asked.send_signal(signal.SIGINT)
+            _, err = asked.communicate(timeout=20)
+        finally:
+            asked.kill()
     assert asked.returncode == 130
     assert "interrupted" in err

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.execution.budget import MOST_OUTPUT, Budget
+from harness.execution.budget import MOST_OUTPUT, Budget, output_limit
 from harness.execution.work import Request
+from harness.experiment_file import PriceTable
+from harness.prices import Prices
 from harness.types import Reply, Usage
 
 
@@ -77,7 +79,6 @@ def test_without_a_cap_all_is_admitted_and_counted_where_a_price_is_known() -> N
     assert budget.spent == 0
     priced = Budget(price=price)
     assert priced.charge(request(1), reply(request(1), 5, 1, cached=5)) == pytest.approx(5e-6 + 8e-6)
-    assert priced.charge(request(1), Reply({}, request(1))) is None
 
 
 def test_a_cap_needs_a_price_and_zero_is_one() -> None:
@@ -91,3 +92,66 @@ def test_the_message_says_cap_and_spent() -> None:
     assert error.exit_code == 3
     assert "$2.50" in error.message
     assert "$1.25" in error.message
+
+
+def test_an_endpoint_that_does_not_count_is_counted_here_and_under_a_cap_taken_at_its_worst() -> None:
+    text = "one two three four five"
+    asked, said = request(1, text, max_tokens=100), Reply({"choices": [{"text": " six seven"}]}, request(1, text))
+    free = Budget(price=price)
+    assert free.charge(asked, said) == pytest.approx(5 * 2e-6 + 2 * 8e-6)
+    capped = Budget(max_usd=1.0, price=price)
+    assert capped.admit(asked)
+    worst = capped.reserved
+    assert worst > 100 * 8e-6
+    assert capped.charge(asked, said) == pytest.approx(worst)
+    assert capped.spent == pytest.approx(worst)
+
+
+def test_a_batch_is_reserved_and_charged_at_its_own_price() -> None:
+    asked = request(1, "abcd", max_tokens=3)
+    budget, batch = Budget(max_usd=1.0, price=price), Budget(max_usd=1.0, price=price)
+    assert budget.admit(asked)
+    assert batch.admit(asked, "batch")
+    assert batch.reserved == pytest.approx(budget.reserved / 2)
+    assert batch.charge(asked, reply(asked, 5, 1), "batch") == pytest.approx((5 * 2e-6 + 8e-6) / 2)
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.floats(0, 1), st.floats(0, 1), *(st.floats(0, 9),) * 5)
+def test_the_worst_case_is_the_worst(
+    size: int,
+    limit: int,
+    written: float,
+    thought: float,
+    fresh: float,
+    read: float,
+    write: float,
+    out: float,
+    think: float,
+) -> None:
+    """Whatever the kinds of tokens cost beside each other."""
+    table = PriceTable(input=fresh, cached_input=min(read, fresh), cache_write=write, output=out, reasoning=think)
+    prices = Prices(own={"m": table}, urls={})
+    budget = Budget(max_usd=1e9, price=lambda _, usage, tier: prices.request_usd("e", "m", usage, tier))
+    asked = request(1, "x" * size, model="m", max_tokens=limit)
+    assert budget.admit(asked)
+    usage = Usage(input=size, cache_write=int(size * written), output=limit, reasoning=int(limit * thought))
+    usd = prices.request_usd("e", "m", usage)
+    assert usd is not None
+    assert usd <= budget.reserved + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [
+        ({"max_tokens": 7}, 7),
+        ({"max_completion_tokens": 5, "max_tokens": 7}, 5),
+        ({"max_tokens": 0, "prompt": ["a", "b"]}, 0),
+        ({"max_tokens": 7, "prompt": ["a", "b"]}, 14),
+        ({"max_tokens": 7, "n": 3}, 21),
+        ({"max_tokens": 7, "n": 2, "best_of": 4}, 28),
+        ({}, MOST_OUTPUT),
+        ({"max_tokens": "many"}, MOST_OUTPUT),
+    ],
+)
+def test_how_much_an_answer_may_hold(body: dict[str, object], tokens: int) -> None:
+    assert output_limit(body) == tokens

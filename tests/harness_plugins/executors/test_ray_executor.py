@@ -14,7 +14,8 @@ from typing import Any
 
 import psutil
 import pytest
-from support.lab import task
+from support.cli import harness as command
+from support.lab import Lab, endpoint, few_shot, task
 from support.provider import Provider, Settings
 
 import harness
@@ -332,6 +333,29 @@ def test_it_listens_here_only(running: tuple[Ray, Provider]) -> None:
     ]
     assert len(found) > 3
     assert {address.removeprefix("::ffff:") for address in found} == {"127.0.0.1"}
+
+
+def test_a_running_cluster_is_joined(
+    running: tuple[Ray, Provider], provider: Provider, ray: Ray, tmp_path: Path
+) -> None:
+    import ray as module
+
+    while ray._cluster.idle:  # they would hold the cluster's processors
+        module.kill(ray._cluster.idle.pop())
+    address = module.get_runtime_context().gcs_address
+    lab = Lab.make(tmp_path, n=40, split=("train", "test"))
+    head = f'executor = {{ plugin = "ray", address = "{address}", workers = 1 }}'
+    lab.write(few_shot("zero"), head=head, dataset=f'split = "split"\n{endpoint(provider.base_url)}')
+    done = command("run", "experiment.toml", cwd=tmp_path)
+    assert done.code == 0, done
+    assert provider.counts() == {CHAT: 20}
+    assert module.is_initialized()
+    assert module.cluster_resources()["CPU"] == 2  # it goes on
+
+
+def test_nobody_listens_there(bench: Bench) -> None:
+    with pytest.raises(UnfinishedError, match="the cluster at 127.0.0.1:1 cannot be reached"):
+        bench.carry(Ray(address="127.0.0.1:1"), requests(3))
 
 
 @pytest.mark.parametrize("options", [{"workers": 0}, {"chunk": 0}, {"concurrency": -1}, {"address": "ray://head:1"}])

@@ -1,0 +1,336 @@
+"""`harness estimate`: an experiment prepared as `harness run` would, its requests made, counted and not sent."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness import outcome, probing
+from harness.console import Console
+from harness.earlier import Earlier, Measured
+from harness.errors import HarnessError
+from harness.estimate import (
+    IN_PROCESS,
+    LOCAL_BILL,
+    NO_PRICE,
+    ArmEstimate,
+    Estimate,
+    Load,
+    Training,
+    any_of,
+    in_all,
+    payback_if_tied,
+)
+from harness.evaluation import Evaluation
+from harness.execution.questions import settled
+from harness.experiment import LOCAL, Arm, Experiment
+from harness.journal import Journal
+from harness.pipeline import RunOptions, Session, put_together, require_keys, require_prices
+from harness.plugins import attributed
+from harness.preparation import data as stage
+from harness.prepare import Prepared, fingerprint
+from harness.prepare.token_rules import default_epochs, epoch_tokens
+from harness.prices import BATCH
+from harness.probing import Probe
+from harness.runs import RunFolder, run_folder
+from harness.scoring.facts import Decision
+from harness.scoring.statistics import n_for_80_power, smallest_difference
+from harness.secrets import Scrubber
+from harness.tokens import line_tokens, training_limit, vocabulary_of
+from harness.training import job_tag, upload_of
+from harness.types import Split
+from harness.weighing import Weighing
+
+
+def estimate(experiment: Experiment, options: RunOptions, console: Console, *, probe: bool = False) -> Estimate:
+    """Says what an experiment is going to take; nothing is sent unless `probe` asks for it, and no run is written.
+
+    Args:
+        experiment: The experiment.
+        options: `out`, `limit` and `max_usd` count.
+        console: Is told what is going on.
+        probe: Whether a few requests of each arm may be sent.
+
+    Raises:
+        ExperimentError: There is a budget, and a price is missing; with `probe`, a key is.
+        DataError: The data is not as described, or a training file would be refused.
+    """
+    require_prices(experiment, experiment.arms, options)
+    if probe:
+        require_keys(experiment, experiment.arms)
+    loaded = stage.load_examples(experiment, console)
+    settings = {**experiment.answer_settings(), "limit": options.limit}
+    folder = run_folder(options.out, experiment.name, settings, fingerprint(loaded.examples))
+    data = stage.prepared(experiment, loaded, console, options.limit)
+    scratch_experiment = replace(experiment, observers=(), executor=experiment.plugins.get("executor", "local").cls())
+    with tempfile.TemporaryDirectory(prefix="harness-estimate-") as temporary, ExitStack() as stack:
+        scratch = RunFolder(Path(temporary) / folder.path.name)
+        scratch.data.mkdir(parents=True)
+        session = Session(
+            experiment=scratch_experiment,
+            options=replace(options, reuse=False),
+            console=console,
+            folder=scratch,
+            data=data,
+            scrub=Scrubber.of(experiment.secret_names()),
+        )
+        work = put_together(session, stack.enter_context(Journal(scratch.journal)), stack)
+        earlier = Earlier(own=folder, siblings=tuple(folder.siblings(experiment.name)))
+        items = data.of(Split.VALIDATION) or data.of(Split.TRAIN)
+        seen = probing.probe(work, experiment.arms, items) if probe else None
+        counting = _Counting(experiment=experiment, data=data, work=work, earlier=earlier, probes=seen or ())
+        arms = tuple(counting.arm(arm) for arm in experiment.arms)
+        models = {model: arm.endpoint for arm in arms if (model := arm.model) and arm.endpoint}
+        return Estimate(
+            arms=arms,
+            power=_power(data, experiment.verdict.margin),
+            payback=payback_if_tied(arms, experiment.verdict.margin, _decision(experiment)),
+            shutdown=probing.shutdown_dates(work, models) if probe else dict.fromkeys(models),
+            probe=None if seen is None else tuple(one.as_dict() for one in seen),
+            probe_usd=work.asking.engine.budget.spent,
+            spent_usd=earlier.spent(),
+            max_usd=options.max_usd if options.max_usd is not None else experiment.budget.max_usd,
+            executor=experiment.executor.name,
+            folder=str(folder.path),
+            remarks=_remarks(experiment, data, arms, probed=probe),
+        )
+
+
+def _decision(experiment: Experiment) -> Decision:
+    table = experiment.decision
+    return Decision(**{name: getattr(table, name) for name in Decision.__dataclass_fields__})
+
+
+def _power(data: Prepared, margin: float) -> dict[str, Any]:
+    n = len(data.of(Split.TEST))
+    return {
+        "test": n,
+        "smallest_difference": smallest_difference(n, stage.DISCORDANCE) if n else None,
+        "needed_for_margin": n_for_80_power(margin, stage.DISCORDANCE),
+        "margin": margin,
+        "assumed_discordance": stage.DISCORDANCE,
+    }
+
+
+def _remarks(experiment: Experiment, data: Prepared, arms: Sequence[ArmEstimate], *, probed: bool) -> tuple[str, ...]:
+    """Returns what is uncertain about an estimate, the gravest first."""
+    said = []
+    try:
+        stage.gate(data, allow_leaks=False, listed_in=Path("data") / "quality.json")
+    except HarnessError as error:
+        said.append(f"the run will stop before anything is sent: {error.message}")
+    if any(example.group is not None for example in data.of(Split.TEST)):
+        said.append("test items come in groups: the smallest difference that shows is larger than said")
+    said += [f"{arm.name}: {remark}" for arm in arms for remark in arm.remarks]
+    if any(arm.load.requests for arm in arms):
+        said.append("attempts that fail are sent again; providers rarely bill them")
+        if any(arm.load.usd is not None and arm.endpoint != LOCAL for arm in arms):
+            said.append("prompts that a provider caches cost less than said here")
+    if not probed and any(arm.endpoint for arm in arms):
+        said.append("shutdown dates, and what endpoints really support, are known to the endpoints: --probe asks them")
+    return tuple(said)
+
+
+@dataclass(kw_only=True)
+class _Counting:
+    """Makes each arm's requests and counts them, in the order in which a run asks: what is equal is sent once."""
+
+    experiment: Experiment
+    data: Prepared
+    work: Evaluation
+    earlier: Earlier
+    probes: Sequence[Probe]
+    _sent: set[str] = field(default_factory=set)
+
+    def arm(self, arm: Arm) -> ArmEstimate:
+        """Returns what one arm takes."""
+        backend: Any = arm.backend
+        if not hasattr(backend, "calls"):
+            return self._in_process(arm)
+        ready = [self._ready(one, candidate=bool(arm.candidates)) for _, one in self._candidates(arm)]
+        view = self._weighing(arm, ready[0].model)
+        parts = self._parts(arm, ready, view)
+        whole, training = in_all(parts.values()), self._training(arm, ready)
+        seconds, seconds_reason = self._seconds(arm, whole, training, view.measured)
+        unpriced = whole.usd is None or (training is not None and training.jobs and training.usd is None)
+        return ArmEstimate(
+            name=arm.name,
+            family=arm.family,
+            model=getattr(backend, "model", None) or getattr(backend, "base", None),
+            endpoint=backend.endpoint,
+            **parts,
+            training=training,
+            vocabulary=view.vocabulary.name,
+            tokens_exact=view.vocabulary.exact,
+            usd_reason=LOCAL_BILL if backend.endpoint == LOCAL else NO_PRICE if unpriced else None,
+            seconds=seconds,
+            seconds_reason=seconds_reason,
+            per_request={**view.means(ready[0].arm, self.data.of(Split.TEST)), "training_usd": ready[0].job_usd},
+            remarks=tuple(self._arm_remarks(arm, view, training)),
+        )
+
+    def _weighing(self, arm: Arm, model: str) -> Weighing:
+        local = arm.backend.endpoint == LOCAL  # type: ignore[attr-defined]
+        return Weighing(
+            asker=self.work.asking.asker,
+            prices=self.work.asking.prices,
+            known=self.earlier.known,
+            sent=self._sent,
+            vocabulary=vocabulary_of(model, local),
+            measured=self._measured(arm),
+            tier=self._tier(arm.backend.endpoint),  # type: ignore[attr-defined]
+            labels=[example.label for example in self.data.of(Split.TRAIN)],
+        )
+
+    def _parts(self, arm: Arm, ready: Sequence[_Ready], view: Weighing) -> dict[str, Any]:
+        """Returns an arm's requests by what they are for, in the order in which a run asks."""
+        choosing = validation = Load()
+        if arm.candidates:
+            examples = self.work.sample(arm.choose_items)
+            choosing = in_all(view.load(one.arm, examples) for one in ready)
+        elif arm.name in outcome.contending(self.experiment.arms):
+            validation = view.load(ready[0].arm, self.work.sample(self._naming_size()))
+        test = self.data.of(Split.TEST)
+        firsts = [view.load(one.arm, test, exclusive=False) for one in ready]
+        times = range(1, 1 if settled(arm) else self.experiment.repeats)
+        agains = [in_all(view.load(one.arm, test, repeat, exclusive=False) for repeat in times) for one in ready]
+        won = [place for place, load in enumerate(firsts) if not load.requests]
+        if not choosing.requests and won:  # the choice has been made: the winner was asked the test items
+            firsts, agains = [firsts[won[0]]], [agains[won[0]]]
+        if len(ready) == 1:  # which of several candidates is asked is not known
+            self._sent.update(*(view.requests(ready[0].arm, test, repeat) for repeat in (0, *times)))
+        return {"choosing": choosing, "validation": validation, "test": any_of(firsts), "repeats": any_of(agains)}
+
+    def _in_process(self, arm: Arm) -> ArmEstimate:
+        times = 1 if settled(arm) else self.experiment.repeats
+        answers = len(self.data.of(Split.TEST)) * times
+        answers += sum(len(self.work.sample(arm.choose_items)) for _ in arm.candidates)
+        if not arm.candidates and arm.name in outcome.contending(self.experiment.arms):
+            answers += len(self.work.sample(self._naming_size()))
+        measured = self.earlier.measured(arm.name)
+        return ArmEstimate(
+            name=arm.name,
+            family=arm.family,
+            model=None,
+            endpoint=None,
+            answers_in_process=answers,
+            usd_reason=IN_PROCESS,
+            seconds=None if measured is None else measured.busy_s * answers,
+            seconds_reason=_NOT_MEASURED if measured is None else f"from {measured.source}",
+        )
+
+    def _candidates(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
+        if not arm.candidates:
+            return [({}, arm)]
+        return self.work.affordable(arm, self.work.sample(arm.choose_items))
+
+    def _naming_size(self) -> int | None:
+        return min([arm.choose_items for arm in self.experiment.arms if arm.choose_items], default=None)
+
+    def _measured(self, arm: Arm) -> Measured | None:
+        probed = next((m for one in self.probes if one.arm == arm.name and (m := one.measured)), None)
+        return self.earlier.measured(arm.name) or probed
+
+    def _ready(self, arm: Arm, *, candidate: bool) -> _Ready:
+        """Returns an arm with a model: the one that it was trained to, where that is known."""
+        backend: Any = arm.backend
+        if not arm.trained:
+            return _Ready(arm=arm, model=str(backend.model))
+        files = self.work.files(arm, candidate)
+        with attributed(backend, "job"):
+            spec = backend.job(files)
+        tag = job_tag(spec, upload_of(files), self.work.asking.asker.identities[spec.endpoint])
+        job = self.earlier.job(tag)
+        asked, local = spec.hyperparameters.get("n_epochs"), spec.endpoint == LOCAL
+        epochs = asked if isinstance(asked, int) else default_epochs(files.n_train)
+        lines = [json.loads(line) for line in files.train.read_text(encoding="utf-8-sig").splitlines()]
+        counts = line_tokens(lines, vocabulary_of(spec.base, local))
+        tokens = epoch_tokens(counts, training_limit(spec.base, local)) * epochs
+        model = job.model if job is not None and job.model else f"ft:{spec.base}"
+        self.work.asking.prices.trained[model] = spec.base
+        return _Ready(
+            arm=replace(arm, backend=replace(backend, model=model)),
+            model=spec.base,
+            job=tag,
+            job_known=job is not None,
+            job_tokens=tokens,
+            job_usd=None if local else self.work.asking.prices.training_usd(spec.base, tokens),
+            epochs=epochs,
+            epochs_assumed=not isinstance(asked, int),
+        )
+
+    def _training(self, arm: Arm, ready: Sequence[_Ready]) -> Training | None:
+        jobs = {one.job: one for one in ready if one.job is not None}
+        if not jobs:
+            return None
+        new = [one for one in jobs.values() if not one.job_known]
+        prices = [one.job_usd for one in new]
+        pace, tokens = self.earlier.training_pace(arm.name), sum(one.job_tokens for one in new)
+        return Training(
+            jobs=len(new),
+            known=len(jobs) - len(new),
+            tokens=tokens,
+            epochs=tuple(sorted({one.epochs for one in new})),
+            epochs_assumed=any(one.epochs_assumed for one in new),
+            usd=None if None in prices else sum(price for price in prices if price is not None),
+            seconds=0.0 if not new else None if pace is None else pace * tokens,
+        )
+
+    def _seconds(
+        self, arm: Arm, load: Load, training: Training | None, measured: Measured | None
+    ) -> tuple[float | None, str | None]:
+        """Returns the seconds that an arm takes, where something like it was measured, and why there are none."""
+        backend: Any = arm.backend
+        learning = 0.0 if training is None else training.seconds
+        if self._tier(backend.endpoint) == BATCH and load.requests:
+            return None, "a batch takes as long as the provider likes, at most 24 hours"
+        if (measured is None and load.requests) or learning is None:
+            return None, _NOT_MEASURED
+        if measured is None:
+            return learning, None
+        if backend.endpoint == LOCAL:
+            return learning + load.requests * measured.busy_s, f"a guess from {measured.source}"
+        abreast = min(self.experiment.endpoints[backend.endpoint].concurrency, max(load.requests, 1))
+        return learning + load.requests * measured.service_s / abreast, f"a guess from {measured.source}"
+
+    def _tier(self, endpoint: str) -> str:
+        return "" if endpoint == LOCAL else str(getattr(self.experiment.executor, "tier", ""))
+
+    def _arm_remarks(self, arm: Arm, view: Weighing, training: Training | None) -> list[str]:
+        said, backend = [], arm.backend
+        endpoint = backend.endpoint  # type: ignore[attr-defined]
+        if not view.vocabulary.exact:
+            said.append(f"tokens are counted in {view.vocabulary.name}, not in the model's own vocabulary")
+        if view.open_ended:
+            said.append("answers have no token limit of their own; at most 4,096 tokens each are taken")
+        if len(arm.candidates) > 1:
+            said.append("which candidate wins is not known: the test items are taken at the mean of all")
+        if training is not None and training.epochs_assumed:
+            said.append(f"the endpoint chooses the epochs; the usual {training.epochs[-1]} are taken")
+        if self._tier(endpoint) == BATCH:
+            prices, model = self.work.asking.prices, getattr(backend, "model", None) or f"ft:{backend.base}"  # type: ignore[attr-defined]
+            said.append(f"batch price: {prices.batch_source(endpoint, model)}")
+        return said
+
+
+_NOT_MEASURED = "nothing like it has been measured yet: an earlier run of this name, or --probe, would tell"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """An arm that can be asked, and the job that it needs before."""
+
+    arm: Arm
+    model: str
+    """Whose vocabulary is used: the base model of a trained one."""
+    job: str | None = None
+    job_known: bool = False
+    job_tokens: int = 0
+    job_usd: float | None = None
+    epochs: int = 0
+    epochs_assumed: bool = False

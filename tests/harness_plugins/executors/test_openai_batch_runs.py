@@ -1,0 +1,161 @@
+"""Whole runs by the batch: killed at the worst moments, interrupted, and equal to what asking at once brings."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import HARNESS
+from support.lab import Lab, endpoint, few_shot, task
+from support.provider import INFERENCE, Provider
+
+KEY = "sk-test-batch-0123456789"
+CHAT = "POST /v1/chat/completions"
+SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
+PRICE = '[prices."base-model"]\ninput = 10.0\noutput = 40.0\n'
+BY_BATCH = 'executor = { plugin = "openai-batch", at_least = 5, poll_s = 0.05, requests = 50 }'
+N_TEST, ARMS = 60, 2
+
+
+@pytest.fixture
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    monkeypatch.setenv("FAKE_KEY", KEY)
+    with Provider.start(answers=task(120), api_key=KEY, seed=5) as running:
+        yield running
+
+
+def lab(path: Path, provider: Provider, head: str) -> Lab:
+    path.mkdir(exist_ok=True)
+    made = Lab.make(path, 120)
+    made.write(few_shot("zero") + few_shot("four", k=4), head=head, dataset=SPLIT + PRICE + endpoint(provider.base_url))
+    return made
+
+
+def start(of: Lab) -> subprocess.Popen[str]:
+    command = [str(HARNESS), "run", "experiment.toml"]
+    environment = {**os.environ, "NO_COLOR": "1"}
+    return subprocess.Popen(
+        command, cwd=of.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def wait_until(said: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    limit = time.monotonic() + 120
+    while not said() and process.poll() is None and time.monotonic() < limit:
+        time.sleep(0.01)
+    assert said(), f"ended with {process.poll()}: {process.communicate()[1]}"
+
+
+def end(process: subprocess.Popen[str], how: signal.Signals) -> str:
+    process.send_signal(how)
+    return process.communicate(timeout=60)[1]
+
+
+def handed_in(provider: Provider) -> Counter[str]:
+    return Counter(row["custom_id"] for batch in provider.batches() for row in _rows(provider, batch))
+
+
+def _rows(provider: Provider, batch: dict[str, Any]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in provider.file(batch["input_file_id"]).splitlines()]
+
+
+def answers(of: Lab, where: str = "1") -> int:
+    return int(of.journal(f"SELECT count(*) FROM answers WHERE {where}")[0][0]) if of.runs else 0
+
+
+def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provider, tmp_path: Path) -> None:
+    run = lab(tmp_path / "run", provider, BY_BATCH)
+
+    # 1. A batch has been created, and its id is written down nowhere.
+    provider.set(lose_batch_replies=1, fault_paths=("/v1/batches",), latency_s=1.0, batches_stand_still=True)
+    process = start(run)
+    wait_until(lambda: len(provider.batches()) == 1, process)
+    end(process, signal.SIGKILL)
+    ((note,),) = run.journal("SELECT value FROM notes")
+    assert json.loads(note)["batch"] is None
+
+    # 2. All are under way.
+    provider.set(latency_s=0.0)
+    process = start(run)
+    wait_until(lambda: provider.counts().get("GET /v1/batches/{id}", 0) >= 4, process)
+    end(process, signal.SIGKILL)
+    assert len(provider.batches()) == 3
+    assert answers(run, "tier = 'batch'") == 0
+
+    # 3. Some answers are in, the rest lies at the endpoint.
+    provider.set(
+        batches_stand_still=False, fault_paths=("/v1/files/file-",), latency_s=1.0, always_400=tuple(run.answers)[7:8]
+    )
+    process = start(run)
+    wait_until(lambda: answers(run, "tier = 'batch'") > 0, process)
+    end(process, signal.SIGKILL)
+    collected = answers(run, "tier = 'batch'")
+    assert 0 < collected < N_TEST * ARMS - 1
+    assert len(run.journal("SELECT key FROM notes")) >= 2
+
+    provider.set(latency_s=0.0, fault_paths=INFERENCE)
+    uploads = provider.counts()["POST /v1/files"]
+    done = run.run()
+    assert done.code == 0, done
+    assert provider.counts()["POST /v1/files"] == uploads
+    assert set(handed_in(provider).values()) == {1}
+    tried = answers(run, "tier = '' AND error IS NULL")
+    assert tried == provider.counts()[CHAT]
+    assert sum(handed_in(provider).values()) + tried == N_TEST * ARMS == answers(run)
+    assert run.journal("SELECT key FROM notes") == []
+
+    other = lab(tmp_path / "other", provider, "")
+    assert other.run().code == 0
+    assert other.said() == run.said()
+    shown = ("accuracy", "macro_f1", "answered", "failed", "input_tokens_mean", "output_tokens_mean")
+    for name, arm in other.arms().items():
+        mine = run.arms()[name]
+        assert {key: arm[key] for key in shown} == {key: mine[key] for key in shown}
+        assert arm["latency_s"]["p50"] > 0
+        assert mine["latency_s"] == {"p50": None, "p95": None, "p99": None}
+        assert 0.5 <= mine["cost_per_1k_usd"] / arm["cost_per_1k_usd"] < 0.6
+    assert {row["latency_s"] for row in run.predictions()} == {None}
+
+    provider.reset()
+    shutil.rmtree(other.path)
+    assert run.run().code == 0
+    assert provider.counts() == {}
+
+
+def test_interrupted_it_says_that_the_batches_go_on_and_how(provider: Provider, tmp_path: Path) -> None:
+    run = lab(tmp_path / "run", provider, BY_BATCH)
+    provider.set(batches_stand_still=True)
+    process = start(run)
+    wait_until(lambda: provider.counts().get("GET /v1/batches/{id}", 0) >= 3, process)
+    said = end(process, signal.SIGINT)
+    assert process.returncode == 130, said
+    assert "batch_000001, batch_000002, batch_000003; the same command collects their answers" in said
+    assert "Traceback" not in said
+    provider.set(batches_stand_still=False)
+    done = run.run()
+    assert done.code == 0, done
+    assert "batch_000001 was handed in before" in done.err
+    assert len(provider.batches()) == 3
+
+
+def test_what_is_wrong_ends_the_command(provider: Provider, tmp_path: Path) -> None:
+    run = lab(tmp_path / "run", provider, BY_BATCH)
+    provider.set(without=("batches",))
+    done = run.run()
+    assert done.code == 2
+    assert "does not answer by the batch" in done.err
+    provider.set(without=(), batch_expires_after=0)
+    done = run.run()
+    assert done.code == 4, done
+    assert "batch_expired" in done.err
+    provider.set(batch_expires_after=None)
+    assert run.run().code == 0
