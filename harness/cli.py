@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 
 from harness.commands import estimate, init, listing, prepare, report, run, serve, show
 from harness.commands.shared import Group
-from harness.errors import HarnessError, UnfinishedError
-
-INTERRUPTED = 130
+from harness.errors import HarnessError, UnfinishedError, disk_full
+from harness.interrupts import INTERRUPTED
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -56,19 +57,35 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except HarnessError as error:
         code = _say_error(error)
     except Exception as error:
-        code = _bug(error, debug="--debug" in given)
+        full = disk_full(error)
+        code = _bug(error, debug="--debug" in given) if full is None else _say_error(full)
+    _let_stderr_go()
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def _let_stderr_go() -> None:
+    """Forgets what could not be written, for instance to a log on a full disk: it would spoil the exit code."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = io.StringIO()
+
+
+def _say(text: str) -> None:
+    """Writes to stderr, where that can be written."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
 def _interrupted() -> int:
-    click.echo("interrupted: what is complete is kept, the same command goes on", err=True)
+    _say("interrupted: what is complete is kept, the same command goes on")
     return INTERRUPTED
 
 
 def _say_usage(error: click.ClickException) -> int:
     ctx = getattr(error, "ctx", None)
     hint = f"\n`{ctx.command_path} --help` says what there is" if ctx is not None else ""
-    click.echo(_visible(f"error: {error.format_message()}{hint}"), err=True)
+    _say(_visible(f"error: {error.format_message()}{hint}"))
     return error.exit_code
 
 
@@ -76,7 +93,7 @@ def _say_error(error: HarnessError) -> int:
     notes = [note for note in getattr(error, "__notes__", []) if "harness_plugins." not in note]
     word = "unfinished" if isinstance(error, UnfinishedError) else "error"
     message = f"{error.message} ({'; '.join(notes)})" if notes else error.message
-    click.echo(_visible(f"{word}: {message}" + (f"\n{error.hint}" if error.hint else "")), err=True)
+    _say(_visible(f"{word}: {message}" + (f"\n{error.hint}" if error.hint else "")))
     return error.exit_code
 
 
@@ -92,7 +109,5 @@ def _bug(error: Exception, *, debug: bool) -> int:
         return 1
     with tempfile.NamedTemporaryFile("w", prefix="harness-", suffix=".log", delete=False, encoding="utf-8") as log:
         traceback.print_exc(file=log)
-    click.echo(
-        f"this is a bug of finetune-harness: {type(error).__name__}: {error}; its traceback is in {log.name}", err=True
-    )
+    _say(f"this is a bug of finetune-harness: {type(error).__name__}: {error}; its traceback is in {log.name}")
     return 1

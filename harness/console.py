@@ -6,6 +6,7 @@ second cost no more than thousands of additions, and a server that hangs shows a
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -141,10 +142,19 @@ class Console:
         if self._progress is not None:
             self._progress.stop()
 
+    def leave(self) -> None:
+        """Gives the terminal its cursor back, for a process that ends at once; for signal handlers."""
+        if self._progress is not None:
+            os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
+
     def say(self, message: str) -> None:
-        """Writes one line."""
+        """Writes one line; where nobody can read it, the run goes on all the same."""
         if self.quiet:
             return
+        with suppress(OSError):
+            self._write(message)
+
+    def _write(self, message: str) -> None:
         line = f"[{time.monotonic() - self._began:5.0f} s] {message}"
         if self._progress is not None:
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

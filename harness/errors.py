@@ -14,6 +14,7 @@ HarnessError                     1   a bug of ours, unless a branch below says o
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -69,6 +70,25 @@ class UnfinishedError(HarnessError):
 
 class TrainingRefusedError(UnfinishedError):
     """The provider refused the training job."""
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""How a system says that there is no room: on the disk, for this user, in one file."""
+
+
+def disk_full(error: BaseException, place: object = None) -> UnfinishedError | None:
+    """Returns what to tell where an error of the system says that there is no room; `None` for any other error.
+
+    Args:
+        error: What was raised.
+        place: What was written, where the error does not say.
+    """
+    if not isinstance(error, OSError) or error.errno not in FULL:
+        return None
+    where = place or error.filename
+    return UnfinishedError(
+        f"cannot write{f' {where}' if where else ''}: {error.strerror}", "free some space; the same command goes on"
+    )
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -148,7 +148,8 @@ class ArmEstimate:
     seconds_reason: str | None = None
     """Why there are no seconds, or what they were taken from."""
     per_request: Mapping[str, Any] = field(default_factory=dict)
-    """Means over the test items: `input_tokens`, `output_tokens`, `usd`, `price`; `training_usd` of one job."""
+    """Means over the test items: `input_tokens`, `output_tokens`, `usd`, `price`, `machine_s` (of a local endpoint);
+    `training_usd` and `training_s` of one job."""
     remarks: tuple[str, ...] = ()
 
     @property
@@ -295,7 +296,7 @@ def payback_if_tied(arms: Sequence[ArmEstimate], margin: float, decision: Decisi
 
 def _figures(arm: ArmEstimate) -> dict[str, Any]:
     """Returns an arm as the payback knows it."""
-    asked, training = arm.per_request, arm.training
+    asked = arm.per_request
     price: Price | None = asked.get("price")
     usd = asked.get("usd")
     return {
@@ -309,8 +310,8 @@ def _figures(arm: ArmEstimate) -> dict[str, Any]:
         "cached_tokens_mean": None,
         "price": None if price is None else asdict(price),
         "cost_per_1k_usd": None if usd is None else usd * 1000,
-        "machine_s_per_1k": None,
+        "machine_s_per_1k": None if asked.get("machine_s") is None else asked["machine_s"] * 1000,
         "training_cost_usd": asked.get("training_usd"),
-        "training_s": None if training is None else training.seconds,
+        "training_s": asked.get("training_s"),
         "latency_s": {"p50": None, "p95": None, "p99": None},
     }

@@ -67,12 +67,11 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
     settings = {**experiment.answer_settings(), "limit": options.limit}
     folder = run_folder(options.out, experiment.name, settings, fingerprint(loaded.examples))
     data = stage.prepared(experiment, loaded, console, options.limit)
-    scratch_experiment = replace(experiment, observers=(), executor=experiment.plugins.get("executor", "local").cls())
     with tempfile.TemporaryDirectory(prefix="harness-estimate-") as temporary, ExitStack() as stack:
         scratch = RunFolder(Path(temporary) / folder.path.name)
         scratch.data.mkdir(parents=True)
         session = Session(
-            experiment=scratch_experiment,
+            experiment=_unwatched(experiment),
             options=replace(options, reuse=False),
             console=console,
             folder=scratch,
@@ -85,7 +84,7 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
         seen = probing.probe(work, experiment.arms, items) if probe else None
         counting = _Counting(experiment=experiment, data=data, work=work, earlier=earlier, probes=seen or ())
         arms = tuple(counting.arm(arm) for arm in experiment.arms)
-        models = {model: arm.endpoint for arm in arms if (model := arm.model) and arm.endpoint}
+        models = {arm.model: arm.endpoint for arm in arms if arm.model and arm.endpoint}
         return Estimate(
             arms=arms,
             power=_power(data, experiment.verdict.margin),
@@ -99,6 +98,11 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
             folder=str(folder.path),
             remarks=_remarks(experiment, data, arms, probed=probe),
         )
+
+
+def _unwatched(experiment: Experiment) -> Experiment:
+    """Returns the experiment for a probe: nobody watches, and what is asked is asked at once."""
+    return replace(experiment, observers=(), executor=experiment.plugins.get("executor", "local").cls())
 
 
 def _decision(experiment: Experiment) -> Decision:
@@ -127,11 +131,11 @@ def _remarks(experiment: Experiment, data: Prepared, arms: Sequence[ArmEstimate]
     if any(example.group is not None for example in data.of(Split.TEST)):
         said.append("test items come in groups: the smallest difference that shows is larger than said")
     said += [f"{arm.name}: {remark}" for arm in arms for remark in arm.remarks]
-    if any(arm.load.requests for arm in arms):
+    elsewhere = [arm for arm in arms if arm.endpoint not in (None, LOCAL)]
+    if any(arm.load.requests for arm in elsewhere):
         said.append("attempts that fail are sent again; providers rarely bill them")
-        if any(arm.load.usd is not None and arm.endpoint != LOCAL for arm in arms):
-            said.append("prompts that a provider caches cost less than said here")
-    if not probed and any(arm.endpoint for arm in arms):
+        said.append("prompts that a provider caches cost less than said here")
+    if not probed and elsewhere:
         said.append("shutdown dates, and what endpoints really support, are known to the endpoints: --probe asks them")
     return tuple(said)
 
@@ -170,9 +174,19 @@ class _Counting:
             usd_reason=LOCAL_BILL if backend.endpoint == LOCAL else NO_PRICE if unpriced else None,
             seconds=seconds,
             seconds_reason=seconds_reason,
-            per_request={**view.means(ready[0].arm, self.data.of(Split.TEST)), "training_usd": ready[0].job_usd},
+            per_request=self._per_request(arm, ready[0], view),
             remarks=tuple(self._arm_remarks(arm, view, training)),
         )
+
+    def _per_request(self, arm: Arm, one: _Ready, view: Weighing) -> dict[str, Any]:
+        """Returns what the payback is computed from: dollars, or seconds of this machine where it does the work."""
+        local, pace = one.endpoint == LOCAL, self.earlier.training_pace(arm.name)
+        return {
+            **view.means(one.arm, self.data.of(Split.TEST)),
+            "machine_s": view.measured.busy_s if local and view.measured is not None else None,
+            "training_usd": one.job_usd,
+            "training_s": pace * one.job_tokens if pace is not None and one.job is not None else None,
+        }
 
     def _weighing(self, arm: Arm, model: str) -> Weighing:
         local = arm.backend.endpoint == LOCAL  # type: ignore[attr-defined]
@@ -240,7 +254,7 @@ class _Counting:
         """Returns an arm with a model: the one that it was trained to, where that is known."""
         backend: Any = arm.backend
         if not arm.trained:
-            return _Ready(arm=arm, model=str(backend.model))
+            return _Ready(arm=arm, model=str(backend.model), endpoint=backend.endpoint)
         files = self.work.files(arm, candidate)
         with attributed(backend, "job"):
             spec = backend.job(files)
@@ -256,6 +270,7 @@ class _Counting:
         return _Ready(
             arm=replace(arm, backend=replace(backend, model=model)),
             model=spec.base,
+            endpoint=spec.endpoint,
             job=tag,
             job_known=job is not None,
             job_tokens=tokens,
@@ -328,6 +343,7 @@ class _Ready:
     arm: Arm
     model: str
     """Whose vocabulary is used: the base model of a trained one."""
+    endpoint: str
     job: str | None = None
     job_known: bool = False
     job_tokens: int = 0

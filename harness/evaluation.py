@@ -7,12 +7,9 @@ choice has been made.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from harness.asking import Asking
@@ -20,7 +17,7 @@ from harness.errors import GateError, TrainingRefusedError, UnfinishedError
 from harness.execution.questions import Answered, mark
 from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, plain
-from harness.files import write_json, write_whole
+from harness.files import folder_whole, write_json, write_whole
 from harness.numbers import usd as usd_text
 from harness.plugins import attributed
 from harness.preparation.training_sets import profile_of, refuse
@@ -189,14 +186,11 @@ class Evaluation:
         folder = self.asking.folder.model(arm.name, key)
         note = folder / "fit.json"
         if not note.is_file():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
+            with folder_whole(folder) as filling:
                 began = time.perf_counter()
                 with attributed(arm.backend, "fit"):
-                    arm.backend.fit(self.learning.train, self.learning.validation, Path(temporary))  # type: ignore[attr-defined]
-                write_json(Path(temporary) / "fit.json", {"seconds": time.perf_counter() - began, "key": key})
-                shutil.rmtree(folder, ignore_errors=True)
-                shutil.copytree(temporary, folder)
+                    arm.backend.fit(self.learning.train, self.learning.validation, filling)  # type: ignore[attr-defined]
+                write_json(filling / "fit.json", {"seconds": time.perf_counter() - began, "key": key})
         self.asking.asker.fit_keys[mark(arm)] = key
         return Trained(arm=arm, seconds=float(json.loads(note.read_text())["seconds"]))
 

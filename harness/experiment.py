@@ -14,8 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -32,6 +31,7 @@ from harness.experiment_file import (
     PriceTable,
     ShotsTable,
     VerdictTable,
+    known_keys,
 )
 from harness.options import OptionError, construct, finding, key_path, needs_options, shortened
 from harness.plugins import Plugins
@@ -233,7 +233,7 @@ class _Resolver:
         if first["type"] == "missing":
             return self.error(key_path([*parts, first["loc"][-1]]), "is missing")
         if first["type"] == "extra_forbidden":
-            known = _known_keys(model, where)
+            known = known_keys(model, where)
             return self.error(key_path(parts), f"there is no such key; {nearest(str(where[-1]), known)}")
         return self.error(key_path(parts), message)
 
@@ -399,16 +399,3 @@ def _simplest(grid: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
         if mark not in seen:
             seen.add(mark)
             yield relevant
-
-
-def _known_keys(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
-    """Returns the keys that are known where an unknown one stands."""
-    kind: Any = model
-    for part in where[:-1]:
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            kind = kind.model_fields[str(part)].annotation
-        else:  # a list or a dict of tables
-            kind = get_args(kind)[-1]
-        tables = [member for member in get_args(kind) if isinstance(member, type) and issubclass(member, BaseModel)]
-        kind = tables[0] if tables and get_origin(kind) in {Union, UnionType} else kind
-    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -172,3 +174,16 @@ class ExperimentFile(_Table):
     sections: list[dict[str, Any]] = []
     observers: list[dict[str, Any]] = []
     arms: list[ArmTable] = Field(min_length=1)
+
+
+def known_keys(model: type[BaseModel], where: Sequence[str | int]) -> list[str]:
+    """Returns the keys that are known where an unknown one stands."""
+    kind: Any = model
+    for part in where[:-1]:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[str(part)].annotation
+        else:  # a list or a dict of tables
+            kind = get_args(kind)[-1]
+        tables = [member for member in get_args(kind) if isinstance(member, type) and issubclass(member, BaseModel)]
+        kind = tables[0] if tables and get_origin(kind) in {Union, UnionType} else kind
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError
+from harness.errors import UsageError, disk_full
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -20,6 +20,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
     Raises:
         UsageError: It cannot be written there.
+        UnfinishedError: The disk is full.
     """
     raw = content.encode("utf-8", "replace") if isinstance(content, str) else content
     with _writable(path):
@@ -28,7 +29,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 def _write_whole(path: Path, raw: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_mine())
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(raw)
@@ -47,7 +48,11 @@ _READY = ".ready"
 
 
 _WRITING = ".writing-"
-"""Beginning of the name of a folder that is being filled; the process's number follows."""
+"""Beginning of the name of a file or folder that is not whole yet; the process's number follows."""
+
+
+def _mine() -> str:
+    return f"{_WRITING}{os.getpid()}-"
 
 
 def write_together(folder: Path, files: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
@@ -63,11 +68,12 @@ def write_together(folder: Path, files: Mapping[str, bytes], gone: Iterable[str]
 
     Raises:
         UsageError: `folder` cannot be written to.
+        UnfinishedError: The disk is full.
     """
     with _writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _move(folder / _READY)
-        _clear(folder)
+        clear(folder)
         _fill(folder, files)
         _move(folder / _READY)
         for name in gone:
@@ -79,7 +85,8 @@ def _writable(place: Path) -> Iterator[None]:
     """Says in plain words that nothing can be written somewhere.
 
     Raises:
-        UsageError: Instead of an error of the system, save that the disk is full.
+        UsageError: Instead of an error of the system.
+        UnfinishedError: The disk is full.
     """
     try:
         yield
@@ -88,6 +95,8 @@ def _writable(place: Path) -> Iterator[None]:
             f"cannot write to {place}: {error.strerror}", "Name another place, or make room there."
         ) from None
     except OSError as error:
+        if (full := disk_full(error, place)) is not None:
+            raise full from None
         if error.errno != errno.EROFS:
             raise
         raise UsageError(f"cannot write to {place}: {error.strerror}", "Name another place.") from None
@@ -95,7 +104,7 @@ def _writable(place: Path) -> Iterator[None]:
 
 def _fill(folder: Path, files: Mapping[str, bytes]) -> None:
     """Writes files into a folder of their own, which gets its name when all of them are whole."""
-    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=f"{_WRITING}{os.getpid()}-"))
+    temporary = Path(tempfile.mkdtemp(dir=folder, prefix=_mine()))
     try:
         for place, (name, content) in enumerate(files.items()):
             with (temporary / f"{place:04d} {name}").open("wb") as file:
@@ -108,15 +117,37 @@ def _fill(folder: Path, files: Mapping[str, bytes]) -> None:
         raise
 
 
-def _clear(folder: Path) -> None:
-    """Removes what processes that are no more have left half-written."""
+def clear(folder: Path) -> None:
+    """Removes what processes that are no more have left half-written in a folder."""
     for path in folder.glob(f"{_WRITING}*"):
         try:
             os.kill(int(path.name.removeprefix(_WRITING).split("-")[0]), 0)
         except (ValueError, ProcessLookupError):
-            shutil.rmtree(path, ignore_errors=True)
+            _remove(path)
         except OSError:  # another user's process, and alive
             continue
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+@contextmanager
+def folder_whole(folder: Path) -> Iterator[Path]:
+    """Gives a folder to fill, which takes the place of `folder` when the block ends well."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_mine()))
+    try:
+        yield temporary
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.replace(folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
 
 
 def _move(ready: Path) -> None:

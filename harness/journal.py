@@ -98,10 +98,10 @@ class Journal:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            owner = self._owner.read_text() if self._owner.exists() else "another process"
+            owner = (self._owner.read_text() if self._owner.exists() else "") or "another process"
             raise UsageError(f"{path}: {owner} is working on this run", "wait for it, or end it") from None
-        self._owner.write_text(f"process {os.getpid()}")
         try:
+            self._owner.write_text(f"process {os.getpid()}")
             self._connection = _connect(path)
         except BaseException:
             self._let_go()

@@ -23,7 +23,7 @@ from harness.execution.targets import Target, remote_target
 from harness.execution.work import Request
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import EnvironmentValue
-from harness.files import write_json
+from harness.files import clear, write_json
 from harness.interrupts import Interrupts
 from harness.journal import Journal
 from harness.preparation import data as stage
@@ -85,6 +85,8 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     told = {"command": scrub(options.command), "judged_with": judged_with}
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder.journal))
+        for place in (folder.path, folder.models):
+            clear(place)
         record = manifest.begin(experiment, folder, data, settings, told)
         edited = manifest.edited_plugins(folder, record)
         write_json(folder.manifest, record)
@@ -308,6 +310,7 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
     """Puts a run's tools together; `stack` closes them."""
     experiment, console, data = session.experiment, session.console, session.data
     siblings = tuple(session.folder.siblings(experiment.name)) if session.options.reuse else ()
+    interrupts = stack.enter_context(Interrupts(console.say, console.leave))
     local = stack.enter_context(LocalEndpoint(session.folder.endpoint, experiment.endpoints[LOCAL], console.say))
     adopt_state(session.folder.endpoint, [sibling.endpoint for sibling in siblings])
     watching = Watching(session.folder.path.name, experiment.observers, console.say)
@@ -348,7 +351,7 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
         siblings=siblings,
     )
     engine.progress = asking.advance
-    stack.enter_context(Interrupts(asking.interrupt, console.say))
+    interrupts.stop = asking.interrupt
     trainer = Trainer(
         journal=journal,
         connect=connect,

@@ -21,7 +21,7 @@ from typing import Any
 import pluggy
 
 from harness import hookspecs
-from harness.errors import HarnessError, PluginError, nearest
+from harness.errors import HarnessError, PluginError, disk_full, nearest
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dataset": ("harness_datasets", ("load",)),
@@ -138,7 +138,8 @@ def attributed(plugin: object, doing: str) -> Iterator[None]:
     """Names the plugin in whatever it raises.
 
     Raises:
-        PluginError: Instead of anything that is no `HarnessError`; those pass with a note.
+        UnfinishedError: The disk is full.
+        PluginError: Instead of anything else that is no `HarnessError`; those pass with a note.
     """
     name = f'{getattr(plugin, "name", type(plugin).__name__)}" ({type(plugin).__module__})'
     try:
@@ -147,6 +148,8 @@ def attributed(plugin: object, doing: str) -> Iterator[None]:
         error.add_note(f'in the plugin "{name}')
         raise
     except (Exception, SystemExit) as error:
+        if (full := disk_full(error)) is not None:
+            raise full from error
         raise PluginError(f'the plugin "{name} failed in {doing}: {type(error).__name__}: {error}') from error
 
 

@@ -76,9 +76,14 @@ class RunFolder:
         """State and log of the local endpoint that the run started."""
         return self.path / "endpoint"
 
+    @property
+    def models(self) -> Path:
+        """What in-process arms have learnt."""
+        return self.path / "models"
+
     def model(self, arm: str, key: str) -> Path:
         """Returns where an in-process arm's trained model lies."""
-        return self.path / "models" / f"{slug(arm)}-{key[:HASH]}"
+        return self.models / f"{slug(arm)}-{key[:HASH]}"
 
     def read_manifest(self) -> dict[str, Any]:
         """Returns the manifest, empty where there is none."""

@@ -147,12 +147,15 @@ def _price_hint(arm: ArmEstimate) -> str:
 
 
 def _payback(line: Mapping[str, Any]) -> str:
-    from harness.numbers import count, usd
+    from harness.numbers import count, duration, usd
 
     pair = f"{line['arm']} against {line['against']}, were they equally accurate"
+    if line["saving_per_1k"] is None:
+        return f"{pair}: payback not known: {line['reason']}"
     if line["requests"] is None:
         return f"{pair}: never pays back: {line['reason']}"
-    return f"{pair}: pays back after {count(line['requests'])} requests ({usd(line['saving_per_1k'])} saved per 1,000)"
+    saved = usd(line["saving_per_1k"]) if line["unit"] == "usd" else duration(line["saving_per_1k"])
+    return f"{pair}: pays back after {count(line['requests'])} requests ({saved} saved per 1,000)"
 
 
 def _probe(one: Mapping[str, Any]) -> str:

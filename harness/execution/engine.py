@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +20,7 @@ from harness.execution.attempts import attempt
 from harness.execution.budget import Budget
 from harness.execution.faults import Fate, judge
 from harness.execution.lanes import Feed, Lane
+from harness.execution.sending import Sending, loop_factory
 from harness.execution.targets import Target, client
 from harness.execution.work import Request, tokens_of
 from harness.journal import Entry, Fault, Record
@@ -87,7 +87,7 @@ class Engine:
     """Set by `interrupt`: what was in flight has come in, nothing more was sent."""
     failed: dict[str, Failed] = field(default_factory=dict)
     """Key → what happened, for the requests that have no answer."""
-    _sending: _Sending | None = None
+    _sending: Sending | None = None
     _heard: set[str] = field(default_factory=set)
     """Arms that had an answer."""
     _refused: dict[str, list[Record]] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Engine:
         else:
             targets = {}
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 runner.run(self._all(calls, targets, done))
         except* HarnessError as group:
             raise _first(group) from None
@@ -127,7 +127,8 @@ class Engine:
         if sending is None:
             return False
         self.interrupted = True
-        sending.loop.call_soon_threadsafe(sending.wake)
+        with suppress(RuntimeError):  # all has come in just now, and the loop is closed
+            sending.loop.call_soon_threadsafe(sending.wake)
         return True
 
     @property
@@ -163,7 +164,7 @@ class Engine:
     async def _all(self, calls: Iterable[Call], targets: dict[str, Target], done: Done) -> None:
         requests = (call for call in calls if isinstance(call, Request))
         async with asyncio.TaskGroup() as group:
-            sending = _Sending(loop=asyncio.get_running_loop())
+            sending = Sending(loop=asyncio.get_running_loop())
             self._sending = sending
 
             def spawn(name: str) -> None:
@@ -284,7 +285,7 @@ class Engine:
 
     async def _again(self, lane: Lane, request: Request, wait_s: float, fate: Fate) -> bool:
         """Waits until a request's next attempt may go; False: there is none."""
-        await asyncio.sleep(wait_s)
+        await lane.pause(wait_s)
         if await lane.retake(request):
             return True
         if not self.over:  # the endpoint went down meanwhile
@@ -347,58 +348,6 @@ class Engine:
             f"{len(self.failed):,} requests have no answer; {first.message}",
             "what was answered is kept: the same command goes on where this one stopped",
         )
-
-
-@dataclass(kw_only=True)
-class _Receipts:
-    """Brings news of commits from the journal's thread to the loop, all that have come in one go."""
-
-    loop: asyncio.AbstractEventLoop
-    _news: deque[tuple[asyncio.Future[None], BaseException | None]] = field(default_factory=deque)
-    _told: bool = False
-
-    def put(self, committed: asyncio.Future[None], error: BaseException | None) -> None:
-        self._news.append((committed, error))
-        if not self._told and not self.loop.is_closed():  # closed by an interruption: nobody waits any more
-            self._told = True
-            self.loop.call_soon_threadsafe(self._read)
-
-    def _read(self) -> None:
-        self._told = False
-        while self._news:
-            committed, error = self._news.popleft()
-            if committed.done():
-                continue
-            if error is None:
-                committed.set_result(None)
-            else:
-                committed.set_exception(error)
-
-
-@dataclass(kw_only=True)
-class _Sending:
-    """What belongs to one call of `send`."""
-
-    loop: asyncio.AbstractEventLoop
-    lanes: list[Lane] = field(default_factory=list)
-    receipts: _Receipts = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.receipts = _Receipts(loop=self.loop)
-
-    def wake(self) -> None:
-        """Lets all workers look again at what they may do."""
-        for lane in self.lanes:
-            lane.wake_all()
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The quicker event loop, where there is one."""
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
 
 
 def _usage(reply: Reply) -> dict[str, int]:

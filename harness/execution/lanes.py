@@ -7,6 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from harness.execution.budget import Budget
@@ -91,6 +92,8 @@ class Lane:
     _parked: deque[asyncio.Future[None]] = field(default_factory=deque)
     _rings_at: float = math.inf
     _timer: asyncio.TimerHandle | None = None
+    _shut: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where nothing more is sent: nobody needs to wait for a next attempt."""
 
     def __post_init__(self) -> None:
         """Starts with the rate's first limit; what belongs to the run itself needs no careful start."""
@@ -106,6 +109,12 @@ class Lane:
                 return request
             await self._wait(delay)
         return None
+
+    async def pause(self, seconds: float) -> None:
+        """Waits before a next attempt, for as long as there may be one."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._shut.wait()
 
     async def retake(self, request: Request) -> bool:
         """Waits until a request that failed may be sent again; False: it must not."""
@@ -153,6 +162,8 @@ class Lane:
 
     def wake_all(self) -> None:
         """Lets all workers that wait look again."""
+        if self.down is not None or self.over():
+            self._shut.set()
         self.wake(len(self._parked))
 
     def _pick(self) -> tuple[float, Request | None]:

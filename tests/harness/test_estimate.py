@@ -103,6 +103,15 @@ def test_payback_were_all_arms_equally_accurate() -> None:
     assert payback_if_tied([shots, zero], 0.02, Decision()) == ()
 
 
+def test_payback_in_seconds_of_this_machine() -> None:
+    shots = arm("shots", endpoint="local", per_request={"machine_s": 0.5})
+    tuned = arm("tuned", family="fine-tuned", endpoint="local", per_request={"machine_s": 0.1, "training_s": 80.0})
+    (line,) = payback_if_tied([shots, tuned], 0.02, Decision())
+    assert (line["unit"], line["requests"]) == ("machine_s", 200)
+    (unknown,) = payback_if_tied([arm("shots", endpoint="local"), tuned], 0.02, Decision())
+    assert (unknown["requests"], unknown["saving_per_1k"]) == (None, None)
+
+
 def test_json_has_no_nan_and_keeps_unknowns() -> None:
     found = estimate(arm("a", Band(low=1.0, expected=None, high=2.0)), arm("b", usd_reason=NO_PRICE)).as_dict()
     loaded = json.loads(json.dumps(found, allow_nan=False))

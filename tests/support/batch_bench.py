@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -75,8 +76,9 @@ class Bench:
         return self.provider.batches()[self.before :]
 
     def handed_in(self) -> Counter[str]:
-        """Key → in how many batches that were not refused as a whole."""
-        return Counter(row["custom_id"] for batch in self.batches() for row in batch["requests"])
+        """Key → in how many batches, whatever became of them."""
+        contents = [self.provider.file(batch["input_file_id"]) for batch in self.batches()]
+        return Counter(json.loads(line)["custom_id"] for content in contents for line in content.splitlines())
 
 
 def requests(

@@ -7,8 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import httpx2
+import openai
 import pytest
 from support.batch_bench import Bench, Ran, requests, said
 from support.lab import task
@@ -19,7 +22,7 @@ from harness.execution.budget import Budget
 from harness.journal import Journal
 from harness.types import Usage
 from harness_plugins.executors import _batch_desk, _batch_work
-from harness_plugins.executors._batch_tickets import PREFIX
+from harness_plugins.executors._batch_tickets import PREFIX, ticket_for
 from harness_plugins.executors.openai_batch import OpenAIBatch
 
 KEY = "sk-test-batch-0123456789"
@@ -134,7 +137,7 @@ def test_lines_that_are_spoilt_cost_nothing_but_their_answer(bench: Bench) -> No
     calls = requests(TEXTS[:12])
     ran = bench.run(calls)
     right(ran, calls)
-    assert any("lines that are broken, repeated or nobody's" in line for line in ran.told)
+    assert any(": 5 lines that are broken, repeated or nobody's" in line for line in ran.told)
     assert set(bench.handed_in().values()) == {1}
     assert bench.provider.counts()[CHAT] == 2  # the one that was tried, and the one that was cut off
 
@@ -240,6 +243,33 @@ def test_faults_of_the_endpoint_are_waited_out(bench: Bench, monkeypatch: pytest
     assert set(bench.handed_in().values()) == {1}
 
 
+@pytest.mark.parametrize("body", ["{}", "[]", "<html>502</html>", '{"object": "list", "data": null}'])
+def test_what_is_no_list_is_not_taken_for_an_empty_one(body: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a batch whose id was lost would be created a second time."""
+    monkeypatch.setattr(_batch_desk, "ATTEMPTS", 2)
+    monkeypatch.setattr(_batch_desk, "BACKOFF_S", 0.01)
+    kind = "text/html" if body.startswith("<") else "application/json"
+    answering = httpx2.MockTransport(lambda _: httpx2.Response(200, text=body, headers={"content-type": kind}))
+    send: Any = SimpleNamespace(scrub=str)
+    with openai.OpenAI(base_url="http://x/v1", api_key=KEY, http_client=httpx2.Client(transport=answering)) as client:
+        desk = _batch_desk.Desk(name="fake", client=client, send=send)
+        with pytest.raises(_batch_desk.Passing):
+            desk.find(ticket_for("fake", "/chat/completions", ("key",), b""))
+
+
+def test_a_file_that_was_spoilt_on_the_way_is_fetched_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, fetched = _batch_desk.Desk.lines, []
+
+    def lines(desk: _batch_desk.Desk, file_id: str) -> list[str]:
+        fetched.append(file_id)
+        return ["<html>502</html>"] if len(fetched) == 1 else real(desk, file_id)
+
+    monkeypatch.setattr(_batch_desk.Desk, "lines", lines)
+    calls = requests(TEXTS[:9])
+    right(bench.run(calls), calls)
+    assert (len(fetched), len(bench.batches())) == (2, 1)
+
+
 def test_a_budget_lets_go_what_it_covers_and_the_rest_when_there_is_room(bench: Bench) -> None:
     calls = requests(TEXTS[:20])
     spent: list[str] = []
@@ -254,9 +284,11 @@ def test_a_budget_lets_go_what_it_covers_and_the_rest_when_there_is_room(bench: 
     assert len(bench.batches()) >= 2
     assert set(bench.handed_in().values()) == {1}
     assert {"batch"} < set(spent)
+    before = len(bench.batches())
     ran = bench.run(requests(TEXTS[20:40], arm="b"), budget=Budget(max_usd=0.155, price=price))
     assert ran.stopped
     assert len(ran.answers) == 6  # the seventh might bring it to 0.16
+    assert len(bench.batches()) == before  # room for one at a time: no batch is worth that
     assert ran.failed == {}
 
 
@@ -361,6 +393,20 @@ def interrupted(bench: Bench, calls: list[Any], batches: int) -> Ran:
     return ran
 
 
+def test_what_a_batch_under_way_may_cost_is_not_spent_twice(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9])
+    interrupted(bench, calls, 1)
+    bench.provider.set(batches_stand_still=False)
+    more = requests(TEXTS[9:14], model="gpt-4.1-mini")
+    budget = Budget(max_usd=0.85, price=lambda _request, usage, _tier: 0.01 if usage.output == 1 else 0.1)
+    ran = bench.run([*calls, *more], budget=budget)
+    right(ran, [*calls, *more])
+    (ended,) = [number for number, line in enumerate(ran.told) if "completed, 8 of 8" in line][-1:]
+    (began,) = [number for number, line in enumerate(ran.told) if "for gpt-4.1-mini handed in" in line]
+    assert ended < began
+
+
 def test_a_batch_that_nobody_knows_is_handed_in_anew_at_the_second_asking(bench: Bench) -> None:
     bench.provider.set(batches_stand_still=True)
     calls = requests(TEXTS[:9])
@@ -374,8 +420,6 @@ def test_a_batch_that_nobody_knows_is_handed_in_anew_at_the_second_asking(bench:
 
 
 def test_a_cancelled_batch_is_not_handed_in_again_by_itself(bench: Bench) -> None:
-    import openai
-
     bench.provider.set(batches_stand_still=True)
     calls = requests(TEXTS[:9])
     interrupted(bench, calls, 1)

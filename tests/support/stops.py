@@ -1,0 +1,187 @@
+"""Runs in processes of their own, stopped at any moment, and what of their results must not depend on that."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.cli import HARNESS, Finished
+from support.lab import Lab, endpoint, few_shot, fine_tuned
+from support.provider import Provider
+
+KEY = "sk-test-faults-0123456789"
+CHAT, COMPLETIONS = "POST /v1/chat/completions", "POST /v1/completions"
+UPLOAD, CREATE = "POST /v1/files", "POST /v1/fine_tuning/jobs"
+ITEMS, TEST, VALIDATION = 120, 60, 12
+QUALITY: Mapping[str, Any] = {"accuracy": 0.5, "few_shot_accuracy": 0.6, "tuned_accuracy": 0.9, "seed": 5}
+SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
+PRICES = '[prices."base-model"]\ninput = 2.0\noutput = 8.0\ntraining = 5.0\n'
+PRICES += '[prices."ft:base-model"]\ninput = 3.0\noutput = 9.0\n'
+CHOOSE = '[arms.choose]\n"shots.k" = [2, 4]\n'
+ARMS = {
+    "zero": few_shot("zero"),
+    "best": few_shot("best", k=2, extra=CHOOSE),
+    "tuned": fine_tuned("tuned"),
+    "classical": '[[arms]]\nname = "classical"\nbackend = { plugin = "classical" }\n',
+    "mock": '[[arms]]\nname = "mock"\nbackend = { plugin = "mock" }\n',
+}
+PLANNED = 3 * VALIDATION + 3 * TEST
+"""Requests of a run of all arms: a choice between two prompts, the naming of the better prompt, the test items."""
+
+
+def write(lab: Lab, provider: Provider, *, seed: int = 1, options: str = "concurrency = 8") -> None:
+    """Writes an experiment of several arms; the seed keeps training files of one test apart from those of another."""
+    tables = SPLIT + PRICES + endpoint(provider.base_url, options=options)
+    lab.write("\n".join(ARMS.values()), head=f"seed = {seed}", dataset=tables)
+
+
+def twin(lab: Lab, path: Path) -> Lab:
+    """Returns a lab with the same data and experiment, without its runs."""
+    path.mkdir(parents=True)
+    for name in ("data.csv", "experiment.toml"):
+        shutil.copy(lab.path / name, path)
+    return dataclasses.replace(lab, path=path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """A command that is under way."""
+
+    process: subprocess.Popen[bytes]
+    out: Path
+    err: Path
+
+    def said(self) -> str:
+        """What stands on stderr by now."""
+        return self.err.read_text(encoding="utf-8")
+
+    def wait_until(self, true: Callable[[], bool], limit_s: float = 60.0) -> None:
+        """Waits for something to happen while the command is under way."""
+        limit = time.monotonic() + limit_s
+        while not true() and self.process.poll() is None and time.monotonic() < limit:
+            time.sleep(0.005)
+        assert true(), f"ended with {self.process.poll()}:\n{self.said()}"
+
+    def wait_for(self, *words: str) -> None:
+        """Waits until all of some words stand on stderr."""
+        self.wait_until(lambda: all(word in self.said() for word in words))
+
+    def ended(self, limit_s: float = 60.0) -> Finished:
+        """Waits for the end."""
+        code = self.process.wait(limit_s)
+        return Finished(code=code, out=self.out.read_text(encoding="utf-8"), err=self.said())
+
+
+@contextmanager
+def running(lab: Lab, *options: str, err: Path | None = None) -> Iterator[Running]:
+    """Starts `harness run` in a lab, in a process that does not outlive the block."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what ignores it here would be ignored there
+    files = lab.path / "stdout.txt", err or lab.path / "stderr.txt"
+    try:
+        with files[0].open("wb") as out, files[1].open("wb") as said:
+            process = subprocess.Popen(
+                [HARNESS, "run", "experiment.toml", *options],
+                cwd=lab.path,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=said,
+                env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120", "FAKE_KEY": KEY},
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        try:
+            yield Running(process=process, out=files[0], err=files[1])
+        finally:
+            process.kill()
+
+
+def run(lab: Lab, *options: str) -> Finished:
+    """Runs `harness run` in a lab to its end."""
+    with running(lab, *options) as process:
+        return process.ended()
+
+
+def asked(provider: Provider) -> int:
+    """Requests for answers that the provider has seen, with those that failed."""
+    counts = provider.counts()
+    return counts.get(CHAT, 0) + counts.get(COMPLETIONS, 0)
+
+
+TIMES = frozenset(
+    ("started", "finished", "id", "command", "latency_s", "first_token_s", "queue_s", "retry_s", "timed", "retried")
+    + ("attempts", "faults", "failed_attempts", "training_s", "machine_s_per_1k", "seconds", "p95_change")
+)
+
+
+def timeless(value: Any) -> Any:
+    """Returns what must be the same however often a run was stopped: no times, attempts or names of trained models."""
+    if isinstance(value, dict):
+        return {key: timeless(item) for key, item in value.items() if key not in TIMES}
+    if isinstance(value, list):
+        return [timeless(item) for item in value]
+    return re.sub(r"ft:base-model:test::\d+", "ft", value) if isinstance(value, str) else value
+
+
+def same(lab: Lab, undisturbed: Lab) -> None:
+    """Checks that a run came to the same as one that nothing happened to."""
+    assert lab.said() == undisturbed.said()
+    found = list(_differences(timeless(lab.results()), timeless(undisturbed.results())))
+    assert not found, "\n".join(found)
+
+
+def _differences(one: Any, other: Any, path: str = "") -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            yield from _differences(one.get(key), other.get(key), f"{path}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (left, right) in enumerate(zip(one, other, strict=True)):
+            yield from _differences(left, right, f"{path}[{number}]")
+    elif one != other and not (isinstance(one, float) and isinstance(other, float) and math.isclose(one, other)):
+        yield f"{path}: {one!r} is not {other!r}"
+
+
+def whole(lab: Lab) -> None:
+    """Checks that a finished run's files agree with each other, and that none of them is half-written."""
+    predictions, arms = lab.predictions(), lab.arms()
+    assert Counter((row["arm"], row["example_id"]) for row in predictions).most_common(1)[0][1] == 1
+    assert list(arms) == list(ARMS)
+    for name, arm in arms.items():
+        status = Counter(row["status"] for row in predictions if row["arm"] == name)
+        assert {key: arm[key] for key in ("answered", "unparsed", "failed")} == {
+            key: status[key] for key in ("answered", "unparsed", "failed")
+        }
+        assert arm["n"] == status.total() == TEST
+    answers = dict(lab.journal("SELECT arm, count(*) FROM answers GROUP BY arm"))
+    extra = {"zero": VALIDATION, "best": 2 * VALIDATION}
+    assert answers == {name: TEST + extra.get(name, 0) for name in ARMS}
+    assert lab.results()["ledger"]["answers"] == sum(answers.values())
+    complete(lab)
+
+
+def complete(lab: Lab) -> None:
+    """Checks that no file of a run is half-written."""
+    import pyarrow.parquet as pq
+
+    for path in lab.folder.rglob("*"):
+        assert not path.name.startswith("."), path
+        if path.suffix == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".parquet":
+            pq.read_table(path)
+        elif path.suffix == ".html":
+            assert path.read_text(encoding="utf-8").rstrip().endswith("</html>")
