@@ -118,9 +118,10 @@ class Asking:
 
     def interrupt(self) -> bool:
         """Lets nothing more be asked; returns whether something is under way that will come in."""
-        if self._in_process:
+        elsewhere = self._in_process or self.sender.carrying
+        if elsewhere:
             self.engine.interrupted = True
-        return self.engine.interrupt() or self._in_process
+        return self.engine.interrupt() or elsewhere
 
     def _raise_if_stopped(self) -> None:
         if self.engine.interrupted:

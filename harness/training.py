@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.errors import HarnessError, TrainingRefusedError, UnfinishedError, UsageError
-from harness.execution.faults import BadBody, Fate, judge
+from harness.execution.faults import MORE_QUOTA, BadBody, Fate, judge
 from harness.execution.targets import Target
 from harness.execution.work import digest
 from harness.journal import Job, Journal, sibling_job
@@ -298,7 +298,7 @@ class Trainer:
                 f"{where} refused to train: {message}", 'train elsewhere, e.g. endpoint = "local"'
             )
         if fate.scope in {"retry", "endpoint"}:
-            return UnfinishedError(f"{where}: {message}", "the same command goes on")
+            return UnfinishedError(f"{where}: {message}", MORE_QUOTA if fate.kind == "quota" else "the same command goes on")
         if fate.kind == "authentication":
             cure = f"put a valid key into the environment variable {target.key_name}"
         elif fate.kind in {"unknown-model", "not-found"}:

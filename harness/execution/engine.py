@@ -18,7 +18,7 @@ from harness.contract import Done
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.attempts import attempt
 from harness.execution.budget import Budget
-from harness.execution.faults import Fate, judge
+from harness.execution.faults import MORE_QUOTA, SPENT, Fate, judge
 from harness.execution.lanes import Feed, Lane
 from harness.execution.sending import Sending, loop_factory
 from harness.execution.targets import Target, client
@@ -344,9 +344,10 @@ class Engine:
             return None
         down = [failed for failed in self.failed.values() if failed.endpoint_down]
         first = (down or list(self.failed.values()))[0]
+        spent = any(code in first.message for code in SPENT)
         return UnfinishedError(
             f"{len(self.failed):,} requests have no answer; {first.message}",
-            "what was answered is kept: the same command goes on where this one stopped",
+            MORE_QUOTA if spent else "what was answered is kept: the same command goes on where this one stopped",
         )
 
 

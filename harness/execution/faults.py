@@ -13,6 +13,7 @@ RETRIED = frozenset({408, 409, 425, 429})
 """Client errors that pass, after the `openai` package's own list; 5xx pass as well."""
 SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
 """Codes of a 429 or 403 that no waiting cures."""
+MORE_QUOTA = "add credit, or raise the limit there; then the same command goes on where this one stopped"
 UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
 """Codes of a 400 that every request of the arm would meet."""
 

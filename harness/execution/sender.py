@@ -32,6 +32,8 @@ class Sender:
     tell: Callable[[str], None]
     _out: dict[str, Request] = field(default_factory=dict)
     """Key → call that was admitted and has not come back."""
+    _carried: bool = False
+    """Whether other processes carry calls out."""
     _reached: set[str] = field(default_factory=set)
     """Endpoints that may be asked."""
     _down: dict[str, str] = field(default_factory=dict)
@@ -51,6 +53,11 @@ class Sender:
     def stopped(self) -> bool:
         """Whether nothing more may be sent."""
         return self.engine.over
+
+    @property
+    def carrying(self) -> bool:
+        """Whether other processes have calls under way, which will come in."""
+        return self._carried and bool(self._out)
 
     def key(self, call: Call) -> str:
         """Returns what names a call in the journal."""
@@ -120,6 +127,7 @@ class Sender:
     def carrier(self, *, parts: int, concurrency: int | None = None) -> EngineCarrier:
         """Returns what carries calls out in other processes."""
         self._down.clear()  # it may be back since the last time
+        self._carried = True
         return EngineCarrier(
             endpoints=dict(self.endpoints),
             secret_names=self.secret_names,

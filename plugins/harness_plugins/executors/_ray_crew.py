@@ -6,7 +6,7 @@ import platform
 import threading
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,26 +125,22 @@ class Crew:
     """Whether anything has been settled."""
     _stopping: bool = False
 
-    def carry(
-        self, first: harness.Call, others: Iterator[harness.Call], workers: int, interrupted: Collection[int]
-    ) -> None:
+    def carry(self, first: harness.Call, others: Iterator[harness.Call], workers: int) -> None:
         """Sees to it that all calls are settled, or as many as may be sent."""
         self._next, self._calls = first, others
         try:
             for _ in range(workers):
                 self._hire()
-            self._work(interrupted)
+            self._work()
         except BaseException:
             for hired in self._team:
                 self.cluster.ray.kill(hired.actor)
             raise
 
-    def _work(self, interrupted: Collection[int]) -> None:
+    def _work(self) -> None:
         seen = time.monotonic()
         while self._team:
-            if not self._stopping and (interrupted or self.send.stopped or not self._work_left()):
-                if interrupted:
-                    self.send.say("what is under way comes in; Ctrl-C once more stops at once")
+            if not self._stopping and (self.send.stopped or not self._work_left()):
                 self._stop()
             self._hear()
             if not self._stopping:

@@ -6,9 +6,11 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -134,6 +136,7 @@ def _unreachable(where: str, error: BaseException) -> harness.UnfinishedError:
 
 def _connect(ray: Any, **options: Any) -> None:
     where = "a cluster on this machine" if options["address"] == "local" else f"the cluster at {options['address']}"
+    before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level=logging.CRITICAL, namespace="finetune-harness", **options)
     except (ConnectionError, TimeoutError) as error:
@@ -142,6 +145,9 @@ def _connect(ray: Any, **options: Any) -> None:
         raise harness.UsageError(
             f"{where} cannot be used: {line_of(error)}", "all nodes need the same versions of Python and Ray"
         ) from None
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # Ray has put in its own
 
 
 def line_of(error: BaseException) -> str:

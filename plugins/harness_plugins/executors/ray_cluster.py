@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -65,10 +62,7 @@ class Ray:
             share = -(-len(calls) // (READY * workers)) if isinstance(calls, Sized) else carrier.slots
             chunk = self.chunk or min(carrier.slots, share)  # where there are few, nobody gets them all
             crew = Crew(cluster=self._cluster, send=send, carrier=carrier, chunk=chunk)
-            with _interrupt_later() as interrupted:
-                crew.carry(first, others, workers, interrupted)
-            if interrupted:
-                raise KeyboardInterrupt
+            crew.carry(first, others, workers)
         send(iter(() if send.stopped else mine), done)  # raises what a worker was refused with
 
     def close(self) -> None:
@@ -95,23 +89,3 @@ def _others(calls: Iterable[harness.Call], send: harness.Send, mine: list[harnes
             mine.append(call)
         else:
             yield call
-
-
-@contextmanager
-def _interrupt_later() -> Iterator[list[int]]:
-    """Lets the first Ctrl-C fill the list that it yields; the second one does what it always does."""
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def later(number: int, _frame: object) -> None:
-        came.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, later)
-    try:
-        yield came
-    finally:
-        signal.signal(signal.SIGINT, before)

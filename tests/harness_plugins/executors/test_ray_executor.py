@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -52,7 +53,9 @@ def running() -> Iterator[tuple[Ray, Provider]]:
     with pytest.MonkeyPatch.context() as patch, Provider.start(answers=ANSWERS, api_key=KEY) as provider:
         patch.setenv("FAKE_KEY", KEY)
         patch.setenv("WRONG_KEY", "sk-test-wrong-0123456789abcdef")
+        before = signal.getsignal(signal.SIGTERM)
         assert plugin._cluster.folder is not None
+        assert signal.getsignal(signal.SIGTERM) is before
         yield plugin, provider
         folder = plugin._cluster.folder
         plugin.close()
