@@ -12,7 +12,7 @@ from harness.execution import in_process
 from harness.execution.engine import Engine
 from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions
 from harness.execution.sender import Sender
-from harness.execution.work import Request, interleave
+from harness.execution.work import Request, interleave, is_sampled
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.journal import Entry, Journal, sibling_answers
 from harness.plugins import attributed
@@ -61,7 +61,8 @@ class Asking:
         sets = [self.asker.questions(arm, examples, repeat) for arm, examples in pairs]
         keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
         known = self.journal.known(keys)
-        known |= self._take_over([key for key in keys if key not in known])
+        drawn = {request.key for of in sets for question in of for request in question.requests if is_sampled(request)}
+        known |= self._take_over([key for key in keys if key not in known and key not in drawn])
         self._send(sets, known, stage)
         entries = self.journal.answers(keys)
         return [

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.execution.work import tokens_of
+from harness.execution.work import is_sampled, tokens_of
 from harness.journal import PART, Job, reading, sibling_answers, sibling_job
 from harness.machine_time import machine_seconds
 from harness.runs import RunFolder
+from harness.types import Call
 
 SAMPLE = 2_000
 """Most answers of an arm that are looked at."""
@@ -40,11 +41,11 @@ class Earlier:
     own: RunFolder
     siblings: tuple[RunFolder, ...]
 
-    def known(self, keys: Sequence[str]) -> set[str]:
+    def known(self, requests: Mapping[str, Call]) -> set[str]:
         """Returns the keys whose answers would not be asked for again."""
-        found = _keys(self.own.journal, keys)
+        found = _keys(self.own.journal, list(requests))
         for sibling in self.siblings:
-            left = [key for key in keys if key not in found]
+            left = [key for key, request in requests.items() if key not in found and not is_sampled(request)]
             found |= sibling_answers(sibling.journal, left).keys() if left else set()
         return found
 

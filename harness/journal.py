@@ -14,7 +14,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -100,8 +100,9 @@ class Journal:
         except Timeout:
             owner = (self._owner.read_text() if self._owner.exists() else "") or "another process"
             raise UsageError(f"{path}: {owner} is working on this run", "wait for it, or end it") from None
-        try:
+        with suppress(OSError):  # it only says who; what is wrong with the disk shows in the journal itself
             self._owner.write_text(f"process {os.getpid()}")
+        try:
             self._connection = _connect(path)
         except BaseException:
             self._let_go()
@@ -277,7 +278,16 @@ def sibling_answers(path: Path, keys: Sequence[str]) -> dict[str, Entry]:
             found = _read(connection, keys)
     except sqlite3.Error:
         return {}  # a journal that cannot be read has nothing to give; the answers are asked anew
-    return {key: entry for key, entry in found.items() if entry.error is None and entry.body}
+    return {key: entry for key, entry in found.items() if entry.error is None and _says_something(entry.body)}
+
+
+def _says_something(body: Mapping[str, Any]) -> bool:
+    """Whether an answer has any text; a run that meets an empty one asks again."""
+    choices = body.get("choices")
+    if not isinstance(choices, list):
+        return bool(body.get("text")) if "text" in body else bool(body)
+    messages = [choice.get("message") or choice for choice in choices if isinstance(choice, Mapping)]
+    return any(isinstance(one, Mapping) and (one.get("content") or one.get("text")) for one in messages)
 
 
 def sibling_job(path: Path, tag: str) -> Job | None:

@@ -27,7 +27,7 @@ class Weighing:
 
     asker: Asker
     prices: Prices
-    known: Callable[[Sequence[str]], set[str]]
+    known: Callable[[Mapping[str, Request]], set[str]]
     """Keys → those of them whose answers are there already."""
     sent: set[str]
     """Keys of requests that were counted before."""
@@ -59,7 +59,7 @@ class Weighing:
             exclusive: Whether these requests are certain to be sent: they are then not counted again.
         """
         requests = self.requests(arm, examples, repeat)
-        known = self.known(list(requests))
+        known = self.known(requests)
         new = {key: request for key, request in requests.items() if key not in known and key not in self.sent}
         if exclusive:
             self.sent.update(new)

@@ -32,6 +32,15 @@ def answer_key(endpoint: str, call: Call, source_hash: str, repeat: int = 0) -> 
     return digest([endpoint, call.path, call.body, source_hash, repeat])
 
 
+def is_sampled(call: Call) -> bool:
+    """Whether a call asks for chance: another run must draw for itself.
+
+    Reasoning models refuse a temperature: what says none is as settled as the model allows.
+    """
+    temperature = call.body.get("temperature")
+    return isinstance(temperature, int | float) and temperature > 0
+
+
 def digest(value: Any) -> str:
     """Returns the SHA-256 of a JSON value in canonical form, 64 hex digits."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=_jsonable)

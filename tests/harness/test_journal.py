@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -266,12 +267,16 @@ def test_what_is_no_json_is_an_error_and_no_endless_wait(path: Path) -> None:
 
 
 def test_siblings_give_answers_but_no_errors(path: Path) -> None:
+    bodies: list[dict[str, Any]] = [{}, {"text": ""}, {"choices": [{"message": {"content": ""}}]}, {"choices": []}]
+    empty = [Entry(key=str(number), arm="a", endpoint="e", body=body) for number, body in enumerate(bodies)]
+    said = {"choices": [{"message": {"content": "good"}}]}
+    empty.append(Entry(key="chat", arm="a", endpoint="e", body=said))
     with Journal(path) as journal:
-        journal.add([entry("good"), entry("bad", error="400"), Entry(key="empty", arm="a", endpoint="e", body={})])
+        journal.add([entry("good"), entry("bad", error="400"), *empty])
         journal.save_job(Job(tag="done", arm="a", spec={}, files={}, status="succeeded", model="m"))
         journal.save_job(Job(tag="begun", arm="a", spec={}, files={}, status="running"))
         # also while its owner still works on it
-        assert set(sibling_answers(path, ["good", "bad", "empty", "none"])) == {"good"}
+        assert set(sibling_answers(path, ["good", "bad", "0", "1", "2", "3", "none", "chat"])) == {"good", "chat"}
         done = sibling_job(path, "done")
         assert done is not None
         assert done.model == "m"

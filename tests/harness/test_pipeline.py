@@ -68,6 +68,17 @@ def asked(provider: Provider) -> int:
     return counts.get(CHAT, 0) + counts.get(COMPLETIONS, 0)
 
 
+def test_what_is_left_to_chance_is_drawn_anew_by_another_run(lab: Lab, provider: Provider) -> None:
+    warm = few_shot("warm", options=", extra_body = { temperature = 0.7 }")
+    write(lab, provider, warm + few_shot("cold"))
+    assert lab.run().code == 0
+    write(lab, provider, warm + few_shot("cold") + few_shot("other", options=", max_tokens = 7"))
+    assert lab.run().code == 0
+    rows = lab.predictions(lab.runs[-1])
+    assert {row["reused"] for row in rows if row["arm"] == "cold"} == {True}
+    assert {row["reused"] for row in rows if row["arm"] == "warm"} == {False}
+
+
 def test_requests_are_exactly_those_planned(lab: Lab, provider: Provider) -> None:
     write(lab, provider, few_shot("zero"), few_shot("four", k=4), fine_tuned("tuned"), seed=101)
     done = lab.run()

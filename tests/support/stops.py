@@ -12,7 +12,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,15 +86,22 @@ class Running:
 
 
 @contextmanager
-def running(lab: Lab, *options: str, err: Path | None = None) -> Iterator[Running]:
-    """Starts `harness run` in a lab, in a process that does not outlive the block."""
+def running(lab: Lab, *options: str, err: Path | None = None, under: Sequence[str] = ()) -> Iterator[Running]:
+    """Starts `harness run` in a lab, in a process that does not outlive the block.
+
+    Args:
+        lab: Where.
+        options: Of the command.
+        err: Where stderr goes, by default a file in the lab's folder.
+        under: The beginning of the command: what starts it.
+    """
     before = signal.getsignal(signal.SIGINT)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what ignores it here would be ignored there
     files = lab.path / "stdout.txt", err or lab.path / "stderr.txt"
     try:
         with files[0].open("wb") as out, files[1].open("wb") as said:
             process = subprocess.Popen(
-                [HARNESS, "run", "experiment.toml", *options],
+                [*under, HARNESS, "run", "experiment.toml", *options],
                 cwd=lab.path,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

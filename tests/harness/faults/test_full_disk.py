@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.cli import Finished
 from support.lab import Lab, task
 from support.provider import Provider
-from support.stops import (
-    CREATE, ITEMS, KEY, PLANNED, QUALITY, asked, complete, run, running, same, twin, whole, write,
-)  # fmt: skip
+from support.stops import ITEMS, KEY, PLANNED, QUALITY, asked, complete, run, running, same, twin, whole, write
 
 CONCURRENCY = 8
-SIZE = 4 << 20
+IN_FLIGHT = 2 * CONCURRENCY
+"""Answers that a full disk can cost: those under way, and as many that wait for their commit."""
+KIB = 1 << 10
+SIZE = 8 << 20
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +43,12 @@ def undisturbed(provider: Provider, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture
+def lab(undisturbed: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    monkeypatch.setenv("FAKE_KEY", KEY)
+    return twin(undisturbed, tmp_path / "lab")
+
+
+@pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small disk of its own."""
     path = tmp_path / "disk"
@@ -46,47 +62,80 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", path], check=True)
 
 
-def _leave(disk: Path, room: int) -> None:
+def leave(disk: Path, room: int) -> None:
     """Fills a disk up to so many bytes."""
-    filler = disk / "filler"
-    filler.unlink(missing_ok=True)
+    (disk / "filler").unlink(missing_ok=True)
     state = os.statvfs(disk)
-    free = state.f_bavail * state.f_frsize
-    with filler.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(free - room, 1))
+    with (disk / "filler").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(state.f_bavail * state.f_frsize - room, 1))
+
+
+def unfinished(lab: Lab, done: Finished) -> str:
+    """Checks how a run on a full disk ends; returns the name of what could not be written."""
+    assert done.code == 4, done
+    said = re.search(r"^unfinished: (?:cannot write )?\S*?([\w.]+): .+\nfree some space; the same .*", done.err, re.M)
+    assert said, done
+    if list((lab.path / "runs").glob("*/manifest.json")):
+        complete(lab)
+    return said[1]
 
 
 def test_full_at_every_stage_it_goes_on_when_there_is_room(
-    undisturbed: Lab, provider: Provider, disk: Path, tmp_path: Path
+    undisturbed: Lab, provider: Provider, lab: Lab, disk: Path
 ) -> None:
-    lab = twin(undisturbed, tmp_path / "lab")
     (lab.path / "runs").symlink_to(disk)
     provider.reset()
-    jobs, stops = len(provider.jobs()), []
-    for room in (0, 64 << 10, 256 << 10, 512 << 10):
-        _leave(disk, room)
-        with running(lab, err=disk / "log.txt") as process:  # the log stands on the full disk, too
-            done = process.ended()
-        assert done.code == 4, (room, done)
-        complete_so_far(lab)
-        (disk / "log.txt").unlink()
-        stops.append(room)
-    _leave(disk, 128 << 10)
-    done = run(lab)
-    assert done.code == 4, done
-    assert "unfinished: " in done.err
-    assert "free some space; the same command goes on" in done.err
+    jobs, rooms = len(provider.jobs()), [64 * KIB, 192 * KIB, 384 * KIB]
+    for room in rooms:
+        leave(disk, room)
+        unfinished(lab, lab.run())
+    kept = lab.journal("SELECT count(*) FROM answers WHERE endpoint != ''")[0][0]
+    assert 0 < kept < PLANNED
+    assert kept <= asked(provider) <= kept + len(rooms) * IN_FLIGHT
     (disk / "filler").unlink()
-    done = run(lab)
+    done = lab.run()
     assert done.code == 0, done
-    assert asked(provider) <= PLANNED + len(stops) * 2 * CONCURRENCY
+    assert asked(provider) <= PLANNED + len(rooms) * IN_FLIGHT
     assert len(provider.jobs()) == jobs + 1
-    assert provider.counts()[CREATE] == 1
     whole(lab)
     complete(lab)
     same(lab, undisturbed)
 
+    # and full while results, report and manifest are written anew
+    provider.reset()
+    (lab.folder / "report.html").unlink()
+    names = set()
+    for room in itertools.count(44 * KIB, 36 * KIB):
+        leave(disk, room)
+        done = lab.run()
+        if done.code == 0:
+            break
+        names.add(unfinished(lab, done))
+    assert {"data", "report.html"} <= names
+    assert asked(provider) == 0
+    complete(lab)
+    same(lab, undisturbed)
 
-def complete_so_far(lab: Lab) -> None:
-    if list((lab.path / "runs").glob("*/manifest.json")):
-        complete(lab)
+
+def test_a_log_on_the_full_disk_changes_no_exit_code(lab: Lab, disk: Path) -> None:
+    (lab.path / "runs").symlink_to(disk)
+    leave(disk, 0)
+    with running(lab, err=disk / "log.txt") as process:
+        assert process.ended().code == 4
+    assert (disk / "log.txt").read_text() == ""
+
+
+def test_files_that_may_not_grow_are_a_full_disk(undisturbed: Lab, provider: Provider, lab: Lab) -> None:
+    provider.reset()
+    limits = [16 * KIB, 160 * KIB]
+    for limit in limits:
+        with running(lab, under=[sys.executable, "-c", LIMITED, str(limit)]) as process:
+            assert unfinished(lab, process.ended()) == "journal.sqlite"
+    kept = lab.journal("SELECT count(*) FROM answers WHERE endpoint != ''")[0][0]
+    assert 0 < kept < PLANNED
+    done = lab.run()
+    assert done.code == 0, done
+    assert PLANNED <= asked(provider) <= PLANNED + IN_FLIGHT
+    whole(lab)
+    complete(lab)
+    same(lab, undisturbed)
