@@ -127,6 +127,8 @@ class Asking:
     def _raise_if_stopped(self) -> None:
         if self.engine.interrupted:
             raise KeyboardInterrupt
+        if self.engine.refusal is not None:
+            raise self.engine.refusal
         if self.engine.stopped is not None:
             raise self.engine.stopped
 

@@ -253,6 +253,11 @@ class Journal:
         with self._db, _worded(self.path):
             return dict(self._connection.execute("SELECT kind, count(*) FROM faults GROUP BY kind ORDER BY kind"))
 
+    def answers_by_arm(self) -> dict[str, int]:
+        """Returns how many answers each arm has."""
+        with self._db, _worded(self.path):
+            return dict(self._connection.execute("SELECT arm, count(*) FROM answers GROUP BY arm"))
+
     def faults_by_arm(self) -> dict[str, dict[str, int]]:
         """Returns how many attempts of each arm failed, by kind; an arm without any is not in it."""
         query = "SELECT arm, kind, count(*) FROM faults GROUP BY arm, kind ORDER BY arm, kind"

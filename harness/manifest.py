@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.work import digest
-from harness.experiment import Experiment
+from harness.experiment import Arm, Experiment
 from harness.files import write_json
 from harness.plugins import Record
 from harness.prepare import Prepared
@@ -130,16 +130,27 @@ def stored_sentence(folder: RunFolder, judged_with: str, arms: Sequence[str]) ->
     return str(json.loads(raw)["verdict"]["sentence"])
 
 
-def edited_plugins(folder: RunFolder, manifest: Mapping[str, Any]) -> list[str]:
-    """Names the backends whose source has changed since the run began."""
+def edited_plugins(
+    folder: RunFolder, manifest: Mapping[str, Any], arms: Sequence[Arm], answers: Mapping[str, int]
+) -> list[str]:
+    """Names the backends whose source has changed since the run began, and how many answers that makes out of date.
+
+    Args:
+        folder: The run's, its manifest as the last command left it.
+        manifest: What it will be.
+        arms: The experiment's.
+        answers: Arm → answers in the journal.
+    """
     before = folder.read_manifest().get("plugins")
     if not isinstance(before, dict):
         return []
-    return [
-        f"the plugin {name.removeprefix('backend ')} was edited since this run began: what it answers is asked again"
-        for name, used in manifest["plugins"].items()
-        if name.startswith("backend ") and name in before and before[name]["source"] != used["source"]
-    ]
+    said = []
+    for name, used in manifest["plugins"].items():
+        if name.startswith("backend ") and name in before and before[name]["source"] != used["source"]:
+            plugin = name.removeprefix("backend ")
+            lost = sum(answers.get(arm.name, 0) for arm in arms if arm.backend.name == plugin)
+            said.append(f"the plugin {plugin} was edited since this run began: its {lost:,} answers are asked again")
+    return said
 
 
 def _used(experiment: Experiment) -> Iterable[Record]:

@@ -88,7 +88,7 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         for place in (folder.path, folder.models):
             clear(place)
         record = manifest.begin(experiment, folder, data, settings, told)
-        edited = manifest.edited_plugins(folder, record)
+        edited = manifest.edited_plugins(folder, record, experiment.arms, journal.answers_by_arm())
         write_json(folder.manifest, record)
         stage.write(folder.data, data, {})
         stage.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")

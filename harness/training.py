@@ -298,7 +298,8 @@ class Trainer:
                 f"{where} refused to train: {message}", 'train elsewhere, e.g. endpoint = "local"'
             )
         if fate.scope in {"retry", "endpoint"}:
-            return UnfinishedError(f"{where}: {message}", MORE_QUOTA if fate.kind == "quota" else "the same command goes on")
+            hint = MORE_QUOTA if fate.kind == "quota" else "the same command goes on"
+            return UnfinishedError(f"{where}: {message}", hint)
         if fate.kind == "authentication":
             cure = f"put a valid key into the environment variable {target.key_name}"
         elif fate.kind in {"unknown-model", "not-found"}:

@@ -66,6 +66,16 @@ def _answer(body: object) -> dict[str, Any]:
     return body
 
 
+def says_nothing(body: Mapping[str, Any]) -> bool:
+    """Whether an answer is empty though nothing says why: neither a limit, a filter nor a refusal."""
+    return all(
+        isinstance(choice, Mapping)
+        and choice.get("finish_reason") in {"stop", None}
+        and not (choice.get("text") or any((choice.get("message") or {}).get(k) for k in ("content", "refusal")))
+        for choice in body["choices"]
+    )
+
+
 async def _streamed(client: AsyncOpenAI, request: Request, scrub: Scrubber) -> Came:
     """Asks for a stream and puts the answer together, in the form that it would have had in one piece."""
     from openai import AsyncStream

@@ -78,6 +78,11 @@ class Budget:
         self.spent += usd or 0.0
         return usd
 
+    @property
+    def holds(self) -> bool:
+        """Whether the cap covers all that is in flight, at worst."""
+        return self.max_usd is None or self.spent + self.reserved <= self.max_usd
+
     def release(self, request: Request) -> None:
         """Gives a reservation back."""
         self.reserved -= self._reserved.pop(request.key, 0.0)

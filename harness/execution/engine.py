@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.contract import Done
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
-from harness.execution.attempts import attempt
+from harness.execution.attempts import attempt, says_nothing
 from harness.execution.budget import Budget
 from harness.execution.faults import MORE_QUOTA, SPENT, Fate, judge
 from harness.execution.lanes import Feed, Lane
@@ -37,6 +37,9 @@ CONNECTION_ATTEMPTS = 4
 PATIENCE_S = 900.0
 """Seconds from its first attempt after which a request is given up, whatever is wrong."""
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
+EMPTY_AGAIN = 2
+"""How often an empty answer is asked for again before it counts as one."""
+NOTHING_SAID = Fate(scope="retry", kind="empty-answer", message="the answer is empty")
 STRIKES = 5
 """Items out of retries in a row after which the endpoint counts as down."""
 COMMITTING = 64
@@ -220,7 +223,7 @@ class Engine:
 
     async def _one(self, lane: Lane, connection: AsyncOpenAI, request: Request, done: Done, queue_s: float) -> None:
         """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
-        first, number, tries = time.perf_counter(), 0, 0
+        first, number, tries, empty, paid = time.perf_counter(), 0, 0, 0, 0.0
         while True:
             number += 1
             began, clock = time.time(), time.perf_counter()
@@ -236,6 +239,14 @@ class Engine:
                     return
                 continue
             reply = Reply(came.body, request)
+            usd = self.budget.charge(request, reply)
+            if says_nothing(came.body) and empty < EMPTY_AGAIN and self.budget.holds:
+                empty, paid = empty + 1, paid + (usd or 0.0)
+                await self._commit([self._fault(request, number, NOTHING_SAID)])
+                lane.leave(request)
+                if not await self._again(lane, request, _backoff(empty), NOTHING_SAID):
+                    return
+                continue
             reply.timing = {
                 "started": began,
                 "service_s": time.perf_counter() - clock,
@@ -243,7 +254,7 @@ class Engine:
                 "retry_s": clock - first if number > 1 else 0.0,
                 "attempts": number,
                 "first_token_s": came.first_token_s,
-                "usd": self.budget.charge(request, reply),
+                "usd": None if usd is None else usd + paid,
             }
             lane.learn(request, came.headers)
             lane.clean()
@@ -280,8 +291,7 @@ class Engine:
                 lane.wake_all()
             self._give_up(request, message, endpoint_down=lane.down is not None)
             return None
-        # Full jitter: waits spread out, so that a server that comes back is not hit by all at once.
-        return max(random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_S * 2 ** max(tries, 1))), fate.retry_after_s or 0.0)
+        return max(_backoff(tries), fate.retry_after_s or 0.0)
 
     async def _again(self, lane: Lane, request: Request, wait_s: float, fate: Fate) -> bool:
         """Waits until a request's next attempt may go; False: there is none."""
@@ -349,6 +359,14 @@ class Engine:
             f"{len(self.failed):,} requests have no answer; {first.message}",
             MORE_QUOTA if spent else "what was answered is kept: the same command goes on where this one stopped",
         )
+
+
+def _backoff(tries: int) -> float:
+    """Returns the seconds to wait after so many attempts.
+
+    Full jitter (Brooker 2015): waits spread out, so that a server that comes back is not hit by all at once.
+    """
+    return random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_S * 2 ** max(tries, 1)))
 
 
 def _usage(reply: Reply) -> dict[str, int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.files import write_json, write_together, write_whole
+from harness.errors import UnfinishedError
+from harness.files import clear, folder_whole, write_json, write_together, write_whole
 
 WRITER = """
 import sys
@@ -66,6 +69,54 @@ def test_what_a_killed_writer_left_half_written_is_cleared_away(tmp_path: Path) 
         (folder / "a").write_bytes(b"half")
     write_together(tmp_path, {"a": b"1"})
     assert {path.name for path in tmp_path.iterdir()} == {"a", alive.name}
+
+
+def test_a_killed_writers_files_are_cleared_away_too(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    alive = tmp_path / f".writing-{os.getppid()}-x"
+    for path in (tmp_path / f".writing-{dead.pid}-x", alive, tmp_path / ".other"):
+        path.write_bytes(b"half")
+    clear(tmp_path)
+    clear(tmp_path / "nowhere")
+    assert {path.name for path in tmp_path.iterdir()} == {alive.name, ".other"}
+
+
+def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "a"
+
+    def stopped() -> None:
+        with folder_whole(folder) as filling:
+            (filling / "half").write_text("1")
+            assert not folder.exists()
+            raise KeyError("stopped")
+
+    with pytest.raises(KeyError):
+        stopped()
+    assert list((tmp_path / "models").iterdir()) == []
+    for content in "12":
+        with folder_whole(folder) as filling:
+            (filling / "model").write_text(content)
+        assert (folder / "model").read_text() == content
+    assert [path.name for path in folder.parent.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_told_and_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    path = tmp_path / "a.txt"
+    write_whole(path, "old")
+
+    def fails(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    for write in (lambda: write_whole(path, "new"), lambda: write_together(tmp_path, {"a.txt": b"new"})):
+        with pytest.raises(UnfinishedError, match=re.escape(str(tmp_path))) as told:
+            write()
+        assert told.value.hint == "free some space; the same command goes on"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.txt": "old"}
 
 
 def test_whole_files(tmp_path: Path) -> None:

@@ -405,7 +405,7 @@ def test_an_edited_plugin_is_asked_again_and_the_run_says_so(lab: Lab, provider:
     done = lab.run("--plugin", lab.path / "own.py")
     assert done.code == 0, done
     assert asked(provider) == 60
-    assert "the plugin own was edited" in done.err
+    assert "the plugin own was edited since this run began: its 60 answers are asked again" in done.err
     assert any("own was edited" in check["message"] for check in lab.results()["checks"])
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,10 +20,15 @@ from harness.execution.work import Request, answer_key
 from harness.journal import Entry, Journal
 from harness.secrets import Scrubber
 from harness.types import Call
+from harness_plugins.executors._batch_tickets import PREFIX
 from harness_plugins.executors.openai_batch import OpenAIBatch
+from support.lab import task
 from support.provider import Provider
 
-CHAT = "/chat/completions"
+KEY = "sk-test-batch-0123456789"
+PATH = "/chat/completions"
+ANSWERS = task(60)
+TEXTS = list(ANSWERS)
 
 
 @dataclass
@@ -88,13 +96,46 @@ def requests(
     made = []
     for text in texts:
         call = Call(
-            endpoint=endpoint, path=CHAT, body={"model": model, "messages": [{"role": "user", "content": text}], **body}
+            endpoint=endpoint, path=PATH, body={"model": model, "messages": [{"role": "user", "content": text}], **body}
         )
         key = answer_key(endpoint, call, arm)
-        made.append(Request(endpoint=endpoint, path=CHAT, body=call.body, arm=arm, key=key))
+        made.append(Request(endpoint=endpoint, path=PATH, body=call.body, arm=arm, key=key))
     return made
 
 
 def said(entry: Entry) -> str:
     """Returns an answer's text."""
     return str(entry.body["choices"][0]["message"]["content"])
+
+
+def notes(bench: Bench) -> list[dict[str, Any]]:
+    """Returns the tickets that are kept."""
+    with Journal(bench.path) as journal:
+        return [json.loads(journal.note(name) or "") for name in journal.notes() if name.startswith(PREFIX)]
+
+
+def right(ran: Ran, calls: list[Any]) -> None:
+    """Every call has its own answer, and nothing is left over."""
+    assert ran.error is None
+    assert ran.failed == {}
+    assert {call.key: said(ran.answers[call.key]) for call in calls} == {
+        call.key: ANSWERS[call.body["messages"][0]["content"]] for call in calls
+    }
+
+
+def interrupted(bench: Bench, calls: list[Any], batches: int) -> Ran:
+    """Runs until so many batches are under way, then interrupts as Ctrl-C does."""
+
+    def watch() -> None:
+        while len(bench.batches()) < batches or "handed in" not in (bench.told or [""])[-1]:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    ran = bench.run(calls, poll_s=5)
+    thread.join()
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert "the same command collects their answers" in ran.told[-1]
+    return ran

@@ -42,10 +42,12 @@ PLANNED = 3 * VALIDATION + 3 * TEST
 """Requests of a run of all arms: a choice between two prompts, the naming of the better prompt, the test items."""
 
 
-def write(lab: Lab, provider: Provider, *, seed: int = 1, options: str = "concurrency = 8") -> None:
-    """Writes an experiment of several arms; the seed keeps training files of one test apart from those of another."""
-    tables = SPLIT + PRICES + endpoint(provider.base_url, options=options)
-    lab.write("\n".join(ARMS.values()), head=f"seed = {seed}", dataset=tables)
+CONCURRENCY = 8
+
+
+def write(lab: Lab, provider: Provider, *, options: str = f"concurrency = {CONCURRENCY}") -> None:
+    """Writes an experiment of several arms."""
+    lab.write("\n".join(ARMS.values()), dataset=SPLIT + PRICES + endpoint(provider.base_url, options=options))
 
 
 def twin(lab: Lab, path: Path) -> Lab:
@@ -74,6 +76,10 @@ class Running:
         while not true() and self.process.poll() is None and time.monotonic() < limit:
             time.sleep(0.005)
         assert true(), f"ended with {self.process.poll()}:\n{self.said()}"
+
+    def wait_for_any(self, *words: str) -> None:
+        """Waits until one of some words stands on stderr."""
+        self.wait_until(lambda: any(word in self.said() for word in words))
 
     def wait_for(self, *words: str) -> None:
         """Waits until all of some words stand on stderr."""
@@ -129,10 +135,10 @@ def asked(provider: Provider) -> int:
     return counts.get(CHAT, 0) + counts.get(COMPLETIONS, 0)
 
 
-TIMES = frozenset(
-    ("started", "finished", "id", "command", "latency_s", "first_token_s", "queue_s", "retry_s", "timed", "retried")
-    + ("attempts", "faults", "failed_attempts", "training_s", "machine_s_per_1k", "seconds", "p95_change")
-)
+TIMES = {
+    "started", "finished", "id", "command", "latency_s", "first_token_s", "queue_s", "retry_s", "timed", "retried",
+    "attempts", "faults", "failed_attempts", "training_s", "machine_s_per_1k", "seconds", "p95_change",
+}  # fmt: skip
 
 
 def timeless(value: Any) -> Any:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -169,22 +171,21 @@ def test_what_passes_is_asked_again(
 
 
 def test_retry_after_is_waited_for(provider: Provider, journal: Journal) -> None:
-    provider.set(fail_first=0, rate_429=1.0, retry_after_ms=150.0, retry_after_s=60.0)
-    made = engine(provider, journal)
-    waits: list[float] = []
-    original = engine_module.asyncio.sleep
+    provider.set(rate_429=1.0, retry_after_ms=150.0, retry_after_s=60.0)  # milliseconds win over seconds
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 2:
-            provider.set(rate_429=0.0)
-        await original(0)
+    def relent() -> None:
+        while journal.fault_counts().get("rate-limit", 0) < 2:
+            time.sleep(0.005)
+        provider.set(rate_429=0.0)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_module.asyncio, "sleep", sleep)
-        found = send(made, requests(1))
-    assert [entry.attempts for entry in found.values()] == [3]
-    assert waits[:2] == [0.15, 0.15]  # milliseconds win over seconds
+    with ThreadPoolExecutor(1) as pool:
+        relented = pool.submit(relent)
+        (entry,) = send(engine(provider, journal), requests(1)).values()
+        relented.result()
+    times = [row[0] for row in journal._connection.execute("SELECT time FROM faults ORDER BY time")]
+    times.append(entry.started)
+    assert entry.attempts == len(times) >= 3
+    assert all(0.14 < after - before < 5 for before, after in itertools.pairwise(times))
 
 
 def test_a_hanging_attempt_is_given_up_and_asked_again(provider: Provider, journal: Journal) -> None:

@@ -14,6 +14,7 @@ from support.provider import Provider, Settings
 
 from harness.errors import UsageError
 from harness.execution import engine as engine_module
+from harness.execution.budget import Budget
 from harness.execution.engine import Engine
 from harness.execution.lanes import ASIDE
 from harness.execution.targets import Target
@@ -33,7 +34,12 @@ def shared() -> Iterator[Provider]:
 def provider(shared: Provider) -> Provider:
     """The module's provider, as new."""
     names = ("rate_429", "retry_after_s", "requests_per_s", "latency_s", "stream_pause_s", "cut_rate", "dribble_s")
-    shared.set(**{name: getattr(Settings(), name) for name in (*names, "always_500", "error_500_rate", "blank_rate")})
+    shared.set(
+        **{
+            name: getattr(Settings(), name)
+            for name in (*names, "always_500", "error_500_rate", "blank_rate", "empty_rate")
+        }
+    )
     shared.reset()
     return shared
 
@@ -233,6 +239,27 @@ def test_blank_bodies_are_asked_again(provider: Provider, journal: Journal, monk
     assert made.failed == {}
     assert journal.fault_counts().keys() == {"bad-body"}
     assert "the body is empty" in {row[0] for row in rows(journal, "SELECT message FROM faults")}
+
+
+def test_an_empty_answer_gets_two_more_chances(
+    provider: Provider, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    provider.set(empty_rate=0.4)
+    spent = Budget(price=lambda _request, usage, _tier: float(usage.output > 0) + 1.0)
+    made = engine(journal, target(provider), budget=spent)
+    made.send([request(n) for n in range(60)], made.done)
+    assert made.failed == {}
+    sent = provider.counts()[CHAT]
+    found = journal.answers([request(n).key for n in range(60)]).values()
+    empty = [entry for entry in found if not entry.body["choices"][0]["message"]["content"]]
+    assert 0 < len(empty) < 15
+    assert {entry.attempts for entry in empty} == {3}
+    assert {entry.attempts for entry in found} == {1, 2, 3}
+    assert sent == sum(entry.attempts for entry in found)
+    assert journal.fault_counts() == {"empty-answer": sent - 60}
+    # Each attempt was billed, and its answer tells the sum.
+    assert sum(entry.usd or 0 for entry in found) == spent.spent == sent + 60 - len(empty)
 
 
 def test_a_clock_that_jumps_changes_no_duration(

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 from support.cli import Finished
-from support.lab import Lab, task
+from support.lab import Lab
 from support.provider import Provider
-from support.stops import ITEMS, KEY, PLANNED, QUALITY, asked, complete, run, running, same, twin, whole, write
+from support.stops import CONCURRENCY, PLANNED, asked, complete, running, same, whole
 
-CONCURRENCY = 8
 IN_FLIGHT = 2 * CONCURRENCY
 """Answers that a full disk can cost: those under way, and as many that wait for their commit."""
 KIB = 1 << 10
@@ -26,26 +25,6 @@ import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
 os.execv(sys.argv[2], sys.argv[2:])
 """
-
-
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider.start(answers=task(ITEMS), api_key=KEY, job_s=0.0, **QUALITY) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def undisturbed(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    lab = Lab.make(tmp_path_factory.mktemp("undisturbed"), ITEMS)
-    write(lab, provider, options=f"concurrency = {CONCURRENCY}")
-    assert run(lab).code == 0
-    return lab
-
-
-@pytest.fixture
-def lab(undisturbed: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    return twin(undisturbed, tmp_path / "lab")
 
 
 @pytest.fixture
@@ -84,7 +63,6 @@ def test_full_at_every_stage_it_goes_on_when_there_is_room(
     undisturbed: Lab, provider: Provider, lab: Lab, disk: Path
 ) -> None:
     (lab.path / "runs").symlink_to(disk)
-    provider.reset()
     jobs, rooms = len(provider.jobs()), [64 * KIB, 192 * KIB, 384 * KIB]
     for room in rooms:
         leave(disk, room)
@@ -126,7 +104,6 @@ def test_a_log_on_the_full_disk_changes_no_exit_code(lab: Lab, disk: Path) -> No
 
 
 def test_files_that_may_not_grow_are_a_full_disk(undisturbed: Lab, provider: Provider, lab: Lab) -> None:
-    provider.reset()
     limits = [16 * KIB, 160 * KIB]
     for limit in limits:
         with running(lab, under=[sys.executable, "-c", LIMITED, str(limit)]) as process:

@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from support.lab import Lab, task
+from support.lab import Lab
 from support.provider import Provider
-from support.stops import CREATE, ITEMS, KEY, PLANNED, QUALITY, TEST, asked, run, same, twin, whole, write
+from support.stops import CREATE, PLANNED, TEST, asked, run, same, whole, write
+
+from harness.execution import engine
 
 FAULTS = {"rate_429": 0.1, "error_500_rate": 0.05, "reset_rate": 0.01, "cut_rate": 0.01, "blank_rate": 0.01}
-SLOW = {"hang_rate": 0.01, "latency_jitter_s": 0.1}
 
 
-@pytest.fixture(scope="module")
-def provider() -> Iterator[Provider]:
-    with Provider.start(answers=task(ITEMS), api_key=KEY, job_s=0.0, **QUALITY) as running:
-        yield running
-
-
-@pytest.fixture
-def quiet(provider: Provider) -> Iterator[None]:
-    nothing = dict.fromkeys([*FAULTS, *SLOW, "empty_rate"], 0.0)
-    provider.set(**nothing)
-    provider.reset()
-    yield
-    provider.set(**nothing)
-
-
-@pytest.fixture(scope="module")
-def undisturbed(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
-    lab = Lab.make(tmp_path_factory.mktemp("undisturbed"), ITEMS)
+def test_every_fault_at_once_changes_nothing_but_the_times(undisturbed: Lab, provider: Provider, lab: Lab) -> None:
+    provider.set(**FAULTS, hang_rate=0.01, latency_jitter_s=0.1)
     write(lab, provider, options="concurrency = 16\ntimeout_s = 1.0")
-    done = run(lab)
-    assert done.code == 0, done
-    assert asked(provider) == PLANNED
-    whole(lab)
-    return lab
-
-
-@pytest.mark.usefixtures("quiet")
-def test_every_fault_at_once_changes_nothing_but_the_times(
-    undisturbed: Lab, provider: Provider, tmp_path: Path
-) -> None:
-    provider.set(**FAULTS, **SLOW)
-    lab = twin(undisturbed, tmp_path / "lab")
     done = run(lab)
     assert done.code == 0, done
     whole(lab)
@@ -61,17 +30,19 @@ def test_every_fault_at_once_changes_nothing_but_the_times(
     assert ends != sorted(ends)
 
 
-@pytest.mark.usefixtures("quiet")
-def test_empty_answers_are_unparsed_and_counted(undisturbed: Lab, provider: Provider, tmp_path: Path) -> None:
-    provider.set(**FAULTS, empty_rate=0.05)
-    lab = twin(undisturbed, tmp_path / "lab")
-    done = run(lab)
+def test_answers_that_stay_empty_are_unparsed_and_counted(
+    undisturbed: Lab, provider: Provider, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "BACKOFF_S", 0.01)
+    provider.set(empty_rate=0.3)
+    done = lab.run()
     assert done.code == 0, done
     whole(lab)
     remote = {name: arm for name, arm in lab.arms().items() if name in {"zero", "best", "tuned"}}
     empty = sum(row["response"] == "" for row in lab.predictions())
     assert 0 < empty == sum(arm["unparsed"] for arm in remote.values())
     assert sum(arm["answered"] for arm in remote.values()) == 3 * TEST - empty
+    assert asked(provider) == PLANNED + sum(arm["faults"].get("empty-answer", 0) for arm in remote.values())
     before = {row[:2]: row for row in undisturbed.said()}  # all others are what they were
     changed = [row for row in lab.said() if row != before[row[:2]] and row[0] != "best"]
     assert {row[4] for row in changed} == {"unparsed"}

@@ -3,64 +3,23 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import openai
 import pytest
-from support.batch_bench import Bench, Ran, requests, said
-from support.lab import task
+from support.batch_bench import KEY, TEXTS, Bench, Ran, notes, requests, right, said
 from support.provider import Provider, Settings
 
 from harness.errors import UsageError
 from harness.execution.budget import Budget
-from harness.journal import Journal
 from harness.types import Usage
 from harness_plugins.executors import _batch_desk, _batch_work
-from harness_plugins.executors._batch_tickets import PREFIX, ticket_for
+from harness_plugins.executors._batch_tickets import ticket_for
 from harness_plugins.executors.openai_batch import OpenAIBatch
 
-KEY = "sk-test-batch-0123456789"
-ANSWERS = task(60)
-TEXTS = list(ANSWERS)
 CHAT = "POST /v1/chat/completions"
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Provider]:
-    with Provider.start(answers=ANSWERS, api_key=KEY, accuracy=1.0) as running:
-        yield running
-
-
-@pytest.fixture
-def bench(shared: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(_batch_desk, "BACKOFF_S", 0.01)
-    names = [name for name in Settings.__dataclass_fields__ if name.startswith("batch") or name.endswith("_rate")]
-    names += ["lose_batch_replies", "fault_paths", "without", "always_400", "always_500", "leak_key", "quota_after"]
-    names += ["latency_s", "garbage_rate"]
-    fresh = {name: getattr(Settings(), name) for name in names if name != "unparsed_rate"}
-    shared.set(**fresh)
-    shared.reset()
-    return Bench(provider=shared, path=tmp_path / "journal.sqlite", key=KEY, before=len(shared.batches()))
-
-
-def notes(bench: Bench) -> list[dict[str, Any]]:
-    with Journal(bench.path) as journal:
-        return [json.loads(journal.note(name) or "") for name in journal.notes() if name.startswith(PREFIX)]
-
-
-def right(ran: Ran, calls: list[Any]) -> None:
-    """Every call has its own answer, and nothing is left over."""
-    assert ran.error is None
-    assert ran.failed == {}
-    assert {call.key: said(ran.answers[call.key]) for call in calls} == {
-        call.key: ANSWERS[call.body["messages"][0]["content"]] for call in calls
-    }
 
 
 def test_three_parts_in_any_order_each_request_in_one_of_them(bench: Bench) -> None:
@@ -142,16 +101,16 @@ def test_lines_that_are_spoilt_cost_nothing_but_their_answer(bench: Bench) -> No
     assert bench.provider.counts()[CHAT] == 2  # the one that was tried, and the one that was cut off
 
 
-def test_separators_of_lines_within_an_answer_do_not_cut_it(bench: Bench, shared: Provider) -> None:
+def test_separators_of_lines_within_an_answer_do_not_cut_it(bench: Bench, batch_provider: Provider) -> None:
     odd = "one\u2028two\u0085three\x0bfour\rfive"
-    shared.set(answer_template="{label} " + odd)
+    batch_provider.set(answer_template="{label} " + odd)
     try:
         calls = requests(TEXTS[:8])
         ran = bench.run(calls)
         assert [said(entry).endswith(odd) for entry in ran.answers.values()] == [True] * 8
         assert set(bench.handed_in().values()) == {1}
     finally:
-        shared.set(answer_template=Settings().answer_template)
+        batch_provider.set(answer_template=Settings().answer_template)
 
 
 def test_an_expired_batch_gives_what_it_has_and_the_rest_is_handed_in_again(bench: Bench) -> None:
@@ -292,158 +251,18 @@ def test_a_budget_lets_go_what_it_covers_and_the_rest_when_there_is_room(bench: 
     assert ran.failed == {}
 
 
-def test_no_key_is_kept_of_what_comes_back(bench: Bench, shared: Provider) -> None:
-    shared.set(answer_template="{label} " + KEY)
+def test_no_key_is_kept_of_what_comes_back(bench: Bench, batch_provider: Provider) -> None:
+    batch_provider.set(answer_template="{label} " + KEY)
     try:
         ran = bench.run(requests(TEXTS[:8]), try_first=False)
         assert KEY not in str([entry.body for entry in ran.answers.values()])
-        shared.set(fault_paths=("/v1/files",), leak_key=True, api_key="another")
+        batch_provider.set(fault_paths=("/v1/files",), leak_key=True, api_key="another")
         error = bench.run(requests(TEXTS[8:16]), try_first=False).error
         assert isinstance(error, UsageError)
         assert "401" in str(error)
         assert KEY not in str(error)
     finally:
-        shared.set(answer_template=Settings().answer_template, api_key=KEY)
-
-
-# Restarts
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-def crash_at(monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> Callable[[], int]:
-    """Ends the process, as it were, before or after its `number`-th note or answer."""
-    seen = 0
-    real = {name: getattr(Journal, name) for name in ("take_note", "add")}
-
-    def doomed(name: str) -> Callable[..., Any]:
-        def method(journal: Journal, *values: Any) -> Any:
-            nonlocal seen
-            seen += 1
-            if seen == number and not after:
-                raise Crash
-            made = real[name](journal, *values)
-            if seen == number:
-                raise Crash
-            return made
-
-        return method
-
-    for name in real:
-        monkeypatch.setattr(Journal, name, doomed(name))
-    return lambda: seen
-
-
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_crash_at_any_record_hands_nothing_in_twice(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, after: bool
-) -> None:
-    """One record after the other is the last: intent, file, batch, answers, end."""
-    number, crashed = 0, True
-    while crashed:
-        number += 1
-        calls = requests(TEXTS[:3], arm=f"{after} {number}")
-        bench.before = len(bench.provider.batches())
-        with monkeypatch.context() as patched:
-            crash_at(patched, number, after=after)
-            bench.path = bench.path.with_name(f"journal-{number}.sqlite")
-            try:
-                crashed = False
-                bench.run(calls, requests=2, at_least=1, try_first=False)
-            except Crash:
-                crashed = True
-        right(bench.run(calls, requests=2, at_least=1, try_first=False), calls)
-        assert set(bench.handed_in().values()) == {1}, number
-        left = [key for note in notes(bench) for key in note["keys"]]
-        assert set(left) <= {call.key for call in calls}, number  # the end alone was not written down
-    assert number > 9  # three records and an end for each of two batches, and the answers
-
-
-def test_a_batch_is_taken_up_and_its_stranger_left_alone(bench: Bench) -> None:
-    bench.provider.set(batches_stand_still=True)
-    mine, other = requests(TEXTS[:9], arm="mine"), requests(TEXTS[:9], arm="other", model="gpt-4.1-mini")
-    interrupted(bench, [*mine, *other], 2)
-    assert len(notes(bench)) == 2
-    bench.provider.set(batches_stand_still=False)
-    right(bench.run(mine), mine)  # as with --only
-    assert [note["keys"][0] in {call.key for call in other} for note in notes(bench)] == [True]
-    assert [batch["status"] for batch in bench.batches()] == ["completed", "validating"]
-    right(bench.run(other), other)
-    assert set(bench.handed_in().values()) == {1}
-
-
-def interrupted(bench: Bench, calls: list[Any], batches: int) -> Ran:
-    """Runs until so many batches are under way, then interrupts as Ctrl-C does."""
-    import signal
-
-    def watch() -> None:
-        while len(bench.batches()) < batches or "handed in" not in (bench.told or [""])[-1]:
-            time.sleep(0.01)
-        time.sleep(0.1)
-        signal.raise_signal(signal.SIGINT)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    ran = bench.run(calls, poll_s=5)
-    thread.join()
-    assert isinstance(ran.error, KeyboardInterrupt)
-    assert "the same command collects their answers" in ran.told[-1]
-    return ran
-
-
-def test_what_a_batch_under_way_may_cost_is_not_spent_twice(bench: Bench) -> None:
-    bench.provider.set(batches_stand_still=True)
-    calls = requests(TEXTS[:9])
-    interrupted(bench, calls, 1)
-    bench.provider.set(batches_stand_still=False)
-    more = requests(TEXTS[9:14], model="gpt-4.1-mini")
-    budget = Budget(max_usd=0.85, price=lambda _request, usage, _tier: 0.01 if usage.output == 1 else 0.1)
-    ran = bench.run([*calls, *more], budget=budget)
-    right(ran, [*calls, *more])
-    (ended,) = [number for number, line in enumerate(ran.told) if "completed, 8 of 8" in line][-1:]
-    (began,) = [number for number, line in enumerate(ran.told) if "for gpt-4.1-mini handed in" in line]
-    assert ended < began
-
-
-def test_a_batch_that_nobody_knows_is_handed_in_anew_at_the_second_asking(bench: Bench) -> None:
-    bench.provider.set(batches_stand_still=True)
-    calls = requests(TEXTS[:9])
-    interrupted(bench, calls, 1)
-    bench.provider.set(without=("batches",))
-    ran = bench.run(calls)
-    assert "does not know batch_" in next(iter(ran.failed.values()))
-    bench.provider.set(without=(), batches_stand_still=False)
-    right(bench.run(calls), calls)  # it was there all the time
-    assert len(bench.batches()) == 1
-
-
-def test_a_cancelled_batch_is_not_handed_in_again_by_itself(bench: Bench) -> None:
-    bench.provider.set(batches_stand_still=True)
-    calls = requests(TEXTS[:9])
-    interrupted(bench, calls, 1)
-    with openai.OpenAI(base_url=bench.provider.base_url, api_key=KEY) as client:
-        client.batches.cancel(bench.batches()[0]["id"])
-    bench.provider.set(batches_stand_still=False)
-    ran = bench.run(calls)
-    assert len(bench.batches()) == 1
-    assert len(ran.failed) == 8
-    assert "cancelled" in next(iter(ran.failed.values()))
-    right(bench.run(calls), calls)
-
-
-def test_nothing_heard_for_long_ends_the_wait_and_keeps_the_batch(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = requests(TEXTS[:9])
-    bench.provider.set(fault_paths=("/v1/batches/",), error_500_rate=1.0)
-    monkeypatch.setattr(_batch_work, "PATIENCE_S", 0.2)
-    ran = bench.run(calls)
-    assert "nothing was heard of batch_" in next(iter(ran.failed.values()))
-    bench.provider.set(error_500_rate=0.0)
-    right(bench.run(calls), calls)
-    assert len(bench.batches()) == 1
+        batch_provider.set(answer_template=Settings().answer_template, api_key=KEY)
 
 
 @pytest.mark.parametrize(

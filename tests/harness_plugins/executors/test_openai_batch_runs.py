@@ -1,4 +1,4 @@
-"""Whole runs by the batch: killed at the worst moments, interrupted, and equal to what asking at once brings."""
+"""Whole runs by the batch: killed at the worst moments, and equal to what asking at once brings."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def wait_until(said: Callable[[], bool], process: subprocess.Popen[str]) -> None
     assert said(), f"ended with {process.poll()}: {process.communicate()[1]}"
 
 
-def end(process: subprocess.Popen[str], how: signal.Signals) -> str:
-    process.send_signal(how)
-    return process.communicate(timeout=60)[1]
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
 
 
 def handed_in(provider: Provider) -> Counter[str]:
@@ -79,7 +79,7 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
     provider.set(lose_batch_replies=1, fault_paths=("/v1/batches",), latency_s=1.0, batches_stand_still=True)
     process = start(run)
     wait_until(lambda: len(provider.batches()) == 1, process)
-    end(process, signal.SIGKILL)
+    kill(process)
     ((note,),) = run.journal("SELECT value FROM notes")
     assert json.loads(note)["batch"] is None
 
@@ -87,7 +87,7 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
     provider.set(latency_s=0.0)
     process = start(run)
     wait_until(lambda: provider.counts().get("GET /v1/batches/{id}", 0) >= 4, process)
-    end(process, signal.SIGKILL)
+    kill(process)
     assert len(provider.batches()) == 3
     assert answers(run, "tier = 'batch'") == 0
 
@@ -97,7 +97,7 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
     )
     process = start(run)
     wait_until(lambda: answers(run, "tier = 'batch'") > 0, process)
-    end(process, signal.SIGKILL)
+    kill(process)
     collected = answers(run, "tier = 'batch'")
     assert 0 < collected < N_TEST * ARMS - 1
     assert len(run.journal("SELECT key FROM notes")) >= 2
@@ -129,22 +129,6 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
     shutil.rmtree(other.path)
     assert run.run().code == 0
     assert provider.counts() == {}
-
-
-def test_interrupted_it_says_that_the_batches_go_on_and_how(provider: Provider, tmp_path: Path) -> None:
-    run = lab(tmp_path / "run", provider, BY_BATCH)
-    provider.set(batches_stand_still=True)
-    process = start(run)
-    wait_until(lambda: provider.counts().get("GET /v1/batches/{id}", 0) >= 3, process)
-    said = end(process, signal.SIGINT)
-    assert process.returncode == 130, said
-    assert "batch_000001, batch_000002, batch_000003; the same command collects their answers" in said
-    assert "Traceback" not in said
-    provider.set(batches_stand_still=False)
-    done = run.run()
-    assert done.code == 0, done
-    assert "batch_000001 was handed in before" in done.err
-    assert len(provider.batches()) == 3
 
 
 def test_what_is_wrong_ends_the_command(provider: Provider, tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Batches that outlive the command: crashed, interrupted or lost, they are taken up, and nothing twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import openai
+import pytest
+from support.batch_bench import KEY, TEXTS, Bench, interrupted, notes, requests, right
+
+from harness.execution.budget import Budget
+from harness.journal import Journal
+from harness_plugins.executors import _batch_work
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> Callable[[], int]:
+    """Ends the process, as it were, before or after its `number`-th note or answer."""
+    seen = 0
+    real = {name: getattr(Journal, name) for name in ("take_note", "add")}
+
+    def doomed(name: str) -> Callable[..., Any]:
+        def method(journal: Journal, *values: Any) -> Any:
+            nonlocal seen
+            seen += 1
+            if seen == number and not after:
+                raise Crash
+            made = real[name](journal, *values)
+            if seen == number:
+                raise Crash
+            return made
+
+        return method
+
+    for name in real:
+        monkeypatch.setattr(Journal, name, doomed(name))
+    return lambda: seen
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_crash_at_any_record_hands_nothing_in_twice(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, after: bool
+) -> None:
+    """One record after the other is the last: intent, file, batch, answers, end."""
+    number, crashed = 0, True
+    while crashed:
+        number += 1
+        calls = requests(TEXTS[:3], arm=f"{after} {number}")
+        bench.before = len(bench.provider.batches())
+        with monkeypatch.context() as patched:
+            crash_at(patched, number, after=after)
+            bench.path = bench.path.with_name(f"journal-{number}.sqlite")
+            try:
+                crashed = False
+                bench.run(calls, requests=2, at_least=1, try_first=False)
+            except Crash:
+                crashed = True
+        right(bench.run(calls, requests=2, at_least=1, try_first=False), calls)
+        assert set(bench.handed_in().values()) == {1}, number
+        left = [key for note in notes(bench) for key in note["keys"]]
+        assert set(left) <= {call.key for call in calls}, number  # the end alone was not written down
+    assert number > 9  # three records and an end for each of two batches, and the answers
+
+
+def test_a_batch_is_taken_up_and_its_stranger_left_alone(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    mine, other = requests(TEXTS[:9], arm="mine"), requests(TEXTS[:9], arm="other", model="gpt-4.1-mini")
+    interrupted(bench, [*mine, *other], 2)
+    assert len(notes(bench)) == 2
+    bench.provider.set(batches_stand_still=False)
+    right(bench.run(mine), mine)  # as with --only
+    assert [note["keys"][0] in {call.key for call in other} for note in notes(bench)] == [True]
+    assert [batch["status"] for batch in bench.batches()] == ["completed", "validating"]
+    right(bench.run(other), other)
+    assert set(bench.handed_in().values()) == {1}
+
+
+def test_what_a_batch_under_way_may_cost_is_not_spent_twice(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9])
+    interrupted(bench, calls, 1)
+    bench.provider.set(batches_stand_still=False)
+    more = requests(TEXTS[9:14], model="gpt-4.1-mini")
+    budget = Budget(max_usd=0.85, price=lambda _request, usage, _tier: 0.01 if usage.output == 1 else 0.1)
+    ran = bench.run([*calls, *more], budget=budget)
+    right(ran, [*calls, *more])
+    (ended,) = [number for number, line in enumerate(ran.told) if "completed, 8 of 8" in line][-1:]
+    (began,) = [number for number, line in enumerate(ran.told) if "for gpt-4.1-mini handed in" in line]
+    assert ended < began
+
+
+def test_a_batch_that_nobody_knows_is_handed_in_anew_at_the_second_asking(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9])
+    interrupted(bench, calls, 1)
+    bench.provider.set(without=("batches",))
+    ran = bench.run(calls)
+    assert "does not know batch_" in next(iter(ran.failed.values()))
+    bench.provider.set(without=(), batches_stand_still=False)
+    right(bench.run(calls), calls)  # it was there all the time
+    assert len(bench.batches()) == 1
+
+
+def test_a_cancelled_batch_is_not_handed_in_again_by_itself(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9])
+    interrupted(bench, calls, 1)
+    with openai.OpenAI(base_url=bench.provider.base_url, api_key=KEY) as client:
+        client.batches.cancel(bench.batches()[0]["id"])
+    bench.provider.set(batches_stand_still=False)
+    ran = bench.run(calls)
+    assert len(bench.batches()) == 1
+    assert len(ran.failed) == 8
+    assert "cancelled" in next(iter(ran.failed.values()))
+    right(bench.run(calls), calls)
+
+
+def test_nothing_heard_for_long_ends_the_wait_and_keeps_the_batch(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = requests(TEXTS[:9])
+    bench.provider.set(fault_paths=("/v1/batches/",), error_500_rate=1.0)
+    monkeypatch.setattr(_batch_work, "PATIENCE_S", 0.2)
+    ran = bench.run(calls)
+    assert "nothing was heard of batch_" in next(iter(ran.failed.values()))
+    bench.provider.set(error_500_rate=0.0)
+    right(bench.run(calls), calls)
+    assert len(bench.batches()) == 1
