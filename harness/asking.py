@@ -14,11 +14,12 @@ from harness.execution.questions import Answered, Asker, Question, inspect, mark
 from harness.execution.sender import Sender
 from harness.execution.work import Request, interleave, is_sampled
 from harness.experiment import LOCAL, Arm, Experiment
-from harness.journal import Entry, Journal, sibling_answers
+from harness.journal import Entry, Journal
 from harness.plugins import attributed
 from harness.prices import Prices
 from harness.runs import RunFolder
 from harness.secrets import Scrubber
+from harness.siblings import sibling_answers
 from harness.types import Context, Example, Usage
 from harness.watching import Watching
 

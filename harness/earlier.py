@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.execution.work import is_sampled, tokens_of
-from harness.journal import PART, Job, reading, sibling_answers, sibling_job
+from harness.journal import PART, Job, reading
 from harness.machine_time import machine_seconds
 from harness.runs import RunFolder
+from harness.siblings import sibling_answers, sibling_job
 from harness.types import Call
 
 SAMPLE = 2_000

@@ -189,7 +189,7 @@ class Journal:
     def answers(self, keys: Sequence[str]) -> dict[str, Entry]:
         """Returns the answers that are there, by key."""
         with self._db, _worded(self.path):
-            return _read(self._connection, keys)
+            return read_answers(self._connection, keys)
 
     def known(self, keys: Sequence[str]) -> set[str]:
         """Returns the keys that have an answer, without reading the answers."""
@@ -211,7 +211,7 @@ class Journal:
     def job(self, tag: str) -> Job | None:
         """Returns a training job by its tag."""
         with self._db, _worded(self.path):
-            return _job(self._connection, tag)
+            return read_job(self._connection, tag)
 
     def spent(self) -> float:
         """Returns the dollars that this run's own answers and training jobs have cost, as far as prices were known."""
@@ -274,35 +274,6 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
-
-
-def sibling_answers(path: Path, keys: Sequence[str]) -> dict[str, Entry]:
-    """Returns from another run's journal the answers worth taking over: no error and not empty."""
-    try:
-        with reading(path) as connection:
-            found = _read(connection, keys)
-    except sqlite3.Error:
-        return {}  # a journal that cannot be read has nothing to give; the answers are asked anew
-    return {key: entry for key, entry in found.items() if entry.error is None and _says_something(entry.body)}
-
-
-def _says_something(body: Mapping[str, Any]) -> bool:
-    """Whether an answer has any text; a run that meets an empty one asks again."""
-    choices = body.get("choices")
-    if not isinstance(choices, list):
-        return bool(body.get("text")) if "text" in body else bool(body)
-    messages = [choice.get("message") or choice for choice in choices if isinstance(choice, Mapping)]
-    return any(isinstance(one, Mapping) and (one.get("content") or one.get("text")) for one in messages)
-
-
-def sibling_job(path: Path, tag: str) -> Job | None:
-    """Returns a succeeded training job from another run's journal."""
-    try:
-        with reading(path) as connection:
-            job = _job(connection, tag)
-    except sqlite3.Error:
-        return None
-    return job if job is not None and job.model is not None else None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -374,7 +345,8 @@ def _select(connection: sqlite3.Connection, columns: str, keys: Sequence[str]) -
         yield from connection.execute(f"SELECT {columns} FROM answers WHERE key IN ({marks})", part)  # noqa: S608
 
 
-def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entry]:
+def read_answers(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entry]:
+    """Returns the answers that are there, by key."""
     found = {}
     for row in _select(connection, answer_columns(connection), keys):
         found[row[0]] = Entry(
@@ -396,7 +368,8 @@ def _read(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entr
     return found
 
 
-def _job(connection: sqlite3.Connection, tag: str) -> Job | None:
+def read_job(connection: sqlite3.Connection, tag: str) -> Job | None:
+    """Returns a training job by its tag."""
     row = connection.execute("SELECT * FROM jobs WHERE tag = ?", (tag,)).fetchone()
     if row is None:
         return None

@@ -21,8 +21,9 @@ from harness.errors import HarnessError, TrainingRefusedError, UnfinishedError, 
 from harness.execution.faults import MORE_QUOTA, BadBody, Fate, judge
 from harness.execution.targets import Target
 from harness.execution.work import digest
-from harness.journal import Job, Journal, sibling_job
+from harness.journal import Job, Journal
 from harness.secrets import Scrubber
+from harness.siblings import sibling_job
 from harness.types import JobSpec, TrainingFiles
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UnfinishedError, UsageError
-from harness.journal import Entry, Fault, Job, Journal, sibling_answers, sibling_job
+from harness.journal import Entry, Fault, Job, Journal
+from harness.siblings import sibling_answers, sibling_job
 
 
 def entry(key: str, text: str = "x", **more: object) -> Entry:
