@@ -106,6 +106,8 @@ class Settings:
     latency_s: float = 0.0
     latency_jitter_s: float = 0.0
     """At most so much is added, by body."""
+    reply_s: float = 0.0
+    """Between what was asked for and the reply that it is done."""
     requests_per_s: float | None = None
     """A true rate limit (token bucket of one second): 429 above it, with ``x-ratelimit-*`` headers on every answer."""
     rate_429: float = 0.0

@@ -97,6 +97,8 @@ class Server:
                     return lost
             body: Any = self._infer(path, raw) if inference else await self._route(request, path, raw)
             self.good += inference
+            if faulty and self.settings.reply_s:
+                await asyncio.sleep(self.settings.reply_s)
         except ApiError as error:
             return _json(self._worded(error.body, request), error.status, error.headers)
         if isinstance(body, web.StreamResponse):

@@ -12,7 +12,7 @@ from support.stops import ITEMS, KEY, PLANNED, QUALITY, asked, twin, whole, writ
 
 SET = (
     "rate_429", "error_500_rate", "reset_rate", "cut_rate", "blank_rate", "empty_rate", "hang_rate", "latency_s",
-    "latency_jitter_s", "fault_paths", "quota_after", "fail_first", "retry_after_s",
+    "latency_jitter_s", "reply_s", "fault_paths", "quota_after", "fail_first", "retry_after_s",
 )  # fmt: skip
 """What tests of this folder change."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
@@ -15,6 +16,8 @@ from support.cli import Finished
 from support.lab import Lab
 from support.provider import Provider
 from support.stops import CONCURRENCY, PLANNED, asked, complete, running, same, whole
+
+from harness import pipeline
 
 IN_FLIGHT = 2 * CONCURRENCY
 """Answers that a full disk can cost: those under way, and as many that wait for their commit."""
@@ -101,6 +104,29 @@ def test_a_log_on_the_full_disk_changes_no_exit_code(lab: Lab, disk: Path) -> No
     with running(lab, err=disk / "log.txt") as process:
         assert process.ended().code == 4
     assert (disk / "log.txt").read_text() == ""
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_whatever_cannot_be_written_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(number, os.strerror(number), "some/file")
+
+    monkeypatch.setattr(pipeline, "build_report", fails)
+    done = lab.run("--only", "mock")
+    assert done.code == 4, done
+    assert f"unfinished: cannot write some/file: {os.strerror(number)}\nfree some space" in done.err
+
+
+def test_a_plugin_that_meets_a_full_disk_is_no_plugin_that_is_wrong(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness_plugins.backends.classical import Classical
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Classical, "fit", fails)
+    done = lab.run("--only", "classical")
+    assert done.code == 4, done
+    assert "unfinished: cannot write" in done.err
 
 
 def test_files_that_may_not_grow_are_a_full_disk(undisturbed: Lab, provider: Provider, lab: Lab) -> None:

@@ -32,7 +32,7 @@ def test_killed_at_random_moments_it_finishes_and_comes_to_the_same(
     seed = int(os.environ.get("HARNESS_KILLS_SEED") or random.SystemRandom().randrange(10**6))
     print(f"HARNESS_KILLS_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
     write(lab, provider, options=f"concurrency = {CONCURRENCY}")
-    provider.set(latency_s=0.08, error_500_rate=0.02, fault_paths=["/v1/"])
+    provider.set(reply_s=0.08, error_500_rate=0.02, fault_paths=["/v1/"])
     jobs = len(provider.jobs())
     _kill(lab, random.Random(seed))
     done = run(lab)
@@ -42,6 +42,24 @@ def test_killed_at_random_moments_it_finishes_and_comes_to_the_same(
     assert len(provider.jobs()) == jobs + 1
     whole(lab)
     complete(lab)
+    same(lab, undisturbed)
+
+
+def test_killed_between_a_launch_and_its_record_it_launches_nothing_more(
+    undisturbed: Lab, provider: Provider, lab: Lab
+) -> None:
+    provider.set(reply_s=0.5, fault_paths=["/v1/fine_tuning/"])
+    jobs = len(provider.jobs())
+    with running(lab) as process:
+        process.wait_until(lambda: len(provider.jobs()) > jobs)
+        process.process.kill()
+        process.process.wait()
+        assert "launched" not in process.said()
+    provider.set(reply_s=0.0)
+    done = lab.run()
+    assert done.code == 0, done
+    assert "which was launched before" in done.err
+    assert len(provider.jobs()) == jobs + 1
     same(lab, undisturbed)
 
 
