@@ -13,7 +13,7 @@ _META = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT N
 
 _ANSWERS = """
 CREATE TABLE answers (
-    key TEXT PRIMARY KEY,      -- SHA-256 over endpoint, model, complete request, repeat and plugin source
+    key TEXT NOT NULL UNIQUE,  -- SHA-256 over endpoint, model, complete request, repeat and plugin source
     arm TEXT NOT NULL,         -- the arm that asked first
     endpoint TEXT NOT NULL,    -- '' where the answer was given in process
     body BLOB NOT NULL,        -- the reply's JSON, deflated
@@ -27,7 +27,7 @@ CREATE TABLE answers (
     usd REAL,                  -- what it cost when it was bought, where a price was known
     first_token_s REAL,        -- seconds to the first token, where the answer was streamed
     tier TEXT NOT NULL DEFAULT '' -- what it was bought as: '' at once, 'batch'
-) WITHOUT ROWID;
+); -- rows stand in the order in which they came: keys are random, and each would touch a page of its own
 """
 
 _FAULTS = """

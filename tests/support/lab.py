@@ -64,7 +64,13 @@ class Lab:
     def runs(self) -> list[Path]:
         """The folders of all runs, oldest first."""
         found = [manifest.parent for manifest in (self.path / "runs").glob("*/manifest.json")]
-        return sorted(found, key=lambda folder: json.loads((folder / "manifest.json").read_text())["created"])
+
+        def age(folder: Path) -> tuple[str, int]:
+            manifest = folder / "manifest.json"
+            # The time of creation has no fractions of a second.
+            return json.loads(manifest.read_text())["created"], (folder / "journal.sqlite").stat().st_ctime_ns
+
+        return sorted(found, key=age)
 
     @property
     def folder(self) -> Path:
