@@ -20,7 +20,7 @@ from harness.execution.attempts import attempt, says_nothing
 from harness.execution.budget import Budget
 from harness.execution.faults import MORE_QUOTA, SPENT, Fate, judge
 from harness.execution.lanes import Feed, Lane
-from harness.execution.sending import Sending, loop_factory
+from harness.execution.sending import Sending, patient_collector
 from harness.execution.targets import Target, client
 from harness.execution.work import Request, tokens_of
 from harness.journal import Entry, Fault, Record
@@ -113,8 +113,8 @@ class Engine:
         else:
             targets = {}
         try:
-            with asyncio.Runner(loop_factory=loop_factory()) as runner:
-                runner.run(self._all(calls, targets, done))
+            with patient_collector():
+                asyncio.run(self._all(calls, targets, done))
         except* HarnessError as group:
             raise _first(group) from None
         finally:

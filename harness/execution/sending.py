@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from harness.execution.lanes import Lane
+
+COLLECTED_AFTER = (20_000, 20, 50)
+"""Thresholds of the garbage collector while requests are sent."""
 
 
 @dataclass(kw_only=True)
@@ -59,10 +63,14 @@ class Sending:
             lane.wake_all()
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The quicker event loop, where there is one."""
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    return uvloop.new_event_loop
+@contextmanager
+def patient_collector() -> Iterator[None]:
+    """Lets the garbage collector look less often: what is under way would be looked at again and again."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(*COLLECTED_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()

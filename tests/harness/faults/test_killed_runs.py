@@ -39,7 +39,8 @@ def test_killed_at_random_moments_it_finishes_and_comes_to_the_same(
     assert done.code == 0, done
     failed = sum(count for status, count in provider.statuses().items() if status != "200")
     assert PLANNED <= asked(provider) <= PLANNED + KILLS * CONCURRENCY + failed
-    assert len(provider.jobs()) == jobs + 1
+    # Killed between intent and launch, it may find another test's job under the same tag.
+    assert jobs <= len(provider.jobs()) <= jobs + 1
     whole(lab)
     complete(lab)
     same(lab, undisturbed)
