@@ -42,8 +42,6 @@ EMPTY_AGAIN = 2
 NOTHING_SAID = Fate(scope="retry", kind="empty-answer", message="the answer is empty")
 STRIKES = 5
 """Items out of retries in a row after which the endpoint counts as down."""
-COMMITTING = 64
-"""Workers beyond an endpoint's concurrency: while some wait for their commit, others use the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,7 +184,7 @@ class Engine:
         assert self._sending is not None  # noqa: S101 - set where the tasks begin
         self._sending.lanes.append(lane)
         async with client(target) as connection, asyncio.TaskGroup() as group:
-            for _ in range(target.concurrency + min(COMMITTING, target.concurrency)):
+            for _ in range(target.concurrency):
                 group.create_task(self._worker(lane, connection, done))
 
     async def _worker(self, lane: Lane, connection: AsyncOpenAI, done: Done) -> None:
@@ -258,8 +256,8 @@ class Engine:
             }
             lane.learn(request, came.headers)
             lane.clean()
-            lane.leave(request)  # its commit needs no place at the endpoint
             await self._answered(request, reply, done)
+            lane.leave(request)  # until it is on disk it is under way: that is what a crash may lose
             return
 
     async def _answered(self, request: Request, reply: Reply, done: Done) -> None:
