@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -41,6 +41,12 @@ def undisturbed(_provider: Provider, tmp_path_factory: pytest.TempPathFactory) -
 def _settle(provider: Provider) -> None:
     provider.set(job_s=0.0, **{name: getattr(Settings(), name) for name in SET})
     provider.reset()
+
+
+@pytest.fixture(scope="session")
+def settle() -> Callable[[Provider], None]:
+    """Brings the provider in order, whatever the last test has made of it."""
+    return _settle
 
 
 @pytest.fixture

@@ -17,9 +17,12 @@ NAME = "journal.sqlite"
 
 
 @pytest.fixture(scope="module")
-def killed(undisturbed: Lab, _provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def killed(
+    undisturbed: Lab, _provider: Provider, settle: Callable[[Provider], None], tmp_path_factory: pytest.TempPathFactory
+) -> Lab:
     """A run that was killed while it asked the test items: its journal has a part that is not in the main file."""
     lab = twin(undisturbed, tmp_path_factory.mktemp("killed") / "lab")
+    settle(_provider)
     _provider.set(latency_s=0.05)
     with running(lab) as process:
         process.wait_for("asking the test items")
