@@ -84,7 +84,10 @@ async def _streamed(client: AsyncOpenAI, request: Request, scrub: Scrubber) -> C
     began = time.perf_counter()
     stream = await client.post(request.path, cast_to=object, body=body, stream=True, stream_cls=AsyncStream[object])
     async with stream:
-        whole, first = await assembled(stream, began)
+        try:
+            whole, first = await assembled(stream, began)
+        except ValueError:
+            raise BadBody("a piece of the stream is no JSON, or was cut off") from None
     if scrub.values:
         whole = json.loads(scrub(json.dumps(whole, ensure_ascii=False)))
     return Came(_answer(whole), stream.response.headers, first)

@@ -23,7 +23,7 @@ from harness.execution.lanes import Feed, Lane
 from harness.execution.sending import Sending, patient_collector
 from harness.execution.targets import Target, client
 from harness.execution.work import Request, tokens_of
-from harness.journal import Entry, Fault, Record
+from harness.journal import Committed, Entry, Fault, Record
 from harness.secrets import Scrubber
 from harness.types import Call, Reply
 
@@ -55,7 +55,7 @@ class Failed:
 class Committer(Protocol):
     """Where answers go: the journal."""
 
-    def submit(self, records: list[Record], committed: Callable[[BaseException | None], None]) -> None:
+    def submit(self, records: list[Record], committed: Committed) -> None:
         """Queues records; `committed` is called once they are safe, or with what kept them from it."""
 
     def add(self, records: Iterable[Record]) -> None:

@@ -46,6 +46,8 @@ def judge(error: Exception) -> Fate:
         return _status(error)
     if isinstance(error, openai.APIConnectionError):
         return _transport(error)
+    if isinstance(error, openai.APIError):  # told within a stream that began well
+        return Fate(scope="retry", kind="stream-error", message=" ".join(error.message.split())[:300])
     return Fate(scope="item", kind=type(error).__name__, message=str(error))
 
 

@@ -103,6 +103,7 @@ class LocalEndpoint:
             timeout_s=max(self._table.timeout_s, 600.0),
             key_name=KEY_NAME,
             local=True,
+            stream=self._table.stream,
         )
 
     def _first_line(self, process: subprocess.Popen[str]) -> str:

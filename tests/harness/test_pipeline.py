@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support.cli import HARNESS
 from support.lab import Lab, endpoint, few_shot, fine_tuned, task
-from support.provider import Provider, Settings
+from support.provider import Provider
 
 from harness import training
 from harness.execution import engine as engine_module
@@ -35,10 +35,7 @@ def shared() -> Iterator[Provider]:
 
 @pytest.fixture
 def provider(shared: Provider) -> Provider:
-    names = ["quota_after", "always_500", "always_400", "training_refused", "job_error", "latency_s", "without"]
-    names += ["leak_key", "answer_template", "fail_first", "job_s", "fault_paths", "ignores"]
-    shared.set(**{name: getattr(Settings(), name) for name in names})
-    shared.reset()
+    shared.renew()
     return shared
 
 

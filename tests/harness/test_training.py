@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.provider import Provider, Settings
+from support.provider import Provider
 
 from harness import training
 from harness.errors import GateError, HarnessError, TrainingRefusedError, UnfinishedError, UsageError
@@ -34,10 +34,7 @@ def shared() -> Iterator[Provider]:
 
 @pytest.fixture
 def provider(shared: Provider) -> Provider:
-    names = ["error_500_rate", "reset_rate", "garbage_rate", "fail_first", "training_refused", "job_error"]
-    names += ["job_error_object", "lose_job_replies", "without", "quota_after", "job_s", "leak_key", "cut_rate"]
-    shared.set(**{name: getattr(Settings(), name) for name in names})
-    shared.reset()
+    shared.renew()
     return shared
 
 

@@ -173,9 +173,12 @@ class Recorded:
 class Provider:
     """A running provider, seen from the test."""
 
-    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+    def __init__(self, port: int, process: subprocess.Popen[str], settings: Mapping[str, Any] | None = None) -> None:
         self.port = port
         self.process = process
+        self._started = Settings()
+        self._started.update(settings or {})
+        self._changed: set[str] = set()
         self.root = f"http://127.0.0.1:{port}"
         self.base_url = f"{self.root}/v1"
 
@@ -202,7 +205,7 @@ class Provider:
             ready = process.stdout.readline()
             if not ready:
                 raise RuntimeError("the provider did not start; its error stands on stderr")
-            yield cls(json.loads(ready)["port"], process)
+            yield cls(json.loads(ready)["port"], process, settings)
 
     def _admin(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -214,7 +217,14 @@ class Provider:
     def set(self, **settings: Any) -> None:
         """Changes settings at run time."""
         Settings().update(settings)
+        self._changed.update(settings)
         self._admin("POST", "set", settings)
+
+    def renew(self) -> None:
+        """Sets back what was changed since the start, and forgets counts and recorded requests."""
+        self.set(**{name: getattr(self._started, name) for name in self._changed})
+        self._changed.clear()
+        self.reset()
 
     def reset(self) -> None:
         """Forgets counts and recorded requests; files, jobs and models stay."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.canned import GOOD, canned
 from support.lab import task
-from support.provider import Provider, Settings
+from support.provider import Provider
 
 from harness.errors import UnfinishedError, UsageError
 from harness.execution import engine as engine_module
@@ -38,11 +38,7 @@ def shared() -> Iterator[Provider]:
 @pytest.fixture
 def provider(shared: Provider) -> Provider:
     """The module's provider, as new."""
-    names = ["rate_429", "retry_after_s", "retry_after_ms", "quota_after", "error_500_rate", "reset_rate", "cut_rate"]
-    names += ["garbage_rate", "hang_rate", "fail_first", "always_500", "always_400", "leak_key", "latency_s"]
-    names += ["latency_jitter_s", "without", "usage", "requests_per_s"]
-    shared.set(**{name: getattr(Settings(), name) for name in names})
-    shared.reset()
+    shared.renew()
     return shared
 
 
@@ -465,40 +461,6 @@ def test_a_full_disk_ends_the_sending(provider: Provider, journal: Journal) -> N
     assert provider.counts()[CHAT] < 120
 
 
-@contextlib.contextmanager
-def canned(*bodies: bytes) -> Iterator[tuple[str, Callable[[], int]]]:
-    """A server that gives these bodies, one after the other, the last one for ever."""
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            body = bodies[min(len(asked), len(bodies) - 1)]
-            asked.append(self.path)
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/v1", lambda: len(asked)
-        server.shutdown()
-        thread.join()
-
-
-GOOD = b'{"choices": [{"message": {"content": "good"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}'
-
-
 @pytest.mark.parametrize(
     "odd",
     [b"[1, 2]", b"", b"\xff\xfe", b'"text"', b'{"error": {"message": "upstream is busy"}}', GOOD[:40]],
@@ -506,8 +468,8 @@ GOOD = b'{"choices": [{"message": {"content": "good"}}], "usage": {"prompt_token
 )
 def test_a_body_that_is_no_answer_is_asked_again(provider: Provider, journal: Journal, odd: bytes) -> None:
     with canned(odd, GOOD) as (url, asked):
-        found = send(engine(provider, journal, on={"fake": target(provider, base_url=url)}), requests(1))
-    assert asked() == 2
+        found = send(engine(provider, journal, on={"fake": target(provider, base_url=f"{url}/v1")}), requests(1))
+    assert len(asked) == 2
     assert [said(entry) for entry in found.values()] == ["good"]
     assert journal.fault_counts() == {"bad-body": 1}
 
@@ -527,7 +489,10 @@ def test_odd_usage_harms_nothing(provider: Provider, journal: Journal, usage: by
     body = b'{"choices": [{"message": {"content": "good"}}], "usage": ' + usage + b"}"
     with canned(body) as (url, _):
         made = engine(
-            provider, journal, on={"fake": target(provider, base_url=url)}, budget=Budget(max_usd=9, price=priced)
+            provider,
+            journal,
+            on={"fake": target(provider, base_url=f"{url}/v1")},
+            budget=Budget(max_usd=9, price=priced),
         )
         found = send(made, requests(2))
     assert len(found) == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.provider import Provider, Settings
+from support.provider import Provider
 
 from harness.errors import UsageError
 from harness.execution import engine as engine_module
@@ -33,14 +33,7 @@ def shared() -> Iterator[Provider]:
 @pytest.fixture
 def provider(shared: Provider) -> Provider:
     """The module's provider, as new."""
-    names = ("rate_429", "retry_after_s", "requests_per_s", "latency_s", "stream_pause_s", "cut_rate", "dribble_s")
-    shared.set(
-        **{
-            name: getattr(Settings(), name)
-            for name in (*names, "always_500", "error_500_rate", "blank_rate", "empty_rate")
-        }
-    )
-    shared.reset()
+    shared.renew()
     return shared
 
 

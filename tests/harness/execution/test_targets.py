@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from support.canned import GOOD, canned
 
 from harness.execution.engine import Engine
 from harness.execution.targets import blocking_client, remote_target
@@ -16,40 +13,11 @@ from harness.execution.work import Request
 from harness.experiment_file import EndpointTable
 from harness.journal import Journal
 
-ANSWER = b'{"choices": [{"message": {"content": "good"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}'
-
-
-@contextmanager
-def listening() -> Iterator[tuple[str, list[tuple[str, dict[str, str]]]]]:
-    """A server that notes path and headers, and answers anything."""
-    seen: list[tuple[str, dict[str, str]]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            seen.append((self.path, {name.lower(): value for name, value in self.headers.items()}))
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(ANSWER)))
-            self.end_headers()
-            self.wfile.write(ANSWER)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}", seen
-        server.shutdown()
-        thread.join()
-
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_azure_as_it_is_written_in_the_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stream: bool) -> None:
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "azure-key-0123456789")
-    with listening() as (root, seen), Journal(tmp_path / "journal.sqlite") as journal:
+    with canned(GOOD) as (root, seen), Journal(tmp_path / "journal.sqlite") as journal:
         table = EndpointTable.model_validate(
             {
                 "base_url": f"{root}/openai/deployments/mini",
@@ -66,7 +34,7 @@ def test_azure_as_it_is_written_in_the_guide(tmp_path: Path, monkeypatch: pytest
         made.send([request], made.done)
         if not stream:  # this server does not stream
             assert journal.answers(["k"])["k"].body["choices"]
-    path, headers = seen[0]
+    path, headers = seen[0].path, seen[0].headers
     assert path == "/openai/deployments/mini/chat/completions?api-version=2025-04-01-preview"
     assert headers["api-key"] == "azure-key-0123456789"
     assert headers["x-team"] == "reviews"
