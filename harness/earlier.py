@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.execution.work import is_sampled, tokens_of
 from harness.journal import PART, Job, reading
@@ -53,7 +54,7 @@ class Earlier:
     def job(self, tag: str) -> Job | None:
         """Returns a succeeded training job."""
         for folder in (self.own, *self.siblings):
-            job = sibling_job(folder.journal, tag) if folder.journal.is_file() else None
+            job = sibling_job(folder.journal, tag)
             if job is not None:
                 return job
         return None
@@ -61,7 +62,7 @@ class Earlier:
     def measured(self, arm: str) -> Measured | None:
         """Returns what the newest run with answers of an arm has measured."""
         for folder in (self.own, *self.siblings):
-            found = _measured(folder.journal, arm, folder.path.name) if folder.journal.is_file() else None
+            found = _measured(folder.journal, arm, folder.path.name)
             if found is not None:
                 return found
         return None
@@ -86,10 +87,8 @@ class Earlier:
         return sum(float(row[0]) for row in (*answers, *jobs))
 
 
-def _rows(journal: Path, query: str, values: Sequence[str | int] = ()) -> list[tuple[str, ...]]:
+def _rows(journal: Path, query: str, values: Sequence[str | int] = ()) -> list[tuple[Any, ...]]:
     """Asks a journal; one that is not there, or cannot be read, has nothing to say."""
-    if not journal.is_file():
-        return []
     try:
         with reading(journal) as connection:
             return connection.execute(query, values).fetchall()
@@ -116,9 +115,9 @@ def _measured(journal: Path, arm: str, run: str) -> Measured | None:
         return None
     outputs = []
     for body, _, _ in rows:
-        usage = tokens_of(json.loads(zlib.decompress(body)))  # type: ignore[arg-type]
+        usage = tokens_of(json.loads(zlib.decompress(body)))
         outputs += [usage.output] if usage is not None else []
-    spans = [(float(started), float(started) + float(seconds)) for _, started, seconds in rows]
+    spans = [(started, started + seconds) for _, started, seconds in rows]
     n = len(rows)
     return Measured(
         answers=n,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from harness.scoring.contenders import PROMPTS, TUNED
@@ -34,14 +34,6 @@ class Band:
 
 
 NOTHING = Band.exactly(0.0)
-
-
-def total(bands: Iterable[Band]) -> Band:
-    """Adds figures up."""
-    result = NOTHING
-    for band in bands:
-        result += band
-    return result
 
 
 def either(bands: Sequence[Band]) -> Band:
@@ -81,14 +73,6 @@ class Load:
         )
 
 
-def in_all(loads: Iterable[Load]) -> Load:
-    """Adds loads up."""
-    result = Load()
-    for load in loads:
-        result += load
-    return result
-
-
 def any_of(loads: Sequence[Load]) -> Load:
     """Returns the load of whichever candidate is chosen.
 
@@ -96,11 +80,10 @@ def any_of(loads: Sequence[Load]) -> Load:
         loads: At least one.
     """
     priced = [load.usd for load in loads if load.usd is not None]
-    tokens = [round(load.input_tokens) for load in loads]
     return Load(
         requests=max(load.requests for load in loads),
         known=min(load.known for load in loads),
-        input_tokens=round(sum(tokens) / len(tokens)),
+        input_tokens=round(sum(load.input_tokens for load in loads) / len(loads)),
         output_tokens=either([load.output_tokens for load in loads]),
         usd=either(priced) if len(priced) == len(loads) else None,
     )
@@ -214,10 +197,15 @@ class Estimate:
     remarks: tuple[str, ...] = ()
 
     @property
+    def load(self) -> Load:
+        """The requests of all arms."""
+        return sum((arm.load for arm in self.arms), Load())
+
+    @property
     def usd(self) -> Band | None:
         """Dollars that are yet to be spent, those of the probe included; `None` where no arm has any."""
         priced = [arm.usd for arm in self.arms if arm.usd is not None]
-        return total([*priced, Band.exactly(self.probe_usd)]) if priced else None
+        return sum(priced, Band.exactly(self.probe_usd)) if priced else None
 
     @property
     def unpriced(self) -> tuple[str, ...]:
@@ -241,9 +229,7 @@ class Estimate:
 
     def as_dict(self) -> dict[str, Any]:
         """Returns what `harness estimate --json` prints."""
-        load = Load(usd=None)
-        for arm in self.arms:
-            load += replace(arm.load, usd=None)
+        load = self.load
         return {
             "schema": SCHEMA,
             "run": self.folder,

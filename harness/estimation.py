@@ -23,10 +23,10 @@ from harness.estimate import (
     Load,
     Training,
     any_of,
-    in_all,
     payback_if_tied,
 )
 from harness.evaluation import Evaluation
+from harness.execution.budget import MOST_OUTPUT
 from harness.execution.questions import settled
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.journal import Journal
@@ -85,15 +85,16 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
         counting = _Counting(experiment=experiment, data=data, work=work, earlier=earlier, probes=seen or ())
         arms = tuple(counting.arm(arm) for arm in experiment.arms)
         models = {arm.model: arm.endpoint for arm in arms if arm.model and arm.endpoint}
+        budget = work.asking.engine.budget
         return Estimate(
             arms=arms,
             power=_power(data, experiment.verdict.margin),
             payback=payback_if_tied(arms, experiment.verdict.margin, _decision(experiment)),
             shutdown=probing.shutdown_dates(work, models) if probe else dict.fromkeys(models),
             probe=None if seen is None else tuple(one.as_dict() for one in seen),
-            probe_usd=work.asking.engine.budget.spent,
+            probe_usd=budget.spent,
             spent_usd=earlier.spent(),
-            max_usd=options.max_usd if options.max_usd is not None else experiment.budget.max_usd,
+            max_usd=budget.max_usd,
             executor=experiment.executor.name,
             folder=str(folder.path),
             remarks=_remarks(experiment, data, arms, probed=probe),
@@ -156,10 +157,10 @@ class _Counting:
         backend: Any = arm.backend
         if not hasattr(backend, "calls"):
             return self._in_process(arm)
-        ready = [self._ready(one, candidate=bool(arm.candidates)) for _, one in self._candidates(arm)]
+        ready = [self._ready(one, candidate=bool(arm.candidates)) for one in self._candidates(arm)]
         view = self._weighing(arm, ready[0].model)
         parts = self._parts(arm, ready, view)
-        whole, training = in_all(parts.values()), self._training(arm, ready)
+        whole, training = sum(parts.values(), Load()), self._training(arm, ready)
         seconds, seconds_reason = self._seconds(arm, whole, training, view.measured)
         unpriced = whole.usd is None or (training is not None and training.jobs and training.usd is None)
         return ArmEstimate(
@@ -201,29 +202,30 @@ class _Counting:
             labels=[example.label for example in self.data.of(Split.TRAIN)],
         )
 
-    def _parts(self, arm: Arm, ready: Sequence[_Ready], view: Weighing) -> dict[str, Any]:
+    def _parts(self, arm: Arm, ready: Sequence[_Ready], view: Weighing) -> dict[str, Load]:
         """Returns an arm's requests by what they are for, in the order in which a run asks."""
         choosing = validation = Load()
         if arm.candidates:
             examples = self.work.sample(arm.choose_items)
-            choosing = in_all(view.load(one.arm, examples) for one in ready)
+            choosing = sum((view.load(one.arm, examples) for one in ready), Load())
         elif arm.name in outcome.contending(self.experiment.arms):
             validation = view.load(ready[0].arm, self.work.sample(self._naming_size()))
         test = self.data.of(Split.TEST)
-        firsts = [view.load(one.arm, test, exclusive=False) for one in ready]
+        certain = len(ready) == 1  # which of several candidates is asked is not known
+        firsts = [view.load(one.arm, test, exclusive=certain) for one in ready]
         times = range(1, 1 if settled(arm) else self.experiment.repeats)
-        agains = [in_all(view.load(one.arm, test, repeat, exclusive=False) for repeat in times) for one in ready]
+        agains = [
+            sum((view.load(one.arm, test, repeat, exclusive=certain) for repeat in times), Load()) for one in ready
+        ]
         won = [place for place, load in enumerate(firsts) if not load.requests]
         if not choosing.requests and won:  # the choice has been made: the winner was asked the test items
             firsts, agains = [firsts[won[0]]], [agains[won[0]]]
-        if len(ready) == 1:  # which of several candidates is asked is not known
-            self._sent.update(*(view.requests(ready[0].arm, test, repeat) for repeat in (0, *times)))
         return {"choosing": choosing, "validation": validation, "test": any_of(firsts), "repeats": any_of(agains)}
 
     def _in_process(self, arm: Arm) -> ArmEstimate:
         times = 1 if settled(arm) else self.experiment.repeats
         answers = len(self.data.of(Split.TEST)) * times
-        answers += sum(len(self.work.sample(arm.choose_items)) for _ in arm.candidates)
+        answers += len(arm.candidates) * len(self.work.sample(arm.choose_items))
         if not arm.candidates and arm.name in outcome.contending(self.experiment.arms):
             answers += len(self.work.sample(self._naming_size()))
         measured = self.earlier.measured(arm.name)
@@ -238,10 +240,10 @@ class _Counting:
             seconds_reason=_NOT_MEASURED if measured is None else f"from {measured.source}",
         )
 
-    def _candidates(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
+    def _candidates(self, arm: Arm) -> list[Arm]:
         if not arm.candidates:
-            return [({}, arm)]
-        return self.work.affordable(arm, self.work.sample(arm.choose_items))
+            return [arm]
+        return [one for _, one in self.work.affordable(arm, self.work.sample(arm.choose_items))]
 
     def _naming_size(self) -> int | None:
         return min([arm.choose_items for arm in self.experiment.arms if arm.choose_items], default=None)
@@ -322,7 +324,7 @@ class _Counting:
         if not view.vocabulary.exact:
             said.append(f"tokens are counted in {view.vocabulary.name}, not in the model's own vocabulary")
         if view.open_ended:
-            said.append("answers have no token limit of their own; at most 4,096 tokens each are taken")
+            said.append(f"answers have no token limit of their own; at most {MOST_OUTPUT:,} tokens each are taken")
         if len(arm.candidates) > 1:
             said.append("which candidate wins is not known: the test items are taken at the mean of all")
         if training is not None and training.epochs_assumed:

@@ -265,6 +265,10 @@ def require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
                 )
 
 
+def _prices(experiment: Experiment) -> Prices:
+    return Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
+
+
 def _cap(experiment: Experiment, options: RunOptions) -> float | None:
     return options.max_usd if options.max_usd is not None else experiment.budget.max_usd
 
@@ -277,7 +281,7 @@ def require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOpti
     """
     if _cap(experiment, options) is None:
         return
-    prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
+    prices = _prices(experiment)
     for arm in arms:
         endpoint, model = getattr(arm.backend, "endpoint", None), getattr(arm.backend, "model", None)
         base = getattr(arm.backend, "base", None) if model is None else None
@@ -313,11 +317,40 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
     interrupts = stack.enter_context(Interrupts(console.say, console.leave))
     local = stack.enter_context(LocalEndpoint(session.folder.endpoint, experiment.endpoints[LOCAL], console.say))
     adopt_state(session.folder.endpoint, [sibling.endpoint for sibling in siblings])
+    connect = _connector(experiment, local, session.options.offline)
+    asking = _asking(session, journal, connect, siblings, stack)
+    interrupts.stop = asking.interrupt
+    trainer = Trainer(
+        journal=journal,
+        connect=connect,
+        say=lambda arm, message: console.say(f"{arm}: {message}"),
+        progress=console.steps,
+        scrub=session.scrub,
+        siblings=tuple(sibling.journal for sibling in siblings),
+    )
+    learning = Learning(
+        train=data.of(Split.TRAIN),
+        validation=data.of(Split.VALIDATION),
+        labels=data.labels,
+        seed=experiment.seed,
+        weights=data.weights,
+    )
+    return Evaluation(asking=asking, trainer=trainer, learning=learning)
+
+
+def _asking(
+    session: Session,
+    journal: Journal,
+    connect: Callable[[str], Target],
+    siblings: tuple[RunFolder, ...],
+    stack: ExitStack,
+) -> Asking:
+    """Puts together what asks; `stack` closes observers and executor."""
+    experiment, console, data = session.experiment, session.console, session.data
     watching = Watching(session.folder.path.name, experiment.observers, console.say)
     stack.callback(watching.close)
     stack.callback(getattr(experiment.executor, "close", lambda: None))
-    connect = _connector(experiment, local, session.options.offline)
-    prices = Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
+    prices = _prices(experiment)
     engine = Engine(
         journal=journal,
         connect=connect,
@@ -351,23 +384,7 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
         siblings=siblings,
     )
     engine.progress = asking.advance
-    interrupts.stop = asking.interrupt
-    trainer = Trainer(
-        journal=journal,
-        connect=connect,
-        say=lambda arm, message: console.say(f"{arm}: {message}"),
-        progress=console.steps,
-        scrub=session.scrub,
-        siblings=tuple(sibling.journal for sibling in siblings),
-    )
-    learning = Learning(
-        train=data.of(Split.TRAIN),
-        validation=data.of(Split.VALIDATION),
-        labels=data.labels,
-        seed=experiment.seed,
-        weights=data.weights,
-    )
-    return Evaluation(asking=asking, trainer=trainer, learning=learning)
+    return asking
 
 
 def _budget(session: Session, prices: Prices, journal: Journal) -> Budget:

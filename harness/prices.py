@@ -90,8 +90,9 @@ class Prices:
     def _rate(self, endpoint: str, model: str, tier: str) -> Rate | None:
         table = self.table(model)
         share = 1.0 if tier != BATCH else None if table is None else table.batch
-        if table is not None and table.input is not None and table.output is not None:
-            return _own(table, USUAL_BATCH if share is None else share)
+        own = _own(table, USUAL_BATCH if share is None else share)
+        if own is not None:
+            return own
         if endpoint == LOCAL or model.startswith("ft:") or model in self.trained:
             return None
         return _listed(model, self.urls.get(endpoint), share)
@@ -124,9 +125,7 @@ class Prices:
         table = self.table(model)
         if table is not None and table.batch is not None:
             return "the experiment's prices"
-        if (table is None or table.input is None or table.output is None) and _lists_batch(
-            model, self.urls.get(endpoint)
-        ):
+        if _own(table, USUAL_BATCH) is None and _lists_batch(model, self.urls.get(endpoint)):
             return f"genai-prices {version('genai-prices')}"
         return f"assumed: {USUAL_BATCH:g} of the price at once, as no list has it"
 
@@ -162,9 +161,11 @@ def _dateless(model: str) -> str:
     return "-".join(parts[:-3]) if len(parts) > 3 and all(part.isdigit() for part in parts[-3:]) else model
 
 
-def _own(table: PriceTable, share: float) -> _Flat:
-    """Returns the rate of a table that has at least `input` and `output`."""
-    given, output = (table.input or 0.0) * share / MILLION, (table.output or 0.0) * share / MILLION
+def _own(table: PriceTable | None, share: float) -> _Flat | None:
+    """Returns the rate of a table, `None` where it lacks `input` or `output`."""
+    if table is None or table.input is None or table.output is None:
+        return None
+    given, output = table.input * share / MILLION, table.output * share / MILLION
 
     def of(price: float | None, default: float) -> float:
         return default if price is None else price * share / MILLION

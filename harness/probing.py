@@ -13,7 +13,6 @@ from typing import Any
 from harness.earlier import Measured
 from harness.errors import HarnessError
 from harness.evaluation import Evaluation
-from harness.execution.questions import Answered
 from harness.experiment import LOCAL, Arm, plain
 from harness.types import Example, Prediction, Status
 
@@ -115,16 +114,16 @@ def _one(work: Evaluation, arm: Arm, settings: Mapping[str, Any], items: Sequenc
         engine.refusal = engine.stopped = None  # the other arms are looked at all the same
         return replace(nothing, error=error.message, cure=error.hint or None)
     rows = tuple(one.prediction for one in answered)
-    seen = replace(nothing, answers=rows, usage=_usage(answered), logprobs=_logprobs(arm, rows))
+    seen = replace(nothing, answers=rows, usage=_usage(rows), logprobs=_logprobs(arm, rows))
     lost = next((row for row in rows if row.status is Status.FAILED), None)
     if lost is not None:
         return replace(seen, error=lost.error or "no answer", cure="see what the endpoint says, then probe again")
     return replace(seen, cure=_advice(rows))
 
 
-def _usage(answered: Sequence[Answered]) -> bool | None:
-    rows = [one.prediction for one in answered if one.prediction.input_tokens is not None]
-    return not any(row.tokens_estimated for row in rows) if rows else None
+def _usage(rows: Sequence[Prediction]) -> bool | None:
+    known = [row for row in rows if row.input_tokens is not None]
+    return not any(row.tokens_estimated for row in known) if known else None
 
 
 def _logprobs(arm: Arm, rows: Sequence[Prediction]) -> bool | None:

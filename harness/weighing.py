@@ -10,7 +10,7 @@ from typing import Any
 
 from harness import outcome
 from harness.earlier import Measured
-from harness.estimate import Band, Load, total
+from harness.estimate import NOTHING, Band, Load
 from harness.execution.budget import output_limit
 from harness.execution.counting import prompt_tokens
 from harness.execution.questions import Asker
@@ -44,11 +44,6 @@ class Weighing:
     def __post_init__(self) -> None:
         self._label_tokens = cache(self._count_labels)
 
-    def requests(self, arm: Arm, examples: Sequence[Example], repeat: int = 0) -> dict[str, Request]:
-        """Returns an arm's requests by key."""
-        questions = self.asker.questions(arm, examples, repeat)
-        return {request.key: request for question in questions for request in question.requests}
-
     def load(self, arm: Arm, examples: Sequence[Example], repeat: int = 0, *, exclusive: bool = True) -> Load:
         """Returns what asking an arm takes.
 
@@ -58,7 +53,8 @@ class Weighing:
             repeat: How often that was asked before.
             exclusive: Whether these requests are certain to be sent: they are then not counted again.
         """
-        requests = self.requests(arm, examples, repeat)
+        questions = self.asker.questions(arm, examples, repeat)
+        requests = {request.key: request for question in questions for request in question.requests}
         known = self.known(requests)
         new = {key: request for key, request in requests.items() if key not in known and key not in self.sent}
         if exclusive:
@@ -74,8 +70,8 @@ class Weighing:
             requests=len(new),
             known=len(known),
             input_tokens=sum(given),
-            output_tokens=total(made),
-            usd=total(priced) if len(priced) == len(costs) else None,
+            output_tokens=sum(made, NOTHING),
+            usd=sum(priced, NOTHING) if len(priced) == len(costs) else None,
         )
 
     def means(self, arm: Arm, examples: Sequence[Example]) -> dict[str, Any]:
@@ -86,17 +82,17 @@ class Weighing:
         given = prompt_tokens([one.body for one in first], self.vocabulary)
         output = self._output(first[0].body).expected
         price = outcome.price_of(self.prices, first[0].endpoint, arm)
-        if output is None:
-            return {"input_tokens": sum(given) / len(given), "output_tokens": None, "usd": None, "price": price}
-        costs = [
-            self.prices.request_usd(one.endpoint, _model(one), Usage(input=tokens, output=round(output)))
-            for one, tokens in zip(first, given, strict=True)
-        ]
-        known = [cost for cost in costs if cost is not None]
+        known = []
+        if output is not None:
+            costs = (
+                self.prices.request_usd(one.endpoint, _model(one), Usage(input=tokens, output=round(output)))
+                for one, tokens in zip(first, given, strict=True)
+            )
+            known = [cost for cost in costs if cost is not None]
         return {
             "input_tokens": sum(given) / len(given),
             "output_tokens": output,
-            "usd": sum(known) / len(known) if len(known) == len(costs) else None,
+            "usd": sum(known) / len(known) if len(known) == len(first) else None,
             "price": price,
         }
 

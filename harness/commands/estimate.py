@@ -184,10 +184,9 @@ def _probe(one: Mapping[str, Any]) -> str:
 
 
 def _total(found: Estimate) -> str:
-    from harness.estimate import in_all
     from harness.numbers import counted, duration, usd
 
-    load = in_all(arm.load for arm in found.arms)
+    load = found.load
     said = [f"total: {counted(load.requests, 'request')}"]
     if load.known:
         said.append(f"{counted(load.known, 'answer')} there already")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ def prompt_tokens(bodies: Sequence[Mapping[str, Any]], vocabulary: Vocabulary) -
             parts.append([prompt] if isinstance(prompt, str) else [str(each) for each in prompt or ()])
         wanted = body.get("response_format")
         if wanted:
-            parts[-1].append(_json(wanted))
+            parts[-1].append(json.dumps(wanted, ensure_ascii=False, default=dict))
     distinct = list(dict.fromkeys(text for texts in parts for text in texts))
     counts = dict(zip(distinct, (int(count) for count in vocabulary.count(distinct)), strict=True))
     return [extra + sum(counts[text] for text in texts) for extra, texts in zip(beside, parts, strict=True)]
@@ -58,9 +59,3 @@ def _texts(message: Any) -> list[str]:
 
 def _tables(value: Any) -> list[Mapping[str, Any]]:
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list | tuple) else []
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value, ensure_ascii=False, default=dict)

@@ -14,6 +14,7 @@ from harness.execution.work import Request, answer_key, digest, tokens_of
 from harness.experiment import Arm, plain
 from harness.journal import Entry
 from harness.plugins import attributed
+from harness.prices import BATCH
 from harness.types import Answer, Example, Prediction, Prompt, Reply, Status, Usage
 
 CONTENT_FREE = "N/A"
@@ -167,7 +168,7 @@ def predictions(
 ) -> list[Answered]:
     """Reads answers back, matched by example id: every question ends as answered, unparsed or failed."""
     answered = [_one(question, entries, failed, labels, cost) for question in questions]
-    if any(one.entry is not None and one.entry.tier == "batch" for one in answered):
+    if any(one.entry is not None and one.entry.tier == BATCH for one in answered):
         # A batch has no latency, and the few requests beside it that were sent at once would stand for all.
         return [replace(one, prediction=_untimed(one.prediction)) for one in answered]
     return answered

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from harness.estimate import (
     IN_PROCESS,
     NO_PRICE,
+    NOTHING,
     ArmEstimate,
     Band,
     Estimate,
@@ -19,7 +20,6 @@ from harness.estimate import (
     any_of,
     either,
     payback_if_tied,
-    total,
 )
 from harness.scoring.facts import Decision
 
@@ -34,7 +34,7 @@ def bands(draw: st.DrawFn) -> Band:
 
 @given(st.lists(bands(), min_size=1, max_size=8))
 def test_sums_and_choices_keep_their_order(given_bands: list[Band]) -> None:
-    for band in (total(given_bands), either(given_bands)):
+    for band in (sum(given_bands, NOTHING), either(given_bands)):
         assert band.low <= band.high
         unknown = any(each.expected is None for each in given_bands)
         assert (band.expected is None) == unknown

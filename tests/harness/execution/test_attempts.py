@@ -54,8 +54,16 @@ def test_a_stream_that_breaks_is_asked_for_again(
         canned(broken, WHOLE, kind="text/event-stream") as (url, asked),
         Journal(tmp_path / "journal.sqlite") as journal,
     ):
-        target = Target(name="t", base_url=f"{url}/v1", api_key="none", headers={}, query={}, concurrency=2, timeout_s=9,
-                        stream=True)  # fmt: skip
+        target = Target(
+            name="t",
+            base_url=f"{url}/v1",
+            api_key="none",
+            headers={},
+            query={},
+            concurrency=2,
+            timeout_s=9,
+            stream=True,
+        )
         made = Engine(journal=journal, connect=lambda _name: target)
         made.send([Request(endpoint="t", path="/completions", body={"prompt": "x"}, key="k", arm="a")], made.done)
         body = journal.answers(["k"])["k"].body
