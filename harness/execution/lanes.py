@@ -6,12 +6,12 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from harness.execution.budget import Budget
-from harness.execution.rate import Allowance, Rate
+from harness.execution.rate import Allowances, Rate, Shared
 from harness.execution.targets import Target
 from harness.execution.work import Request
 
@@ -78,7 +78,7 @@ class Lane:
     broke: bool = False
     """The budget does not cover the next request, and nothing is under way that could give some of it back."""
     rate: Rate = field(init=False)
-    _allowances: dict[str, Allowance] = field(default_factory=dict)
+    allowances: Allowances = field(init=False)
     _arms: dict[str, int] = field(default_factory=dict)
     """Arm → its requests under way."""
     _trying: dict[str, str] = field(default_factory=dict)
@@ -87,8 +87,8 @@ class Lane:
     """Model and arm → requests that have to wait, each with its number in the order."""
     _read: int = 0
     _laid_aside: int = 0
-    _under_way: dict[str, tuple[Allowance, float]] = field(default_factory=dict)
-    """Key → what counts a request, and as how many tokens."""
+    _under_way: dict[str, Mapping[Shared, float]] = field(default_factory=dict)
+    """Key → what a request counts as."""
     _parked: deque[asyncio.Future[None]] = field(default_factory=deque)
     _rings_at: float = math.inf
     _timer: asyncio.TimerHandle | None = None
@@ -99,6 +99,7 @@ class Lane:
         """Starts with the rate's first limit; what belongs to the run itself needs no careful start."""
         most = self.target.concurrency
         self.rate = Rate(most=most, clock=time.monotonic, limit=most if self.target.local else 0)
+        self.allowances = Allowances(clock=time.monotonic)
 
     async def take(self) -> Request | None:
         """Waits until a request may be sent, and returns it; `None` when there is none left, or nothing may be sent."""
@@ -119,7 +120,7 @@ class Lane:
     async def retake(self, request: Request) -> bool:
         """Waits until a request that failed may be sent again; False: it must not."""
         while not self.over() and self.down is None:
-            delay = self.rate.delay() or self._allowance(request).delay(request)
+            delay = self.rate.delay() or self.allowances.delay(request)
             if delay == 0.0:
                 self._go(request)
                 return True
@@ -129,8 +130,7 @@ class Lane:
     def leave(self, request: Request) -> None:
         """Counts a request whose attempt has ended, well or not."""
         self.rate.ended()
-        allowance, tokens = self._under_way.pop(request.key)
-        allowance.ended(tokens)
+        self.allowances.ended(self._under_way.pop(request.key))
         self._arms[request.arm] -= 1
         self.wake(1)
 
@@ -147,10 +147,10 @@ class Lane:
         if self.rate.limit > before:
             self.wake(self.rate.limit - before)
 
-    def learn(self, request: Request, headers: object) -> None:
+    def learn(self, request: Request, headers: Mapping[str, str]) -> None:
         """Reads what an answer's headers say of the rate."""
-        if "x-ratelimit-remaining-requests" in headers or "x-ratelimit-remaining-tokens" in headers:  # type: ignore[operator]
-            self._allowance(request).learn(headers)  # type: ignore[arg-type]
+        if "x-ratelimit-remaining-requests" in headers or "x-ratelimit-remaining-tokens" in headers:
+            self.allowances.learn(request, headers)
 
     def wake(self, count: int) -> None:
         """Lets workers that wait look again."""
@@ -200,7 +200,7 @@ class Lane:
             return math.inf
         if self.target.local and self.rate.active > self._arms.get(request.arm, 0):
             return math.inf
-        return self._allowance(request).delay(request)
+        return self.allowances.delay(request)
 
     def _paid(self, waiting: deque[tuple[int, Request]]) -> tuple[float, Request | None]:
         """Takes the first of some requests where the budget covers it."""
@@ -214,18 +214,10 @@ class Lane:
 
     def _go(self, request: Request) -> None:
         self.rate.began()
-        allowance = self._allowance(request)
-        self._under_way[request.key] = (allowance, allowance.began(request))
+        self._under_way[request.key] = self.allowances.began(request)
         self._arms[request.arm] = self._arms.get(request.arm, 0) + 1
         if request.arm not in self.heard:
             self._trying.setdefault(request.arm, request.key)
-
-    def _allowance(self, request: Request) -> Allowance:
-        # Providers limit each model on its own.
-        model = str(request.body.get("model"))
-        if model not in self._allowances:
-            self._allowances[model] = Allowance(clock=time.monotonic)
-        return self._allowances[model]
 
     async def _wait(self, delay: float) -> None:
         """Waits to be woken: by an end, or by the clock."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from harness.types import Call
 
@@ -23,6 +24,7 @@ SATURATED = 0.8
 """Share of the limit that must have been under way for the limit to grow."""
 BLIND_S = 1.0
 """Seconds to wait where an allowance is used up and the endpoint does not say for how long."""
+KINDS = ("requests", "tokens")
 SHORTEST_S = 0.005
 """Seconds between two looks at an allowance that is used up, at least."""
 
@@ -92,27 +94,41 @@ class Rate:
         self._cool_at = max(self._cool_at, now + max(self.cooldown_s, retry_after_s or 0.0))
 
 
+Shared: TypeAlias = tuple[str, float]
+"""What models may have in common: ``requests`` or ``tokens``, and the limit."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Window:
-    """What an endpoint said is left of one of its limits."""
+    """What an endpoint said is left to a model."""
 
     left: float
     limit: float
     resets_at: float
     every_s: float
+    begun: float
+    """What models with this limit had begun by then, all in all."""
 
 
 @dataclass(kw_only=True)
-class Allowance:
-    """What the headers of one model's answers leave for further requests.
+class Allowances:
+    """What the headers of an endpoint's answers leave for further requests, by model.
+
+    Providers limit models apart, gateways limit keys whatever the model. Models with one and the same limit are taken
+    to share it: what any of them begins, and what was last said to any of them, counts for all.
 
     Args:
         clock: Seconds, monotonic.
     """
 
     clock: Callable[[], float]
-    _windows: dict[str, _Window] = field(default_factory=dict)
-    _out: dict[str, float] = field(default_factory=lambda: {"requests": 0.0, "tokens": 0.0})
+    _windows: dict[tuple[str, str], _Window] = field(default_factory=dict)
+    """Model and ``requests`` or ``tokens`` → what is left."""
+    _latest: dict[Shared, _Window] = field(default_factory=dict)
+    """What was said last to any of the models that share a limit."""
+    _begun: dict[Shared, float] = field(default_factory=dict)
+    """All that was ever sent."""
+    _out: dict[Shared, float] = field(default_factory=dict)
     """What is under way: the endpoint may not have counted it yet."""
 
     def delay(self, call: Call) -> float:
@@ -120,43 +136,72 @@ class Allowance:
         if not self._windows:
             return 0.0
         now, wait = self.clock(), 0.0
-        for name, need in (("requests", 1.0), ("tokens", guessed_tokens(call))):
-            window = self._windows.get(name)
-            if window is None:
-                continue
-            if now >= window.resets_at:
-                # One call finds out what is left now: windows, buckets and gateways differ in what a reset means.
-                window.left = max(window.left, self._out[name] + min(need, window.limit))
-                window.resets_at = now + window.every_s
-            if window.left - self._out[name] < min(need, window.limit):
-                wait = max(wait, window.resets_at - now)
+        for kind, own in self._of(call):
+            shared, need = (kind, own.limit), min(_units(kind, call), own.limit)
+            for window in (own, self._latest[shared]):
+                used = max(self._out.get(shared, 0.0), self._begun.get(shared, 0.0) - window.begun)
+                # After a reset one call finds out what is left: windows, buckets, gateways differ in what it means.
+                if window.left - used < need:
+                    wait = max(wait, window.resets_at - now)
         return wait
 
-    def began(self, call: Call) -> float:
-        """Counts a call that is sent; returns its tokens, to be handed to `ended`."""
-        tokens = guessed_tokens(call) if "tokens" in self._windows else 0.0
-        self._out["requests"] += 1
-        self._out["tokens"] += tokens
-        return tokens
+    def began(self, call: Call) -> Mapping[Shared, float]:
+        """Counts a call that is sent; returns what it counts as, to be handed to `ended`."""
+        charged: dict[Shared, float] = {}
+        now = self.clock()
+        for kind, window in self._of(call):
+            shared = (kind, window.limit)
+            charged[shared] = _units(kind, call)
+            self._begun[shared] = self._begun.get(shared, 0.0) + charged[shared]
+            self._out[shared] = self._out.get(shared, 0.0) + charged[shared]
+            if now >= window.resets_at:
+                self._put_off(shared, now + window.every_s)
+        return charged
 
-    def ended(self, tokens: float) -> None:
+    def ended(self, charged: Mapping[Shared, float]) -> None:
         """Counts a call that has come to an end."""
-        self._out["requests"] -= 1
-        self._out["tokens"] -= tokens
+        for shared, units in charged.items():
+            self._out[shared] -= units
 
-    def learn(self, headers: Mapping[str, str]) -> None:
+    def learn(self, call: Call, headers: Mapping[str, str]) -> None:
         """Reads `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`; what is missing or no number is left out."""
         now = self.clock()
-        for name in ("requests", "tokens"):
-            left = _number(headers.get(f"x-ratelimit-remaining-{name}"))
+        for kind in KINDS:
+            left = _number(headers.get(f"x-ratelimit-remaining-{kind}"))
             if left is None:
                 continue
-            reset = duration_s(headers.get(f"x-ratelimit-reset-{name}"))
-            limit = _number(headers.get(f"x-ratelimit-limit-{name}"))
+            reset = duration_s(headers.get(f"x-ratelimit-reset-{kind}"))
+            limit = max(_number(headers.get(f"x-ratelimit-limit-{kind}")) or left, 1.0)
             every = BLIND_S if reset is None else max(reset, SHORTEST_S)
-            self._windows[name] = _Window(
-                left=left, limit=max(limit or left, 1.0), resets_at=now + every, every_s=every
+            shared = (kind, limit)
+            self._windows[_model(call), kind] = self._latest[shared] = _Window(
+                left=left, limit=limit, resets_at=now + every, every_s=every, begun=self._begun.get(shared, 0.0)
             )
+            if left < _units(kind, call):
+                self._put_off(shared, now + every)
+
+    def _put_off(self, shared: Shared, until: float) -> None:
+        """Lets nobody with this limit find out before that time what is left."""
+        for (_, kind), window in self._windows.items():
+            if (kind, window.limit) == shared:
+                window.resets_at = max(window.resets_at, until)
+
+    def _of(self, call: Call) -> Iterator[tuple[str, _Window]]:
+        """Yields what limits a call's model."""
+        model = _model(call)
+        for kind in KINDS:
+            window = self._windows.get((model, kind))
+            if window is not None:
+                yield kind, window
+
+
+def _model(call: Call) -> str:
+    return str(call.body.get("model"))
+
+
+def _units(kind: str, call: Call) -> float:
+    """Returns what a call counts as."""
+    return guessed_tokens(call) if kind == "tokens" else 1.0
 
 
 def guessed_tokens(call: Call) -> float:

@@ -103,9 +103,7 @@ class Sender:
         if not final:
             self._lost(request, message, endpoint_down=False)
             return
-        self.engine.journal.add(
-            [Entry(key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message)]
-        )
+        self.journal.add([Entry(key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message)])
         self.engine.progress(request.arm, {"failed": 1})
 
     def client(self, endpoint: str) -> OpenAI:
@@ -150,7 +148,9 @@ class Sender:
                 asked = _request(record.call)
                 self._out.pop(asked.key, None)
                 settled.add(asked.key)
-                kept.append(self._entry(asked, record))
+                entry = self._entry(asked, record)
+                record.timing = {**(record.timing or {}), "usd": entry.usd}
+                kept.append(entry)
                 answered.append((asked, record))
                 self.engine.budget.release(asked)
             elif isinstance(record, Entry | GivenUp):
@@ -164,11 +164,12 @@ class Sender:
                     kept += self._refused(request, record)
                 else:
                     reply = Reply(record.body, request)
-                    kept += [replace(record, usd=self.engine.budget.charge(request, reply))]
+                    reply.timing = {"usd": self.engine.budget.charge(request, reply)}
+                    kept += [replace(record, usd=reply.timing["usd"])]
                     kept += self._held.pop(request.arm, [])
                     answered.append((request, reply))
                 self.engine.budget.release(request)
-        self.engine.journal.add(kept)
+        self.journal.add(kept)
         for request, reply in answered:
             self.engine.heard(request, reply)
         return settled

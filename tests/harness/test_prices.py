@@ -85,6 +85,10 @@ def test_each_kind_of_token_has_its_price() -> None:
     assert plain.request_usd("api", "mine", usage) == pytest.approx(0.0024)
     assert plain.request_usd("api", "mine", usage, "batch") == pytest.approx(0.0012)
     assert plain.batch_source("api", "mine").startswith("assumed: 0.5")
+    # the list has a batch price of this model, but the experiment's own price goes first
+    own = prices(**{"gpt-4.1-mini": PriceTable(input=2.0, output=8.0)})
+    assert own.request_usd("api", "gpt-4.1-mini", usage, "batch") == pytest.approx(0.0012)
+    assert own.batch_source("api", "gpt-4.1-mini").startswith("assumed: 0.5")
 
 
 def test_a_batch_costs_what_the_list_says() -> None:

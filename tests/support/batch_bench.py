@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,8 +85,13 @@ class Bench:
 
     def handed_in(self) -> Counter[str]:
         """Key → in how many batches, whatever became of them."""
-        contents = [self.provider.file(batch["input_file_id"]) for batch in self.batches()]
-        return Counter(json.loads(line)["custom_id"] for content in contents for line in content.splitlines())
+        return handed_in(self.provider, self.batches())
+
+
+def handed_in(provider: Provider, batches: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """Returns key → in how many of some batches, by the files that were uploaded for them."""
+    contents = [provider.file(batch["input_file_id"]) for batch in batches]
+    return Counter(json.loads(line)["custom_id"] for content in contents for line in content.splitlines())
 
 
 def requests(

@@ -24,7 +24,7 @@ from support.provider import Provider
 
 KEY = "sk-test-faults-0123456789"
 CHAT, COMPLETIONS = "POST /v1/chat/completions", "POST /v1/completions"
-UPLOAD, CREATE = "POST /v1/files", "POST /v1/fine_tuning/jobs"
+CREATE = "POST /v1/fine_tuning/jobs"
 ITEMS, TEST, VALIDATION = 120, 60, 12
 QUALITY: Mapping[str, Any] = {"accuracy": 0.5, "few_shot_accuracy": 0.6, "tuned_accuracy": 0.9, "seed": 5}
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
@@ -85,6 +85,11 @@ class Running:
         """Waits until all of some words stand on stderr."""
         self.wait_until(lambda: all(word in self.said() for word in words))
 
+    def kill(self) -> None:
+        """Kills the command, and waits until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
     def ended(self, limit_s: float = 60.0) -> Finished:
         """Waits for the end."""
         code = self.process.wait(limit_s)
@@ -93,7 +98,7 @@ class Running:
 
 @contextmanager
 def running(lab: Lab, *options: str, err: Path | None = None, under: Sequence[str] = ()) -> Iterator[Running]:
-    """Starts `harness run` in a lab, in a process that does not outlive the block.
+    """Starts `harness run` in a lab, in a process and session of its own; the process does not outlive the block.
 
     Args:
         lab: Where.
@@ -112,7 +117,8 @@ def running(lab: Lab, *options: str, err: Path | None = None, under: Sequence[st
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=said,
-                env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120", "FAKE_KEY": KEY},
+                env={"FAKE_KEY": KEY, **os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
+                start_new_session=True,
             )
     finally:
         signal.signal(signal.SIGINT, before)

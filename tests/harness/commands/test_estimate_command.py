@@ -121,6 +121,33 @@ def test_an_added_arm_is_all_that_is_left(lab: Lab, provider: Provider) -> None:
     assert "measured" in found["shots"]["seconds_reason"]
 
 
+def test_what_was_drawn_by_chance_is_asked_anew_in_another_run(lab: Lab, provider: Provider) -> None:
+    drawn = few_shot("drawn", options=", extra_body = { temperature = 0.5 }")
+    write(lab, provider, drawn)
+    assert lab.run().code == 0
+    n = len(lab.predictions())
+    write(lab, provider, drawn, few_shot("zero"))
+    found, _ = ask(lab)
+    arm = arms_of(found)["drawn"]
+    assert (arm["requests"], arm["answers_known"]) == (n, 0)
+    before = sent(provider)
+    assert lab.run().code == 0
+    assert sent(provider) - before == found["total"]["requests"]
+
+
+def test_a_batch_may_cost_as_much_as_asking_at_once(lab: Lab, provider: Provider) -> None:
+    arm = few_shot("zero", options=', answer = "choose"')
+    write(lab, provider, arm)
+    at_once = arms_of(ask(lab)[0])["zero"]["usd"]
+    write(lab, provider, arm, head='executor = { plugin = "openai-batch" }')
+    found, _ = ask(lab)
+    zero = arms_of(found)["zero"]
+    assert zero["usd"]["low"] == pytest.approx(at_once["low"] / 2)
+    assert zero["usd"]["high"] == pytest.approx(at_once["high"])
+    assert zero["seconds"] is None
+    assert any("batch price: assumed" in remark for remark in found["uncertain"])
+
+
 def test_dollars_by_hand_and_what_can_be_shown(lab: Lab, provider: Provider) -> None:
     from harness.scoring.statistics import smallest_difference
 

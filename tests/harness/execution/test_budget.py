@@ -72,6 +72,15 @@ def test_a_reservation_is_given_back() -> None:
     budget.release(request(3))
 
 
+def test_a_request_that_is_weighed_anew_is_reserved_once() -> None:
+    first = request(1, max_tokens=1)
+    worst = price(first, Usage(input=len(json.dumps(first.body)), output=1))
+    budget = Budget(max_usd=1.5 * worst, price=price)
+    assert budget.admit(first)
+    assert budget.admit(first)
+    assert budget.reserved == pytest.approx(worst)
+
+
 def test_without_a_cap_all_is_admitted_and_counted_where_a_price_is_known() -> None:
     budget = Budget()
     assert budget.admit(request(1))

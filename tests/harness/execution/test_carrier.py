@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.lab import task
-from support.provider import Provider, Settings
+from support.provider import Provider
 
 from harness.errors import GateError, UsageError
 from harness.execution.budget import Budget
@@ -21,7 +21,7 @@ from harness.execution.targets import Target, remote_target
 from harness.execution.work import Request, answer_key
 from harness.experiment_file import EndpointTable, EnvironmentValue
 from harness.journal import Entry, Fault, Journal
-from harness.types import Call, Usage
+from harness.types import Call, Reply, Usage
 
 KEY = "sk-test-carrier-0123456789"
 ANSWERS = task(60)
@@ -38,8 +38,7 @@ def shared() -> Iterator[Provider]:
 def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
     monkeypatch.setenv("FAKE_KEY", KEY)
     monkeypatch.delenv("OTHER_KEY", raising=False)
-    shared.set(**{name: getattr(Settings(), name) for name in ("quota_after", "fail_first", "always_400")})
-    shared.reset()
+    shared.renew()
     return shared
 
 
@@ -172,6 +171,23 @@ def test_what_is_taken_is_in_the_journal(send: Sender) -> None:
     assert send.engine.failed.keys() == {second.key}
     assert send.take([answer(first, "bad")]) == {first.key}  # a worker that was taken for dead had it answered too
     assert send.journal.answers([first.key])[first.key].body == {"choices": [{"text": "good"}]}
+
+
+def test_what_was_paid_elsewhere_is_told(send: Sender) -> None:
+    told: list[tuple[str, float]] = []
+    send.engine.progress = lambda arm, figures: told.append((arm, figures["usd"]))
+    send.engine.budget = Budget(price=lambda _call, _usage, tier: 0.5 if tier == "batch" else 1.0)
+    first, second = requests(2)
+    for call in (first, second):
+        send.admit(call)
+    reply = Reply({"usage": {"prompt_tokens": 9, "completion_tokens": 1}}, second)
+    reply.timing = {"tier": "batch"}
+    send.take([answer(first), reply])
+    assert told == [("a", 1.0), ("a", 0.5)]
+    assert {key: entry.usd for key, entry in send.journal.answers([first.key, second.key]).items()} == {
+        first.key: 1.0,
+        second.key: 0.5,
+    }
 
 
 def test_an_endpoint_that_is_down_gets_no_more(send: Sender) -> None:

@@ -74,6 +74,17 @@ def test_what_headers_leave_is_obeyed_before_a_429_comes(provider: Provider, jou
     assert min(arms.values()) > 20  # both had their share of the first second
 
 
+def test_a_limit_that_models_share_is_obeyed_too(provider: Provider, journal: Journal) -> None:
+    provider.set(requests_per_s=60.0, latency_s=0.03)
+    made = engine(journal, target(provider))
+    models = ("base-model", "gpt-4.1-mini", "gpt-4.1-nano")
+    made.send([request(n, model, model=model) for n in range(50) for model in models], made.done)
+    refused = journal.fault_counts().get("rate-limit", 0)
+    assert refused <= 3  # before each model's first answer nothing is known of it
+    arms = Counter(row[0] for row in rows(journal, "SELECT arm FROM answers ORDER BY started LIMIT 90"))
+    assert min(arms.values()) > 20
+
+
 def test_waiting_for_the_rate_is_queueing_and_no_service(provider: Provider, journal: Journal) -> None:
     provider.set(requests_per_s=20.0, latency_s=0.02)
     made = engine(journal, target(provider))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.execution.rate import COOLDOWN_S, START, Allowance, Rate, duration_s
+from harness.execution.rate import COOLDOWN_S, START, Allowances, Rate, duration_s
 from harness.types import Call
 
 
@@ -103,8 +103,8 @@ def test_the_limit_stays_within_its_bounds(events: list[str], most: int) -> None
         assert rate.active == 0
 
 
-def call(text: str = "x" * 400, limit: int = 20) -> Call:
-    return Call(endpoint="e", path="/p", body={"prompt": text, "max_tokens": limit})
+def call(text: str = "x" * 400, limit: int = 20, model: str = "m") -> Call:
+    return Call(endpoint="e", path="/p", body={"model": model, "prompt": text, "max_tokens": limit})
 
 
 def headers(kind: str, left: object, limit: object = 100, reset: str = "10s") -> dict[str, str]:
@@ -116,8 +116,8 @@ def headers(kind: str, left: object, limit: object = 100, reset: str = "10s") ->
 
 
 def test_what_is_left_is_used_and_no_more(clock: Clock) -> None:
-    allowance = Allowance(clock=clock)
-    allowance.learn(headers("requests", 3))
+    allowance = Allowances(clock=clock)
+    allowance.learn(call(), headers("requests", 3))
     sent = []
     while allowance.delay(call()) == 0:
         sent.append(allowance.began(call()))
@@ -127,27 +127,29 @@ def test_what_is_left_is_used_and_no_more(clock: Clock) -> None:
     assert allowance.delay(call()) == 0  # one finds out
     allowance.began(call())
     assert allowance.delay(call()) == 10.0
-    allowance.learn(headers("requests", 99))
+    allowance.learn(call(), headers("requests", 99))
     assert allowance.delay(call()) == 0
 
 
 def test_tokens_are_an_allowance_of_their_own(clock: Clock) -> None:
-    allowance = Allowance(clock=clock)
-    allowance.learn(headers("requests", 50) | headers("tokens", 250, 1000, "6m0s"))
+    allowance = Allowances(clock=clock)
+    allowance.learn(call(), headers("requests", 50) | headers("tokens", 250, 1000, "6m0s"))
     first = allowance.began(call())
-    assert first == 120.0  # 400 characters and 20 tokens of output
+    assert first["tokens", 1000.0] == 120.0  # 400 characters and 20 tokens of output
     allowance.began(call())
     assert allowance.delay(call()) == 360.0
     assert allowance.delay(call("x" * 4, 1)) == 0
     allowance.ended(first)
+    assert allowance.delay(call()) == 360.0  # it has used them up
+    allowance.learn(call(), headers("tokens", 250, 1000, "6m0s"))
     assert allowance.delay(call()) == 0
 
 
 def test_a_call_that_is_larger_than_the_whole_limit_goes_when_all_is_left(clock: Clock) -> None:
-    allowance = Allowance(clock=clock)
-    allowance.learn(headers("tokens", 90, 100))
+    allowance = Allowances(clock=clock)
+    allowance.learn(call(), headers("tokens", 90, 100))
     assert allowance.delay(call("x" * 4000)) == 10.0
-    allowance.learn(headers("tokens", 100, 100))
+    allowance.learn(call(), headers("tokens", 100, 100))
     assert allowance.delay(call("x" * 4000)) == 0
 
 
@@ -155,8 +157,8 @@ def test_a_call_that_is_larger_than_the_whole_limit_goes_when_all_is_left(clock:
     "odd", [{}, {"x-ratelimit-remaining-requests": "many"}, headers("requests", -1), headers("requests", "nan")]
 )
 def test_headers_that_say_nothing_hold_nobody_back(clock: Clock, odd: dict[str, str]) -> None:
-    allowance = Allowance(clock=clock)
-    allowance.learn(odd)
+    allowance = Allowances(clock=clock)
+    allowance.learn(call(), odd)
     assert allowance.delay(call()) == 0
 
 

@@ -11,32 +11,29 @@ from pathlib import Path
 import pytest
 from support.lab import Lab
 from support.provider import Provider
-from support.stops import PLANNED, asked, running, same, twin, whole
+from support.stops import KEY, PLANNED, asked, running, same, twin, whole
 
 NAME = "journal.sqlite"
 
 
 @pytest.fixture(scope="module")
-def killed(
-    undisturbed: Lab, _provider: Provider, settle: Callable[[Provider], None], tmp_path_factory: pytest.TempPathFactory
-) -> Lab:
+def killed(undisturbed: Lab, _provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A run that was killed while it asked the test items: its journal has a part that is not in the main file."""
     lab = twin(undisturbed, tmp_path_factory.mktemp("killed") / "lab")
-    settle(_provider)
+    _provider.renew()
     _provider.set(latency_s=0.05)
     with running(lab) as process:
         process.wait_for("asking the test items")
         sent = asked(_provider)
         process.wait_until(lambda: asked(_provider) >= sent + 60)
-        process.process.kill()
-        process.process.wait()
+        process.kill()
     assert (lab.folder / f"{NAME}-wal").stat().st_size > 100_000
     return lab
 
 
 @pytest.fixture
 def lab(killed: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    monkeypatch.setenv("FAKE_KEY", "sk-test-faults-0123456789")
+    monkeypatch.setenv("FAKE_KEY", KEY)
     lab = twin(killed, tmp_path / "lab")
     shutil.copytree(killed.path / "runs", lab.path / "runs")
     return lab

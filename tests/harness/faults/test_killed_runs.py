@@ -53,8 +53,7 @@ def test_killed_between_a_launch_and_its_record_it_launches_nothing_more(
     jobs = len(provider.jobs())
     with running(lab) as process:
         process.wait_until(lambda: len(provider.jobs()) > jobs)
-        process.process.kill()
-        process.process.wait()
+        process.kill()
         assert "launched" not in process.said()
     provider.set(reply_s=0.0)
     done = lab.run()
@@ -76,6 +75,5 @@ def _kill(lab: Lab, draw: random.Random) -> None:
                 process.wait_for_any(*words[number:])  # a stage that has nothing left to do does not begin again
                 time.sleep(draw.uniform(0, STAGES[words[number]]))
                 killed = process.process.poll() is None
-                process.process.kill()
-                process.process.wait()
+                process.kill()
                 assert "Traceback" not in process.said()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.batch_bench import ANSWERS, KEY, Bench
-from support.provider import Provider, Settings
+from support.provider import Provider
 
 from harness_plugins.executors import _batch_desk
 
@@ -21,12 +21,7 @@ def batch_provider() -> Iterator[Provider]:
 @pytest.fixture
 def bench(batch_provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     monkeypatch.setattr(_batch_desk, "BACKOFF_S", 0.01)
-    names = [name for name in Settings.__dataclass_fields__ if name.startswith("batch") or name.endswith("_rate")]
-    names += ["lose_batch_replies", "fault_paths", "without", "always_400", "always_500", "leak_key", "quota_after"]
-    names += ["latency_s", "garbage_rate"]
-    fresh = {name: getattr(Settings(), name) for name in names if name != "unparsed_rate"}
-    batch_provider.set(**fresh)
-    batch_provider.reset()
+    batch_provider.renew()
     return Bench(
         provider=batch_provider, path=tmp_path / "journal.sqlite", key=KEY, before=len(batch_provider.batches())
     )

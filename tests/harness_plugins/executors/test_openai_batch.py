@@ -10,7 +10,6 @@ import httpx2
 import openai
 import pytest
 from support.batch_bench import KEY, TEXTS, Bench, Ran, notes, requests, right, said
-from support.provider import Provider, Settings
 
 from harness.errors import UsageError
 from harness.execution.budget import Budget
@@ -101,16 +100,13 @@ def test_lines_that_are_spoilt_cost_nothing_but_their_answer(bench: Bench) -> No
     assert bench.provider.counts()[CHAT] == 2  # the one that was tried, and the one that was cut off
 
 
-def test_separators_of_lines_within_an_answer_do_not_cut_it(bench: Bench, batch_provider: Provider) -> None:
+def test_separators_of_lines_within_an_answer_do_not_cut_it(bench: Bench) -> None:
     odd = "one\u2028two\u0085three\x0bfour\rfive"
-    batch_provider.set(answer_template="{label} " + odd)
-    try:
-        calls = requests(TEXTS[:8])
-        ran = bench.run(calls)
-        assert [said(entry).endswith(odd) for entry in ran.answers.values()] == [True] * 8
-        assert set(bench.handed_in().values()) == {1}
-    finally:
-        batch_provider.set(answer_template=Settings().answer_template)
+    bench.provider.set(answer_template="{label} " + odd)
+    calls = requests(TEXTS[:8])
+    ran = bench.run(calls)
+    assert [said(entry).endswith(odd) for entry in ran.answers.values()] == [True] * 8
+    assert set(bench.handed_in().values()) == {1}
 
 
 def test_an_expired_batch_gives_what_it_has_and_the_rest_is_handed_in_again(bench: Bench) -> None:
@@ -251,18 +247,16 @@ def test_a_budget_lets_go_what_it_covers_and_the_rest_when_there_is_room(bench: 
     assert ran.failed == {}
 
 
-def test_no_key_is_kept_of_what_comes_back(bench: Bench, batch_provider: Provider) -> None:
-    batch_provider.set(answer_template="{label} " + KEY)
-    try:
-        ran = bench.run(requests(TEXTS[:8]), try_first=False)
-        assert KEY not in str([entry.body for entry in ran.answers.values()])
-        batch_provider.set(fault_paths=("/v1/files",), leak_key=True, api_key="another")
-        error = bench.run(requests(TEXTS[8:16]), try_first=False).error
-        assert isinstance(error, UsageError)
-        assert "401" in str(error)
-        assert KEY not in str(error)
-    finally:
-        batch_provider.set(answer_template=Settings().answer_template, api_key=KEY)
+def test_no_key_is_kept_of_what_comes_back(bench: Bench) -> None:
+    bench.provider.set(answer_template="{label} " + KEY)
+    ran = bench.run(requests(TEXTS[:8]), try_first=False)
+    assert len(ran.answers) == 8
+    assert KEY not in str([entry.body for entry in ran.answers.values()])
+    bench.provider.set(fault_paths=("/v1/files",), leak_key=True, api_key="another")
+    error = bench.run(requests(TEXTS[8:16]), try_first=False).error
+    assert isinstance(error, UsageError)
+    assert "401" in str(error)
+    assert KEY not in str(error)
 
 
 @pytest.mark.parametrize(

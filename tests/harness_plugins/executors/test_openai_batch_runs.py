@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.cli import HARNESS
+from support.batch_bench import KEY, handed_in
 from support.lab import Lab, endpoint, few_shot, task
 from support.provider import INFERENCE, Provider
+from support.stops import running
 
-KEY = "sk-test-batch-0123456789"
 CHAT = "POST /v1/chat/completions"
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
 PRICE = '[prices."base-model"]\ninput = 10.0\noutput = 40.0\n'
@@ -40,34 +34,6 @@ def lab(path: Path, provider: Provider, head: str) -> Lab:
     return made
 
 
-def start(of: Lab) -> subprocess.Popen[str]:
-    command = [str(HARNESS), "run", "experiment.toml"]
-    environment = {**os.environ, "NO_COLOR": "1"}
-    return subprocess.Popen(
-        command, cwd=of.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    )
-
-
-def wait_until(said: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    limit = time.monotonic() + 120
-    while not said() and process.poll() is None and time.monotonic() < limit:
-        time.sleep(0.01)
-    assert said(), f"ended with {process.poll()}: {process.communicate()[1]}"
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-
-
-def handed_in(provider: Provider) -> Counter[str]:
-    return Counter(row["custom_id"] for batch in provider.batches() for row in _rows(provider, batch))
-
-
-def _rows(provider: Provider, batch: dict[str, Any]) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in provider.file(batch["input_file_id"]).splitlines()]
-
-
 def answers(of: Lab, where: str = "1") -> int:
     return int(of.journal(f"SELECT count(*) FROM answers WHERE {where}")[0][0]) if of.runs else 0
 
@@ -77,17 +43,17 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
 
     # 1. A batch has been created, and its id is written down nowhere.
     provider.set(lose_batch_replies=1, fault_paths=("/v1/batches",), latency_s=1.0, batches_stand_still=True)
-    process = start(run)
-    wait_until(lambda: len(provider.batches()) == 1, process)
-    kill(process)
+    with running(run) as process:
+        process.wait_until(lambda: len(provider.batches()) == 1)
+        process.kill()
     ((note,),) = run.journal("SELECT value FROM notes")
     assert json.loads(note)["batch"] is None
 
     # 2. All are under way.
     provider.set(latency_s=0.0)
-    process = start(run)
-    wait_until(lambda: provider.counts().get("GET /v1/batches/{id}", 0) >= 4, process)
-    kill(process)
+    with running(run) as process:
+        process.wait_until(lambda: provider.counts().get("GET /v1/batches/{id}", 0) >= 4)
+        process.kill()
     assert len(provider.batches()) == 3
     assert answers(run, "tier = 'batch'") == 0
 
@@ -95,9 +61,9 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
     provider.set(
         batches_stand_still=False, fault_paths=("/v1/files/file-",), latency_s=1.0, always_400=tuple(run.answers)[7:8]
     )
-    process = start(run)
-    wait_until(lambda: answers(run, "tier = 'batch'") > 0, process)
-    kill(process)
+    with running(run) as process:
+        process.wait_until(lambda: answers(run, "tier = 'batch'") > 0)
+        process.kill()
     collected = answers(run, "tier = 'batch'")
     assert 0 < collected < N_TEST * ARMS - 1
     assert len(run.journal("SELECT key FROM notes")) >= 2
@@ -107,10 +73,11 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
     done = run.run()
     assert done.code == 0, done
     assert provider.counts()["POST /v1/files"] == uploads
-    assert set(handed_in(provider).values()) == {1}
+    times = handed_in(provider, provider.batches())
+    assert set(times.values()) == {1}
     tried = answers(run, "tier = '' AND error IS NULL")
     assert tried == provider.counts()[CHAT]
-    assert sum(handed_in(provider).values()) + tried == N_TEST * ARMS == answers(run)
+    assert len(times) + tried == N_TEST * ARMS == answers(run)
     assert run.journal("SELECT key FROM notes") == []
 
     other = lab(tmp_path / "other", provider, "")

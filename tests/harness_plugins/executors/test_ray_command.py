@@ -7,15 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
-from support.cli import HARNESS
 from support.lab import Lab, call, endpoint, few_shot
 from support.provider import Provider
+from support.stops import running
 
 pytestmark = [
     pytest.mark.xdist_group("ray"),
@@ -36,9 +36,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 
 
 @pytest.fixture(scope="module")
-def provider(lab: Lab) -> Iterator[Provider]:
-    with Provider.start(answers=lab.answers, api_key=KEY) as running:
-        yield running
+def shared(lab: Lab) -> Iterator[Provider]:
+    with Provider.start(answers=lab.answers, api_key=KEY) as started:
+        yield started
+
+
+@pytest.fixture
+def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """The module's provider, as new."""
+    monkeypatch.setenv("FAKE_KEY", KEY)
+    shared.renew()
+    return shared
 
 
 def write(lab: Lab, provider: Provider, executor: str) -> Path:
@@ -47,25 +55,8 @@ def write(lab: Lab, provider: Provider, executor: str) -> Path:
     return lab.write(few_shot("zero") + few_shot("two", k=2), head=head, dataset=f'split = "split"\n{table}')
 
 
-def start(lab: Lab, out: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [HARNESS, "run", "experiment.toml", "--out", out, "--no-reuse"],
-        cwd=lab.path,
-        env={**os.environ, "FAKE_KEY": KEY, "NO_COLOR": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait(condition: Callable[[], bool], timeout_s: float) -> bool:
-    ends = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.05)
-    return True
+def options(out: str) -> list[str]:
+    return ["--out", out, "--no-reuse"]
 
 
 AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
@@ -89,56 +80,54 @@ def folder(lab: Lab, out: str) -> Path:
     return found.parent
 
 
-def test_killed_and_gone_on_with(lab: Lab, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    provider.reset()
+def test_killed_and_gone_on_with(lab: Lab, provider: Provider) -> None:
     provider.set(latency_s=0.1)
     write(lab, provider, "ray")
-    first = start(lab, "killed")
-    assert wait(lambda: provider.counts().get(CHAT, 0) >= N // 2, 60), first.communicate()
-    first.kill()
-    first.communicate()
+    with running(lab, *options("killed")) as first:
+        first.wait_until(lambda: provider.counts().get(CHAT, 0) >= N // 2)
+        first.kill()
     provider.set(latency_s=0.0)
     sent = provider.counts()[CHAT]
-    second = start(lab, "killed")
-    out, err = second.communicate(timeout=120)
-    assert second.returncode == 0, err
-    assert "ray" not in out.lower()
-    assert KEY not in out + err
+    with running(lab, *options("killed")) as second:
+        done = second.ended(limit_s=120)
+    assert done.code == 0, done
+    assert "ray" not in done.out.lower()
+    assert KEY not in done.out + done.err
     # lost at most: the slots, and as many answers on their way to the journal
     assert sent <= 2 * N
     assert 2 * N <= provider.counts()[CHAT] <= 2 * N + 2 * SLOTS
-    monkeypatch.setenv("FAKE_KEY", KEY)
     write(lab, provider, "local")
     assert call("run", lab.path / "experiment.toml", "--out", lab.path / "local", "--no-reuse").code == 0
     assert lab.said(folder(lab, "killed")) == lab.said(folder(lab, "local"))
     assert len(lab.said(folder(lab, "killed"))) == 2 * N
-    assert set(alive(first.pid)) <= AGENTS
-    assert alive(second.pid) == []
+    assert set(alive(first.process.pid)) <= AGENTS
+    assert alive(second.process.pid) == []
 
 
 def test_interrupted(lab: Lab, provider: Provider) -> None:
-    provider.reset()
     provider.set(latency_s=0.2)
     write(lab, provider, "ray")
-    running = start(lab, "interrupted")
-    assert wait(lambda: provider.counts().get(CHAT, 0) >= N // 2, 60), running.communicate()
-    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to everybody in the foreground
-    _, err = running.communicate(timeout=60)
-    assert running.returncode == 130, err
-    assert "what is under way still comes in" in err
+    with running(lab, *options("interrupted")) as process:
+        process.wait_until(lambda: provider.counts().get(CHAT, 0) >= N // 2)
+        session = process.process.pid
+        os.killpg(session, signal.SIGINT)  # as a terminal does: to everybody in the foreground
+        done = process.ended()
+    assert done.code == 130, done
+    assert "what is under way still comes in" in done.err
     ((kept,),) = lab.journal("SELECT count(*) FROM answers", folder(lab, "interrupted"))
     assert kept == provider.counts()[CHAT] < 2 * N
-    assert wait(lambda: alive(running.pid) == [], 10), alive(running.pid)
+    ends = time.monotonic() + 10
+    while alive(session) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert alive(session) == []
 
 
 def test_ray_is_not_installed(lab: Lab, provider: Provider) -> None:
-    provider.reset()
     write(lab, provider, "ray")
     blocked = "import sys; sys.modules['ray'] = None; from harness.cli import main; main(sys.argv[1:])"
     done = subprocess.run(
         [sys.executable, "-c", blocked, "run", "experiment.toml", "--out", "absent"],
         cwd=lab.path,
-        env={**os.environ, "FAKE_KEY": KEY},
         capture_output=True,
         text=True,
         timeout=60,

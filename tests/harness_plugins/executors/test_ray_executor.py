@@ -17,7 +17,7 @@ import psutil
 import pytest
 from support.cli import harness as command
 from support.lab import Lab, endpoint, few_shot, task
-from support.provider import Provider, Settings
+from support.provider import Provider
 
 import harness
 from harness.errors import GateError, UnfinishedError, UsageError
@@ -65,11 +65,8 @@ def running() -> Iterator[tuple[Ray, Provider]]:
 
 @pytest.fixture
 def provider(running: tuple[Ray, Provider]) -> Provider:
-    shared = running[1]
-    names = ("latency_s", "latency_jitter_s", "quota_after", "always_400", "fail_first", "usage")
-    shared.set(**{name: getattr(Settings(), name) for name in names})
-    shared.reset()
-    return shared
+    running[1].renew()
+    return running[1]
 
 
 @pytest.fixture
@@ -112,7 +109,7 @@ def made(provider: Provider, journal: Journal, budget: Budget | None = None) -> 
         budget=budget or Budget(),
     )
     said: list[str] = []
-    remote = {name: table for name, table in tables.items() if name == "fake" or name != "local"}
+    remote = {name: table for name, table in tables.items() if name != "local"}
     send = Sender(engine=engine, journal=journal, endpoints=remote, secret_names=names, tell=said.append)
     return Bench(journal=journal, send=send, said=said)
 
@@ -235,8 +232,7 @@ def test_another_version_on_a_node(provider: Provider, bench: Bench, ray: Ray, m
 
 
 def test_a_quota_that_ends(provider: Provider, bench: Bench, ray: Ray) -> None:
-    provider.set(quota_after=provider.statuses().get("200", 0) + 40)
-    provider.reset()
+    provider.set(quota_after=40)
     calls = requests(240)
     bench.carry(ray, calls)
     left = bench.send.engine.unfinished()
