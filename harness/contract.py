@@ -272,7 +272,7 @@ class Executor(Plugin, Protocol):
     """
 
     def run(self, calls: Sequence[Call], send: Send, done: Done) -> None:
-        """Sees to it that `done` is called for every call that was answered.
+        """Sees to it that every answer is committed: `done` is called with it, or `send.take` takes it.
 
         It is called several times in a run; what it leaves open in between, its method `close` closes at the run's
         end, if it has one. `calls` come in the order in which they should be sent. A reply that was bought in a tier

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,7 +38,6 @@ from harness.prepare.token_rules import default_epochs, epoch_tokens
 from harness.prices import BATCH
 from harness.probing import Probe
 from harness.runs import RunFolder, run_folder
-from harness.scoring.facts import Decision
 from harness.scoring.statistics import n_for_80_power, smallest_difference
 from harness.secrets import Scrubber
 from harness.tokens import line_tokens, training_limit, vocabulary_of
@@ -89,7 +88,7 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
         return Estimate(
             arms=arms,
             power=_power(data, experiment.verdict.margin),
-            payback=payback_if_tied(arms, experiment.verdict.margin, _decision(experiment)),
+            payback=payback_if_tied(arms, experiment.verdict.margin, outcome.decision_facts(experiment.decision)),
             shutdown=probing.shutdown_dates(work, models) if probe else dict.fromkeys(models),
             probe=None if seen is None else tuple(one.as_dict() for one in seen),
             probe_usd=budget.spent,
@@ -104,11 +103,6 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
 def _unwatched(experiment: Experiment) -> Experiment:
     """Returns the experiment for a probe: nobody watches, and what is asked is asked at once."""
     return replace(experiment, observers=(), executor=experiment.plugins.get("executor", "local").cls())
-
-
-def _decision(experiment: Experiment) -> Decision:
-    table = experiment.decision
-    return Decision(**{name: getattr(table, name) for name in Decision.__dataclass_fields__})
 
 
 def _power(data: Prepared, margin: float) -> dict[str, Any]:
@@ -202,7 +196,7 @@ class _Counting:
             labels=[example.label for example in self.data.of(Split.TRAIN)],
         )
 
-    def _parts(self, arm: Arm, ready: Sequence[_Ready], view: Weighing) -> dict[str, Load]:
+    def _parts(self, arm: Arm, ready: Sequence[_Ready], view: Weighing) -> dict[str, Any]:
         """Returns an arm's requests by what they are for, in the order in which a run asks."""
         choosing = validation = Load()
         if arm.candidates:

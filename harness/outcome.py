@@ -79,11 +79,8 @@ def write(
     from harness.scoring.results import build
 
     backends = [one.arm.backend for one in outcome.ready.values()]
-    prices = Prices(
-        own=experiment.prices,
-        urls={name: table.base_url for name, table in experiment.endpoints.items()},
-        trained={b.model: b.base for b in backends if getattr(b, "model", None) and getattr(b, "base", None)},  # type: ignore[attr-defined]
-    )
+    prices = Prices.of(experiment)
+    prices.trained |= {b.model: b.base for b in backends if getattr(b, "model", None) and getattr(b, "base", None)}  # type: ignore[attr-defined]
     measured = [name for name, one in outcome.ready.items() if not getattr(one.arm.backend, "simulated", False)]
     seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
     arms = [_arm_facts(arm, experiment, data, outcome, prices, seconds) for arm in outcome.arms]
@@ -121,7 +118,7 @@ def _run_facts(
         checks=checks,
         choices=tuple(_choice(chosen) for chosen in outcome.choices.values()),
         repeats=_repeats(outcome) if experiment.repeats > 1 else (),
-        decision=_decision(experiment.decision),
+        decision=decision_facts(experiment.decision),
         machine=manifest["machine"],
         leaked=_leaked(data),
         data=_data(data),
@@ -156,7 +153,8 @@ def _dataset_name(experiment: Experiment) -> str:
     return PurePath(path).name if isinstance(path, str) and path else experiment.dataset.name
 
 
-def _decision(table: DecisionTable) -> Any:
+def decision_facts(table: DecisionTable) -> Any:
+    """Returns what the money side assumes, as the scoring takes it."""
     from harness.scoring.facts import Decision
 
     return Decision(**{name: getattr(table, name) for name in Decision.__dataclass_fields__})

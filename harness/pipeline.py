@@ -265,10 +265,6 @@ def require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
                 )
 
 
-def _prices(experiment: Experiment) -> Prices:
-    return Prices(own=experiment.prices, urls={n: table.base_url for n, table in experiment.endpoints.items()})
-
-
 def _cap(experiment: Experiment, options: RunOptions) -> float | None:
     return options.max_usd if options.max_usd is not None else experiment.budget.max_usd
 
@@ -281,7 +277,7 @@ def require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOpti
     """
     if _cap(experiment, options) is None:
         return
-    prices = _prices(experiment)
+    prices = Prices.of(experiment)
     for arm in arms:
         endpoint, model = getattr(arm.backend, "endpoint", None), getattr(arm.backend, "model", None)
         base = getattr(arm.backend, "base", None) if model is None else None
@@ -317,8 +313,15 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
     interrupts = stack.enter_context(Interrupts(console.say, console.leave))
     local = stack.enter_context(LocalEndpoint(session.folder.endpoint, experiment.endpoints[LOCAL], console.say))
     adopt_state(session.folder.endpoint, [sibling.endpoint for sibling in siblings])
+    watching = Watching(session.folder.path.name, experiment.observers, console.say)
+    stack.callback(watching.close)
+    stack.callback(getattr(experiment.executor, "close", lambda: None))
     connect = _connector(experiment, local, session.options.offline)
-    asking = _asking(session, journal, connect, siblings, stack)
+    prices = Prices.of(experiment)
+    budget = _budget(session, prices, journal)
+    engine = Engine(journal=journal, connect=connect, scrub=session.scrub, seed=experiment.seed, budget=budget)
+    asking = _asking(session, journal, engine, prices, siblings, watching)
+    engine.progress = asking.advance
     interrupts.stop = asking.interrupt
     trainer = Trainer(
         journal=journal,
@@ -341,24 +344,13 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
 def _asking(
     session: Session,
     journal: Journal,
-    connect: Callable[[str], Target],
+    engine: Engine,
+    prices: Prices,
     siblings: tuple[RunFolder, ...],
-    stack: ExitStack,
+    watching: Watching,
 ) -> Asking:
-    """Puts together what asks; `stack` closes observers and executor."""
-    experiment, console, data = session.experiment, session.console, session.data
-    watching = Watching(session.folder.path.name, experiment.observers, console.say)
-    stack.callback(watching.close)
-    stack.callback(getattr(experiment.executor, "close", lambda: None))
-    prices = _prices(experiment)
-    engine = Engine(
-        journal=journal,
-        connect=connect,
-        scrub=session.scrub,
-        seed=experiment.seed,
-        budget=_budget(session, prices, journal),
-    )
-    asking = Asking(
+    experiment, console = session.experiment, session.console
+    return Asking(
         experiment=experiment,
         folder=session.folder,
         journal=journal,
@@ -371,8 +363,8 @@ def _asking(
             tell=console.say,
         ),
         asker=Asker(
-            train=data.of(Split.TRAIN),
-            labels=data.labels,
+            train=session.data.of(Split.TRAIN),
+            labels=session.data.labels,
             seed=experiment.seed,
             identities={name: table.base_url or LOCAL for name, table in experiment.endpoints.items()},
             source_hash=lambda plugin: r.source_hash if (r := experiment.plugins.find(plugin)) else "",
@@ -383,8 +375,6 @@ def _asking(
         scrub=session.scrub,
         siblings=siblings,
     )
-    engine.progress = asking.advance
-    return asking
 
 
 def _budget(session: Session, prices: Prices, journal: Journal) -> Budget:

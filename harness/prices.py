@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, TypeAlias
 
-from harness.experiment import LOCAL
+from harness.experiment import LOCAL, Experiment
 from harness.experiment_file import PriceTable
 from harness.types import Usage
 
@@ -69,6 +69,11 @@ class Prices:
     urls: Mapping[str, str | None]
     trained: dict[str, str] = field(default_factory=dict)
     _rates: dict[tuple[str, str, str, str | None], Rate | None] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Prices:
+        """Returns the prices of an experiment; no model of it has been trained yet."""
+        return cls(own=experiment.prices, urls={name: table.base_url for name, table in experiment.endpoints.items()})
 
     def request_usd(self, endpoint: str, model: str, usage: Usage, tier: str = "") -> float | None:
         """Returns what one request costs, or `None` where no price is known.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 ROWS = 100
 """Rows of a query that are shown unless told otherwise."""
+PIPED = 120
+"""Columns of the table where there is no terminal."""
 WIDE = 160
 """Most characters of one value in a table; `--json` has all of it."""
 
@@ -59,7 +62,8 @@ def _show_results(folder: RunFolder, as_json: bool) -> None:
 
     from harness.report.summary import to_terminal
 
-    RichConsole().print(to_terminal(results))
+    # A pipe has no width; a terminal's is its own.
+    RichConsole(width=None if sys.stdout.isatty() else PIPED).print(to_terminal(results))
     if (cost := cost_line(results.data)) is not None:
         click.echo(cost)
 

@@ -112,7 +112,8 @@ class EngineCarrier:
     @cached_property
     def _engine(self) -> Engine:
         scrub = Scrubber.of(self.secret_names)
-        made = Engine(journal=self._outbox, connect=self._target, scrub=scrub, seed=self.seed)
+        # What an empty answer costs is not known here: each attempt must come home to be charged.
+        made = Engine(journal=self._outbox, connect=self._target, scrub=scrub, seed=self.seed, empty_again=0)
         made.progress = self._progress
         return made
 

@@ -43,18 +43,24 @@ def counted(call: Call, reply: Reply) -> Usage:
     from harness.tokens import vocabulary_of
 
     vocabulary = vocabulary_of(str(call.body.get("model", "")))
-    said = [text for choice in _tables(reply.get("choices")) for text in _texts(choice.get("message") or choice)]
+    said = [_said(choice.get("message") or choice) for choice in _tables(reply.get("choices"))]
     return Usage(input=prompt_tokens([call.body], vocabulary)[0], output=int(vocabulary.count(said).sum()))
 
 
 def _texts(message: Any) -> list[str]:
-    """Returns what a message says, or the text of a completion; the role is part of a prompt's message."""
+    """Returns what counts of a prompt's message: its role and what it says."""
+    role = message.get("role") if isinstance(message, Mapping) else None
+    return [*([role] if isinstance(role, str) else []), _said(message)]
+
+
+def _said(message: Any) -> str:
+    """Returns what a message says, or the text of a completion."""
     if not isinstance(message, Mapping):
-        return []
+        return ""
     content = message.get("content", message.get("text"))
     if isinstance(content, list | tuple):
         content = "".join(str(part.get("text") or "") for part in _tables(content))
-    return [text for text in (message.get("role"), content) if isinstance(text, str)]
+    return content if isinstance(content, str) else ""
 
 
 def _tables(value: Any) -> list[Mapping[str, Any]]:

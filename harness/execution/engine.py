@@ -38,7 +38,6 @@ PATIENCE_S = 900.0
 """Seconds from its first attempt after which a request is given up, whatever is wrong."""
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
 EMPTY_AGAIN = 2
-"""How often an empty answer is asked for again before it counts as one."""
 NOTHING_SAID = Fate(scope="retry", kind="empty-answer", message="the answer is empty")
 STRIKES = 5
 """Items out of retries in a row after which the endpoint counts as down."""
@@ -80,6 +79,8 @@ class Engine:
     inspect: Callable[[Request, Reply], None] = lambda _request, _reply: None
     """Called with the first reply of each arm, once that is on disk; a `HarnessError` of its own ends the command."""
     seed: int = 0
+    empty_again: int = EMPTY_AGAIN
+    """How often an empty answer is asked for again before it counts as one."""
     refusal: HarnessError | None = None
     """Set when a key, a model or a setting is wrong: what was in flight has come in, nothing more was sent."""
     stopped: GateError | None = None
@@ -145,12 +146,16 @@ class Engine:
     def done(self, call: Call, reply: Reply) -> None:
         """Commits one answer and returns when it is on disk."""
         if isinstance(call, Request):
-            timing = dict(reply.timing or {})
-            if "usd" not in timing:
-                reply.timing = {**timing, "usd": self.budget.charge(call, reply, timing.get("tier", ""))}
-                self.budget.release(call)
-            self.journal.add([self._entry(call, reply)])
+            self.journal.add([self.bought(call, reply)])
             self.heard(call, reply)
+
+    def bought(self, request: Request, reply: Reply) -> Entry:
+        """Charges a reply that somebody else has brought; returns what is to be committed."""
+        timing = dict(reply.timing or {})
+        if "usd" not in timing:
+            reply.timing = {**timing, "usd": self.budget.charge(request, reply, str(timing.get("tier", "")))}
+            self.budget.release(request)
+        return self._entry(request, reply)
 
     def heard(self, request: Request, reply: Reply) -> None:
         """Takes notice of an answer that is on disk."""
@@ -238,7 +243,7 @@ class Engine:
                 continue
             reply = Reply(came.body, request)
             usd = self.budget.charge(request, reply)
-            if says_nothing(came.body) and empty < EMPTY_AGAIN and self.budget.holds:
+            if says_nothing(came.body) and empty < self.empty_again and self.budget.holds:
                 empty, paid = empty + 1, paid + (usd or 0.0)
                 await self._commit([self._fault(request, number, NOTHING_SAID)])
                 lane.leave(request)

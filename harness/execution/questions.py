@@ -202,12 +202,13 @@ def _one(
     if missing is not None or first is None:
         reason = getattr(failed.get(missing or ""), "message", "not asked")
         return Answered(prediction=replace(none, error=reason, key=missing), entry=first)
+    sent = not first.reused and first.endpoint != ""  # what answers in this process waits for nobody
     timed = replace(
         none,
         latency_s=None if first.reused else first.service_s,
-        first_token_s=None if first.reused else first.first_token_s,
-        queue_s=None if first.reused else first.queue_s,
-        retry_s=None if first.reused else first.retry_s,
+        first_token_s=first.first_token_s if sent else None,
+        queue_s=first.queue_s if sent else None,
+        retry_s=first.retry_s if sent else None,
         attempts=first.attempts,
         reused=first.reused is not None,
     )

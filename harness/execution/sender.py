@@ -148,11 +148,8 @@ class Sender:
                 asked = _request(record.call)
                 self._out.pop(asked.key, None)
                 settled.add(asked.key)
-                entry = self._entry(asked, record)
-                record.timing = {**(record.timing or {}), "usd": entry.usd}
-                kept.append(entry)
+                kept.append(self.engine.bought(asked, record))
                 answered.append((asked, record))
-                self.engine.budget.release(asked)
             elif isinstance(record, Entry | GivenUp):
                 request = self._out.pop(record.key, None)
                 settled.add(record.key)
@@ -173,20 +170,6 @@ class Sender:
         for request, reply in answered:
             self.engine.heard(request, reply)
         return settled
-
-    def _entry(self, request: Request, reply: Reply) -> Entry:
-        timing = reply.timing or {}
-        tier = str(timing.get("tier", ""))
-        return Entry(
-            key=request.key,
-            arm=request.arm,
-            endpoint=request.endpoint,
-            body=dict(reply),
-            started=float(timing.get("started", 0.0)),
-            service_s=float(timing.get("service_s", 0.0)),
-            usd=self.engine.budget.charge(request, reply, tier),
-            tier=tier,
-        )
 
     def say(self, message: str) -> None:
         """Tells the user."""

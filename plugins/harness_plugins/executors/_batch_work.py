@@ -299,7 +299,7 @@ class Work:
 
     def _settle(self, live: Live, batch: Batch, found: files.Collected) -> None:
         """Gives up what was refused, and lets the rest wait for another batch."""
-        refused = {key: call for key, call in live.calls.items() if key in found.refused}
+        refused = live.calls.keys() & found.refused.keys()
         if len(refused) >= 5 and not found.answered:
             self._done_with(live)
             raise harness.UsageError(
@@ -307,13 +307,12 @@ class Work:
                 f"none: {next(iter(found.refused.values()))}",
                 "change the arm, or leave it out with --only",
             )
-        for key, call in refused.items():
-            self.send.give_up(call, found.refused[key], final=True)
         for key, call in live.calls.items():
+            if key in refused:
+                self.send.give_up(call, found.refused[key], final=True)
+                continue
             reason = found.passing.get(key, f"{batch.id} {batch.status} without an answer to it")
             self.rounds[key] = self.rounds.get(key, 0) + 1
-            if key in refused:
-                continue
             if batch.status == "cancelled" or self.rounds[key] >= ROUNDS:
                 self.send.give_up(call, reason, final=False)
             else:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +60,7 @@ class Worker:
         """Yields what happens to calls, until it is stopped."""
         with self._carrying:
             while self._wait():
-                for records in carrier.carry(_Given(self._calls)):
+                for records in carrier.carry(_taken_from(self._calls)):
                     yield records
                     self._taken.acquire()
 
@@ -73,20 +74,11 @@ class Worker:
             return not self._closed
 
 
-class _Given:
-    """Reads the calls that have been given; more may come while others are under way."""
-
-    def __init__(self, calls: deque[harness.Call]) -> None:
-        self._calls = calls
-
-    def __iter__(self) -> _Given:
-        return self
-
-    def __next__(self) -> harness.Call:
-        try:
-            return self._calls.popleft()
-        except IndexError:
-            raise StopIteration from None
+def _taken_from(calls: deque[harness.Call]) -> Iterator[harness.Call]:
+    """Yields the calls that have been given; more may come while others are under way, and all may be withdrawn."""
+    with suppress(IndexError):
+        while True:
+            yield calls.popleft()
 
 
 @dataclass(kw_only=True, eq=False)

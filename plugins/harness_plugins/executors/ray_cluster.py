@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -59,7 +59,7 @@ class Ray:
         if first is not None:
             workers = self._cluster.workers(self.workers)
             carrier = send.carrier(parts=workers, concurrency=self.concurrency)
-            share = -(-len(calls) // (READY * workers)) if isinstance(calls, Sized) else carrier.slots
+            share = -(-len(calls) // (READY * workers))
             chunk = self.chunk or min(carrier.slots, share)  # where there are few, nobody gets them all
             crew = Crew(cluster=self._cluster, send=send, carrier=carrier, chunk=chunk)
             crew.carry(first, others, workers)

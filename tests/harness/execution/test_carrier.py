@@ -250,3 +250,11 @@ def test_an_arm_that_is_refused(send: Sender) -> None:
     with pytest.raises(UsageError, match=f"refused the first {STRIKES} requests of the arm a: 400: no"):
         send(iter(()), send.engine.done)
     assert send.journal.answers([call.key for call in calls]) == {}
+
+
+def test_each_attempt_that_may_be_billed_comes_home(provider: Provider) -> None:
+    provider.set(empty_rate=0.5)
+    records = [record for group in carrier(provider).carry(requests(30)) for record in group]
+    texts = [record.body["choices"][0]["message"]["content"] for record in records if isinstance(record, Entry)]
+    assert len(texts) == 30 == provider.counts()[CHAT]
+    assert 0 < texts.count("") < 30

@@ -42,6 +42,8 @@ def test_a_failed_item_is_not_compared_and_counts_as_wrong() -> None:
     assert found["accuracy"] == [1.0, 0.5]
     lost = stability("x", [rows("!"), rows("a")])
     assert (lost["n"], lost["agreement"], lost["flip_rate"]) == (0, None, None)
+    short = stability("x", [rows("a", "b"), rows("a")])
+    assert (short["n"], short["left_out"], short["flip_rate"]) == (1, 1, 0.0)
 
 
 def test_the_order_of_the_answers_does_not_matter() -> None:
