@@ -7,10 +7,9 @@ and the nearest right name, before anything is loaded or spent.
 from __future__ import annotations
 
 import json
-import math
 import random
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from harness.candidates import grid_of, simplest
 from harness.contract import Backend, Dataset, Executor, Formatter, Metric, Observer, Section, Selector
 from harness.errors import ExperimentError, PluginError, nearest
 from harness.experiment_file import (
@@ -309,10 +309,10 @@ class _Resolver:
         for key, values in choose.items():
             if not isinstance(values, list) or not values:
                 raise self.error(f"{path}.choose.{key}", "a list of values to try is expected")
-        grid = _grid(choose, budget.trials, random.Random(f"choose {seed} {arm.name}"))
+        grid = grid_of(choose, budget.trials, random.Random(f"choose {seed} {arm.name}"))
         candidates = tuple(
             (settings, self._contender(self._with(table, settings, path), f"{path}.choose", endpoints))
-            for settings in _simplest(grid)
+            for settings in simplest(grid)
         )
         return Arm(
             name=arm.name,
@@ -373,29 +373,3 @@ class _Resolver:
         options = {key: value for key, value in table.items() if key not in {"k", "draw"}}
         selector = self._plugin("selector", {"selector": checked.selector, **options}, path, key="selector")
         return Shots(selector=selector, k=checked.k, draw=checked.draw)
-
-
-def _grid(choose: Mapping[str, Sequence[Any]], trials: int, draw: random.Random) -> list[dict[str, Any]]:
-    """Returns all combinations of the values, or a draw of `trials` of them where there are more."""
-    total = math.prod(len(values) for values in choose.values())
-    grid = []
-    for number in range(total) if total <= trials else draw.sample(range(total), trials):
-        settings, rest = {}, number
-        for key, values in reversed(list(choose.items())):
-            rest, index = divmod(rest, len(values))
-            settings[key] = values[index]
-        grid.append({key: settings[key] for key in choose})
-    return grid
-
-
-def _simplest(grid: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yields each setting once; with `shots.k` = 0 the draws are all the same prompt."""
-    seen = set()
-    for settings in grid:
-        relevant = {
-            key: value for key, value in settings.items() if key != "shots.draw" or settings.get("shots.k") != 0
-        }
-        mark = json.dumps(relevant, sort_keys=True, default=str)
-        if mark not in seen:
-            seen.add(mark)
-            yield relevant

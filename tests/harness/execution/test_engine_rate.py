@@ -6,7 +6,6 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,12 +34,6 @@ def provider(shared: Provider) -> Provider:
     """The module's provider, as new."""
     shared.renew()
     return shared
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[Journal]:
-    with Journal(tmp_path / "journal.sqlite") as made:
-        yield made
 
 
 def request(number: int, arm: str = "a", endpoint: str = "fake", **body: Any) -> Request:
