@@ -1,4 +1,4 @@
-"""One attempt: a request goes out through the `openai` client, its body comes back decoded once."""
+"""One attempt: a request goes out, its body comes back decoded once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.execution.connection import Connection
 from harness.execution.faults import BadBody
 from harness.execution.targets import Target
 from harness.execution.work import Request
@@ -26,28 +27,26 @@ class Came(NamedTuple):
     """Seconds to the first piece of text, where the answer was streamed."""
 
 
-async def attempt(client: AsyncOpenAI, target: Target, request: Request, scrub: Scrubber) -> Came:
+async def attempt(connection: Connection, target: Target, request: Request, scrub: Scrubber) -> Came:
     """Sends a request once.
 
     Raises:
         BadBody: What came is no answer.
         TimeoutError: It did not come whole within the endpoint's time limit.
         openai.APIError: The endpoint or the connection failed.
+        aiohttp.ClientError: The connection failed.
     """
     # The client's own limit is one for each read: a server that dribbles would never reach it.
     async with asyncio.timeout(target.timeout_s):
         if target.stream:
-            return await _streamed(client, request, scrub)
-        import httpx2
-
-        response = await client.post(request.path, cast_to=httpx2.Response, body=request.body)
-    content = response.content
+            return await _streamed(connection.client, request, scrub)
+        content, headers = await connection.post(request.path, request.body)
     try:
-        body = json.loads(scrub(response.text) if scrub.finds(content) else content)
+        body = json.loads(scrub(content.decode("utf-8", "replace")) if scrub.finds(content) else content)
     except ValueError:
         said = "the body is empty" if not content.strip() else "the body is no JSON, or was cut off"
         raise BadBody(said) from None
-    return Came(_answer(body), response.headers)
+    return Came(_answer(body), headers)
 
 
 def _answer(body: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Sends requests: workers for each endpoint, retries, and a commit before an answer is used.
 
-The `openai` client gives authentication, base URL, proxies and the connection; its aiohttp transport and raw bodies,
-decoded once, cost a third of its model classes (docs/decisions/0004-execution.md).
+How a request leaves is `connection.py`'s, what an attempt is `attempts.py`'s; who may go next, `lanes.py` decides
+(docs/decisions/0004-execution.md).
 """
 
 from __future__ import annotations
@@ -12,23 +12,21 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from harness.contract import Done
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.attempts import attempt, says_nothing
 from harness.execution.budget import Budget
+from harness.execution.connection import Connection
 from harness.execution.faults import MORE_QUOTA, SPENT, Fate, judge
 from harness.execution.lanes import Feed, Lane
 from harness.execution.sending import Sending, patient_collector
-from harness.execution.targets import Target, client
+from harness.execution.targets import Target
 from harness.execution.work import Request, tokens_of
 from harness.journal import Committed, Entry, Fault, Record
 from harness.secrets import Scrubber
 from harness.types import Call, Reply
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 ATTEMPTS = 8
 """Attempts for one request before the item is given up; a rate that is full uses none of them up."""
@@ -188,11 +186,11 @@ class Engine:
         lane = Lane(target=target, feed=feed, budget=self.budget, over=lambda: self.over, heard=self._heard)
         assert self._sending is not None  # noqa: S101 - set where the tasks begin
         self._sending.lanes.append(lane)
-        async with client(target) as connection, asyncio.TaskGroup() as group:
+        async with Connection(target) as connection, asyncio.TaskGroup() as group:
             for _ in range(target.concurrency):
                 group.create_task(self._worker(lane, connection, done))
 
-    async def _worker(self, lane: Lane, connection: AsyncOpenAI, done: Done) -> None:
+    async def _worker(self, lane: Lane, connection: Connection, done: Done) -> None:
         while True:
             waited_from = time.perf_counter()
             try:
@@ -224,7 +222,7 @@ class Engine:
         if self._sending is not None:
             self._sending.wake()
 
-    async def _one(self, lane: Lane, connection: AsyncOpenAI, request: Request, done: Done, queue_s: float) -> None:
+    async def _one(self, lane: Lane, connection: Connection, request: Request, done: Done, queue_s: float) -> None:
         """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
         first, number, tries, empty, paid = time.perf_counter(), 0, 0, 0, 0.0
         while True:

@@ -36,16 +36,17 @@ class BadBody(Exception):  # noqa: N818 - it never leaves the engine
 
 def judge(error: Exception) -> Fate:
     """Classifies one failed attempt. 429s are told apart: a rate passes, a quota that has ended does not."""
+    import aiohttp
     import openai
 
     if isinstance(error, BadBody):
         return Fate(scope="retry", kind="bad-body", message=str(error))
+    if isinstance(error, aiohttp.ClientError | openai.APIConnectionError):
+        return _transport(error)
     if isinstance(error, TimeoutError):
         return Fate(scope="retry", kind="timeout", message="no answer within the attempt's time limit")
     if isinstance(error, openai.APIStatusError):
         return _status(error)
-    if isinstance(error, openai.APIConnectionError):
-        return _transport(error)
     if isinstance(error, openai.APIError):  # told within a stream that began well
         return Fate(scope="retry", kind="stream-error", message=" ".join(error.message.split())[:300])
     return Fate(scope="item", kind=type(error).__name__, message=str(error))
@@ -57,7 +58,7 @@ def _transport(error: Exception) -> Fate:
     import httpx2
 
     causes: list[BaseException] = []
-    cause = error.__cause__
+    cause = error if isinstance(error, aiohttp.ClientError) else error.__cause__
     while cause is not None:
         causes.append(cause)
         cause = cause.__cause__

@@ -27,6 +27,7 @@ class Target:
     key_name: str = ""
     """The environment variable that holds the key, for messages."""
     local: bool = False
+    """Whether it runs on this machine, for the run: no proxy of the environment stands before it."""
     stream: bool = False
     """Whether answers are asked for as streams, to know the time to the first token."""
 
@@ -49,14 +50,14 @@ def client(target: Target) -> AsyncOpenAI:
     """Makes an endpoint's client; to be closed by `async with`."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
-    return AsyncOpenAI(**target.client_settings(), http_client=DefaultAioHttpClient())
+    return AsyncOpenAI(**target.client_settings(), http_client=DefaultAioHttpClient(trust_env=not target.local))
 
 
 def blocking_client(target: Target) -> OpenAI:
     """Makes an endpoint's client for code that waits; to be closed by `with`."""
-    from openai import OpenAI
+    from openai import DefaultHttpxClient, OpenAI
 
-    return OpenAI(**target.client_settings())
+    return OpenAI(**target.client_settings(), http_client=DefaultHttpxClient(trust_env=not target.local))
 
 
 def remote_target(name: str, table: EndpointTable) -> Target:

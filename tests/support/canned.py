@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 GOOD = b'{"choices": [{"message": {"content": "good"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}'
@@ -18,10 +18,22 @@ class Asked:
     path: str
     headers: Mapping[str, str]
     """Names in lower case."""
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One reply that is more than a body."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    breaks: bool = False
+    """The connection closes before the body is whole."""
 
 
 @contextlib.contextmanager
-def canned(*bodies: bytes, kind: str = "application/json") -> Iterator[tuple[str, list[Asked]]]:
+def canned(*bodies: bytes | Said, kind: str = "application/json") -> Iterator[tuple[str, list[Asked]]]:
     """Answers POSTs with these bodies, one after the other, the last one for ever.
 
     Yields:
@@ -31,14 +43,16 @@ def canned(*bodies: bytes, kind: str = "application/json") -> Iterator[tuple[str
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            body = bodies[min(len(asked), len(bodies) - 1)]
-            asked.append(Asked(self.path, {name.lower(): value for name, value in self.headers.items()}))
-            self.send_response(200)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
+            came = self.rfile.read(int(self.headers["Content-Length"]))
+            reply = bodies[min(len(asked), len(bodies) - 1)]
+            said = reply if isinstance(reply, Said) else Said(200, reply)
+            asked.append(Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, came))
+            self.send_response(said.status)
+            for name, value in {"Content-Type": kind, **said.headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(said.body) + said.breaks))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(said.body)
 
         def log_message(self, *_: object) -> None:
             pass
