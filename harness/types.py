@@ -28,12 +28,12 @@ class Status(StrEnum):
 
 def content_id(fields: Mapping[str, str]) -> str:
     """Returns an example's id: the first 16 hex digits of the SHA-256 over its text fields, the label left out."""
-    digest = hashlib.sha256()
+    parts = []
     for name in sorted(fields):
         for part in (name, fields[name]):
             raw = part.encode("utf-8", "surrogatepass")
-            digest.update(len(raw).to_bytes(8, "big") + raw)
-    return digest.hexdigest()[:16]
+            parts += (len(raw).to_bytes(8, "big"), raw)
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

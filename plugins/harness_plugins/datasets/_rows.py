@@ -181,6 +181,8 @@ class _Maker:
         self._more = bool(columns.group or columns.split or columns.slices or columns.time)
         self._labels: dict[str, tuple[str, tuple[str, ...]]] = {}
         """Label as written → as used, with the rules that say what was found."""
+        self._splits: dict[Any, harness.Split | None] = {}
+        """Cell as written → the split that it names."""
         self._no_slices: dict[str, str] = {}
         self.nulls: dict[str, tuple[int, str]] = {}
         """Labels that read like a missing value → rows and the place of the first."""
@@ -246,10 +248,16 @@ class _Maker:
         def cell(name: str) -> str:
             return scalar(cells[self._place[name]], name, part, number).strip()
 
+        split = part.split
+        if columns.split:
+            written = cells[self._place[columns.split]]
+            if type(written) is not str or written not in self._splits:
+                self._splits[written] = _split(cell(columns.split), columns.split, part, number)
+            split = self._splits[written]
         return {
             "group": cell(columns.group) or None if columns.group else None,
-            "split": _split(cell(columns.split), columns.split, part, number) if columns.split else part.split,
-            "slices": {name: cell(name) for name in columns.slices},
+            "split": split,
+            "slices": {name: cell(name) for name in columns.slices} if columns.slices else self._no_slices,
             "time": _time(cell(columns.time), columns.time, part, number) if columns.time else None,
         }
 
