@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
+from harness_plugins.metrics._columns import coded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +22,8 @@ class MacroF1:
             return {"macro_f1": None}
         from sklearn.metrics import f1_score
 
-        present = {label: code for code, label in enumerate(sorted({row.expected for row in rows}))}
-        expected = [present[row.expected] for row in rows]
-        # Whatever is no expected label counts against recall of the right one, and is no class of its own.
-        predicted = [-1 if row.predicted is None else present.get(row.predicted, -1) for row in rows]
-        value = f1_score(expected, predicted, labels=list(present.values()), average="macro", zero_division=0)
+        expected, predicted, classes = coded(rows)
+        value = f1_score(expected, predicted, labels=classes, average="macro", zero_division=0)
         return {"macro_f1": float(value)}
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
+from harness_plugins.metrics._columns import scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,9 @@ class Mae:
         """
         if not rows.ordered or not rows:
             return {"mae": None, "mae_all": None, "off_by_one": None}
-        scale = _scale(rows.labels)
-        largest = max(scale.values()) - min(scale.values())
-        answered = [(scale[row.predicted], scale[row.expected]) for row in rows if row.predicted is not None]
+        values = scale(rows.labels)
+        largest = max(values.values()) - min(values.values())
+        answered = [(values[row.predicted], values[row.expected]) for row in rows if row.predicted is not None]
         errors = [abs(predicted - expected) for predicted, expected in answered]
         missing = len(rows) - len(errors)
         return {
@@ -36,16 +37,6 @@ class Mae:
             "mae_all": (math.fsum(errors) + largest * missing) / len(rows),
             "off_by_one": sum(error <= 1 for error in errors) / len(rows),
         }
-
-
-def _scale(labels: Sequence[str]) -> dict[str, float]:
-    try:
-        values = {label: float(label) for label in labels}
-    except ValueError:
-        values = {}
-    if values and all(map(math.isfinite, values.values())):
-        return values
-    return {label: float(rank) for rank, label in enumerate(labels)}
 
 
 @harness.hookimpl

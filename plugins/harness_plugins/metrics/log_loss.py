@@ -1,0 +1,35 @@
+"""What the right answer's probability costs in nats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import harness
+from harness_plugins.metrics._columns import sure
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogLoss:
+    """Mean negative logarithm of the probability of the right label (scikit-learn's `log_loss`)."""
+
+    name: ClassVar[str] = "log-loss"
+
+    def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
+        """Returns `log_loss` in nats over the rows with probabilities, 0 being best; else `None`."""
+        judged = sure(rows)
+        if not judged or len(rows.labels) < 2:
+            return {"log_loss": None}
+        from sklearn.metrics import log_loss
+
+        # scikit-learn takes columns in sorted order of the labels
+        names = sorted(rows.labels)
+        table = [[told[label] for label in names] for _, told in judged]
+        return {"log_loss": float(log_loss([row.expected for row, _ in judged], table, labels=names))}
+
+
+@harness.hookimpl
+def harness_metrics() -> list[type[LogLoss]]:
+    """Declares the metric."""
+    return [LogLoss]
