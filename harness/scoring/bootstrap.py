@@ -18,6 +18,8 @@ RESAMPLES = 10_000
 """Resamples behind every bootstrap interval."""
 MANY_GROUPS = 20_000
 """From here on the resampled means are drawn from their limit instead of resample by resample."""
+ALIKE = 8
+"""From so many groups for each distinct one on, it is drawn how often each distinct one comes."""
 _CELLS = 4_000_000
 """Cells of one block of resampling weights: 32 MB."""
 
@@ -59,14 +61,24 @@ def resampled_means(values: Any, codes: Any, seed: int, resamples: int = RESAMPL
     rng = np.random.default_rng(seed)
     if number >= MANY_GROUPS:
         return _limit(sums, sizes, rng, resamples)
+    kinds, counts = np.unique(np.column_stack([sums, sizes]), axis=0, return_counts=True)
+    alike = len(kinds) * ALIKE <= number
+    if alike:  # groups that hold the same are interchangeable: the counts of each kind are multinomial
+        sums, sizes = kinds[:, :-1], kinds[:, -1]
     blocks: list[Floats] = []
-    block = max(1, _CELLS // number)
+    block = max(1, _CELLS // len(sizes))
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
-        draws = rng.integers(number, size=(rows, number)) + number * np.arange(rows)[:, None]
-        weights = np.bincount(draws.ravel(), minlength=rows * number).reshape(rows, number).astype(np.float64)
-        blocks.append((weights @ sums) / (weights @ sizes)[:, None])
+        weights = rng.multinomial(number, counts / number, size=rows) if alike else _counts(rng, rows, number)
+        drawn = weights.astype(np.float64)
+        blocks.append((drawn @ sums) / (drawn @ sizes)[:, None])
     return np.concatenate(blocks)
+
+
+def _counts(rng: np.random.Generator, rows: int, number: int) -> NDArray[np.int64]:
+    """Returns how often each of `number` groups is drawn, a row for each resample."""
+    draws = rng.integers(number, size=(rows, number)) + number * np.arange(rows)[:, None]
+    return np.bincount(draws.ravel(), minlength=rows * number).reshape(rows, number)
 
 
 def _limit(sums: Floats, sizes: Floats, rng: np.random.Generator, resamples: int) -> Floats:

@@ -184,9 +184,9 @@ def test_with_many_groups_the_limit_gives_the_same_interval(monkeypatch: pytest.
     rng = np.random.default_rng(6)
     codes = rng.permutation(np.arange(6000) % 2500)
     right = rng.random((6000, 2)) < [0.9, 0.7]
-    drawn = resampled_means(right, codes, seed=1, resamples=4000)
+    drawn = resampled_means(right, codes, seed=1, resamples=20_000)
     monkeypatch.setattr(bootstrap, "MANY_GROUPS", 2500)
-    limit = resampled_means(right, codes, seed=1, resamples=4000)
+    limit = resampled_means(right, codes, seed=1, resamples=20_000)
     for one, other in ((drawn[:, 0], limit[:, 0]), (drawn @ [1, -1], limit @ [1, -1])):
         assert percentile_interval(one, 2500) == pytest.approx(percentile_interval(other, 2500), abs=1e-3)
 
