@@ -18,6 +18,7 @@ from harness.errors import (
 )
 from harness.hookspecs import hookimpl
 from harness.prepare.normalise import fold
+from harness.prepare.shingles import nearly_same, shingles
 from harness.report import blocks
 from harness.report.blocks import Results
 from harness.types import (
@@ -76,5 +77,7 @@ __all__ = [
     "fold",
     "hookimpl",
     "nearest",
+    "nearly_same",
     "parsing",
+    "shingles",
 ]

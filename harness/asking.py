@@ -8,10 +8,12 @@ from typing import Any
 
 from harness.console import Console
 from harness.contract import LocalBackend
+from harness.errors import DataError, UsageError
 from harness.execution import in_process
 from harness.execution.engine import Engine
-from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions
+from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions, unasked
 from harness.execution.sender import Sender
+from harness.execution.vectors import read, without_route
 from harness.execution.work import Request, interleave, is_sampled
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.journal import Entry, Journal
@@ -20,7 +22,7 @@ from harness.prices import Prices
 from harness.runs import RunFolder
 from harness.secrets import Scrubber
 from harness.siblings import sibling_answers
-from harness.types import Context, Example, Usage
+from harness.types import Context, Example, Prediction, Reply, Usage
 from harness.watching import Watching
 
 
@@ -45,6 +47,8 @@ class Asking:
 
     def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], repeat: int = 0) -> bool:
         """Whether the journal holds every answer of these arms to these examples."""
+        if any(self.asker.lacking(arm, examples) for arm, examples in pairs):
+            return False
         keys = {key for arm, examples in pairs for of in self.asker.questions(arm, examples, repeat) for key in of.keys}
         return keys <= self.journal.known(list(keys))
 
@@ -59,7 +63,12 @@ class Asking:
         Returns:
             For each pair its answers, one for each example, matched by id.
         """
-        sets = [self.asker.questions(arm, examples, repeat) for arm, examples in pairs]
+        self.embed(pairs)
+        sets = [
+            [] if self.asker.lacking(arm, examples) else self.asker.questions(arm, examples, repeat)
+            for arm, examples in pairs
+        ]
+        self._tell_dropped(sets)
         keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
         known = self.journal.known(keys)
         drawn = {request.key for of in sets for question in of for request in question.requests if is_sampled(request)}
@@ -67,8 +76,76 @@ class Asking:
         self._send(sets, known, stage)
         entries = self.journal.answers(keys)
         return [
-            predictions(questions, entries, self.engine.failed, self.asker.labels, self._cost) for questions in sets
+            self._with_vectors(
+                arm,
+                examples,
+                predictions(questions, entries, self.engine.failed, self.asker.labels, self._cost),
+            )
+            for (arm, examples), questions in zip(pairs, sets, strict=True)
         ]
+
+    def embed(self, pairs: Sequence[tuple[Arm, Sequence[Example]]]) -> None:
+        """Sees to it that the vectors are there which picking the shots of examples takes; mostly none are needed.
+
+        Raises:
+            UsageError: An endpoint has none to give.
+        """
+        missing: dict[str, tuple[Arm, Request]] = {}
+        for arm, examples in pairs:
+            for request in self.asker.lacking(arm, examples):
+                missing.setdefault(request.key, (arm, request))
+        taken = self._take_over(list(missing)) if missing else set()
+        requests = [request for key, (_, request) in missing.items() if key not in taken]
+        if not requests:
+            return
+        self.console.say(f"embeddings for shots: {len(requests):,} requests")
+        for name in dict.fromkeys(request.arm for request in requests):
+            self.console.expect(name, sum(request.arm == name for request in requests))
+
+        def look(request: Request, reply: Reply) -> None:
+            arm = missing[request.key][0]
+            assert arm.shots is not None  # noqa: S101 - they are what it is for
+            try:
+                read(arm.shots.selector, Reply(reply, request))  # type: ignore[arg-type]
+            except DataError as error:
+                raise without_route(arm.name, UsageError(error.message)) from None
+
+        self.engine.inspect = look
+        try:
+            self.engine.send(requests, self.engine.done)
+        except UsageError as error:
+            raise without_route(missing[requests[0].key][0].name, error) from None
+        self._raise_if_stopped()
+        for name in dict.fromkeys(request.arm for request in requests):
+            self.console.close(name)
+
+    def _with_vectors(self, arm: Arm, examples: Sequence[Example], answers: list[Answered]) -> list[Answered]:
+        """Adds to answers what the vectors of their items cost; without any vectors no item could be asked."""
+        lacking = self.asker.lacking(arm, examples)
+        if lacking:
+            failed = self.engine.failed.get(lacking[0].key)
+            reason = (
+                f"its shots cannot be picked, for it has no embeddings: {failed.message if failed else 'not asked'}"
+            )
+            return [unasked(arm, example, reason) for example in examples]
+        requests = self.asker.embedding_requests(arm, examples)
+        if not requests:
+            return answers
+        usd = self.asker.vectors.usd(requests)
+        return [
+            replace(answered, prediction=replace(answered.prediction, cost_usd=_sum(answered.prediction, usd[of.text])))
+            for answered, of in zip(answers, examples, strict=True)
+        ]
+
+    def _tell_dropped(self, sets: Sequence[Sequence[Question]]) -> None:
+        """Says of which arms shots do not fit."""
+        for questions in sets:
+            dropped = [question.dropped for question in questions if question.dropped]
+            if dropped:
+                self.console.say(
+                    f"{questions[0].arm.name}: {sum(dropped):,} shots do not fit into the model's context and are left "
+                    f"out, in the prompts of {len(dropped):,} of {len(questions):,} items"
+                )
 
     def _take_over(self, missing: Sequence[str]) -> set[str]:
         """Copies answers from the journals of sibling runs."""
@@ -165,3 +242,8 @@ class Asking:
         if model is None or endpoint is None or endpoint == LOCAL:
             return None
         return self.prices.request_usd(endpoint, model, usage, tier)
+
+
+def _sum(prediction: Prediction, usd: float | None) -> float | None:
+    """Returns what an answer and its vector cost, where both are known."""
+    return None if prediction.cost_usd is None or usd is None else prediction.cost_usd + usd

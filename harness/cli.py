@@ -12,7 +12,24 @@ from typing import NoReturn
 
 import click
 
-from harness.commands import estimate, init, listing, prepare, report, run, serve, show
+from harness.commands import (
+    compare,
+    decide,
+    estimate,
+    export,
+    gate,
+    init,
+    listing,
+    predict,
+    prepare,
+    recheck,
+    relabel,
+    report,
+    run,
+    serve,
+    show,
+    train,
+)
 from harness.commands.shared import Group
 from harness.errors import HarnessError, UnfinishedError, disk_full
 from harness.interrupts import INTERRUPTED
@@ -33,9 +50,17 @@ for _command in (
     init.init,
     prepare.prepare,
     estimate.estimate,
+    train.train,
     serve.serve,
+    decide.decide,
     report.report,
     report.publish,
+    predict.predict,
+    recheck.recheck,
+    export.export,
+    relabel.relabel,
+    compare.compare,
+    gate.gate,
     listing.runs,
     show.show,
     listing.plugins,

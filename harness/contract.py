@@ -69,10 +69,14 @@ class Formatter(Plugin, Protocol):
 
 
 class Picker(Protocol):
-    """A selector that has seen the train split."""
+    """A selector that has seen the train split.
+
+    Optional method: `pick_all(examples, k) → Sequence[Sequence[Example]]`, the shots of many items in their order, for
+    pickers that are faster at many items than at one. The engine calls it where it exists.
+    """
 
     def pick(self, example: Example, k: int) -> Sequence[Example]:
-        """Returns `k` shots for `example`, never the example itself."""
+        """Returns `k` shots for `example` in the order in which they are shown, never the example itself."""
         ...
 
 
@@ -82,6 +86,52 @@ class Selector(Plugin, Protocol):
 
     def fit(self, train: Sequence[Example], seed: int) -> Picker:
         """Prepares picking; the same train split and seed give the same picks."""
+        ...
+
+
+class Embedded(Protocol):
+    """Which model's vectors a selector compares."""
+
+    @property
+    def endpoint(self) -> str:
+        """Name of an endpoint of the experiment."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """The model's id."""
+        ...
+
+
+@runtime_checkable
+class EmbeddingSelector(Selector, Protocol):
+    """A selector that compares texts by an endpoint's vectors; it describes the requests, the engine sends them.
+
+    Its option `embeddings` is `None` where it needs none; it then is a selector like any other, and stands in for
+    itself in estimates, for which nothing is sent.
+    """
+
+    @property
+    def embeddings(self) -> Embedded | None:
+        """Whose vectors it needs."""
+        ...
+
+    def embedding_calls(self, texts: Sequence[str]) -> tuple[Call, ...]:
+        """Describes the requests that bring the vectors of texts; the same texts in any order make the same ones."""
+        ...
+
+    def read_embeddings(self, bodies: Sequence[Reply]) -> Mapping[str, Sequence[float]]:
+        """Returns text → vector from the replies to some of these requests. Pure."""
+        ...
+
+    def fit(self, train: Sequence[Example], seed: int, vectors: Mapping[str, Sequence[float]] | None = None) -> Picker:
+        """Prepares picking.
+
+        Args:
+            train: The train split.
+            seed: The draw's.
+            vectors: Text → vector, of the train split and of every item that will be asked about.
+        """
         ...
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.work import is_sampled, tokens_of
-from harness.journal import PART, Job, reading
+from harness.journal import PART, Entry, Job, reading
 from harness.machine_time import machine_seconds
 from harness.runs import RunFolder
 from harness.siblings import sibling_answers, sibling_job
@@ -49,6 +49,14 @@ class Earlier:
         for sibling in self.siblings:
             left = [key for key, request in requests.items() if key not in found and not is_sampled(request)]
             found |= sibling_answers(sibling.journal, left).keys() if left else set()
+        return found
+
+    def answers(self, keys: Sequence[str]) -> dict[str, Entry]:
+        """Returns the answers that would not be asked for again, by key."""
+        found: dict[str, Entry] = {}
+        for folder in (self.own, *self.siblings):
+            left = [key for key in keys if key not in found]
+            found |= sibling_answers(folder.journal, left) if left else {}
         return found
 
     def job(self, tag: str) -> Job | None:

@@ -48,6 +48,20 @@ class ExperimentError(UsageError):
     """The experiment file does not say what it must."""
 
 
+class KeyedError(ExperimentError):
+    """An error of one key of the file.
+
+    Args:
+        message: What is wrong and where, one line.
+        key: The key's path.
+        said: What is wrong, without the place.
+    """
+
+    def __init__(self, message: str, key: str, said: str) -> None:
+        super().__init__(message)
+        self.key, self.said = key, said
+
+
 class DataError(UsageError):
     """The data cannot be used as asked."""
 

@@ -120,6 +120,7 @@ class ArmEstimate:
     """Naming the contenders."""
     test: Load = Load()
     repeats: Load = Load()
+    curves: Load = Load()
     answers_in_process: int = 0
     training: Training | None = None
     vocabulary: str | None = None
@@ -138,7 +139,7 @@ class ArmEstimate:
     @property
     def load(self) -> Load:
         """All its requests."""
-        return self.choosing + self.validation + self.test + self.repeats
+        return self.choosing + self.validation + self.test + self.repeats + self.curves
 
     @property
     def usd(self) -> Band | None:
@@ -153,7 +154,8 @@ class ArmEstimate:
     def as_dict(self) -> dict[str, Any]:
         """Returns the arm as `harness estimate --json` shows it."""
         load, price = self.load, self.per_request.get("price")
-        parts = {"choosing": self.choosing, "validation": self.validation, "test": self.test, "repeats": self.repeats}
+        names = ("choosing", "validation", "test", "repeats", "curves")
+        parts: dict[str, Load] = {name: getattr(self, name) for name in names}
         return {
             "name": self.name,
             "family": self.family,

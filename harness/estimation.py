@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from harness import outcome, probing
+from harness import continuing, curves, outcome, probing
 from harness.console import Console
+from harness.deciding import require_labels
 from harness.earlier import Earlier, Measured
-from harness.errors import HarnessError
+from harness.errors import ExperimentError, HarnessError
 from harness.estimate import (
     IN_PROCESS,
     LOCAL_BILL,
@@ -30,8 +31,6 @@ from harness.execution.budget import MOST_OUTPUT
 from harness.execution.questions import settled
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.journal import Journal
-from harness.pipeline import RunOptions, Session, put_together, require_keys, require_prices
-from harness.plugins import attributed
 from harness.preparation import data as stage
 from harness.prepare import Prepared, fingerprint
 from harness.prepare.token_rules import default_epochs, epoch_tokens
@@ -40,9 +39,10 @@ from harness.probing import Probe
 from harness.runs import RunFolder, run_folder
 from harness.scoring.statistics import n_for_80_power, smallest_difference
 from harness.secrets import Scrubber
+from harness.session import RunOptions, Session, put_together, require_keys, require_prices
+from harness.sweeps import Sweeps
 from harness.tokens import line_tokens, training_limit, vocabulary_of
-from harness.training import job_tag, upload_of
-from harness.types import Split
+from harness.types import Example, Split
 from harness.weighing import Weighing
 
 
@@ -59,6 +59,7 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
         ExperimentError: There is a budget, and a price is missing; with `probe`, a key is.
         DataError: The data is not as described, or a training file would be refused.
     """
+    experiment = continuing.resolved(experiment, options.out)
     require_prices(experiment, experiment.arms, options)
     if probe:
         require_keys(experiment, experiment.arms)
@@ -66,6 +67,8 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
     settings = {**experiment.answer_settings(), "limit": options.limit}
     folder = run_folder(options.out, experiment.name, settings, fingerprint(loaded.examples))
     data = stage.prepared(experiment, loaded, console, options.limit)
+    continuing.require_labels(experiment, data.labels)
+    require_labels(experiment.decision.error_usd, data.labels, f"{experiment.path}: decision.error_usd")
     with tempfile.TemporaryDirectory(prefix="harness-estimate-") as temporary, ExitStack() as stack:
         scratch = RunFolder(Path(temporary) / folder.path.name)
         scratch.data.mkdir(parents=True)
@@ -80,6 +83,7 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
         work = put_together(session, stack.enter_context(Journal(scratch.journal)), stack)
         earlier = Earlier(own=folder, siblings=tuple(folder.siblings(experiment.name)))
         items = data.of(Split.VALIDATION) or data.of(Split.TRAIN)
+        work.asking.asker.vectors.stored = earlier.answers
         seen = probing.probe(work, experiment.arms, items) if probe else None
         counting = _Counting(experiment=experiment, data=data, work=work, earlier=earlier, probes=seen or ())
         arms = tuple(counting.arm(arm) for arm in experiment.arms)
@@ -96,7 +100,7 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
             max_usd=budget.max_usd,
             executor=experiment.executor.name,
             folder=str(folder.path),
-            remarks=_remarks(experiment, data, arms, probed=probe),
+            remarks=(*_too_large(work, earlier), *_remarks(experiment, data, arms, probed=probe)),
         )
 
 
@@ -114,6 +118,15 @@ def _power(data: Prepared, margin: float) -> dict[str, Any]:
         "margin": margin,
         "assumed_discordance": stage.DISCORDANCE,
     }
+
+
+def _too_large(work: Evaluation, earlier: Earlier) -> Iterator[str]:
+    """Yields what a run would refuse before it starts: a choice that its budget does not cover."""
+    work.trainer.siblings = tuple(each.journal for each in (earlier.own, *earlier.siblings))
+    try:
+        Sweeps(work=work).refuse(work.asking.experiment.arms)
+    except ExperimentError as error:
+        yield f"the run will stop before anything is sent: {error.message}"
 
 
 def _remarks(experiment: Experiment, data: Prepared, arms: Sequence[ArmEstimate], *, probed: bool) -> tuple[str, ...]:
@@ -154,7 +167,9 @@ class _Counting:
         ready = [self._ready(one, candidate=bool(arm.candidates)) for one in self._candidates(arm)]
         view = self._weighing(arm, ready[0].model)
         parts = self._parts(arm, ready, view)
-        whole, training = sum(parts.values(), Load()), self._training(arm, ready)
+        points = list(self._points(arm, ready[0]))
+        parts["curves"] = sum((view.load(one.arm, items) for one, items in points), Load())
+        whole, training = sum(parts.values(), Load()), self._training(arm, [*ready, *(one for one, _ in points)])
         seconds, seconds_reason = self._seconds(arm, whole, training, view.measured)
         unpriced = whole.usd is None or (training is not None and training.jobs and training.usd is None)
         return ArmEstimate(
@@ -199,22 +214,37 @@ class _Counting:
     def _parts(self, arm: Arm, ready: Sequence[_Ready], view: Weighing) -> dict[str, Any]:
         """Returns an arm's requests by what they are for, in the order in which a run asks."""
         choosing = validation = Load()
+        asked = [one.arm for one in ready]
         if arm.candidates:
             examples = self.work.sample(arm.choose_items)
-            choosing = sum((view.load(one.arm, examples) for one in ready), Load())
+            asked += [each for one in ready if arm.checkpoints for each in one.at(one.checkpoints)]
+            guessed = [each for one in ready if arm.checkpoints for each in one.at(one.guessed)]
+            choosing = sum((view.load(each, examples) for each in (*asked, *guessed)), Load())
         elif arm.name in outcome.contending(self.experiment.arms):
             validation = view.load(ready[0].arm, self.work.sample(self._naming_size()))
         test = self.data.of(Split.TEST)
-        certain = len(ready) == 1  # which of several candidates is asked is not known
-        firsts = [view.load(one.arm, test, exclusive=certain) for one in ready]
+        certain = len(asked) == 1  # which of several candidates is asked is not known
+        firsts = [view.load(one, test, exclusive=certain) for one in asked]
         times = range(1, 1 if settled(arm) else self.experiment.repeats)
-        agains = [
-            sum((view.load(one.arm, test, repeat, exclusive=certain) for repeat in times), Load()) for one in ready
-        ]
+        agains = [sum((view.load(one, test, repeat, exclusive=certain) for repeat in times), Load()) for one in asked]
         won = [place for place, load in enumerate(firsts) if not load.requests]
         if not choosing.requests and won:  # the choice has been made: the winner was asked the test items
             firsts, agains = [firsts[won[0]]], [agains[won[0]]]
         return {"choosing": choosing, "validation": validation, "test": any_of(firsts), "repeats": any_of(agains)}
+
+    def _points(self, arm: Arm, one: _Ready) -> Iterator[tuple[_Ready, Sequence[Example]]]:
+        """Yields what is asked for curves: an arm's own points, and what others' learning curves are held against.
+
+        Where something is chosen, its first candidate stands for the winner.
+        """
+        for spot in curves.shot_spots(self.work, arm, one.arm):
+            yield replace(one, arm=spot.arm, job=None), spot.items
+        for spot in curves.learning_spots(self.work, arm):
+            if spot.reason is None:
+                yield replace(self, work=spot.work)._ready(spot.arm, candidate=False), spot.items
+        for other in self.experiment.arms if arm.family in curves.PROMPTED else ():
+            if other.learning_curve:
+                yield replace(one, job=None), self.work.sample(other.choose_items)
 
     def _in_process(self, arm: Arm) -> ArmEstimate:
         times = 1 if settled(arm) else self.experiment.repeats
@@ -222,6 +252,8 @@ class _Counting:
         answers += len(arm.candidates) * len(self.work.sample(arm.choose_items))
         if not arm.candidates and arm.name in outcome.contending(self.experiment.arms):
             answers += len(self.work.sample(self._naming_size()))
+        spots = (*curves.shot_spots(self.work, arm, arm), *curves.learning_spots(self.work, arm))
+        answers += sum(len(spot.items) for spot in spots)
         measured = self.earlier.measured(arm.name)
         return ArmEstimate(
             name=arm.name,
@@ -237,7 +269,7 @@ class _Counting:
     def _candidates(self, arm: Arm) -> list[Arm]:
         if not arm.candidates:
             return [arm]
-        return [one for _, one in self.work.affordable(arm, self.work.sample(arm.choose_items))]
+        return [one for _, one in Sweeps(work=self.work).foreseen(arm)]
 
     def _naming_size(self) -> int | None:
         return min([arm.choose_items for arm in self.experiment.arms if arm.choose_items], default=None)
@@ -251,18 +283,18 @@ class _Counting:
         backend: Any = arm.backend
         if not arm.trained:
             return _Ready(arm=arm, model=str(backend.model), endpoint=backend.endpoint)
-        files = self.work.files(arm, candidate)
-        with attributed(backend, "job"):
-            spec = backend.job(files)
-        tag = job_tag(spec, upload_of(files), self.work.asking.asker.identities[spec.endpoint])
+        plan = self.work.plan(arm, candidate)
+        files, spec, tag = plan.files, plan.spec, plan.tag
         job = self.earlier.job(tag)
         asked, local = spec.hyperparameters.get("n_epochs"), spec.endpoint == LOCAL
         epochs = asked if isinstance(asked, int) else default_epochs(files.n_train)
         lines = [json.loads(line) for line in files.train.read_text(encoding="utf-8-sig").splitlines()]
         counts = line_tokens(lines, vocabulary_of(spec.base, local))
         tokens = epoch_tokens(counts, training_limit(spec.base, local)) * epochs
-        model = job.model if job is not None and job.model else f"ft:{spec.base}"
-        self.work.asking.prices.trained[model] = spec.base
+        model = job.model if job is not None and job.model else f"ft:{spec.base}:{tag[:8]}"
+        found = [each["model"] for each in (job.result or {}).get("checkpoints") or ()] if job is not None else ()
+        guessed = () if job is not None else [f"{model}:{epoch}" for epoch in range(1, epochs)]
+        self.work.asking.prices.trained |= dict.fromkeys((model, *found, *guessed), spec.base)
         return _Ready(
             arm=replace(arm, backend=replace(backend, model=model)),
             model=spec.base,
@@ -273,6 +305,8 @@ class _Counting:
             job_usd=None if local else self.work.asking.prices.training_usd(spec.base, tokens),
             epochs=epochs,
             epochs_assumed=not isinstance(asked, int),
+            checkpoints=tuple(each for each in found if each != model),
+            guessed=tuple(guessed),
         )
 
     def _training(self, arm: Arm, ready: Sequence[_Ready]) -> Training | None:
@@ -321,6 +355,8 @@ class _Counting:
             said.append(f"answers have no token limit of their own; at most {MOST_OUTPUT:,} tokens each are taken")
         if len(arm.candidates) > 1:
             said.append("which candidate wins is not known: the test items are taken at the mean of all")
+        if arm.checkpoints and training is not None and training.jobs:
+            said.append("checkpoints are candidates too: how many there will be is a guess, one for each epoch")
         if training is not None and training.epochs_assumed:
             said.append(f"the endpoint chooses the epochs; the usual {training.epochs[-1]} are taken")
         if self._tier(endpoint) == BATCH:
@@ -346,3 +382,11 @@ class _Ready:
     job_usd: float | None = None
     epochs: int = 0
     epochs_assumed: bool = False
+    checkpoints: tuple[str, ...] = ()
+    """Models that the job has left on its way."""
+    guessed: tuple[str, ...] = ()
+    """What stands for them while there is no job: a model for each epoch but the last."""
+
+    def at(self, models: Sequence[str]) -> list[Arm]:
+        """Returns the arm with each of several models."""
+        return [replace(self.arm, backend=replace(self.arm.backend, model=model)) for model in models]  # type: ignore[type-var]

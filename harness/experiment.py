@@ -10,25 +10,27 @@ import json
 import random
 import tomllib
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from harness.candidates import grid_of, simplest
-from harness.contract import Backend, Dataset, Executor, Formatter, Metric, Observer, Section, Selector
-from harness.errors import ExperimentError, PluginError, nearest
+from harness.candidates import candidate, combinations, grid_of, read_choose, simplest, with_settings
+from harness.contract import Backend, Dataset, Embedded, Executor, Formatter, Metric, Observer, Section, Selector
+from harness.errors import ExperimentError, KeyedError, PluginError, nearest
 from harness.experiment_file import (
+    ArmTable,
     BudgetTable,
     ChooseBudget,
     DecisionTable,
     EndpointTable,
     EnvironmentValue,
     ExperimentFile,
+    LearningCurve,
     PrepareTable,
     PriceTable,
+    ShotCurve,
     ShotsTable,
     VerdictTable,
     known_keys,
@@ -36,6 +38,7 @@ from harness.experiment_file import (
 from harness.options import OptionError, construct, finding, key_path, needs_options, shortened
 from harness.plugins import Plugins
 from harness.toml_lines import find_line
+from harness.types import Continued
 
 LOCAL = "local"
 """The endpoint that the harness starts itself."""
@@ -62,8 +65,20 @@ class Arm:
     """Settings → the arm with them, where something is chosen on validation."""
     choose_items: int | None = None
     """How many validation examples the choice looks at; all where `None`."""
-    choose_usd: float | None = None
+    choose_budget: ChooseBudget = field(default_factory=ChooseBudget)
+    combinations: int = 0
+    """Of how many combinations the candidates are a draw."""
+    checkpoints: bool = False
+    """Whether the checkpoints of a training are candidates too."""
     of: str | None = None
+    learning_curve: LearningCurve | None = None
+    """Like the other curve it adds answers and changes none: it is no part of what names a run."""
+    shot_curve: ShotCurve | None = None
+
+    @property
+    def contenders(self) -> tuple[Arm, ...]:
+        """The arms that may answer: the candidates, where something is chosen."""
+        return tuple(one for _, one in self.candidates) or (self,)
 
     @property
     def family(self) -> str:
@@ -83,7 +98,13 @@ class Arm:
     def endpoint_names(self) -> set[str]:
         """Returns the endpoints that the arm and its candidates use."""
         arms = [self, *(arm for _, arm in self.candidates)]
-        return {name for arm in arms if (name := getattr(arm.backend, "endpoint", None))}
+        names = {name for arm in arms if (name := getattr(arm.backend, "endpoint", None))}
+        return names | {given.endpoint for given in self.embeddings()}
+
+    def embeddings(self) -> list[Embedded]:
+        """Returns whose vectors the arm and its candidates need to pick shots."""
+        shots = [arm.shots for arm in (self, *(arm for _, arm in self.candidates)) if arm.shots and arm.shots.k > 0]
+        return [given for one in shots if (given := getattr(one.selector, "embeddings", None)) is not None]
 
     def resolved(self) -> dict[str, Any]:
         """Returns the arm as plain values: what an answer depends on."""
@@ -95,6 +116,7 @@ class Arm:
             "choose": [dict(settings) for settings, _ in self.candidates],
             "choose_items": self.choose_items,
             "of": self.of,
+            **({"checkpoints": True} if self.checkpoints else {}),  # absent otherwise: names of runs stay
         }
 
 
@@ -120,6 +142,10 @@ class Experiment:
     sections: tuple[Section, ...] = ()
     observers: tuple[Observer, ...] = ()
     plugins: Plugins = field(default_factory=lambda: Plugins(records=()))
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    """The file's tables as they stand in it."""
+    continued: Mapping[str, Continued] = field(default_factory=dict)
+    """Model of an earlier run from which training goes on → what is known of it."""
 
     def answer_settings(self) -> dict[str, Any]:
         """Returns what changes an answer, as plain values; not, for one, concurrency, repeats, prices or executor."""
@@ -129,7 +155,12 @@ class Experiment:
             "dataset": plain(self.dataset),
             "prepare": self.prepare.model_dump(),
             "endpoints": {
-                name: {"base_url": table.base_url, "query": table.query, "model": table.model}
+                name: {
+                    "base_url": table.base_url,
+                    "query": table.query,
+                    "model": table.model,
+                    **({"context": table.context} if table.context else {}),  # absent otherwise: names of runs stay
+                }
                 for name, table in sorted(self.endpoints.items())
             },
             "arms": [arm.resolved() for arm in self.arms],
@@ -178,6 +209,11 @@ def load(path: Path, plugins: Plugins, *, allowed_files: Sequence[str | Path] = 
     return _Resolver(path=path, source=source, plugins=plugins).experiment(tables, allowed_files)
 
 
+def restored(tables: Mapping[str, Any], path: Path, plugins: Plugins) -> Experiment:
+    """Makes an experiment from the tables that a run has kept of it; `path` is named in errors."""
+    return _Resolver(path=path, source=b"", plugins=plugins).experiment({**tables, "plugins": []}, ())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Resolver:
     """Holds what every error needs: the file and the plugins."""
@@ -186,9 +222,9 @@ class _Resolver:
     source: bytes
     plugins: Plugins
 
-    def error(self, key: str, message: str) -> ExperimentError:
+    def error(self, key: str, message: str) -> KeyedError:
         line = find_line(self.source, key)
-        return ExperimentError(f"{self.path}{f', line {line}' if line else ''}: {key}: {message}")
+        return KeyedError(f"{self.path}{f', line {line}' if line else ''}: {key}: {message}", key, message)
 
     def experiment(self, tables: dict[str, Any], allowed_files: Sequence[str | Path]) -> Experiment:
         try:
@@ -199,7 +235,8 @@ class _Resolver:
         self.plugins.check()
         endpoints = self._endpoints(file)
         arms = tuple(
-            self._arm(table, f"arms[{index}]", endpoints, file.seed) for index, table in enumerate(tables["arms"])
+            self._with_curves(self._arm(table, f"arms[{index}]", endpoints, file.seed), file.arms[index], index)
+            for index, table in enumerate(tables["arms"])
         )
         self._names(arms, file)
         dataset = self._plugin("dataset", file.dataset, "dataset")
@@ -223,6 +260,7 @@ class _Resolver:
             sections=self._active("section", file.sections, "sections"),
             observers=self._active("observer", file.observers, "observers"),
             plugins=self.plugins,
+            tables=tables,
         )
 
     def _first(self, error: ValidationError, value: Any, model: type[BaseModel], path: str = "") -> ExperimentError:
@@ -299,52 +337,41 @@ class _Resolver:
 
     def _arm(self, table: dict[str, Any], path: str, endpoints: Mapping[str, EndpointTable], seed: int) -> Arm:
         arm = self._contender(table, path, endpoints)
-        choose = dict(table.get("choose", {}))
-        if not choose:
+        if not table.get("choose"):
             return arm
-        budget = self._budget(choose.pop("budget", {}), f"{path}.choose.budget")
-        items = choose.pop("items", None)
-        if items is not None and (not isinstance(items, int) or items < 1):
-            raise self.error(f"{path}.choose.items", "a number of validation examples is expected")
-        for key, values in choose.items():
-            if not isinstance(values, list) or not values:
-                raise self.error(f"{path}.choose.{key}", "a list of values to try is expected")
-        grid = grid_of(choose, budget.trials, random.Random(f"choose {seed} {arm.name}"))
-        candidates = tuple(
-            (settings, self._contender(self._with(table, settings, path), f"{path}.choose", endpoints))
-            for settings in simplest(grid)
+        at = f"{path}.choose"
+
+        def wrong(key: str, said: str) -> KeyedError:
+            return self.error(f"{at}.{key}" if key else at, said)
+
+        def made(settings: Mapping[str, Any]) -> Arm:
+            return self._contender(with_settings(table, settings, wrong), at, endpoints)
+
+        choose = read_choose(table["choose"], arm.trained, wrong)
+        budget = self._budget(choose.budget, f"{at}.budget")
+        grid = grid_of(choose.values, budget.trials, random.Random(f"choose {seed} {arm.name}"))
+        return replace(
+            arm,
+            candidates=tuple((each, candidate(made, each, at, wrong)) for each in simplest(grid)),
+            choose_items=choose.items,
+            choose_budget=budget,
+            combinations=combinations(choose.values),
+            checkpoints=choose.checkpoints,
         )
-        return Arm(
-            name=arm.name,
-            backend=arm.backend,
-            formatter=arm.formatter,
-            shots=arm.shots,
-            candidates=candidates,
-            choose_items=items,
-            choose_usd=budget.usd,
-            of=arm.of,
-        )
+
+    def _with_curves(self, arm: Arm, table: ArmTable, index: int) -> Arm:
+        one_of = (arm, *(one for _, one in arm.candidates))
+        if table.learning_curve and not any(one.trained or hasattr(one.backend, "fit") for one in one_of):
+            raise self.error(f"arms[{index}].learning_curve", f"nothing is trained by {arm.backend.name}: no curve")
+        if table.shot_curve and not any(one.shots for one in one_of):
+            raise self.error(f"arms[{index}].shot_curve", "the arm shows no shots: give it `shots`, e.g. { k = 8 }")
+        return replace(arm, learning_curve=table.learning_curve, shot_curve=table.shot_curve)
 
     def _budget(self, table: Any, path: str) -> ChooseBudget:
         try:
             return ChooseBudget.model_validate(table)
         except ValidationError as error:
             raise self._first(error, table, ChooseBudget, path) from None
-
-    def _with(self, table: dict[str, Any], settings: Mapping[str, Any], path: str) -> dict[str, Any]:
-        changed = deepcopy(table)
-        for key, value in settings.items():
-            *parents, last = key.split(".")
-            if (parents[0] if parents else last) not in {"backend", "formatter", "shots"}:
-                known = ("backend", "formatter", "shots")
-                raise self.error(f"{path}.choose.{key}", f'only {", ".join(known)} can be chosen, e.g. "shots.k"')
-            target = changed
-            for parent in parents:
-                target = target.setdefault(parent, {})
-                if not isinstance(target, dict):
-                    raise self.error(f"{path}.choose.{key}", f"{parent} is no table: there is nothing in it to choose")
-            target[last] = value
-        return changed
 
     def _contender(self, table: dict[str, Any], path: str, endpoints: Mapping[str, EndpointTable]) -> Arm:
         backend = self._plugin("backend", table["backend"], f"{path}.backend")
@@ -359,11 +386,11 @@ class _Resolver:
             name=table["name"],
             backend=backend,
             formatter=formatter,
-            shots=self._shots(table.get("shots"), f"{path}.shots"),
+            shots=self._shots(table.get("shots"), f"{path}.shots", endpoints),
             of=table.get("of"),
         )
 
-    def _shots(self, table: Any, path: str) -> Shots | None:
+    def _shots(self, table: Any, path: str, endpoints: Mapping[str, EndpointTable]) -> Shots | None:
         if not table:
             return None
         try:
@@ -372,4 +399,9 @@ class _Resolver:
             raise self._first(error, table, ShotsTable, path) from None
         options = {key: value for key, value in table.items() if key not in {"k", "draw"}}
         selector = self._plugin("selector", {"selector": checked.selector, **options}, path, key="selector")
+        named = getattr(getattr(selector, "embeddings", None), "endpoint", None)
+        if named is not None and named not in endpoints:
+            raise self.error(
+                f"{path}.embeddings.endpoint", f'there is no endpoint "{named}"; {nearest(named, endpoints)}'
+            )
         return Shots(selector=selector, k=checked.k, draw=checked.draw)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+T = TypeVar("T")
 
 
 class _Table(BaseModel):
@@ -59,6 +61,8 @@ class EndpointTable(_Table):
     timeout_s: float = Field(default=120.0, gt=0)
     stream: bool = False
     """Ask for streams: the time to the first token is measured, at about twice the processor time."""
+    context: int | None = Field(default=None, ge=1)
+    """Tokens that a prompt and its answer may have together; by default what is known of the model."""
     model: str | None = None
     device: str | None = None
     dtype: str | None = None
@@ -97,6 +101,8 @@ class PriceTable(_Table):
     batch: float | None = Field(default=None, ge=0, le=1)
     """What a request costs in a batch, as a share of its price at once."""
     training: float | None = Field(default=None, ge=0)
+    hosting_hour: float | None = Field(default=None, ge=0)
+    """USD for an hour during which the model is deployed, asked or not."""
     hour: float | None = Field(default=None, ge=0)
 
 
@@ -120,10 +126,36 @@ class DecisionTable(_Table):
     horizon_months: float = Field(default=12, gt=0)
     cache_hit: float | None = Field(default=None, ge=0, le=1)
     error_usd: dict[str, float] | float | None = None
+    """What a wrong answer costs: always, or by the label that was right, with `default` for the others."""
+    review_usd: float | None = Field(default=None, ge=0)
+    """What it costs to have a person answer one request."""
     setup_hours: float = Field(default=0, ge=0)
     upkeep_hours_per_month: float = Field(default=0, ge=0)
     hour_usd: float = Field(default=0, ge=0)
     retrainings_per_year: float = Field(default=0, ge=0)
+    hosting_usd_per_month: float = Field(default=0, ge=0)
+    """What keeping the trained model deployed costs."""
+    labelling_usd: float | None = Field(default=None, ge=0)
+    """What the labels of the training examples cost, together."""
+    label_usd: float | None = Field(default=None, ge=0)
+    """The same for one example."""
+    count_evaluation: bool = False
+    """Whether what the run has spent on asking is part of the investment."""
+
+    @field_validator("error_usd")
+    @classmethod
+    def _no_gain(cls, cost: dict[str, float] | float | None) -> dict[str, float] | float | None:
+        costs = cost.values() if isinstance(cost, dict) else [cost or 0.0]
+        if any(each < 0 for each in costs):
+            raise ValueError("a wrong answer costs 0 or more")
+        return cost
+
+    @field_validator("label_usd")
+    @classmethod
+    def _one_of_two(cls, label: float | None, others: ValidationInfo) -> float | None:
+        if label is not None and others.data.get("labelling_usd") is not None:
+            raise ValueError("labelling_usd is for all training examples together, label_usd for each: give one")
+        return label
 
 
 class ShotsTable(_Table):
@@ -140,7 +172,62 @@ class ChooseBudget(_Table):
     """How much a choice may cost."""
 
     trials: int = Field(default=24, ge=1)
+    """Most candidates; of more combinations so many are drawn."""
     usd: float | None = Field(default=None, ge=0)
+    seconds: float | None = Field(default=None, gt=0)
+    """Wall time after which nothing more is begun."""
+
+
+class LearningCurve(_Table):
+    """Accuracy against the size of the training set; a list stands for its sizes."""
+
+    sizes: tuple[Annotated[int, Field(strict=True, ge=1)] | Literal["all"], ...] = Field(min_length=1)
+    """Training examples, ascending; `all` is the whole train split."""
+    seeds: int = Field(default=3, strict=True, ge=1, le=20)
+    """How many subsets of each size; the first follows the experiment's own seed."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return _long(value, "sizes", "{ sizes = [64, 256], seeds = 3 }")
+
+    @field_validator("sizes")
+    @classmethod
+    def _ascending(cls, sizes: tuple[int | Literal["all"], ...]) -> tuple[int | Literal["all"], ...]:
+        return _distinct(sorted(sizes, key=lambda size: (size == "all", 0 if size == "all" else size)))
+
+
+class ShotCurve(_Table):
+    """Accuracy against the number of shots; a list stands for its `k`."""
+
+    k: tuple[Annotated[int, Field(strict=True, ge=0)], ...] = Field(min_length=1)
+    """Numbers of shots, ascending."""
+    draws: int = Field(default=3, strict=True, ge=1, le=20)
+    """How many draws of shots for each number."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return _long(value, "k", "{ k = [0, 4, 8], draws = 3 }")
+
+    @field_validator("k")
+    @classmethod
+    def _ascending(cls, k: tuple[int, ...]) -> tuple[int, ...]:
+        return _distinct(sorted(k))
+
+
+def _long(value: Any, key: str, example: str) -> Any:
+    """Returns the table that a list stands for."""
+    if not isinstance(value, (list, dict, BaseModel)):
+        raise ValueError(f"a list of numbers is expected, or a table like {example}")  # noqa: TRY004 - for pydantic
+    return {key: value} if isinstance(value, list) else value
+
+
+def _distinct(values: Sequence[T]) -> tuple[T, ...]:
+    twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
+    if twice is not None:
+        raise ValueError(f"{twice} is listed twice")
+    return tuple(values)
 
 
 class ArmTable(_Table):
@@ -151,6 +238,8 @@ class ArmTable(_Table):
     formatter: dict[str, Any] | None = None
     shots: ShotsTable | None = None
     choose: dict[str, Any] = {}
+    learning_curve: LearningCurve | None = None
+    shot_curve: ShotCurve | None = None
     of: str | None = None
 
 

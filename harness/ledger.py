@@ -23,6 +23,11 @@ SELECT total(json_extract(result, '$.usd')), sum(json_extract(result, '$.usd'))
     FILTER (WHERE json_extract(result, '$.reused') IS NULL)
 FROM jobs
 """
+_FAILED_JOBS = """
+SELECT arm, json_extract(spec, '$.base'), json_extract(result, '$.trained_tokens') FROM jobs
+WHERE model IS NULL AND finished IS NOT NULL AND json_extract(spec, '$.base') IS NOT NULL
+    AND json_extract(result, '$.trained_tokens') > 0 AND json_extract(result, '$.reused') IS NULL
+"""
 
 
 def of(journal: Path) -> dict[str, Any]:
@@ -50,6 +55,16 @@ def of(journal: Path) -> dict[str, Any]:
 
 def _sum(answers: float, *, known: bool, beside: float | None) -> float | None:
     return answers + (beside or 0.0) if known or beside is not None else None
+
+
+def failed_jobs(journal: Path) -> list[tuple[str, str, int]]:
+    """Returns arm, base model and trained tokens of the jobs that came to nothing after some training.
+
+    Providers bill what was trained before a job was cancelled.
+    """
+    with reading(journal) as connection:
+        rows = connection.execute(_FAILED_JOBS).fetchall()
+    return [(str(arm), str(base), int(tokens)) for arm, base, tokens in rows]
 
 
 def line(results: Mapping[str, Any]) -> str | None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness import continuing
 from harness.execution.work import digest
 from harness.experiment import Arm, Experiment
 from harness.files import write_json
@@ -53,6 +54,8 @@ def begin(
         "git": _git_revision(experiment.path.parent),
         "seeds": {"experiment": experiment.seed, "split": experiment.prepare.split.seed},
         "experiment": settings,
+        "tables": kept_tables(experiment),
+        "continued": continuing.told(experiment),
         "repeats": experiment.repeats,
         "plugins": _plugins(experiment),
         "prices": {
@@ -64,8 +67,25 @@ def begin(
     }
 
 
+def kept_tables(experiment: Experiment) -> dict[str, Any]:
+    """Returns the experiment file's tables, from which the experiment can be made again; a header's value stays out."""
+    tables: dict[str, Any] = json.loads(json.dumps(dict(experiment.tables), default=str))
+    for table in tables.get("endpoints", {}).values():
+        headers = table.get("headers", {})
+        table |= {"headers": {name: value if isinstance(value, dict) else None for name, value in headers.items()}}
+    return tables
+
+
+def keep_tables(folder: RunFolder, experiment: Experiment) -> None:
+    """Brings up to date what a finished run keeps of its file: keys, limits and headers change no answer."""
+    manifest = folder.read_manifest()
+    tables = kept_tables(experiment)
+    if manifest.get("tables") != tables:
+        write_json(folder.manifest, {**manifest, "tables": tables})
+
+
 def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
-    """Returns a digest of what results depend on beside the first answers: assumptions, prices, repeats, versions."""
+    """Returns a digest of what results depend on beside first answers: assumptions, prices, repeats, curves."""
     from harness import __version__
 
     return digest(
@@ -76,6 +96,13 @@ def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
             experiment.verdict.model_dump(),
             {name: table.model_dump() for name, table in experiment.prices.items()},
             experiment.repeats,
+            [[arm.name, arm.choose_budget.model_dump()] for arm in experiment.arms if arm.candidates],
+            [
+                [arm.name, curve.model_dump()]
+                for arm in experiment.arms
+                for curve in (arm.learning_curve, arm.shot_curve)
+                if curve is not None
+            ],
             allow_leaks,
         ]
     )
@@ -97,7 +124,7 @@ def finish(
         folder: The run's folder.
         manifest: What `begin` returned.
         chain: Files, jobs, models and the hash of the answers.
-        arms: The arms that were scored, and asked as often as the experiment says.
+        arms: The arms that were scored, asked as often as the experiment says, and whose curves are measured.
         complete: Whether nothing is left to do for them.
     """
     results = hashlib.sha256(folder.results.read_bytes()).hexdigest()

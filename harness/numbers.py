@@ -6,6 +6,9 @@ which means "does not apply" or "not known", becomes an en dash. The minus sign 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 MISSING = "–"
 """What stands where there is no number."""
 MINUS = "\u2212"
@@ -108,6 +111,19 @@ def duration(seconds: float | None) -> str:
         return f"{sign}{minutes} min"
     hours, rest = divmod(minutes, 60)
     return f"{sign}{hours:,} h {rest} min" if rest else f"{sign}{hours:,} h"
+
+
+def invested(payback: Mapping[str, Any]) -> str:
+    """Writes what is paid back: `$86.00 of training`; of more than two parts, `$900.00 of investment`.
+
+    Args:
+        payback: One of `results.json`.
+    """
+    unit = payback["unit"]
+    amount = usd(payback["fixed"]) if unit == "usd" else duration(payback["fixed"])
+    lines = payback.get("investment") or ()
+    names = [line["name"] for line in lines if line["counted"] and line[unit]] or ["training"]
+    return f"{amount} of {' and '.join(names) if len(names) < 3 else 'investment'}"
 
 
 def p_value(p: float | None) -> str:

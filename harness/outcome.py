@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
-from harness import tables
+from harness import arm_prices, choice_record, curve_record, tables
+from harness.choosing import Chosen
 from harness.contract import Metric
+from harness.curves import Curves
 from harness.errors import PluginError, UnfinishedError
-from harness.evaluation import Chosen, Trained, accuracy
+from harness.evaluation import Trained, accuracy
 from harness.execution.questions import Answered, settled
 from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, Experiment
@@ -21,7 +24,7 @@ from harness.plugins import attributed
 from harness.prepare import Prepared
 from harness.prices import Prices
 from harness.runs import RunFolder
-from harness.types import Check, Example, Prediction, Row, Rows, Split, Usage
+from harness.types import Check, Example, Prediction, Row, Rows, Split
 
 PROMPTED = ("zero-shot", "few-shot")
 
@@ -42,6 +45,9 @@ class Outcome:
     checks: tuple[Check, ...] = ()
     ledger: Mapping[str, Any] | None = None
     """What the run has cost, as the journal knows it."""
+    curves: Curves = field(default_factory=Curves)
+    failed_jobs: Sequence[tuple[str, str, int]] = ()
+    """Arm, base model and trained tokens of jobs that came to nothing."""
 
 
 def contending(arms: Sequence[Arm]) -> set[str]:
@@ -84,8 +90,9 @@ def write(
     measured = [name for name, one in outcome.ready.items() if not getattr(one.arm.backend, "simulated", False)]
     seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
     arms = [_arm_facts(arm, experiment, data, outcome, prices, seconds) for arm in outcome.arms]
-    checks = (*data.checks, *outcome.checks, *_price_checks(outcome, prices), *_choose_checks(outcome, data))
-    results = {**build(_run_facts(experiment, data, outcome, manifest, checks), arms), "ledger": outcome.ledger}
+    checks = (*data.checks, *outcome.checks, *outcome.curves.checks)
+    checks += (*_price_checks(outcome, prices), *_choose_checks(outcome, data), *_dropped_checks(outcome))
+    results = build(_run_facts(experiment, data, outcome, manifest, checks), arms)
     tables.write_predictions(folder.predictions, [row for arm in arms for row in arm.predictions])
     _write_trials(folder, outcome)
     write_json(folder.results, results)
@@ -100,6 +107,7 @@ def _run_facts(
 
     test = data.of(Split.TEST)
     groups = {example.id: example.group for example in test if example.group is not None}
+    hour = Prices.of(experiment).hour_usd()
     return RunFacts(
         name=experiment.name,
         id=manifest["id"],
@@ -116,14 +124,24 @@ def _run_facts(
         groups=groups or None,
         margin=experiment.verdict.margin,
         checks=checks,
-        choices=tuple(_choice(chosen) for chosen in outcome.choices.values()),
+        choices=tuple(choice_record.record(chosen, hour) for chosen in outcome.choices.values()),
+        curves=curve_record.results(outcome.curves, experiment.seed),
         repeats=_repeats(outcome) if experiment.repeats > 1 else (),
+        training=tuple(one.record for one in outcome.ready.values() if one.record),
         decision=decision_facts(experiment.decision),
         machine=manifest["machine"],
+        prior=_prior(data),
         leaked=_leaked(data),
         data=_data(data),
         prices_date=manifest["prices"]["sources"],
+        ledger=outcome.ledger,
     )
+
+
+def _prior(data: Prepared) -> dict[str, float]:
+    """Returns each label's share of the training split."""
+    known = Counter(example.label for example in data.of(Split.TRAIN))
+    return {label: known[label] / known.total() for label in data.labels} if known else {}
 
 
 def _leaked(data: Prepared) -> frozenset[str]:
@@ -189,57 +207,54 @@ def _arm_facts(
         mode=getattr(asked.backend, "answer", None),
         simulated=simulated,
         imported=bool(getattr(asked.backend, "imported", False)),
+        validation=tuple(answer.prediction for answer in validation or ()),
         validation_accuracy=accuracy(validation) if validation else None,
         n_validation=len(validation) if validation else None,
-        training_cost_usd=_training_usd(ready, endpoint, hour),
+        training_cost_usd=arm_prices.training_usd(ready, endpoint, hour),
         training_s=ready.seconds,
+        shutdown_date=ready.record.get("shutdown_date"),
+        failed_training_usd=arm_prices.failed_usd(outcome.failed_jobs, prices, arm.name) if endpoint != LOCAL else None,
         local=local,
         busy_s=seconds.get(arm.name) if timed else None,
         busy_n=busy_n if timed else None,
         metrics=_metrics(experiment, data, rows) if rows else {},
         refused=ready.refused,
-        price=price_of(prices, endpoint, asked),
+        price=arm_prices.price_of(prices, endpoint, asked),
         faults=outcome.faults.get(arm.name, {}),
     )
 
 
-def _training_usd(ready: Trained, endpoint: str | None, hour: float | None) -> float | None:
-    if endpoint == LOCAL and hour is not None and ready.seconds is not None:
-        return ready.seconds / 3600 * hour
-    return ready.usd
-
-
-def price_of(prices: Prices, endpoint: str | None, arm: Arm) -> Any:
-    """Returns the `Price` of an arm's model, `None` where none applies or is known."""
-    from harness.scoring.facts import Price
-
-    model = getattr(arm.backend, "model", None)
-    if endpoint in (None, LOCAL) or model is None:
-        return None
-    table = prices.table(model)
-    if table is None:  # a listed model: prices for a million tokens of a short request
-        listed = [
-            prices.request_usd(endpoint, model, usage)
-            for usage in (Usage(input=1000), Usage(input=1000, cached=1000), Usage(output=1000))
-        ]
-        if listed[0] is None or listed[1] is None or listed[2] is None:
-            return None
-        return Price(input=listed[0] * 1000, cached_input=listed[1] * 1000, output=listed[2] * 1000)
-    return Price(input=table.input, cached_input=table.cached_input, output=table.output, training=table.training)
-
-
 def _metrics(experiment: Experiment, data: Prepared, rows: Sequence[Prediction]) -> dict[str, float | None]:
-    """Computes all metric plugins over one arm's answers."""
-    by_id = {example.id: example for example in data.of(Split.TEST)}
-    scored = Rows(
-        rows=tuple(_row(row, by_id[row.example_id]) for row in rows),
-        labels=data.labels,
-        ordered=bool(getattr(experiment.dataset, "ordered", False)),
-    )
-    figures: dict[str, float | None] = {}
-    for metric in experiment.metrics:
-        figures |= _figures(metric, scored)
-    return figures
+    test = {example.id: example for example in data.of(Split.TEST)}
+    ordered = bool(getattr(experiment.dataset, "ordered", False))
+    return figures(experiment.metrics, test, data.labels, rows, ordered=ordered)
+
+
+def figures(
+    metrics: Sequence[Metric],
+    test: Mapping[str, Example],
+    labels: tuple[str, ...],
+    rows: Sequence[Prediction],
+    *,
+    ordered: bool,
+) -> dict[str, float | None]:
+    """Computes metric plugins over one arm's answers.
+
+    Args:
+        metrics: The plugins.
+        test: Id → test example.
+        labels: The label set.
+        rows: The answers.
+        ordered: Whether the labels are.
+
+    Raises:
+        PluginError: A metric raised or returned something that is no figure.
+    """
+    scored = Rows(rows=tuple(_row(row, test[row.example_id]) for row in rows), labels=labels, ordered=ordered)
+    found: dict[str, float | None] = {}
+    for metric in metrics:
+        found |= _figures(metric, scored)
+    return found
 
 
 def _row(row: Prediction, example: Example) -> Row:
@@ -279,43 +294,14 @@ def _repeats(outcome: Outcome) -> tuple[dict[str, Any], ...]:
     return tuple(found)
 
 
-def _choice(chosen: Chosen) -> dict[str, Any]:
-    from harness.scoring.statistics import wilson
-
-    seconds = machine_seconds({str(index): spans(answers) for index, (_, answers) in enumerate(chosen.tried)})
-    candidates = []
-    for index, (settings, answers) in enumerate(chosen.tried):
-        right = round(accuracy(answers) * len(answers)) if answers else 0
-        costs = [answer.prediction.cost_usd for answer in answers]
-        candidates.append(
-            {
-                "settings": dict(settings),
-                "n": len(answers),
-                "accuracy": accuracy(answers) if answers else None,
-                "accuracy_ci": list(wilson(right, len(answers))) if answers else None,
-                "unparsed": sum(answer.prediction.status == "unparsed" for answer in answers),
-                "failed": sum(answer.prediction.status == "failed" for answer in answers),
-                "cost_usd": None if any(cost is None for cost in costs) or not costs else sum(c for c in costs if c),
-                "seconds": seconds[str(index)] if answers else None,
-            }
-        )
-    return {
-        "arm": chosen.arm,
-        "split": "validation",
-        "chosen": dict(chosen.settings),
-        "candidates": candidates,
-        "skipped": chosen.skipped,
-    }
-
-
 def _write_trials(folder: RunFolder, outcome: Outcome) -> None:
-    """Writes what stands beside the results: candidates, the naming of the contenders, and all repeats."""
+    """Writes what stands beside the results: candidates, contenders on validation, repeats, points of curves."""
     rows: list[Prediction] = []
     names: list[str] = []
     for chosen in outcome.choices.values():
-        for settings, answers in chosen.tried:
-            rows += [answer.prediction for answer in answers]
-            names += [", ".join(f"{key} = {value}" for key, value in settings.items())] * len(answers)
+        for name, each in zip(choice_record.names(chosen), chosen.tried, strict=True):
+            rows += [answer.prediction for answer in each.answers]
+            names += [name] * len(each.answers)
     for arm, answers_of in outcome.validation.items():
         if arm not in outcome.choices:
             rows += [answer.prediction for answer in answers_of]
@@ -324,14 +310,21 @@ def _write_trials(folder: RunFolder, outcome: Outcome) -> None:
         for repeat, answers_of in enumerate((outcome.test[arm], *again)):
             rows += [answer.prediction for answer in answers_of]
             names += [f"repeat {repeat}"] * len(answers_of)
+    for name, row in curve_record.trials(outcome.curves):
+        rows.append(row)
+        names.append(name)
     tables.write_predictions(folder.trials, rows, names)
 
 
 def _price_checks(outcome: Outcome, prices: Prices) -> list[Check]:
     """Says which models have no price: their costs stay unknown, they are never guessed."""
     checks = []
-    for ready in outcome.ready.values():
-        model, endpoint = getattr(ready.arm.backend, "model", None), getattr(ready.arm.backend, "endpoint", None)
+    asked = [
+        (getattr(ready.arm.backend, "endpoint", None), getattr(ready.arm.backend, "model", None))
+        for ready in outcome.ready.values()
+    ]
+    asked += [(given.endpoint, given.model) for ready in outcome.ready.values() for given in ready.arm.embeddings()]
+    for endpoint, model in asked:
         if model and endpoint not in (None, LOCAL) and not prices.known(endpoint, model):
             checks.append(
                 Check(
@@ -359,6 +352,22 @@ def _choose_checks(outcome: Outcome, data: Prepared) -> list[Check]:
         f"count the prompt {len(data.labels)} times; what was read once is counted as cached."
     )
     return [Check(kind="choose-tokens", level="ok", message=message, figures={"labels": len(data.labels)})]
+
+
+def _dropped_checks(outcome: Outcome) -> list[Check]:
+    """Says of which arms the model saw fewer shots than were picked."""
+    checks = []
+    for name, answers in outcome.test.items():
+        dropped = [answered.dropped for answered in answers if answered.dropped]
+        if dropped:
+            figures = {"arm": name, "items": len(dropped), "shots": sum(dropped), "n": len(answers)}
+            message = (
+                f"{name}: the model's context is too short for all shots of {len(dropped):,} of {len(answers):,} test "
+                f"items; {sum(dropped):,} shots, those farthest from the item, were left out."
+            )
+            advice = "Lower shots.k, take shorter texts for shots, or a model with a longer context."
+            checks.append(Check(kind="shots-dropped", level="warning", message=message, figures=figures, advice=advice))
+    return checks
 
 
 def chain(outcome: Outcome) -> dict[str, Any]:

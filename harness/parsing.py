@@ -8,6 +8,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple
+
+RULES = ("exact", "case", "spelling", "markup", "line", "in-a-sentence", "number-word")
+"""How an answer can be read, the plainest first; the rules' names, as they are counted for each arm.
+
+`exact`: it is a label. `case`: but for capitals. `spelling`: but for hyphens, underscores, spaces, full-width forms or
+`.0` as well. `markup`: but for quotes, markup or punctuation around it. `line`: one of those on a line of its own,
+among other lines. `in-a-sentence`: beside other words. `number-word`: a number that is spelt out.
+"""
+UNREAD = ("denied", "several", "none")
+"""Why an answer names no label: it denies the one it names, names several, or names none."""
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MARKUP = " \t\"'`*_#()[]{}<>“”‘’«»"
@@ -26,6 +37,14 @@ def strict(text: str, labels: Sequence[str]) -> str | None:
     return next((label for label in labels if label.strip() == stripped), None)
 
 
+class Reading(NamedTuple):
+    """What the lenient reading made of an answer."""
+
+    label: str | None
+    rule: str
+    """One of `RULES`; of `UNREAD` where there is no label."""
+
+
 def lenient(text: str, labels: Sequence[str]) -> str | None:
     """Returns the one label that `text` names, or `None` where it names none or several different ones.
 
@@ -34,18 +53,30 @@ def lenient(text: str, labels: Sequence[str]) -> str | None:
     spelling (`four`, `4.0`). A longer label hides a shorter one within it (`very positive`). A label that is denied
     (`not positive`) is none. A single letter in a sentence counts in its own case only, for `a` is a word.
     """
+    return read(text, labels).label
+
+
+def read(text: str, labels: Sequence[str]) -> Reading:
+    """Reads as `lenient` does, and says by which rule."""
     exact = strict(text, labels)
     if exact is not None:
-        return exact
+        return Reading(exact, "exact")
     reader = _reader(tuple(labels))
     for line in text.splitlines():
         whole = reader.keys.get(_key(line).strip(_MARKUP).rstrip(_ENDS))
         if whole is not None:
-            return whole
-        mentioned, label = reader.read(line)
-        if mentioned:
-            return label
-    return None
+            return Reading(whole, _how(line, whole) if line.strip() == text.strip() else "line")
+        found = reader.read(line)
+        if found is not None:
+            return found
+    return Reading(None, "none")
+
+
+def _how(line: str, label: str) -> str:
+    """Returns the rule by which a whole line is a label."""
+    if line.strip().casefold() == label.strip().casefold():
+        return "case"
+    return "spelling" if _key(line) == _key(label) else "markup"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +88,35 @@ class _Reader:
     pattern: re.Pattern[str] | None
     numeric: bool
 
-    def read(self, line: str) -> tuple[bool, str | None]:
-        """Returns whether `line` mentions any label, and the label if it names just one."""
+    def read(self, line: str) -> Reading | None:
+        """Reads a line that is no label as a whole; `None` where it mentions no label."""
         if self.pattern is None:
-            return False, None
-        text = _key(line)
+            return None
+        text, spelt = _key(line), False
         if self.numeric:
-            text = _OUT_OF.sub("", _NUMBER_WORD.sub(lambda word: str(_WORDS.index(word.group())), text))
-        named: set[str | None] = set()
+            digits = _NUMBER_WORD.sub(lambda word: str(_WORDS.index(word.group())), text)
+            spelt = digits != text
+            text = _OUT_OF.sub("", digits)
+        named: set[str] = set()
+        denied = False
         for found in self.pattern.finditer(text):
             label = self.keys[found.group()]
             if len(label) == 1 and label.isalpha() and label not in line:
                 continue
-            named.add(None if _DENIED.search(text[: found.start()]) else label)
-        return bool(named), named.pop() if len(named) == 1 else None
+            if _DENIED.search(text[: found.start()]):
+                denied = True
+            else:
+                named.add(label)
+        if len(named) > 1 or not named:
+            return Reading(None, "several") if named else Reading(None, "denied") if denied else None
+        if denied:
+            return Reading(None, "denied")
+        label = named.pop()
+        return Reading(label, "number-word" if spelt and not self._mentions(label, line) else "in-a-sentence")
+
+    def _mentions(self, label: str, line: str) -> bool:
+        """Whether a line has a numeric label in digits."""
+        return re.search(rf"(?<!\w){re.escape(_key(label))}(?!\w)", _key(line)) is not None
 
 
 @lru_cache(maxsize=64)
@@ -85,6 +131,26 @@ def _reader(labels: tuple[str, ...]) -> _Reader:
     alternatives = "|".join(f"{guard if _NUMBER.fullmatch(key) else ''}{re.escape(key)}" for key in longest_first)
     pattern = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)(?![.,]\d)")
     return _Reader(keys, pattern, all(_NUMBER.fullmatch(key) for key in keys))
+
+
+def rules(labels: Sequence[str]) -> dict[str, Any]:
+    """Returns what `lenient` goes by, as data for a program that is not this one.
+
+    Returns:
+        `replace` (pairs of pattern and replacement, for a line after NFKC and casefold, white space joined after each),
+        `pattern` (what names a label then) and `keys` (what was found → label). A label that is denied, and single
+        letters of the other case, are for `lenient` alone.
+    """
+    reader = _reader(tuple(labels))
+    replace = [[_JOINED.pattern, " "], [_WHOLE.pattern, r"\1"]]
+    if reader.numeric:
+        replace += [[rf"\b{word}\b", str(number)] for number, word in enumerate(_WORDS)]
+        replace.append([_OUT_OF.pattern, ""])
+    return {
+        "replace": replace,
+        "pattern": reader.pattern.pattern if reader.pattern else r"(?!)",
+        "keys": dict(reader.keys),
+    }
 
 
 def _key(text: str) -> str:

@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import ledger, manifest, outcome
-from harness.asking import Asking
+from harness import continuing, curves, ledger, manifest, outcome
+from harness.choosing import Choosing, Chosen
 from harness.console import Console
-from harness.errors import ExperimentError, GateError, HarnessError, UsageError, nearest
-from harness.evaluation import Chosen, Evaluation, Learning, Trained
-from harness.execution.budget import Budget
-from harness.execution.engine import Engine
-from harness.execution.local_endpoint import LocalEndpoint, adopt_state
-from harness.execution.questions import Answered, Asker, settled
-from harness.execution.sender import Sender
-from harness.execution.targets import Target, remote_target
-from harness.execution.work import Request
-from harness.experiment import LOCAL, Arm, Experiment
-from harness.experiment_file import EnvironmentValue
-from harness.files import clear, write_json
-from harness.interrupts import Interrupts
-from harness.journal import Journal
+from harness.errors import GateError, HarnessError, UsageError, nearest
+from harness.evaluation import Evaluation, Trained
+from harness.execution.questions import Answered, settled
+from harness.experiment import Arm, Experiment
 from harness.preparation import data as stage
 from harness.prepare import Prepared, fingerprint
-from harness.prices import Prices
-from harness.runs import DEFAULT_OUT, RunFolder, run_folder
-from harness.secrets import Scrubber
-from harness.training import Trainer
-from harness.types import Check, Example, Split, Usage
-from harness.watching import Watching
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What the command line says about a run."""
-
-    out: Path = DEFAULT_OUT
-    only: tuple[str, ...] = ()
-    limit: int | None = None
-    max_usd: float | None = None
-    reuse: bool = True
-    allow_leaks: bool = False
-    offline: bool = False
-    command: str = ""
+from harness.runs import RunFolder, run_folder
+from harness.session import RunOptions, opened, require_keys, require_prices
+from harness.sweeps import Sweeps
+from harness.types import Check, Example, Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +40,7 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         GateError: A leak, or the budget.
         UnfinishedError: The run itself cannot go on; an arm that cannot is in `Finished.unfinished` instead.
     """
-    scrub = Scrubber.of(experiment.secret_names())
+    experiment = continuing.resolved(experiment, options.out)
     arms = _selected(experiment, options)
     require_keys(experiment, arms)
     require_prices(experiment, arms, options)
@@ -78,26 +50,10 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     judged_with = manifest.judged_with(experiment, allow_leaks=options.allow_leaks)
     sentence = manifest.stored_sentence(folder, judged_with, [arm.name for arm in arms])
     if sentence is not None:
+        manifest.keep_tables(folder, experiment)
         console.say("everything is there: nothing was sent")
         return Finished(sentence=sentence, folder=folder)
-    data = stage.prepared(experiment, loaded, console, options.limit)
-    folder.data.mkdir(parents=True, exist_ok=True)
-    told = {"command": scrub(options.command), "judged_with": judged_with}
-    with ExitStack() as stack:
-        journal = stack.enter_context(Journal(folder.journal))
-        for place in (folder.path, folder.models):
-            clear(place)
-        record = manifest.begin(experiment, folder, data, settings, told)
-        edited = manifest.edited_plugins(folder, record, experiment.arms, journal.answers_by_arm())
-        write_json(folder.manifest, record)
-        stage.write(folder.data, data, {})
-        stage.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
-        session = Session(
-            experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
-        )
-        work = put_together(session, journal, stack)
-        for message in edited:
-            console.say(message)
+    with opened(experiment, options, console, loaded, folder) as (work, data, record, edited):
         work.asking.watching.tell("run-started", message=experiment.name)
         finished = _carry_out(work, arms, data, record, edited)
         work.asking.watching.tell("run-finished", message=finished.sentence)
@@ -114,7 +70,16 @@ def _carry_out(
     asking = work.asking
     selected = {arm.name for arm in arms}
     test = data.of(Split.TEST)
-    arms = [arm for arm in asking.experiment.arms if arm.name in selected or work.complete(arm, test)]
+    choosing = Choosing(work=work)
+    Sweeps(work=work).refuse(arms)
+
+    def complete(arm: Arm) -> bool:
+        one = choosing.known(arm)
+        return one is not None and asking.answered([(one, test)])
+
+    arms = [arm for arm in asking.experiment.arms if arm.name in selected or complete(arm)]
+    # Before anything else is sent: an endpoint without embeddings shows here.
+    asking.embed([(one, ()) for arm in arms if arm.name in selected for one in arm.contenders])
     contending = outcome.contending(arms)
     ready: dict[str, Trained] = {}
     choices: dict[str, Chosen] = {}
@@ -123,8 +88,9 @@ def _carry_out(
     for part in ([arm for arm in arms if not arm.trained], [arm for arm in arms if arm.trained]):
         if any(arm.trained for arm in part):
             _try_out(work, ready, contending, test, selected)
-        ready |= {arm.name: work.ready(arm) for arm in part if not arm.candidates}
-        choices |= {chosen.arm: chosen for chosen in work.choose([arm for arm in part if arm.candidates])}
+        plain = [arm for arm in part if not arm.candidates]
+        ready |= {arm.name: one for arm, one in zip(plain, work.ready_all(plain), strict=True)}
+        choices |= {chosen.arm.name: chosen for chosen in choosing.choose([arm for arm in part if arm.candidates])}
         ready |= {name: chosen.ready for name, chosen in choices.items()}
         able = [ready[arm.name] for arm in part if ready[arm.name].refusal is None]
         validation |= _validation(work, able, choices, contending, selected)
@@ -141,14 +107,61 @@ def _carry_out(
         again=again,
         faults=asking.journal.faults_by_arm(),
         ledger=ledger.of(asking.folder.journal),
+        failed_jobs=ledger.failed_jobs(asking.folder.journal),
         checks=tuple(Check(kind="plugin-edited", level="warning", message=message) for message in edited),
     )
-    asking.console.say("scoring and writing the report")
-    results = outcome.write(asking.folder, asking.experiment, data, came_to, record)
-    build_report(asking.folder, asking.experiment.sections)
-    names = [arm.name for arm in arms if not _lacks_repeats(asking.experiment, ready[arm.name], again)]
-    manifest.finish(asking.folder, record, outcome.chain(came_to), arms=names, complete=left is None)
-    return Finished(sentence=str(results["verdict"]["sentence"]), folder=asking.folder, unfinished=left)
+    if not any(arm.learning_curve or arm.shot_curve for arm in arms):
+        return _written(work, data, record, came_to, left)
+    # The verdict stands before curves are measured: they can take hours, and nothing in them changes it.
+    _written(work, data, record, came_to, left, begun=True)
+    return _with_curves(work, data, record, came_to, left, selected)
+
+
+def _with_curves(
+    work: Evaluation,
+    data: Prepared,
+    record: dict[str, Any],
+    came_to: outcome.Outcome,
+    left: HarnessError | None,
+    selected: Collection[str],
+) -> Finished:
+    """Measures the curves, and writes the results again with them."""
+    asking = work.asking
+    down = any(failed.endpoint_down for failed in asking.engine.failed.values())
+    settings = {name: each.settings for name, each in came_to.choices.items()}
+    measured = curves.measure(work, came_to.arms, came_to.ready, settings, () if down else selected)
+    came_to = replace(
+        came_to,
+        curves=measured,
+        faults=asking.journal.faults_by_arm(),
+        ledger=ledger.of(asking.folder.journal),
+    )
+    left = left or measured.left or asking.engine.unfinished()
+    return _written(work, data, record, came_to, left)
+
+
+def _written(
+    work: Evaluation,
+    data: Prepared,
+    record: dict[str, Any],
+    came_to: outcome.Outcome,
+    left: HarnessError | None,
+    *,
+    begun: bool = False,
+) -> Finished:
+    """Scores a run, writes its files, and says in the manifest what of it is finished: nothing where it has `begun`."""
+    folder, experiment = work.asking.folder, work.asking.experiment
+    work.asking.console.say("scoring and writing the report")
+    results = outcome.write(folder, experiment, data, came_to, record)
+    build_report(folder, experiment.sections)
+    lacking = came_to.curves.lacking()
+    names = [
+        arm.name
+        for arm in came_to.arms
+        if arm.name not in lacking and not _lacks_repeats(experiment, came_to.ready[arm.name], came_to.again)
+    ]
+    manifest.finish(folder, record, outcome.chain(came_to), arms=names, complete=left is None and not begun)
+    return Finished(sentence=str(results["verdict"]["sentence"]), folder=folder, unfinished=left)
 
 
 def _try_out(
@@ -246,153 +259,3 @@ def _selected(experiment: Experiment, options: RunOptions) -> list[Arm]:
         if name not in names:
             raise UsageError(f'--only {name}: there is no arm "{name}"; {nearest(name, names)}')
     return [arm for arm in experiment.arms if not options.only or arm.name in options.only]
-
-
-def require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
-    """Refuses a run whose keys are not in the environment.
-
-    Raises:
-        ExperimentError: Naming the variable.
-    """
-    for name in sorted({name for arm in arms for name in arm.endpoint_names()}):
-        table = experiment.endpoints[name]
-        variables = [table.api_key_env, *(v.env for v in table.headers.values() if isinstance(v, EnvironmentValue))]
-        for variable in variables:
-            if variable and not os.environ.get(variable):
-                raise ExperimentError(
-                    f"the endpoint {name} wants its key in the environment variable {variable}, which is not set",
-                    f"export {variable}=… and run the same command",
-                )
-
-
-def _cap(experiment: Experiment, options: RunOptions) -> float | None:
-    return options.max_usd if options.max_usd is not None else experiment.budget.max_usd
-
-
-def require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOptions) -> None:
-    """Refuses a budget over models whose price nobody knows: a cap that cannot be computed is no cap.
-
-    Raises:
-        ExperimentError: Naming the model and what to write.
-    """
-    if _cap(experiment, options) is None:
-        return
-    prices = Prices.of(experiment)
-    for arm in arms:
-        endpoint, model = getattr(arm.backend, "endpoint", None), getattr(arm.backend, "model", None)
-        base = getattr(arm.backend, "base", None) if model is None else None
-        if endpoint in (None, LOCAL) or prices.known(endpoint, str(model), base=base):
-            continue
-        wanted = (
-            f'training in [prices."{base}"], input and output in [prices."ft:{base}"]'
-            if base
-            else f'input and output in [prices."{model}"]'
-        )
-        raise ExperimentError(
-            f"arms.{arm.name}: there is a budget, but no price is known for {base or model}",
-            f"give {wanted}: USD for a million tokens",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """What is known of a run before it begins."""
-
-    experiment: Experiment
-    options: RunOptions
-    console: Console
-    folder: RunFolder
-    data: Prepared
-    scrub: Scrubber
-
-
-def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evaluation:
-    """Puts a run's tools together; `stack` closes them."""
-    experiment, console, data = session.experiment, session.console, session.data
-    siblings = tuple(session.folder.siblings(experiment.name)) if session.options.reuse else ()
-    interrupts = stack.enter_context(Interrupts(console.say, console.leave))
-    local = stack.enter_context(LocalEndpoint(session.folder.endpoint, experiment.endpoints[LOCAL], console.say))
-    adopt_state(session.folder.endpoint, [sibling.endpoint for sibling in siblings])
-    watching = Watching(session.folder.path.name, experiment.observers, console.say)
-    stack.callback(watching.close)
-    stack.callback(getattr(experiment.executor, "close", lambda: None))
-    connect = _connector(experiment, local, session.options.offline)
-    prices = Prices.of(experiment)
-    budget = _budget(session, prices, journal)
-    engine = Engine(journal=journal, connect=connect, scrub=session.scrub, seed=experiment.seed, budget=budget)
-    asking = _asking(session, journal, engine, prices, siblings, watching)
-    engine.progress = asking.advance
-    interrupts.stop = asking.interrupt
-    trainer = Trainer(
-        journal=journal,
-        connect=connect,
-        say=lambda arm, message: console.say(f"{arm}: {message}"),
-        progress=console.steps,
-        scrub=session.scrub,
-        siblings=tuple(sibling.journal for sibling in siblings),
-    )
-    learning = Learning(
-        train=data.of(Split.TRAIN),
-        validation=data.of(Split.VALIDATION),
-        labels=data.labels,
-        seed=experiment.seed,
-        weights=data.weights,
-    )
-    return Evaluation(asking=asking, trainer=trainer, learning=learning)
-
-
-def _asking(
-    session: Session,
-    journal: Journal,
-    engine: Engine,
-    prices: Prices,
-    siblings: tuple[RunFolder, ...],
-    watching: Watching,
-) -> Asking:
-    experiment, console = session.experiment, session.console
-    return Asking(
-        experiment=experiment,
-        folder=session.folder,
-        journal=journal,
-        engine=engine,
-        sender=Sender(
-            engine=engine,
-            journal=journal,
-            endpoints=experiment.endpoints,
-            secret_names=tuple(experiment.secret_names()),
-            tell=console.say,
-        ),
-        asker=Asker(
-            train=session.data.of(Split.TRAIN),
-            labels=session.data.labels,
-            seed=experiment.seed,
-            identities={name: table.base_url or LOCAL for name, table in experiment.endpoints.items()},
-            source_hash=lambda plugin: r.source_hash if (r := experiment.plugins.find(plugin)) else "",
-        ),
-        prices=prices,
-        console=console,
-        watching=watching,
-        scrub=session.scrub,
-        siblings=siblings,
-    )
-
-
-def _budget(session: Session, prices: Prices, journal: Journal) -> Budget:
-    def price(request: Request, usage: Usage, tier: str) -> float | None:
-        if request.endpoint == LOCAL:
-            return 0.0
-        return prices.request_usd(request.endpoint, str(request.body.get("model")), usage, tier)
-
-    return Budget(max_usd=_cap(session.experiment, session.options), price=price, spent=journal.spent())
-
-
-def _connector(experiment: Experiment, local: LocalEndpoint, offline: bool) -> Callable[[str], Target]:
-    def connect(name: str) -> Target:
-        if name == LOCAL:
-            return local.target()
-        table = experiment.endpoints[name]
-        if offline and not table.on_this_machine:
-            raise UsageError(f"--offline: the endpoint {name} ({table.base_url}) is not on this machine")
-        return remote_target(name, table)
-
-    return connect

@@ -73,7 +73,11 @@ class Prices:
     @classmethod
     def of(cls, experiment: Experiment) -> Prices:
         """Returns the prices of an experiment; no model of it has been trained yet."""
-        return cls(own=experiment.prices, urls={name: table.base_url for name, table in experiment.endpoints.items()})
+        return cls(
+            own=experiment.prices,
+            urls={name: table.base_url for name, table in experiment.endpoints.items()},
+            trained={model: one.base for model, one in experiment.continued.items()},
+        )
 
     def request_usd(self, endpoint: str, model: str, usage: Usage, tier: str = "") -> float | None:
         """Returns what one request costs, or `None` where no price is known.
@@ -109,8 +113,8 @@ class Prices:
         """
         if model in self.own:
             return self.own[model]
-        base = self.trained.get(model) or (model.split(":")[1] if model.startswith("ft:") else None)
-        if base is None:
+        base = self.root(model)
+        if base == model:
             return None
         own = self.own.get(f"ft:{base}")
         listed = FINE_TUNED.get(_dateless(base))
@@ -119,10 +123,18 @@ class Prices:
         training, given, cached, output = listed
         return PriceTable(input=given, cached_input=cached, output=output, training=training)
 
+    def root(self, model: str) -> str:
+        """Returns the base model with which the training of a model began; itself where it was not fine-tuned."""
+        seen: set[str] = set()
+        while model in self.trained and model not in seen:
+            seen.add(model)
+            model = self.trained[model]
+        return model.split(":")[1] if model.startswith("ft:") else model
+
     def known(self, endpoint: str, model: str, *, base: str | None = None) -> bool:
         """Whether requests to a model, or to one that is yet to be trained from `base`, have a price."""
         if base is not None:
-            return self.table(f"ft:{base}") is not None and self.training_usd(base, 1) is not None
+            return self.table(f"ft:{self.root(base)}") is not None and self.training_usd(base, 1) is not None
         return self.request_usd(endpoint, model, Usage(input=1, output=1)) is not None
 
     def batch_source(self, endpoint: str, model: str) -> str:
@@ -143,6 +155,7 @@ class Prices:
         """
         if tokens is None:
             return None
+        base = self.root(base)
         own = self.own.get(base)
         if own is not None and own.training is not None:
             return tokens * own.training / MILLION

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
+from harness.base_models import looked_up
 from harness.earlier import Measured
 from harness.errors import HarnessError
 from harness.evaluation import Evaluation
@@ -107,6 +107,9 @@ def _one(work: Evaluation, arm: Arm, settings: Mapping[str, Any], items: Sequenc
         return replace(nothing, skipped="it answers in this process")
     if arm.trained:
         return replace(nothing, skipped="its model is yet to be trained")
+    if arm.shots is not None and work.asking.asker.lacking(arm, items):
+        selector: Any = arm.shots.selector  # it would ask about the whole train split, for three items
+        arm = replace(arm, shots=replace(arm.shots, selector=replace(selector, embeddings=None)))
     engine = work.asking.engine
     try:
         (answered,) = work.asking.ask([(arm, items)], f"probing {arm.name}")
@@ -162,7 +165,6 @@ def _shutdown_date(work: Evaluation, endpoint: str, model: str) -> str | None:
 
     try:
         with work.asking.sender.client(endpoint) as client:
-            date = getattr(client.models.retrieve(model), "shutdown_date", None)
-        return None if not date else datetime.fromisoformat(str(date)).date().isoformat()
-    except (openai.OpenAIError, HarnessError, ValueError):  # what an endpoint sends is data
+            return looked_up(client, model).shutdown_date
+    except (openai.OpenAIError, HarnessError):
         return None

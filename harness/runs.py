@@ -77,6 +77,11 @@ class RunFolder:
         return self.path / "endpoint"
 
     @property
+    def training(self) -> Path:
+        """Events, steps and checkpoints of training jobs."""
+        return self.path / "training"
+
+    @property
     def models(self) -> Path:
         """What in-process arms have learnt."""
         return self.path / "models"

@@ -73,6 +73,15 @@ _LIMITS: Mapping[str, tuple[int, str]] = {
     "babbage-002": (16_384, "OpenAI's guide on fine-tuning"),
     "davinci-002": (16_384, "OpenAI's guide on fine-tuning"),
 }
+_CONTEXTS = (
+    (re.compile(r"gpt-4\.1"), 1_047_576),
+    (re.compile(r"(?:chat)?gpt-4o|gpt-4-turbo"), 128_000),
+    (re.compile(r"gpt-4(?:-\d+)?$"), 8_192),
+    (re.compile(r"gpt-3\.5-turbo-instruct|gpt-3\.5-turbo-0613"), 4_096),
+    (re.compile(r"gpt-3\.5-turbo(?:-\d+)?$"), 16_385),
+    (re.compile(r"(?:davinci|babbage)-002$"), 16_384),
+)
+"""Tokens of prompt and answer together: OpenAI's pages of its models."""
 _LOCAL_LIMITS: Mapping[str, tuple[int, str]] = {"smollm2-135m-instruct": (8_192, "the model's own configuration")}
 
 
@@ -275,6 +284,20 @@ def training_limit(model: str, endpoint_local: bool = False) -> TrainingLimit | 
         return None
     tokens, source = known
     return TrainingLimit(tokens=tokens, source=source, cut="start" if endpoint_local else "end")
+
+
+def context_limit(model: str, endpoint_local: bool = False) -> int | None:
+    """Returns how many tokens prompt and answer may have together, or `None` where that is not known.
+
+    Args:
+        model: The model's id; a fine-tuned one has its base model's context.
+        endpoint_local: Whether the local endpoint serves it.
+    """
+    base = base_model(model)
+    if endpoint_local:
+        return _LOCAL_LIMITS[base][0] if base in _LOCAL_LIMITS else None
+    named = (limit for name in (_snapshot(model), base) for pattern, limit in _CONTEXTS if pattern.match(name))
+    return next(named, None)
 
 
 def line_tokens(lines: Iterable[Mapping[str, Any]], vocabulary: Vocabulary) -> Counts:

@@ -9,37 +9,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError, TrainingRefusedError, UnfinishedError, UsageError
-from harness.execution.faults import MORE_QUOTA, BadBody, Fate, judge
+from harness.base_models import looked_up
+from harness.control import Control, open_control
+from harness.errors import UsageError, nearest
+from harness.execution.faults import BadBody
 from harness.execution.targets import Target
 from harness.execution.work import digest
+from harness.files import write_whole
+from harness.following import ENDED, FIRST_S, Detail, Following, lines_of, processed
 from harness.journal import Job, Journal
+from harness.launching import creation, file_name, files_there, find_job, without_metadata
+from harness.runs import slug
 from harness.secrets import Scrubber
 from harness.siblings import sibling_job
 from harness.types import JobSpec, TrainingFiles
 
 if TYPE_CHECKING:
-    import httpx2
-    import openai
-    from openai.types.fine_tuning import FineTuningJob
-
-T = TypeVar("T")
-TAG = "harness_tag"
-ATTEMPTS = 6
-CONNECTION_ATTEMPTS = 4
-"""Fewer where nobody answers at all."""
-REFUSED = frozenset({"training_not_available", "fine_tuning_not_available"})
-_STEP = re.compile(r"Step (\d+)/(\d+)\b")
-"""How endpoints word a step's event."""
-ENDED = frozenset({"succeeded", "failed", "cancelled"})
+    from openai.types import FileObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +43,20 @@ class Upload:
     hashes: Mapping[str, str]
     """`train` and `validation` → SHA-256 of the file."""
 
+    @property
+    def paths(self) -> dict[str, Path]:
+        """`train` and `validation` → the file."""
+        return paths_of(self.files)
+
+
+def paths_of(files: TrainingFiles) -> dict[str, Path]:
+    """Returns the files that there are, by what they are for."""
+    return {"train": files.train, **({"validation": files.validation} if files.validation else {})}
+
 
 def upload_of(files: TrainingFiles) -> Upload:
     """Hashes a job's files."""
-    named = {"train": files.train, **({"validation": files.validation} if files.validation else {})}
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in named.items()}
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths_of(files).items()}
     return Upload(files=files, hashes=hashes)
 
 
@@ -77,7 +79,15 @@ class Trainer:
     scrub: Scrubber = field(default_factory=Scrubber)
     siblings: tuple[Path, ...] = ()
     """Journals of other runs from which a trained model may be taken over."""
-    poll_s: float = 2.0
+    folder: Path | None = None
+    """Where each job's events, steps and checkpoints are written down; nowhere where there is none."""
+    detail: Detail = "events"
+    sleep: Callable[[float], None] = lambda seconds: time.sleep(seconds)
+    """How a pause is made; what it raises ends the following, and the job runs on."""
+    first_s: float = FIRST_S
+    """Seconds before a job is looked at for the second time."""
+    launching: threading.Lock = field(default_factory=threading.Lock)
+    """Held while a job is launched: of jobs side by side, each finds the files that the one before has uploaded."""
 
     def ensure(
         self, arm: str, spec: JobSpec, upload: Upload, identity: str, admit: Callable[[], None] = lambda: None
@@ -99,27 +109,62 @@ class Trainer:
         tag = job_tag(spec, upload, identity)
         known = self.journal.job(tag)
         if known is not None and known.model is not None:
-            return known
+            return self._written(known)
         for journal in self.siblings:
             found = sibling_job(journal, tag)
             if found is not None:
                 self.say(arm, f"{found.model} was trained by {journal.parent.name}: taken over")
                 found = replace(found, arm=arm, result={**(found.result or {}), "reused": journal.parent.name})
                 self.journal.save_job(found)
-                return found
+                return self._written(found)
         if known is None or known.job is None or known.status in ENDED:
             admit()
-        target = self.connect(spec.endpoint)
-        with closing(_client(target)) as client:
-            job = self._launched(client, target, known, Job(
+        with open_control(self.connect(spec.endpoint), self.scrub, self.sleep) as control:
+            fresh = Job(
                 tag=tag, arm=arm, spec={"base": spec.base, "hyperparameters": dict(spec.hyperparameters), "attempt": 1},
                 files={}, created=time.time(),
-            ), spec, upload)  # fmt: skip
-            return self._follow(client, target, job)
+            )  # fmt: skip
+            if known is None or known.status in ENDED:
+                fresh = self._looked_at(control, fresh)
+            with self.launching:
+                self.sleep(0)  # nobody may be waiting any more
+                job = self._launched(control, known, fresh, spec, upload)
+            following = Following(
+                control=control, job=job, save=self.journal.save_job, say=self.say, progress=self.progress,
+                detail=self.detail, first_s=self.first_s,
+            )  # fmt: skip
+            return self._written(following.to_its_end())
 
-    def _launched(
-        self, client: openai.OpenAI, target: Target, known: Job | None, fresh: Job, spec: JobSpec, upload: Upload
-    ) -> Job:
+    def _written(self, job: Job) -> Job:
+        """Writes down what is known of a job that has succeeded, where that has not been done."""
+        if self.folder is not None:
+            path = self.folder / f"{slug(job.arm)}-{job.tag[:8]}.jsonl"
+            if not path.is_file():
+                lines = (json.dumps(line, ensure_ascii=False, default=str) for line in lines_of(job))
+                write_whole(path, "".join(f"{line}\n" for line in lines))
+        return job
+
+    def _looked_at(self, control: Control, fresh: Job) -> Job:
+        """Asks for the base model before anything is uploaded; tells when it is shut down.
+
+        Raises:
+            UsageError: The endpoint lists its models, and it is not among them.
+        """
+        base = str(fresh.spec["base"])
+        if control.target.local:
+            return fresh
+        model = control.ask(lambda: looked_up(control.client, base))
+        if model.missing:
+            raise UsageError(
+                f'{control.where} has no base model "{base}"; {nearest(base, model.others)}',
+                "correct `base` in the experiment; nothing was uploaded, nothing is trained",
+            )
+        if model.shutdown_date is None:
+            return fresh
+        self.say(fresh.arm, f"{base} is shut down on {model.shutdown_date}, and what is trained from it with it")
+        return replace(fresh, spec={**fresh.spec, "shutdown_date": model.shutdown_date})
+
+    def _launched(self, control: Control, known: Job | None, fresh: Job, spec: JobSpec, upload: Upload) -> Job:
         """Returns a job that has an id at the endpoint: the one that runs already, or a new one."""
         job = known or fresh
         if job.status in {"failed", "cancelled"}:
@@ -131,188 +176,70 @@ class Trainer:
             return job
         self.journal.save_job(job)
         if known is not None:  # a crash may lie between the launch and the record of its id
-            found = self._lookup(client, target, job)
+            found = self._lookup(control, job, spec, upload)
             if found is not None:
                 return found
-        files = dict(job.files)
-        for name, path in (("train", upload.files.train), ("validation", upload.files.validation)):
-            content_hash = upload.hashes.get(name)
-            if path is not None and content_hash is not None and content_hash not in files:
-                files[content_hash] = self._upload(client, target, path, content_hash)
-                job = replace(job, files=files)
-                self.journal.save_job(job)
-        return self._create(client, target, job, spec, upload)
+        job = self._with_files(control, job, upload)
+        return self._create(control, job, spec, upload)
 
-    def _upload(self, client: openai.OpenAI, target: Target, path: Path, content_hash: str) -> str:
-        name = f"{path.stem}-{content_hash[:12]}.jsonl"
-        raw = path.read_bytes()
-        return self._ask(target, lambda: _named(client.files.create(file=(name, raw), purpose="fine-tune").id))
+    def _with_files(self, control: Control, job: Job, upload: Upload) -> Job:
+        """Sees to it that a job's files are at the endpoint; what is there already is not uploaded again."""
+        paths = {upload.hashes[name]: path for name, path in upload.paths.items()}
+        sizes = {content_hash: path.stat().st_size for content_hash, path in paths.items()}
+        there = control.ask(lambda: files_there(control.client, sizes))
+        for content_hash, path in paths.items():
+            if there is not None or content_hash not in job.files:  # what cannot be looked up is believed
+                file = (there or {}).get(content_hash) or self._upload(control, path, content_hash)
+                processed(control, file)
+                job = replace(job, files={**job.files, content_hash: file.id})
+            self.journal.save_job(job)
+        return job
 
-    def _create(self, client: openai.OpenAI, target: Target, job: Job, spec: JobSpec, upload: Upload) -> Job:
-        request: dict[str, Any] = {
-            "model": spec.base,
-            "training_file": job.files[upload.hashes["train"]],
-            "metadata": {TAG: _remote_tag(job)},
-            "method": {"type": "supervised", "supervised": {"hyperparameters": dict(spec.hyperparameters)}},
-        }
-        if "validation" in upload.hashes:
-            request["validation_file"] = job.files[upload.hashes["validation"]]
-        if spec.suffix is not None:
-            request["suffix"] = spec.suffix
-        if spec.seed is not None:
-            request["seed"] = spec.seed
+    def _upload(self, control: Control, path: Path, content_hash: str) -> FileObject:
+        name, raw = file_name(path.stem, content_hash), path.read_bytes()
+
+        def there() -> FileObject | None:  # the reply may have got lost, not the file
+            return (files_there(control.client, {content_hash: len(raw)}) or {}).get(content_hash)
+
+        def upload() -> FileObject:
+            file = control.client.files.create(file=(name, raw), purpose="fine-tune")
+            _named(file.id)
+            return file
+
+        return control.ask(upload, between=lambda: control.ask(there))
+
+    def _create(self, control: Control, job: Job, spec: JobSpec, upload: Upload) -> Job:
+        import openai
 
         def once() -> Job:
-            created = client.fine_tuning.jobs.create(**request)
+            nonlocal job
+            try:
+                created = control.client.fine_tuning.jobs.create(**creation(job, spec, upload.hashes))
+            except openai.APIStatusError as error:
+                tagged = without_metadata(job, error)
+                if tagged is None:
+                    raise
+                job = tagged
+                self.journal.save_job(job)  # whoever looks for it after a crash must know where its tag is
+                self.say(job.arm, "the endpoint takes no metadata: the job's tag goes into its suffix")
+                created = control.client.fine_tuning.jobs.create(**creation(job, spec, upload.hashes))
             return replace(job, job=_named(created.id), status=str(created.status))
 
         # An attempt whose answer was lost may have launched the job: it is looked up before the next one.
-        launched = self._ask(target, once, between=lambda: self._lookup(client, target, job))
+        launched = control.ask(once, between=lambda: self._lookup(control, job, spec, upload))
         self.journal.save_job(launched)
         self.say(job.arm, f"launched {launched.job}")
         return launched
 
-    def _lookup(self, client: openai.OpenAI, target: Target, job: Job) -> Job | None:
+    def _lookup(self, control: Control, job: Job, spec: JobSpec, upload: Upload) -> Job | None:
         """Asks the endpoint whether the job with this tag is there."""
-        wanted = _remote_tag(job)
-
-        def search() -> Job | None:
-            for found in client.fine_tuning.jobs.list(limit=100, metadata={TAG: wanted}):
-                if (found.metadata or {}).get(TAG) == wanted:
-                    return replace(job, job=found.id, status=found.status)
+        found = control.ask(lambda: find_job(control.client, job, spec, upload.hashes))
+        if found is None:
             return None
-
-        launched = self._ask(target, search)
-        if launched is not None:
-            self.journal.save_job(launched)
-            self.say(job.arm, f"found {launched.job}, which was launched before")
+        launched = replace(job, job=found.id, status=str(found.status))
+        self.journal.save_job(launched)
+        self.say(job.arm, f"found {launched.job}, which was launched before")
         return launched
-
-    def _follow(self, client: openai.OpenAI, target: Target, job: Job) -> Job:
-        """Polls until the job has ended."""
-        seen: set[str] = set()
-        events: list[dict[str, Any]] = []
-        wait = 0.25 if target.local else self.poll_s
-        name = str(job.job)
-        while True:
-            current = self._retrieved(client, target, job)
-            for event in self._events(client, target, name, seen):
-                seen.add(event["id"])
-                events.append(event)
-                self._tell(job.arm, event)
-            if current.status in ENDED:  # recorded with its model, never without
-                return self._ended(job, current, events)
-            if current.status != job.status:
-                job = replace(job, status=str(current.status))
-                self.journal.save_job(job)
-            time.sleep(wait)
-            wait = min(wait * 1.3, 1.0 if target.local else 30.0)
-
-    def _tell(self, arm: str, event: Mapping[str, Any]) -> None:
-        """Passes an event on: a step moves the bar, everything else is a line; so is a step with a validation loss."""
-        message, data = self.scrub(str(event["message"])), event["data"]
-        step = _STEP.match(message)
-        if step is not None:
-            self.progress(arm, int(step[1]), int(step[2]))
-        if step is None or (isinstance(data, dict) and data.get("valid_loss") is not None):
-            self.say(arm, message)
-
-    def _retrieved(self, client: openai.OpenAI, target: Target, job: Job) -> FineTuningJob:
-        import openai
-
-        def ask() -> FineTuningJob | None:
-            try:
-                return client.fine_tuning.jobs.retrieve(str(job.job))
-            except openai.NotFoundError:
-                return None
-
-        current = self._ask(target, ask)
-        if current is None:
-            self.journal.save_job(replace(job, status="failed", finished=time.time()))
-            raise UnfinishedError(
-                f"the endpoint {target.name} ({target.base_url}) does not know the training job {job.job} any more",
-                "the same command launches it again",
-            )
-        return current
-
-    def _events(self, client: openai.OpenAI, target: Target, job: str, seen: set[str]) -> list[dict[str, Any]]:
-        """Returns the events that are new, oldest first; an endpoint without events has none."""
-        import openai
-
-        def new() -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = []
-            try:
-                for event in client.fine_tuning.jobs.list_events(job, limit=100):  # newest first, page after page
-                    if event.id in seen:
-                        break
-                    told = {"message": event.message, "type": event.type, "data": event.data, "at": event.created_at}
-                    found.append({"id": event.id, **told})
-            except openai.NotFoundError:
-                return []
-            return found
-
-        return self._ask(target, new)[::-1]
-
-    def _ended(self, job: Job, current: FineTuningJob, events: list[dict[str, Any]]) -> Job:
-        metrics = [event["data"] for event in events if event["type"] == "metrics" and isinstance(event["data"], dict)]
-        seconds = None
-        if current.finished_at is not None:
-            seconds = float(current.finished_at - current.created_at)
-        result = {"trained_tokens": current.trained_tokens, "seconds": seconds, "metrics": metrics}
-        job = replace(job, model=current.fine_tuned_model, status=current.status, finished=time.time(), result=result)
-        self.journal.save_job(job)
-        if job.status == "succeeded" and job.model:
-            return job
-        # On success `error` can be an object whose fields are all None, so its code is what counts.
-        reason = current.error.message if current.error and current.error.code else "the endpoint gave no reason"
-        raise UnfinishedError(
-            f"the training job {job.job} of {job.arm} {job.status}: {self.scrub(str(reason))}",
-            "the same command launches it again",
-        )
-
-    def _ask(self, target: Target, call: Callable[[], T], between: Callable[[], T | None] | None = None) -> T:
-        """Makes one call to the endpoint's control side, again where a failure passes."""
-        import openai
-
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return call()
-            except (openai.OpenAIError, BadBody) as error:
-                fate = judge(error)
-                if (
-                    fate.scope != "retry"
-                    or attempt == ATTEMPTS
-                    or (fate.kind == "connection" and attempt >= CONNECTION_ATTEMPTS)
-                ):
-                    raise self._error(target, error, fate) from None
-            time.sleep(max(0.25 * 2**attempt, fate.retry_after_s or 0.0))
-            found = between() if between is not None else None
-            if found is not None:
-                return found
-        raise AssertionError("unreachable")
-
-    def _error(self, target: Target, error: Exception, fate: Fate) -> HarnessError:
-        where = f"the endpoint {target.name} ({target.base_url})"
-        message = self.scrub(fate.message)
-        if getattr(error, "code", None) in REFUSED:
-            return TrainingRefusedError(
-                f"{where} refused to train: {message}", 'train elsewhere, e.g. endpoint = "local"'
-            )
-        if fate.scope in {"retry", "endpoint"}:
-            hint = MORE_QUOTA if fate.kind == "quota" else "the same command goes on"
-            return UnfinishedError(f"{where}: {message}", hint)
-        if fate.kind == "authentication":
-            cure = f"put a valid key into the environment variable {target.key_name}"
-        elif fate.kind in {"unknown-model", "not-found"}:
-            cure = "does it offer files and fine_tuning.jobs, and this base model?"
-        else:
-            cure = "correct the experiment or the data, then run the same command"
-        return UsageError(f"{where} refused the training job: {message}", cure)
-
-
-def _remote_tag(job: Job) -> str:
-    attempt = int(job.spec.get("attempt", 1))
-    return job.tag if attempt == 1 else f"{job.tag}-{attempt}"
 
 
 def _named(name: str | None) -> str:
@@ -320,19 +247,3 @@ def _named(name: str | None) -> str:
     if not name:
         raise BadBody("the reply has no id")
     return name
-
-
-def _check_body(response: httpx2.Response) -> None:
-    """Lets no page of a proxy through where an API's reply is due."""
-    if response.is_success:
-        try:
-            json.loads(response.read())
-        except ValueError:
-            raise BadBody("the body is no JSON") from None
-
-
-def _client(target: Target) -> openai.OpenAI:
-    from openai import DefaultHttpxClient, OpenAI
-
-    checked = DefaultHttpxClient(event_hooks={"response": [_check_body]})
-    return OpenAI(**target.client_settings(), http_client=checked)

@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 def content_id(fields: Mapping[str, str]) -> str:
     """Returns an example's id: the first 16 hex digits of the SHA-256 over its text fields, the label left out."""
-    parts = []
+    parts: list[bytes] = []
     for name in sorted(fields):
         for part in (name, fields[name]):
             raw = part.encode("utf-8", "surrogatepass")
@@ -181,6 +181,26 @@ class JobSpec:
     suffix: str | None = None
     """At most 64 characters; becomes part of the model's name."""
     seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continued:
+    """A model of an earlier run from which training goes on."""
+
+    run: str
+    """The run's id."""
+    arm: str
+    model: str
+    base: str
+    """The model with which the chain of trainings began: prices are its."""
+    labels: tuple[str, ...]
+    """The labels that it has learnt."""
+    folder: Path
+    """The run's folder."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """`tokens`, `seconds` and `usd` of its training, as far as they are known."""
+    before: tuple[Mapping[str, Any], ...] = ()
+    """The trainings before it, as its run's manifest has them, oldest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

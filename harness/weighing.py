@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from harness import outcome
+from harness import arm_prices
 from harness.earlier import Measured
 from harness.estimate import NOTHING, Band, Load
 from harness.execution.budget import output_limit
@@ -54,7 +54,8 @@ class Weighing:
             exclusive: Whether these requests are certain to be sent: they are then not counted again.
         """
         questions = self.asker.questions(arm, examples, repeat)
-        requests = {request.key: request for question in questions for request in question.requests}
+        requests = {request.key: request for request in self.asker.embedding_requests(arm, examples)}
+        requests |= {request.key: request for question in questions for request in question.requests}
         known = self.known(requests)
         new = {key: request for key, request in requests.items() if key not in known and key not in self.sent}
         if exclusive:
@@ -81,7 +82,7 @@ class Weighing:
             return {}
         given = prompt_tokens([one.body for one in first], self.vocabulary)
         output = self._output(first[0].body).expected
-        price = outcome.price_of(self.prices, first[0].endpoint, arm)
+        price = arm_prices.price_of(self.prices, first[0].endpoint, arm)
         known = []
         if output is not None:
             costs = (
@@ -116,6 +117,8 @@ class Weighing:
 
     def _output(self, body: Mapping[str, Any]) -> Band:
         """Returns the tokens that an answer may have: as in earlier answers, else those of a label alone."""
+        if "input" in body:  # it asks for vectors
+            return NOTHING
         limit = output_limit(body)
         unlimited = all(body.get(key) is None for key in ("max_tokens", "max_completion_tokens"))
         self.open_ended |= unlimited

@@ -26,6 +26,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT /
 BLOCK = re.compile(
     r"(?:<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+OWN = frozenset({"from-labelled-data-to-a-deployed-model.md"})
+"""Documents whose commands are run by a test of their own, which looks at what comes of them."""
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 HEADING = re.compile(r"^#+ ", re.MULTILINE)
 
@@ -64,7 +66,7 @@ def test_there_are_documents_with_commands() -> None:
     assert sum(map(runnable, DOCUMENTS)) >= 3
 
 
-@pytest.mark.parametrize("document", [path for path in DOCUMENTS if runnable(path)], ids=name)
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if runnable(path) and path.name not in OWN], ids=name)
 def test_commands_run(document: Path, tmp_path: Path) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     shutil.copy(ROOT / "examples" / "review-stars" / "reviews.csv", tmp_path)

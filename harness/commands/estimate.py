@@ -35,8 +35,8 @@ def estimate(experiment: Path, probe: bool, quiet: bool, as_json: bool, **option
     from harness.estimation import estimate as carry_out
     from harness.experiment import load
     from harness.numbers import usd
-    from harness.pipeline import RunOptions
     from harness.plugins import discover
+    from harness.session import RunOptions
 
     plugins = discover(options["files"], options["blocked"])
     loaded = load(experiment, plugins, allowed_files=options["files"])

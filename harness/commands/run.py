@@ -66,9 +66,9 @@ def demo(**options: Any) -> None:
 def _carry_out(path: Path, options: dict[str, Any]) -> None:
     from harness.console import Console
     from harness.experiment import load
-    from harness.pipeline import RunOptions
     from harness.pipeline import run as carry_out
     from harness.plugins import discover
+    from harness.session import RunOptions
 
     plugins = discover(options["files"], options["blocked"])
     experiment = load(path, plugins, allowed_files=options["files"])

@@ -22,6 +22,13 @@ from harness.errors import UsageError
     metavar="DIR",
     help="Where files, jobs, adapters lie; else a folder of yours.",
 )
+@click.option(
+    "--adapter",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="A fine-tuned model: what harness export wrote, or an adapter's folder; repeatable.",
+)
 @click.option("--device", metavar="D", help="cpu, cuda or mps; by default the best there is.")
 @click.option("--dtype", metavar="T", help="float32, bfloat16 or float16; by default the fastest.")
 def serve(**options: Any) -> None:

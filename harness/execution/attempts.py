@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 
+EMBEDDINGS = "/embeddings"
+"""The path whose answers are vectors instead of choices."""
+
+
 class Came(NamedTuple):
     """What came back."""
 
@@ -38,7 +42,7 @@ async def attempt(connection: Connection, target: Target, request: Request, scru
     """
     # The client's own limit is one for each read: a server that dribbles would never reach it.
     async with asyncio.timeout(target.timeout_s):
-        if target.stream:
+        if target.stream and request.path != EMBEDDINGS:
             return await _streamed(connection.client, request, scrub)
         content, headers = await connection.post(request.path, request.body)
     try:
@@ -46,10 +50,10 @@ async def attempt(connection: Connection, target: Target, request: Request, scru
     except ValueError:
         said = "the body is empty" if not content.strip() else "the body is no JSON, or was cut off"
         raise BadBody(said) from None
-    return Came(_answer(body), headers)
+    return Came(_answer(body, request.path), headers)
 
 
-def _answer(body: object) -> dict[str, Any]:
+def _answer(body: object, path: str) -> dict[str, Any]:
     """Returns a body that is an answer.
 
     Raises:
@@ -57,21 +61,22 @@ def _answer(body: object) -> dict[str, Any]:
     """
     if not isinstance(body, dict):
         raise BadBody("the body is no JSON object")
-    choices = body.get("choices")
+    choices = body.get("data" if path == EMBEDDINGS else "choices")
     if body.get("error") and not choices:  # some gateways send their errors with status 200
         raise BadBody(f"an error came instead of an answer: {json.dumps(body['error'])[:300]}")
     if not choices or not isinstance(choices, list):
-        raise BadBody("the answer has no choices")
+        raise BadBody("the answer has no vectors" if path == EMBEDDINGS else "the answer has no choices")
     return body
 
 
 def says_nothing(body: Mapping[str, Any]) -> bool:
     """Whether an answer is empty though nothing says why: neither a limit, a filter nor a refusal."""
-    return all(
+    choices = body.get("choices")
+    return bool(choices) and all(
         isinstance(choice, Mapping)
         and choice.get("finish_reason") in {"stop", None}
         and not (choice.get("text") or any((choice.get("message") or {}).get(k) for k in ("content", "refusal")))
-        for choice in body["choices"]
+        for choice in choices or ()
     )
 
 
@@ -89,7 +94,7 @@ async def _streamed(client: AsyncOpenAI, request: Request, scrub: Scrubber) -> C
             raise BadBody("a piece of the stream is no JSON, or was cut off") from None
     if scrub.values:
         whole = json.loads(scrub(json.dumps(whole, ensure_ascii=False)))
-    return Came(_answer(whole), stream.response.headers, first)
+    return Came(_answer(whole, request.path), stream.response.headers, first)
 
 
 async def assembled(chunks: AsyncIterator[Any], began: float) -> tuple[dict[str, Any], float | None]:

@@ -18,7 +18,9 @@ MOST_OUTPUT = 4096
 
 
 def output_limit(body: Mapping[str, Any]) -> int:
-    """Returns how many tokens a request's answers may have at most."""
+    """Returns how many tokens a request's answers may have at most; vectors have none."""
+    if "input" in body:
+        return 0
     limits = (body.get("max_completion_tokens"), body.get("max_tokens"))
     each = next((limit for limit in limits if isinstance(limit, int) and not isinstance(limit, bool)), MOST_OUTPUT)
     prompts = len(body["prompt"]) if isinstance(body.get("prompt"), list) else 1

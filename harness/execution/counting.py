@@ -27,7 +27,7 @@ def prompt_tokens(bodies: Sequence[Mapping[str, Any]], vocabulary: Vocabulary) -
             beside.append(PER_REPLY + PER_MESSAGE * len(messages))
             parts.append([text for message in messages for text in _texts(message)])
         else:
-            prompt = body.get("prompt")
+            prompt = body.get("prompt", body.get("input"))  # texts of a request for embeddings
             beside.append(0)
             parts.append([prompt] if isinstance(prompt, str) else [str(each) for each in prompt or ()])
         wanted = body.get("response_format")

@@ -20,6 +20,7 @@ from harness.execution.attempts import attempt, says_nothing
 from harness.execution.budget import Budget
 from harness.execution.connection import Connection
 from harness.execution.faults import MORE_QUOTA, SPENT, Fate, judge
+from harness.execution.fresh import ABSENT, FRESH, Fresh
 from harness.execution.lanes import Feed, Lane
 from harness.execution.sending import Sending, patient_collector
 from harness.execution.targets import Target
@@ -74,6 +75,7 @@ class Engine:
     progress: Callable[[str, Mapping[str, Any]], None] = lambda _arm, _figures: None
     """Told of every answer: arm and figures."""
     budget: Budget = field(default_factory=Budget)
+    fresh: Fresh = field(default_factory=Fresh)
     inspect: Callable[[Request, Reply], None] = lambda _request, _reply: None
     """Called with the first reply of each arm, once that is on disk; a `HarnessError` of its own ends the command."""
     seed: int = 0
@@ -175,7 +177,6 @@ class Engine:
                 group.create_task(self._endpoint(name, targets.get(name), feed, done))
 
             feed = Feed(requests, spawn)
-
             for name in targets:
                 feed.open(name)
             feed.next(None)
@@ -202,10 +203,10 @@ class Engine:
                 if lane.broke and not self.over:
                     self._stop(stopped=self.budget.error())
                 return
-            if lane.down is not None:
+            if (vain := lane.down or self.fresh.absent(request)) is not None:
                 lane.leave(request)
                 lane.settled(request)
-                self._give_up(request, lane.down, endpoint_down=True)
+                self._give_up(request, vain, endpoint_down=lane.down is not None)
                 continue
             try:
                 await self._one(lane, connection, request, done, time.perf_counter() - waited_from)
@@ -231,8 +232,8 @@ class Engine:
             try:
                 came = await attempt(connection, lane.target, request, self.scrub)
             except Exception as error:
-                fate = judge(error)
-                tries += fate.kind != "rate-limit"
+                fate = self.fresh.judged(request, judge(error))
+                tries += fate.kind not in {"rate-limit", FRESH}
                 await self._commit([self._fault(request, number, fate)])
                 wait_s = await self._settle(lane, request, tries, clock - first, fate)
                 lane.leave(request)  # only now: what was learnt counts for whoever comes next
@@ -282,6 +283,9 @@ class Engine:
             return None
         if fate.scope == "item":
             await self._refuse(lane, request, tries, message)
+            return None
+        if fate.kind == ABSENT:
+            self._give_up(request, message, endpoint_down=False)
             return None
         limit = CONNECTION_ATTEMPTS if fate.kind == "connection" else ATTEMPTS
         final = fate.scope == "endpoint" or lane.down is not None
@@ -353,8 +357,7 @@ class Engine:
         """Returns what to tell where requests have no answer."""
         if not self.failed:
             return None
-        down = [failed for failed in self.failed.values() if failed.endpoint_down]
-        first = (down or list(self.failed.values()))[0]
+        first = max(self.failed.values(), key=lambda failed: failed.endpoint_down)  # the first of equals
         spent = any(code in first.message for code in SPENT)
         return UnfinishedError(
             f"{len(self.failed):,} requests have no answer; {first.message}",

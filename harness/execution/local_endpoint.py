@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +21,7 @@ from harness.errors import UnfinishedError, UsageError
 from harness.execution.targets import Target
 from harness.experiment import LOCAL
 from harness.experiment_file import EndpointTable
+from harness.files import folder_whole, write_json
 
 KEY_NAME = "HARNESS_LOCAL_KEY"
 """The environment variable by which the endpoint gets its random key."""
@@ -45,6 +48,23 @@ def adopt_state(folder: Path, siblings: Iterable[Path]) -> None:
             return
 
 
+def adapter_of(folder: Path, model: str) -> Path | None:
+    """Returns where a run's endpoint keeps the adapter of a model that it trained; `None` where it has none.
+
+    Args:
+        folder: `endpoint/` in the run's folder.
+        model: The model's id.
+    """
+    state = folder / STATE
+    try:
+        with closing(sqlite3.connect(f"{(state / 'state.sqlite').absolute().as_uri()}?mode=ro", uri=True)) as database:
+            row = database.execute("SELECT folder FROM models WHERE id = ?", (model,)).fetchone()
+    except sqlite3.Error:
+        return None
+    adapter = None if row is None else state / str(row[0])
+    return adapter if adapter is not None and (adapter / "adapter_model.safetensors").is_file() else None
+
+
 class LocalEndpoint:
     """A `harness serve` of the run's own, started when it is first asked for.
 
@@ -52,12 +72,16 @@ class LocalEndpoint:
         folder: Where its state and log lie: `endpoint/` in the run's folder.
         table: The experiment's settings for it.
         say: Told what is going on.
+        adapters: Model → adapter of models from elsewhere that it is to have.
     """
 
-    def __init__(self, folder: Path, table: EndpointTable, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, table: EndpointTable, say: Callable[[str], None], adapters: Mapping[str, Path] | None = None
+    ) -> None:
         self.folder = folder
         self._table = table
         self._say = say
+        self._adapters = adapters or {}
         self._process: subprocess.Popen[str] | None = None
         self._target: Target | None = None
 
@@ -81,6 +105,8 @@ class LocalEndpoint:
         for option in ("model", "device", "dtype"):
             value = getattr(self._table, option)
             command += [f"--{option}", value] if value else []
+        for model, adapter in self._adapters.items():
+            command += ["--adapter", str(self._brought(model, adapter))]
         self._say("starting the local endpoint")
         with (self.folder / "endpoint.log").open("a") as log:
             self._process = subprocess.Popen(
@@ -105,6 +131,15 @@ class LocalEndpoint:
             local=True,
             stream=self._table.stream,
         )
+
+    def _brought(self, model: str, adapter: Path) -> Path:
+        """Copies an adapter into this endpoint's folder, named as `harness export` does; the other run may go."""
+        target = self.folder / "adapters" / hashlib.sha256(model.encode()).hexdigest()[:16]
+        if not target.is_dir():
+            with folder_whole(target) as filling:
+                shutil.copytree(adapter, filling / "adapter")
+                write_json(filling / "arm.json", {"model": model})
+        return target
 
     def _first_line(self, process: subprocess.Popen[str]) -> str:
         """Waits for the base URL, which the endpoint prints once it can answer."""

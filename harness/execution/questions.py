@@ -6,17 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.contract import RemoteBackend
-from harness.errors import UsageError
+from harness.contract import EmbeddingSelector, RemoteBackend
+from harness.errors import PluginError, UsageError
 from harness.execution.counting import counted
+from harness.execution.fitting import Fitting
 from harness.execution.in_process import answer_of
+from harness.execution.vectors import Vectors
 from harness.execution.work import Request, answer_key, digest, tokens_of
 from harness.experiment import Arm, plain
 from harness.journal import Entry
 from harness.plugins import attributed
 from harness.prices import BATCH
-from harness.types import Answer, Example, Prediction, Prompt, Reply, Status, Usage
+from harness.types import Answer, Call, Example, Prediction, Prompt, Reply, Status, Usage
 
+PICKERS = 4
+"""Most pickers that are kept: one that compares texts holds the whole train split."""
 CONTENT_FREE = "N/A"
 """An input without content, for calibration (Zhao et al. 2021)."""
 
@@ -32,6 +36,8 @@ class Question:
     """Empty for an in-process backend."""
     key: str
     """The key of the first request, or of the in-process answer."""
+    dropped: int = 0
+    """Shots that are not shown because they do not fit into the model's context."""
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -52,6 +58,10 @@ class Asker:
     """Plugin instance → hash of its source."""
     fit_keys: dict[str, str] = field(default_factory=dict)
     """Arm mark → key of its trained in-process model."""
+    fitting: Fitting = field(default_factory=Fitting)
+    vectors: Vectors = field(default_factory=Vectors)
+    pickers: dict[str, Any] = field(default_factory=dict)
+    """What was made of a selector, the train split and a seed."""
 
     def questions(self, arm: Arm, examples: Sequence[Example], repeat: int = 0) -> list[Question]:
         """Builds one question for each example.
@@ -64,13 +74,16 @@ class Asker:
         Raises:
             PluginError: A selector, formatter or backend raised.
         """
-        prompts = self.prompts(arm, examples)
+        picked = self._picked(arm, examples)
         source = self.source_hash(arm.backend)
+        if getattr(arm.backend, "deployment", None):  # its name stays when another model is deployed there
+            source += f" {getattr(arm.backend, 'model', None)}"
         if isinstance(arm.backend, RemoteBackend) and hasattr(arm.backend, "calls"):
             return [
-                self._remote(arm, example, prompt, source, repeat)
-                for example, prompt in zip(examples, prompts, strict=True)
+                self._remote(arm, example, shots, source, repeat)
+                for example, shots in zip(examples, picked, strict=True)
             ]
+        prompts = [self._prompt(arm, example, shots) for example, shots in zip(examples, picked, strict=True)]
         context = [plain(arm.backend), source, arm.name, self.seed, self.labels, self.fit_keys.get(mark(arm), "")]
         context += [repeat] if repeat else []
         return [
@@ -84,9 +97,20 @@ class Asker:
             for example, prompt in zip(examples, prompts, strict=True)
         ]
 
-    def _remote(self, arm: Arm, example: Example, prompt: Prompt, source: str, repeat: int) -> Question:
-        with attributed(arm.backend, "calls"):
-            calls = arm.backend.calls(prompt, self.labels)  # type: ignore[attr-defined]
+    def _remote(self, arm: Arm, example: Example, shots: Sequence[Example], source: str, repeat: int) -> Question:
+        asked: dict[int, tuple[Prompt, tuple[Call, ...]]] = {}
+
+        def calls(shown: int) -> tuple[Call, ...]:
+            """Describes the requests with so many shots: those nearest to the item."""
+            prompt = self._prompt(arm, example, shots[len(shots) - shown :])
+            with attributed(arm.backend, "calls"):
+                asked[shown] = prompt, arm.backend.calls(prompt, self.labels)  # type: ignore[attr-defined]
+            return asked[shown][1]
+
+        shown = self.fitting.most(len(shots), calls)
+        if shown not in asked:
+            calls(shown)
+        prompt, described = asked[shown]
         requests = tuple(
             Request(
                 endpoint=call.endpoint,
@@ -96,24 +120,70 @@ class Asker:
                 arm=arm.name,
                 key=answer_key(self.identities[call.endpoint], call, source, repeat),
             )
-            for call in calls
+            for call in described
         )
-        return Question(arm=arm, example=example, prompt=prompt, requests=requests, key=requests[0].key)
+        return Question(
+            arm=arm, example=example, prompt=prompt, requests=requests, key=requests[0].key, dropped=len(shots) - shown
+        )
 
     def prompts(self, arm: Arm, examples: Sequence[Example]) -> list[Prompt]:
-        """Builds an arm's prompts; the shots come from the train split alone."""
-        picker = None
-        if arm.shots is not None and arm.shots.k > 0:
-            with attributed(arm.shots.selector, "fit"):
-                picker = arm.shots.selector.fit(self.train, draw_seed(self.seed, arm.shots.draw))
-        prompts = []
-        for example in examples:
-            shots: Sequence[Example] = ()
-            if picker is not None and arm.shots is not None:
-                with attributed(arm.shots.selector, "pick"):
-                    shots = picker.pick(_unlabelled(example), arm.shots.k)
-            prompts.append(self._prompt(arm, example, shots))
-        return prompts
+        """Builds an arm's prompts as an estimate needs them: with all shots, picked without an endpoint's help."""
+        picked = self._picked(arm, examples, sketch=True)
+        return [self._prompt(arm, example, shots) for example, shots in zip(examples, picked, strict=True)]
+
+    def embedding_requests(self, arm: Arm, examples: Sequence[Example]) -> tuple[Request, ...]:
+        """Describes the requests for the vectors that picking the shots of examples takes; mostly there are none."""
+        selector = _embedding_selector(arm)
+        if selector is None:
+            return ()
+        return self.vectors.requests(selector, arm.name, self.identities, (self.train, examples))
+
+    def lacking(self, arm: Arm, examples: Sequence[Example]) -> tuple[Request, ...]:
+        """Returns those of an arm's requests for vectors that have no answer yet."""
+        selector = _embedding_selector(arm)
+        return self.vectors.recall(selector, self.embedding_requests(arm, examples)) if selector is not None else ()
+
+    def _picked(self, arm: Arm, examples: Sequence[Example], *, sketch: bool = False) -> list[Sequence[Example]]:
+        """Picks the shots of examples, from the train split alone.
+
+        Where an endpoint's vectors are needed and not all there, or for a sketch, the selector does without them.
+        """
+        shots = arm.shots
+        if shots is None or shots.k == 0 or not examples:
+            return [()] * len(examples)
+        selector: Any = shots.selector
+        given: dict[str, Any] = {}
+        if _embedding_selector(arm) is not None:
+            if sketch or self.lacking(arm, examples):
+                selector = replace(selector, embeddings=None)
+            else:
+                given["vectors"] = self.vectors.of(self.embedding_requests(arm, examples))
+        picker = self._picker(selector, draw_seed(self.seed, shots.draw), given)
+        asked = [_unlabelled(example) for example in examples]
+        if hasattr(picker, "pick_all"):
+            with attributed(selector, "pick_all"):
+                picked = list(picker.pick_all(asked, shots.k))
+            if len(picked) != len(asked):
+                raise PluginError(
+                    f'the selector "{selector.name}" picked shots for {len(picked)} of {len(asked)} items',
+                    "pick_all returns one sequence of shots for each example, in their order",
+                )
+            return picked
+        with attributed(selector, "pick"):
+            return [picker.pick(example, shots.k) for example in asked]
+
+    def _picker(self, selector: Any, seed: int, given: Mapping[str, Any]) -> Any:
+        """Returns a selector's picker, the one of last time where nothing has changed: some take seconds to make."""
+        key = digest([plain(selector), seed, [(example.id, example.label) for example in self.train]])
+        if given or key not in self.pickers:
+            with attributed(selector, "fit"):
+                picker = selector.fit(self.train, seed, **given)
+            if given:  # it knows these items' vectors alone
+                return picker
+            while len(self.pickers) >= PICKERS:
+                del self.pickers[next(iter(self.pickers))]
+            self.pickers[key] = picker
+        return self.pickers[key]
 
     def _prompt(self, arm: Arm, example: Example, shots: Sequence[Example]) -> Prompt:
         with attributed(arm.formatter, "prompt"):
@@ -129,6 +199,12 @@ class Asker:
             shot_ids=tuple(shot.id for shot in shots),
             content_free=content_free,
         )
+
+
+def _embedding_selector(arm: Arm) -> EmbeddingSelector | None:
+    """Returns the arm's selector where it needs vectors."""
+    selector: Any = arm.shots.selector if arm.shots is not None and arm.shots.k > 0 else None
+    return None if getattr(selector, "embeddings", None) is None else selector
 
 
 def draw_seed(seed: int, draw: int) -> int:
@@ -157,6 +233,8 @@ class Answered:
 
     prediction: Prediction
     entry: Entry | None
+    dropped: int = 0
+    """Shots that did not fit into the prompt."""
 
 
 def predictions(
@@ -167,7 +245,9 @@ def predictions(
     cost: Callable[[Arm, Usage, str], float | None],
 ) -> list[Answered]:
     """Reads answers back, matched by example id: every question ends as answered, unparsed or failed."""
-    answered = [_one(question, entries, failed, labels, cost) for question in questions]
+    answered = [
+        replace(_one(question, entries, failed, labels, cost), dropped=question.dropped) for question in questions
+    ]
     if any(one.entry is not None and one.entry.tier == BATCH for one in answered):
         # A batch has no latency, and the few requests beside it that were sent at once would stand for all.
         return [replace(one, prediction=_untimed(one.prediction)) for one in answered]
@@ -187,14 +267,7 @@ def _one(
 ) -> Answered:
     found = [entries.get(key) for key in question.keys]
     first = found[0]
-    none = Prediction(
-        arm=question.arm.name,
-        example_id=question.example.id,
-        expected=question.example.label,
-        shot_ids=question.prompt.shot_ids,
-        predicted=None,
-        status=Status.FAILED,
-    )
+    none = replace(_unanswered(question.arm, question.example), shot_ids=question.prompt.shot_ids)
     missing = next((key for key, entry in zip(question.keys, found, strict=True) if entry is None), None)
     refused = next((entry for entry in found if entry is not None and entry.error), None)
     if refused is not None:
@@ -236,6 +309,15 @@ def _one(
         tokens_estimated=estimated,
     )
     return Answered(prediction=prediction, entry=first)
+
+
+def _unanswered(arm: Arm, example: Example) -> Prediction:
+    return Prediction(arm=arm.name, example_id=example.id, expected=example.label, predicted=None, status=Status.FAILED)
+
+
+def unasked(arm: Arm, example: Example, reason: str) -> Answered:
+    """Returns how a question ends that could not even be put."""
+    return Answered(prediction=replace(_unanswered(arm, example), error=reason), entry=None)
 
 
 def _usage(question: Question, answer: Answer, first: Entry) -> tuple[Usage | None, bool]:

@@ -25,6 +25,8 @@ class Profile:
     """Fewer are refused."""
     max_bytes: int | None = 512 * MEGABYTE
     """Largest file that is taken; `None` where there is no limit."""
+    deploys: bool = False
+    """Whether a trained model answers only once it is deployed, under the deployment's name."""
     example_weights: bool = False
     """Whether an example may have a fractional `weight` (0 < weight ≤ 100)."""
 
@@ -35,9 +37,9 @@ OPENAI = Profile(name="openai")
 COMPATIBLE = Profile(name="openai-compatible")
 """Servers of the same API that nothing more is known of: OpenAI's figures, for want of their own."""
 
-AZURE = Profile(name="azure", bom=True, max_bytes=512 * MEGABYTE - 1)
+AZURE = Profile(name="azure", bom=True, max_bytes=512 * MEGABYTE - 1, deploys=True)
 """JSON Lines in UTF-8 with a byte order mark, less than 512 MB, at least 10 examples ("Customize a model with
-fine-tuning", Azure OpenAI's documentation)."""
+fine-tuning", Azure OpenAI's documentation). A deployment is hosted by the hour, and is called by its own name."""
 
 NEBIUS = Profile(name="nebius", max_bytes=5_000 * MEGABYTE)
 """Files of up to 5 GB (guides on fine-tuning at Nebius Token Factory); no least number is published, so OpenAI's is

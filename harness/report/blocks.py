@@ -143,6 +143,8 @@ class Axis:
     low: float | None = None
     """Where the axis begins; by default just below the data."""
     high: float | None = None
+    ticks: tuple[float, ...] = ()
+    """Values that get a tick where there is room; by default round ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +159,8 @@ class Chart:
     frontier: bool = False
     """Draw the Pareto front (up and left is better)."""
     marks: tuple[Mark, ...] = ()
+    bounds: str = "95% interval"
+    """What the points' `low` and `high` are, at the head of a column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

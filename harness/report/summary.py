@@ -49,13 +49,13 @@ def to_markdown(results: Results) -> str:
     """Writes the verdict, its evidence and the table of arms as Markdown, for a pull request."""
     data = results.data
     titles = _titles(data)
-    lines = [f"## {_escape(_sentence(data))}", ""]
-    lines += [f"> **Check failed:** {_escape(message)}\n" for message in _alarms(data)]
-    lines += [_escape(" · ".join([*verdict.eyebrow(data), *verdict.remarks(data)])), ""]
-    lines += [_escape(verdict.paragraph(data)), ""]
+    lines = [f"## {escape(_sentence(data))}", ""]
+    lines += [f"> **Check failed:** {escape(message)}\n" for message in _alarms(data)]
+    lines += [escape(" · ".join([*verdict.eyebrow(data), *verdict.remarks(data)])), ""]
+    lines += [escape(verdict.paragraph(data)), ""]
     lines.append(f"| {' | '.join(titles)} |")
     lines.append(f"|{'|'.join('---' if place == 1 else '--:' for place in range(len(titles)))}|")
-    lines += [f"| {' | '.join(_escape(cell) for cell in _cells(data, arm))} |" for arm in ranked(data)]
+    lines += [f"| {' | '.join(escape(cell) for cell in _cells(data, arm))} |" for arm in ranked(data)]
     return "\n".join(lines) + "\n"
 
 
@@ -93,6 +93,6 @@ def _cells(data: facts.Data, arm: Arm) -> list[str]:
     ]
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Escapes what Markdown or HTML would read as markup; one line."""
     return re.sub(r"([\\`*_\[\]<>#|!~&@])", r"\\\1", one_line(text))

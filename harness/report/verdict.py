@@ -90,7 +90,7 @@ def _cost(data: Data, first: Arm, second: Arm) -> list[str]:
     entry = payback(data, [first["name"], second["name"]])
     if entry is not None and entry.get("requests") is not None:
         fixed = _fixed(entry)
-        training = f"The {fixed} of training" if fixed else "Training"
+        training = f"The {fixed}" if fixed else "Training"
         said.append(
             f"{training} of {entry['arm']} is paid back after {numbers.count(entry['requests'])}"
             f" requests against {entry['against']}"
@@ -99,10 +99,7 @@ def _cost(data: Data, first: Arm, second: Arm) -> list[str]:
 
 
 def _fixed(entry: dict[str, Any]) -> str:
-    fixed = entry.get("fixed")
-    if fixed is None:
-        return ""
-    return numbers.usd(fixed) if entry.get("unit") == "usd" else numbers.duration(fixed)
+    return "" if entry.get("fixed") is None else numbers.invested(entry)
 
 
 def tiles(data: Data) -> tuple[Tile, ...]:
@@ -150,7 +147,7 @@ def _payback(data: Data, first: Arm, second: Arm) -> Tile:
         detail = str(entry.get("reason") or "saves nothing per request")
         return Tile(label="Payback", value="Never" if never else numbers.MISSING, detail=detail)
     fixed = _fixed(entry)
-    detail = f"for {fixed} of training" if fixed else f"against {entry['against']}"
+    detail = f"for {fixed}" if fixed else f"against {entry['against']}"
     return Tile(
         label="Payback",
         value=f"{numbers.count(entry['requests'])} requests",

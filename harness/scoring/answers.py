@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import parsing
 from harness.errors import HarnessError
 from harness.scoring.facts import ArmFacts
 from harness.types import Prediction, Status
@@ -19,6 +20,10 @@ Figures: TypeAlias = dict[str, Any]
 """A part of `results.json`."""
 
 
+OWN = "own"
+"""Rule of an answer that a formatter read in a way of its own, such as by the words that stand for its labels."""
+CACHEABLE_TOKENS = 1024
+"""Prompts shorter than this are never cached (OpenAI's prompt caching starts at 1,024 tokens)."""
 UNANSWERED = 0.5
 """An arm that leaves more than this share of the items unparsed or failed is no opponent."""
 
@@ -61,6 +66,27 @@ def counts(answers: Answers) -> Figures:
     }
 
 
+def readings(answers: Answers, labels: Sequence[str]) -> Figures:
+    """Counts by which rule of `harness.parsing` the answers were read, or why they were not; sums to those that came.
+
+    Every rule is there, 0 where it read nothing; the rules are the same for every arm. Where a formatter came to
+    another label than the common reading, its answer counts as `OWN`.
+    """
+    found = dict.fromkeys((*parsing.RULES, OWN, *parsing.UNREAD), 0)
+    known: dict[str, parsing.Reading] = {}  # many answers are equal, and reading takes longer than looking up
+    for row in answers.rows:
+        if row.status is Status.FAILED:
+            continue
+        if row.strict is not None and row.strict == row.predicted:
+            found["exact"] += 1
+            continue
+        reading = known.get(row.response)
+        if reading is None:
+            reading = known[row.response] = parsing.read(row.response, labels)
+        found[reading.rule if reading.label == row.predicted else OWN] += 1
+    return found
+
+
 def barred(answers: Answers, labels: int) -> str | None:
     """Returns why the arm is no fair opponent: `unanswered`, `below-chance`, or `None` where it is one.
 
@@ -83,6 +109,9 @@ def usage(answers: Answers) -> Figures:
         "output_tokens_mean": _mean([row.output_tokens for row in rows]),
         "cached_tokens_mean": _mean([row.cached_tokens for row in rows]),
         "reasoning_tokens_mean": _mean([row.reasoning_tokens for row in rows]),
+        "cacheable_tokens_mean": _mean(
+            [None if each is None else each * (each >= CACHEABLE_TOKENS) for each in (row.input_tokens for row in rows)]
+        ),
     }
 
 

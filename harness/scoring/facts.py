@@ -17,6 +17,12 @@ class Price:
     cached_input: float | None = None
     output: float | None = None
     training: float | None = None
+    cache_write: float | None = None
+    """Of prompt tokens that are written to the cache; `None`: as `input`."""
+    reasoning: float | None = None
+    """Of reasoning tokens; `None`: as `output`."""
+    hosting_hour: float | None = None
+    """USD for an hour during which the model is deployed, asked or not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +46,14 @@ class ArmFacts:
     """How it answers: `generate`, `choose` or `schema`."""
     simulated: bool = False
     imported: bool = False
+    validation: tuple[Prediction, ...] = ()
+    """Its answers to the validation split, where it was asked."""
     validation_accuracy: float | None = None
     n_validation: int | None = None
     training_cost_usd: float | None = None
     """What training cost in dollars; `None` where there was none or it is not known."""
+    failed_training_usd: float | None = None
+    """What training jobs of the arm were billed that came to nothing."""
     training_s: float | None = None
     """Seconds that training took; `None` where there was none."""
     local: bool = False
@@ -73,10 +83,22 @@ class Decision:
     horizon_months: float = 12.0
     cache_hit: float | None = None
     """Share of prompt tokens that production takes from the provider's prompt cache; `None`: as in the run."""
+    error_usd: Mapping[str, float] | float | None = None
+    """What a wrong answer costs: always, or by the label that was right, with `default` for the others."""
     setup_hours: float = 0.0
     upkeep_hours_per_month: float = 0.0
     hour_usd: float = 0.0
     retrainings_per_year: float = 0.0
+    hosting_usd_per_month: float = 0.0
+    """What keeping the trained model deployed costs."""
+    labelling_usd: float | None = None
+    """What the labels of the training examples cost, together."""
+    label_usd: float | None = None
+    """The same for one example, where `labelling_usd` is not given."""
+    count_evaluation: bool = False
+    """Whether what this run has spent on asking is part of the investment."""
+    review_usd: float | None = None
+    """What it costs to have a person answer one request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +126,18 @@ class RunFacts:
     checks: tuple[Check, ...] = ()
     choices: tuple[Mapping[str, Any], ...] = ()
     curves: tuple[Mapping[str, Any], ...] = ()
+    training: tuple[Mapping[str, Any], ...] = ()
+    """One for each arm that an endpoint trained, or would not train."""
     repeats: tuple[Mapping[str, Any], ...] = ()
     decision: Decision = field(default_factory=Decision)
     machine: str | None = None
     """One line on the machine that gave the seconds, e.g. `2 cores, AMX`."""
     prices_date: str | None = None
+    prior: Mapping[str, float] = field(default_factory=dict)
+    """Label → share of the training split; empty where it is not known."""
     leaked: frozenset[str] = frozenset()
     """Test examples that also stand in train or validation, exactly or nearly."""
     data: Mapping[str, Any] = field(default_factory=dict)
     """What became of the rows: `rows_in`, `removed`, `ranked`, …"""
+    ledger: Mapping[str, Any] | None = None
+    """What the run has cost, as its journal knows it."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from harness.errors import HarnessError
-from harness.scoring import comparisons, contenders, payback, verdict
+from harness.scoring import comparisons, contenders, variance
 from harness.scoring.answers import (
     Answers,
     Figures,
@@ -19,21 +16,26 @@ from harness.scoring.answers import (
     confusion,
     counts,
     per_class,
+    readings,
     request_costs,
     times,
     truncated_cost,
     usage,
 )
-from harness.scoring.bootstrap import group_codes, percentile_interval, resampled_means
+from harness.scoring.bootstrap import group_codes
+from harness.scoring.cascades import cascades
 from harness.scoring.comparisons import Panel
-from harness.scoring.facts import ArmFacts, Decision, Price, RunFacts
+from harness.scoring.confidence import confidence
+from harness.scoring.decomposition import decompositions
+from harness.scoring.facts import ArmFacts, RunFacts
+from harness.scoring.judging import judge, plain
+from harness.scoring.savings import Requests
 from harness.scoring.statistics import wilson
+from harness.types import Check
 
 SCHEMA = 1
 PINNED = ("macro_f1", "mae", "mae_all", "off_by_one")
 """Figures of metric plugins that have a place of their own beside `metrics`."""
-PRICE_RESAMPLES = 2_000
-"""Resamples of prices: means of thousands of prices vary so little that more would change no digit that is shown."""
 
 
 def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
@@ -61,68 +63,28 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
     stars = [name for name in (*pair, leader) if name in panel.names]
     results = {
         "schema": SCHEMA,
-        "run": _run(run, panel),
-        "checks": [
-            {
-                "kind": check.kind,
-                "level": check.level,
-                "message": check.message,
-                "figures": check.figures,
-                "heading": check.heading,
-                "advice": check.advice,
-                "mended": check.mended,
-            }
-            for check in run.checks
-        ],
+        "run": _run(run, panel, arms),
+        "checks": [_check(check) for check in run.checks],
         "arms": lines,
         "comparisons": comparisons.compare_all(panel, primary, stars, run.margin),
         "choices": [dict(choice) for choice in run.choices],
         "curves": [dict(curve) for curve in run.curves],
+        "training": [dict(job) for job in run.training],
         "repeats": [dict(repeat) for repeat in run.repeats],
         "contenders": named,
+        "variation": variance.variation(arms, answers, run),
+        "decomposition": decompositions(arms, answers, named["b"], named["a"], run),
+        "cascades": cascades(arms, answers, lines, run),
         "data": dict(run.data),
+        "ledger": None if run.ledger is None else dict(run.ledger),
     }
-    _judge(results, run.decision, _Savings(answers, panel, run).interval)
-    return dict(_plain(results))
+    requests = {name: Requests.of(answers[name]) for name in panel.names}
+    judge(results, run.decision, requests, run.groups or {})
+    return dict(plain(results))
 
 
-def rejudge(results: Mapping[str, Any], decision: Decision, prices: Mapping[str, Price] | None = None) -> Figures:
-    """Computes payback, decision and verdict anew from stored results, under other assumptions.
-
-    Args:
-        results: What `build` returned, or the parsed `results.json`.
-        decision: All assumptions; those of the run stand in `decision.assumptions`.
-        prices: Model name → price; replaces what the run paid, from the mean tokens of its answers.
-
-    Returns:
-        New results; the old ones are left as they are. Payback intervals need the answers and become `None`.
-    """
-    fresh = dict(results)
-    fresh["arms"] = [dict(arm) for arm in results["arms"]]
-    fresh["comparisons"] = [dict(line) for line in results["comparisons"]]
-    for arm in fresh["arms"]:
-        price = (prices or {}).get(arm["model"] or "")
-        if price is not None:
-            arm["price"] = asdict(price)
-            arm["cost_per_1k_usd"] = payback.priced(arm, price)
-    _judge(fresh, decision, None)
-    return dict(_plain(fresh))
-
-
-def _judge(results: Figures, decision: Decision, saving: payback.SavingInterval | None) -> None:
-    """Adds what depends on assumptions: economy of each comparison, payback, decision, verdict."""
-    named = {arm["name"]: arm for arm in results["arms"]}
-    for line in results["comparisons"]:
-        line |= payback.economy(named[line["a"]], named[line["b"]], line["difference"], decision)
-    run = results["run"]
-    table = payback.paybacks(results["arms"], results["contenders"], run["margin"], decision, saving)
-    results["payback"] = table
-    results["decision"] = payback.decide(results["arms"], table, decision, run["finished"])
-    results["decision"]["assumptions"] = asdict(decision)
-    results["verdict"] = verdict.judge(results)
-
-
-def _run(run: RunFacts, panel: Panel) -> Figures:
+def _run(run: RunFacts, panel: Panel, arms: Sequence[ArmFacts]) -> Figures:
+    varied, not_varied = variance.varied(arms, run)
     return {
         "name": run.name,
         "id": run.id,
@@ -140,6 +102,20 @@ def _run(run: RunFacts, panel: Panel) -> Figures:
         "disagreements": comparisons.disagreements(panel),
         "machine": run.machine,
         "prices_date": run.prices_date,
+        "varied": varied,
+        "not_varied": not_varied,
+    }
+
+
+def _check(check: Check) -> Figures:
+    return {
+        "kind": check.kind,
+        "level": check.level,
+        "message": check.message,
+        "figures": check.figures,
+        "heading": check.heading,
+        "advice": check.advice,
+        "mended": check.mended,
     }
 
 
@@ -148,6 +124,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
     table = confusion(answers, run.labels)
     costs = request_costs(answers)
     busy_n = n if arm.busy_n is None else arm.busy_n
+    codes = group_codes(answers.ids, run.groups) if run.groups and n else None
     return {
         "name": arm.name,
         "family": arm.family,
@@ -155,6 +132,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
         "of": arm.of,
         "shots": arm.shots,
         **counts(answers),
+        "parsing": readings(answers, run.labels),
         "simulated": arm.simulated,
         "imported": arm.imported,
         **_accuracy(arm, answers, panel),
@@ -164,6 +142,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
         "cost_per_1k_usd": math.fsum(costs) / len(costs) * 1000 if costs else None,
         "training_cost_usd": arm.training_cost_usd,
         "training_s": arm.training_s,
+        "failed_training_usd": arm.failed_training_usd,
         **times(answers),
         "machine_s_per_1k": arm.busy_s / busy_n * 1000 if arm.local and arm.busy_s is not None and busy_n else None,
         "local": arm.local,
@@ -182,6 +161,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
         "metrics": dict(arm.metrics),
         "price": asdict(arm.price) if arm.price else None,
         "shutdown_date": arm.shutdown_date,
+        "confidence": confidence(answers, arm.validation, codes),
         "confusion": table if n else None,
         "per_class": per_class(table) if n else [],
     }
@@ -220,53 +200,3 @@ def _rank(lines: Sequence[Figures], panel: Panel, margin: float) -> None:
     ranks = comparisons.rank([line["name"] for line in order if line["accuracy"] is not None], panel, margin)
     for line, letter in zip(order, comparisons.letters(len(order)), strict=True):
         line |= {"rank": ranks.get(line["name"]), "letter": letter}
-
-
-class _Savings:
-    """Paired bootstrap of what arms save against each other, from the price of each request."""
-
-    def __init__(self, answers: Mapping[str, Answers], panel: Panel, run: RunFacts) -> None:
-        self._answers = {name: answers[name] for name in panel.names if request_costs(answers[name])}
-        self._run = run
-
-    def interval(self, a: str, b: str) -> tuple[float, float] | None:
-        """Returns the 95% interval of the saving on 1,000 requests in USD; `None` where prices are missing."""
-        if not {a, b} <= set(self._answers) or self._number < 2:
-            return None
-        cost_a, cost_b = (self._means[:, list(self._answers).index(name)] for name in (a, b))
-        saving = (cost_b - cost_a) * 1000
-        return percentile_interval(saving[np.isfinite(saving)], self._number)
-
-    @cached_property
-    def _codes(self) -> Any:
-        ids = next(iter(self._answers.values())).ids
-        return group_codes(ids, self._run.groups or {})
-
-    @property
-    def _number(self) -> int:
-        return int(self._codes.max()) + 1
-
-    @cached_property
-    def _means(self) -> Any:
-        """Resamples × arms: mean price of a request. Failed requests without a price count in neither sum."""
-        costs = [[row.cost_usd for row in arm.rows] for arm in self._answers.values()]
-        spent = [[cost or 0.0 for cost in arm] for arm in costs]
-        asked = [[cost is not None for cost in arm] for arm in costs]
-        columns = np.array([*spent, *asked], dtype=np.float64).T
-        means = resampled_means(columns, self._codes, self._run.seed, PRICE_RESAMPLES)
-        # A small resample may hold failed requests alone: it says nothing of their price
-        with np.errstate(invalid="ignore"):
-            return means[:, : len(costs)] / means[:, len(costs) :]
-
-
-def _plain(value: Any) -> Any:
-    """Returns the value as JSON knows it: no NaN, no infinity, no tuple, no array scalar."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

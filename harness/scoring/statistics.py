@@ -22,14 +22,14 @@ POWER = 0.8
 Interval = tuple[float, float]
 
 
-def wilson(right: int, n: int, level: float = LEVEL) -> Interval:
+def wilson(right: float, n: float, level: float = LEVEL) -> Interval:
     """Returns the score interval of a proportion.
 
     Wilson (1927), J. Am. Stat. Assoc. 22:209–212; method 3 of Newcombe (1998), Stat. Med. 17:857–872.
 
     Args:
         right: Number of successes.
-        n: Number of trials, at least 1.
+        n: Number of trials, above 0; may be a fraction where trials that depend on each other count for less.
         level: Confidence level.
     """
     z = float(ndtri(0.5 + level / 2))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.numbers import count, number, percent, points
+from harness.numbers import count, number, percent, points, usd
 from harness.scoring import wording
 from harness.scoring.contenders import TUNED
 from harness.scoring.wording import Line, Named
@@ -67,14 +67,46 @@ def judge(results: Mapping[str, Any]) -> dict[str, Any]:
     a, b = (_arm(results, results["contenders"][side]) for side in "ab")
     simulated = any(arm is not None and arm["simulated"] for arm in (a, b, _arm(results, ruling.arm)))
     prefix = "Simulated: " if simulated else ""
+    sentence = wording.compose(lambda longest: prefix + ruling.write(wording.naming(longest)))
+    more = what_would_change(results, ruling)
     return {
         "kind": ruling.kind,
         "arm": ruling.arm,
         "against": ruling.against,
-        "sentence": wording.compose(lambda longest: prefix + ruling.write(wording.naming(longest))),
+        "sentence": f"{sentence} {more}" if more and len(sentence) + len(more) < wording.LONGEST else sentence,
         "simulated": simulated,
         "rule": rule,
     }
+
+
+UNPAID = ("expires", "win", "trade-off", "never-pays", "tie")
+"""Kinds of verdict whose sentence goes on with what would make training pay, where it does not."""
+
+
+def what_would_change(results: Mapping[str, Any], ruling: Ruling) -> str:
+    """Returns one more sentence: at what volume, cost of errors or price training would pay; else nothing.
+
+    It speaks of the pair of the verdict alone, and of the first of these that is known.
+    """
+    decision = results["decision"]
+    if ruling.kind not in UNPAID or {ruling.arm, ruling.against} != {decision["arm"], decision["against"]}:
+        return ""
+    if decision["pays"] or not decision["months"]:
+        return ""
+    tuned = decision["arm"]
+    points = {point["quantity"]: point for point in decision["flip_points"]}
+    volume, errors, price = (points.get(name) for name in ("requests_per_month", "error_usd", "tuned_price"))
+    if decision["pays"] is False and volume is not None and volume["above"] == tuned:
+        return f"Training would pay above {wording.about(volume['value'])} requests a month."
+    if ruling.kind == "trade-off":
+        # Without a volume the price of an extra correct answer has said it already
+        if decision["pays"] is False and errors is not None and errors["above"] == tuned:
+            return f"Training would pay from {usd(errors['value'])} for an error."
+        return ""
+    if ruling.kind == "never-pays" and price is not None and price["below"] == tuned and price["value"] < 1:
+        digits = 1 if price["value"] > 0.99 else 0
+        return f"Training would pay at {percent(price['value'], digits)} of the model's price."
+    return ""
 
 
 def turned(line: Line) -> dict[str, Any]:
@@ -273,8 +305,8 @@ def never_pays(duel: Duel) -> Ruling | None:
     better = line["decisive"] and line["difference"] > 0
     if a["family"] not in TUNED or better or line["cost"]["cheaper"] not in ("b", "same"):
         return None
-    if line["ci"][1] >= duel.margin:
-        return None
+    if line["ci"][1] >= duel.margin or (duel.payback is not None and duel.payback["requests"] is not None):
+        return None  # what errors cost can pay for it all the same
 
     def write(named: Named) -> str:
         cost = wording.dearer(line) if line["cost"]["cheaper"] == "b" else "is no cheaper per request"

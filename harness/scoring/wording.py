@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from harness.numbers import count, duration, number, percent, percent_interval, points, points_interval, usd
+from harness.numbers import count, duration, invested, number, percent, percent_interval, points, points_interval, usd
 
 Line: TypeAlias = Mapping[str, Any]
 """An arm, a comparison or a payback of `results.json`."""
@@ -115,10 +115,7 @@ def each_extra(line: Line) -> str:
 
 def training(payback: Line | None) -> str:
     """Writes the fixed cost: `its $86.00 of training`."""
-    if payback is None or payback["fixed"] is None:
-        return "its training"
-    amount = usd(payback["fixed"]) if payback["unit"] == "usd" else duration(payback["fixed"])
-    return f"its {amount} of training{' and setup' if payback['setup'] else ''}"
+    return "its training" if payback is None or payback["fixed"] is None else f"its {invested(payback)}"
 
 
 def paid_back(payback: Line) -> str:
@@ -130,7 +127,13 @@ def paid_back(payback: Line) -> str:
         return "" if payback["fixed"] is None else f"but {training(payback)} is not paid back"
     if requests == 0:
         return "with nothing to pay back"
-    return f"{training(payback)} paid back after {count(requests)} requests"
+    errors = ", errors counted" if payback["error_saving_per_1k"] is not None and payback["unit"] == "usd" else ""
+    return f"{training(payback)} paid back after {count(requests)} requests{errors}"
+
+
+def about(volume: float) -> str:
+    """Writes a volume: `95,556`, and from a million on `2.8 million`."""
+    return f"{number(volume / 1e6, 1)} million" if volume >= 999_999.5 else count(volume)
 
 
 def _less(cost: Line) -> str:

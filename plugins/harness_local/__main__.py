@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--api-key-env", metavar="V", help="environment variable that holds the key")
     parser.add_argument("--state", type=Path, metavar="DIR")
+    parser.add_argument("--adapter", type=Path, action="append", default=[], metavar="DIR")
     parser.add_argument("--device", metavar="D", help="cpu, cuda or mps")
     parser.add_argument("--dtype", metavar="T", help="bfloat16, float16 or float32")
     try:

@@ -11,13 +11,14 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, UsageError
+from harness_local.adopting import Adapter, found
 
 if TYPE_CHECKING:
     from harness_local.api.services import Services
@@ -43,6 +44,7 @@ def serve(
     state: Path | None = None,
     device: str | None = None,
     dtype: str | None = None,
+    adapter: Sequence[Path] = (),
 ) -> None:
     """Serves a model until interrupted.
 
@@ -56,6 +58,7 @@ def serve(
         state: Folder for files, jobs and adapters; by default in the user's state folder.
         device: ``cpu``, ``cuda`` or ``mps``; None for the best that is there.
         dtype: ``bfloat16``, ``float16`` or ``float32``; None for the quickest.
+        adapter: Folders of fine-tuned models to serve beside those that the state holds.
 
     Raises:
         UsageError: An option is wrong, the port is taken, or another server holds the state folder.
@@ -72,7 +75,8 @@ def serve(
         )
     key = _key(host, api_key_env)
     with _listening(host, port) as sock, _held(state or default_state()) as memory:
-        _serve(model, key, sock, memory, (device, dtype))
+        brought = [found(folder) for folder in adapter]
+        _serve(model, key, sock, memory, (device, dtype), brought)
 
 
 def default_state() -> Path:
@@ -122,7 +126,12 @@ def _held(folder: Path) -> Iterator[State]:
 
 
 def _serve(
-    model: str | None, key: str | None, sock: socket.socket, memory: State, forced: tuple[str | None, str | None]
+    model: str | None,
+    key: str | None,
+    sock: socket.socket,
+    memory: State,
+    forced: tuple[str | None, str | None],
+    brought: Sequence[Adapter] = (),
 ) -> None:
     # Before the heavy imports: whoever started this may end while they run.
     stopper = _Stopper()
@@ -134,6 +143,8 @@ def _serve(
         from harness_local.inference.engine import warm
 
         loaded, placement = loading.result()
+        for one in brought:
+            _say(f"{one.take_in(memory, loaded.source.id)} taken in from {one.folder}")
         services = computing.submit(_services, loaded, placement, memory).result()
         services.engine.start(computing)
         try:

@@ -144,15 +144,3 @@ def test_a_training_that_fails_leaves_nothing_half_made(lab: Lab) -> None:
     assert done.code == 0, done
     assert len({row["predicted"] for row in lab.predictions()}) == 1
     assert "was edited" in done.err
-
-
-def test_a_choice_within_a_budget_of_its_own(lab: Lab, provider: Provider) -> None:
-    provider.reset()
-    choose = '[arms.choose]\n"shots.k" = [0, 1, 2, 3]\nitems = 5\nbudget = { usd = 0.0000001 }\n'
-    prices = '[prices."base-model"]\ninput = 1.0\noutput = 1.0\n'
-    lab.write(few_shot("a", k=1, extra=choose), dataset=SPLIT + prices + endpoint(provider.base_url))
-    assert lab.run().code == 0
-    (choice,) = lab.results()["choices"]
-    assert len(choice["candidates"]) == 1
-    assert choice["skipped"] == 3
-    assert provider.counts()["POST /v1/chat/completions"] == 5 + 36

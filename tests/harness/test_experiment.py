@@ -77,7 +77,7 @@ def test_the_whole_file(tmp_path: Path, plugins: Plugins) -> None:
     assert chosen == [{"shots.k": 0}, *({"shots.k": k, "shots.draw": d} for k in (2, 4) for d in (1, 2))]
     assert [arm.shots.k for _, arm in experiment.arms[0].candidates if arm.shots] == [0, 2, 2, 4, 4]
     assert experiment.secret_names() == ("API_KEY", "TEAM")
-    assert {metric.name for metric in experiment.metrics} == {"accuracy", "macro-f1", "mae"}
+    assert {metric.name for metric in experiment.metrics} >= {"accuracy", "macro-f1", "mae"}
     assert experiment.endpoints.keys() == {"api", "local"}
 
 
@@ -117,6 +117,12 @@ MISTAKES = [
     ("train = 0.8", 'train = "most"', "prepare.split.train", "number"),
     ("train = 0.8", "train = 0.7", "prepare.split", "train + validation + test must be 1"),
     ("max_usd = 25.0", "max_usd = -1", "budget.max_usd", "greater than or equal to 0"),
+    ("error_usd = { default = 2.0, security = 50.0 }", "error_usd = -1", "decision.error_usd", "0 or more"),
+    ("{ default = 2.0, security = 50.0 }", "{ default = -2.0 }", "decision.error_usd", "0 or more"),
+    ("error_usd = { default = 2.0, security = 50.0 }", 'error_usd = "much"', "decision.error_usd", ""),
+    ('incumbent = "8-shot"', "cache_hit = 1.5", "decision.cache_hit", "less than or equal to 1"),
+    ('incumbent = "8-shot"', "label_usd = 1\nlabelling_usd = 2", "decision.label_usd", "give one"),
+    ('incumbent = "8-shot"', "label_us = 1", "decision.label_us", 'did you mean "label_usd"?'),
     ("max_usd = 25.0", "max_usd = nan", "budget.max_usd", "finite"),
     ('"near"', '"fuzzy"', "prepare.duplicates", "'near'"),
     ('name = "food"\n', "", "name", "is missing"),

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from harness.arm_prices import failed_usd
+from harness.experiment_file import PriceTable
 from harness.journal import Entry, Fault, Job, Journal
-from harness.ledger import line, of
+from harness.ledger import failed_jobs, line, of
+from harness.prices import Prices
 
 
 def entry(key: str, usd: float | None = None, endpoint: str = "api", **more: Any) -> Entry:
@@ -45,6 +48,25 @@ def test_by_hand(tmp_path: Path) -> None:
     }  # fmt: skip
     said = line({"ledger": found})
     assert said == "spent $2.50; $6.75 without what was taken over from other runs; 1 answer without a known price"
+
+
+def test_jobs_that_came_to_nothing_after_some_training(tmp_path: Path) -> None:
+    spec = {"base": "small"}
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for tag, more in (
+            ("lost", {"result": {"trained_tokens": 500}}),
+            ("refused", {"result": {"trained_tokens": None}}),
+            ("good", {"model": "m", "status": "succeeded", "result": {"trained_tokens": 900}}),
+            ("elsewhere", {"result": {"trained_tokens": 700, "reused": "other"}}),
+            ("running", {"finished": None, "result": None}),
+        ):
+            settings: dict[str, Any] = {"model": None, "status": "cancelled", "finished": 1.0, **more}
+            journal.save_job(Job(tag=tag, arm="tuned", spec=spec, files={}, job=tag, **settings))
+        assert failed_jobs(journal.path) == [("tuned", "small", 500)]
+    prices = Prices(own={"small": PriceTable(training=4.0)}, urls={})
+    assert failed_usd([("tuned", "small", 500), ("other", "small", 9)], prices, "tuned") == pytest.approx(0.002)
+    assert failed_usd([("tuned", "unknown", 500)], prices, "tuned") is None
+    assert failed_usd([], prices, "tuned") is None
 
 
 def test_nothing_that_costs_is_no_dollar(tmp_path: Path) -> None:

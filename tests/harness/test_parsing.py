@@ -1,10 +1,12 @@
+import hashlib
 import string
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.parsing import lenient, strict
+from harness.parsing import RULES, UNREAD, lenient, read, strict
 
 CLASSES = ("negative", "neutral", "positive")
 STARS = ("1", "2", "3", "4", "5")
@@ -106,3 +108,68 @@ def test_two_labels_are_none(labels, data):
 def test_the_order_of_labels_does_not_matter():
     assert lenient("very positive", (*CLASSES, "very positive")) == "very positive"
     assert lenient("very positive", ("very positive", *CLASSES)) == "very positive"
+
+
+@pytest.mark.parametrize(
+    ("text", "labels", "rule"),
+    [
+        (" positive\n", CLASSES, "exact"),
+        ("POSITIVE", CLASSES, "case"),
+        ("ＰＯＳＩＴＩＶＥ", CLASSES, "spelling"),
+        ("Card-Arrival", ("card_arrival", "card_lost"), "spelling"),
+        ("4.0", STARS, "spelling"),
+        ('"Positive".', CLASSES, "markup"),
+        ("Here you go:\n\npositive", CLASSES, "line"),
+        ("positive\n\nReview: bad", CLASSES, "line"),
+        ("Label: positive", CLASSES, "in-a-sentence"),
+        ("4 stars", STARS, "in-a-sentence"),
+        ("4/5", STARS, "in-a-sentence"),
+        ("Four.", STARS, "number-word"),
+        ("four stars", STARS, "number-word"),
+        ("four: 4", STARS, "in-a-sentence"),
+        ("not positive", CLASSES, "denied"),
+        ("not positive but negative", CLASSES, "denied"),
+        ("positive or negative", CLASSES, "several"),
+        ("", CLASSES, "none"),
+        ("I cannot say", CLASSES, "none"),
+    ],
+)
+def test_names_the_rule(text, labels, rule):
+    reading = read(text, labels)
+    assert reading.rule == rule
+    assert reading.label == lenient(text, labels)
+    assert (reading.label is None) == (rule in UNREAD)
+
+
+@given(st.text(), label_sets)
+def test_every_reading_has_a_rule_of_its_kind(text, labels):
+    label, rule = read(text, labels)
+    assert label == lenient(text, labels)
+    assert rule in (UNREAD if label is None else RULES)
+
+
+PARTS = (
+    "not ",
+    "four",
+    "4",
+    "4.0",
+    "/5",
+    "-",
+    "\n",
+    " ",
+    ".",
+    "**",
+    "label: ",
+    "Positive",
+    "negative",
+    "B",
+    "a ",
+    "spam",
+)
+SETS = (CLASSES, STARS, ("A", "B"), ("-1", "0", "1"), ("spam", "not spam"))
+
+
+def test_naming_rules_has_changed_no_label():
+    """Labels of 20,000 texts are those that were read before rules had names; a change here changes stored results."""
+    read_as = [lenient("".join(parts), labels) for parts in product(PARTS, repeat=3) for labels in SETS]
+    assert hashlib.sha256(repr(read_as).encode()).hexdigest()[:16] == "fe63498709ef07df"

@@ -56,8 +56,10 @@ def spec(request: pytest.FixtureRequest) -> JobSpec:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> TrainingFiles:
-    lines = [json.dumps({"prompt": f"text {number}", "completion": " good"}) for number in range(12)]
+def files(request: pytest.FixtureRequest, tmp_path: Path) -> TrainingFiles:
+    """Files of this test's own: nobody else has uploaded them."""
+    of = request.node.name
+    lines = [json.dumps({"prompt": f"text {number} of {of}", "completion": " good"}) for number in range(12)]
     (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
     (tmp_path / "validation.jsonl").write_text("\n".join(lines[:3]) + "\n")
     return TrainingFiles(
@@ -123,6 +125,7 @@ def test_a_job_from_intent_to_model(provider: Provider, tmp_path: Path, spec: Jo
     assert counts[CREATE] == 1
     assert "GET /v1/fine_tuning/jobs" not in counts  # nothing to look up: it was never launched before
     assert len(said) == len(set(said)) >= 4  # every event once
+    assert counts["GET /v1/models/base-model"] == 1
 
 
 def test_steps_move_a_bar_and_other_events_are_lines(
@@ -197,7 +200,7 @@ def test_a_crash_at_any_record_never_launches_a_second_job(
     (remote,) = own_jobs(provider, spec)
     assert job.job == remote["id"]
     assert provider.counts()[CREATE] == 1
-    assert provider.counts()["POST /v1/files"] <= 3
+    assert provider.counts()["POST /v1/files"] == 2
     assert job.result is not None
     assert len(job.result["metrics"]) == 2  # also those of before the crash
 
@@ -242,7 +245,7 @@ def test_a_failed_job_is_said_and_launched_again_by_the_same_command(
     with Journal(tmp_path / "j") as journal:
         with pytest.raises(UnfinishedError, match="failed: The job failed: invalid_training_file") as caught:
             ensure(provider, journal, spec, files)
-        assert caught.value.hint == "the same command launches it again"
+        assert "harness prepare" in caught.value.hint
         provider.set(job_error=None)
         job = ensure(provider, journal, spec, files)
         assert ensure(provider, journal, spec, files) == job
@@ -339,11 +342,14 @@ def test_an_unknown_base_model_and_a_file_that_is_too_small(
     provider: Provider, tmp_path: Path, spec: JobSpec, files: TrainingFiles
 ) -> None:
     with Journal(tmp_path / "j") as journal:
-        with pytest.raises(UsageError, match="`base-modle` does not exist"):
+        with pytest.raises(UsageError, match=r'has no base model "base-modle"; did you mean "base-model"\?') as caught:
             ensure(provider, journal, replace(spec, base="base-modle"), files)
+        assert "nothing was uploaded" in caught.value.hint
+        assert not [route for route in provider.counts() if route.startswith("POST")]
         files.train.write_text(files.train.read_text().splitlines()[0] + "\n")
-        with pytest.raises(UnfinishedError, match="must have at least 10 examples"):
+        with pytest.raises(UnfinishedError, match=r"at least 10 examples \(invalid_n_examples\)") as unfinished:
             ensure(provider, journal, spec, files)
+        assert "more training examples" in unfinished.value.hint
 
 
 def test_a_trained_model_is_taken_over_and_not_paid_twice(
@@ -376,68 +382,3 @@ def test_a_job_that_is_not_admitted_is_not_launched(
         assert provider.counts() == {}
         ensure(provider, journal, spec, files)
         ensure(provider, journal, spec, files, admit=admit)  # it is there: nothing to admit
-
-
-def test_an_unknown_status_is_followed_and_an_endpoint_without_events_is_served(
-    tmp_path: Path, spec: JobSpec, files: TrainingFiles
-) -> None:
-    statuses = iter(["validating_files", "warming_up", "paused", "running", "succeeded"])
-    with canned(statuses) as (url, asked), Journal(tmp_path / "j") as journal:
-        trainer = Trainer(
-            journal=journal,
-            connect=lambda _: Target(
-                name="odd", base_url=url, api_key="k", headers={}, query={}, concurrency=1, timeout_s=5.0
-            ),
-            say=lambda *_: None,
-        )
-        job = trainer.ensure("tuned", spec, upload_of(files), url)
-    assert job.model == "ft:odd"
-    assert job.result == {"trained_tokens": None, "seconds": None, "metrics": []}
-    assert asked.count("GET /v1/fine_tuning/jobs/job-1") == 4
-
-
-def canned(statuses: Iterator[str]) -> Any:
-    """A provider that knows less than the API says: no events, few fields, statuses of its own."""
-    import contextlib
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.reply({"id": "file-1"} if self.path.endswith("/files") else {"id": "job-1", "status": next(statuses)})
-
-        def do_GET(self) -> None:
-            if self.path.split("?")[0].endswith("/events"):
-                self.reply({"error": {"message": "no such route"}}, 404)
-            else:
-                status = next(statuses)
-                self.reply(
-                    {"id": "job-1", "status": status, "fine_tuned_model": "ft:odd" if status == "succeeded" else None}
-                )
-
-        def reply(self, body: Any, status: int = 200) -> None:
-            asked.append(f"{self.command} {self.path}")
-            raw = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    @contextlib.contextmanager
-    def serve() -> Iterator[tuple[str, list[str]]]:
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            server.daemon_threads = True
-            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-            thread.start()
-            yield f"http://127.0.0.1:{server.server_port}/v1", asked
-            server.shutdown()
-            thread.join()
-
-    return serve()

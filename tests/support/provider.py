@@ -50,6 +50,8 @@ class Settings:
     """… whose prompt holds another text of the answer key; `None`: as `accuracy`."""
     tuned_accuracy: float = 0.9
     """… of a trained model."""
+    accuracy_of: Mapping[str, float] = field(default_factory=dict)
+    """Part of a trained model's name → its share of right answers."""
     answer_template: str = "{label}"
     """What a base model's answer looks like, e.g. ``The answer is {label}.``"""
     unparsed_rate: float = 0.0
@@ -66,9 +68,17 @@ class Settings:
     """Reported, and counted among the completion's tokens."""
     without: tuple[str, ...] = ()
     """Parameters that are refused with 400 ``unsupported_parameter`` (``echo``, ``temperature``, …); also
-    ``chat``, ``completions``, ``files``, ``fine_tuning``, ``batches``: routes that are not there (404)."""
+    ``chat``, ``completions``, ``files``, ``fine_tuning``, ``batches``, ``models``, ``events``, ``checkpoints``,
+    ``file content``: routes that are not there (404), and ``file list`` (405) and ``metadata filter`` (400)."""
     ignores: tuple[str, ...] = ()
-    """Parameters that are passed over in silence (``logprobs``, ``echo``, …)."""
+    """Parameters that are passed over in silence (``logprobs``, ``echo``, …, ``metadata filter``, ``after``)."""
+
+    embedding_models: tuple[str, ...] = ("embedding-model",)
+    """Models of ``/v1/embeddings``; ``embeddings`` in `without` takes the route away."""
+    embeddings_as_floats: bool = False
+    """Vectors come as numbers, whatever was asked for."""
+    embeddings_at_most: int | None = None
+    """So many vectors come, however many texts there are."""
 
     # --- training ---------------------------------------------------------------------------------------------------
     job_s: float | None = None
@@ -79,9 +89,27 @@ class Settings:
     """A succeeded job has ``"error": {}``, as OpenAI sends it; otherwise ``null``."""
     training_refused: bool = False
     """Creating a job is refused with 403 ``training_not_available``."""
+    lose_file_replies: int = 0
+    """So many files are taken while the reply that says so gets lost."""
     lose_job_replies: int = 0
     """So many jobs are created while the reply that says so gets lost."""
     min_examples: int = 10
+    job_passes: tuple[str, ...] = ()
+    """Further statuses, e.g. ``paused``, each for one retrieval, between ``running`` and the end of a job."""
+    file_pending: int = 0
+    """So many retrievals of an uploaded file show the status ``uploaded``."""
+    file_status: bool = True
+    """Whether a file has a status at all."""
+    results_columns: tuple[str, ...] = (
+        "step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy",
+    )  # fmt: skip
+    """Header of results files: step, loss and accuracy on train, the same on validation."""
+    result_adapter: bool = False
+    """Jobs and checkpoints also have binary result files, as Nebius has them."""
+    fresh_404: int = 0
+    """So many requests to trained models are answered with 404 before they are there."""
+    deployments: Mapping[str, str] | None = None
+    """Name → trained model, or "" for the last one; then trained models answer to these names alone, as at Azure."""
     results_base64: bool = False
     """Whether the results file's content comes base64-encoded, as it once did."""
 
@@ -136,6 +164,13 @@ class Settings:
     """No answer ever comes."""
     fail_first: int = 0
     """The first so many attempts of each body end with 500, then all is well."""
+    hold: str | None = None
+    """Requests to this route, e.g. ``POST /v1/files``, wait until this is set to something else. They are not served:
+    their connections are reset then."""
+    hold_after: int = 0
+    """The first so many of them (since the last reset) pass."""
+    hold_reply: bool = False
+    """They are served; it is their replies that wait."""
     always_500: tuple[str, ...] = ()
     """Prompts about these items always end with 500."""
     always_400: tuple[str, ...] = ()
@@ -244,6 +279,15 @@ class Provider:
         """The most inference requests that were open at once."""
         return int(self._admin("GET", "peak"))
 
+    def forget(self) -> None:
+        """Forgets files, jobs and models as well as counts and recorded requests."""
+        self._admin("POST", "forget", {})
+        self.reset()
+
+    def held(self) -> int:
+        """Requests that `hold` keeps waiting."""
+        return int(self._admin("GET", "held"))
+
     def jobs(self) -> list[dict[str, Any]]:
         """All training jobs as the API would show them, oldest first; looking changes nothing."""
         jobs: list[dict[str, Any]] = self._admin("GET", "jobs")
@@ -253,6 +297,11 @@ class Provider:
         """All batches as the API would show them, oldest first, with their `requests`; looking changes nothing."""
         batches: list[dict[str, Any]] = self._admin("GET", "batches")
         return batches
+
+    def files(self, purpose: str = "fine-tune") -> list[dict[str, Any]]:
+        """The files of a purpose as the API would show them, oldest first."""
+        files: list[dict[str, Any]] = self._admin("GET", "files")
+        return [file for file in files if file["purpose"] == purpose]
 
     def file(self, file_id: str) -> str:
         """The content of an uploaded file."""

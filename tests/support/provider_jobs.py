@@ -44,9 +44,14 @@ class StoredFile:
     purpose: str
     content: bytes
     created: int
+    status: str | None = "processed"
+    pending: int = 0
+    """So many looks at it still show that it was uploaded."""
 
     def show(self) -> dict[str, Any]:
         """Returns the file object."""
+        status = "uploaded" if self.pending > 0 else self.status
+        self.pending -= 1
         return {
             "id": self.id,
             "object": "file",
@@ -54,7 +59,7 @@ class StoredFile:
             "created_at": self.created,
             "filename": self.name,
             "purpose": self.purpose,
-            "status": "processed",
+            "status": status,
             "status_details": None,
         }
 
@@ -81,6 +86,8 @@ class Job:
     result_files: list[str] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     checkpoints: list[dict[str, Any]] = field(default_factory=list)
+    passes: list[str] = field(default_factory=list)
+    """Statuses that it takes on before it ends."""
 
     def show(self) -> dict[str, Any]:
         """Returns the job object."""
@@ -151,16 +158,20 @@ class Store:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.files: dict[str, StoredFile] = {}
+        self.filed = 0
         self.jobs: dict[str, Job] = {}
         self.tuned: dict[str, Job] = {}
 
     # --- files ------------------------------------------------------------------------------------------------------
     def add_file(self, name: str, purpose: str, content: bytes) -> StoredFile:
         """Keeps a file."""
-        number = len(self.files) + 1
+        self.filed += 1
+        number = self.filed
         stored = StoredFile(
-            id=f"file-{number:06d}", name=name, purpose=purpose, content=content, created=int(time.time())
-        )
+            id=f"file-{number:06d}", name=name, purpose=purpose, content=content, created=int(time.time()),
+            status="processed" if self.settings.file_status else None,
+            pending=self.settings.file_pending if purpose == "fine-tune" else 0,
+        )  # fmt: skip
         self.files[stored.id] = stored
         return stored
 
@@ -199,6 +210,7 @@ class Store:
             hyperparameters={"n_epochs": "auto", "batch_size": "auto", "learning_rate_multiplier": "auto", **asked},
             started=time.time(),
             error={} if self.settings.job_error_object else None,
+            passes=list(self.settings.job_passes),
         )
         job.log(f"Created fine-tuning job: {job.id}")
         job.log(f"Validating training file: {training}")
@@ -210,7 +222,7 @@ class Store:
         if job_id not in self.jobs:
             raise ApiError(404, "fine_tune_not_found", f"Could not find fine tune: {job_id}", param="fine_tune_id")
         job = self.jobs[job_id]
-        if job.status in FINAL or job.status not in ORDER:
+        if job.status in FINAL:
             return job
         if self.settings.job_s is None:
             if poll:
@@ -218,7 +230,7 @@ class Store:
             return job
         share = (time.time() - job.started) / self.settings.job_s if self.settings.job_s else 1.0
         target = 0 if share < 0.2 else 1 if share < 0.3 else 2 if share < 1.0 else 3
-        while job.status in ORDER[:3] and ORDER.index(job.status) < target:
+        while job.status not in FINAL and (job.status not in ORDER or ORDER.index(job.status) < target):
             self._advance(job)
         return job
 
@@ -250,6 +262,8 @@ class Store:
         elif job.status == "queued":
             job.log("Fine-tuning job started")
             job.status = "running"
+        elif job.passes:
+            job.status = job.passes.pop(0)
         elif self.settings.job_error:
             self._fail(job, self.settings.job_error, f"The job failed: {self.settings.job_error}")
         else:
@@ -266,7 +280,7 @@ class Store:
         job.trained_tokens = epochs * sum(_size(self.settings, line) for line in lines)
         base = job.model.split(":")[1] if job.model.startswith("ft:") else job.model
         name = f"ft:{base}:test:{job.suffix or ''}:{job.id[-6:]}"
-        rows = ["step,train_loss,train_accuracy,valid_loss,valid_mean_token_accuracy"]
+        rows = [",".join(self.settings.results_columns)]
         steps = max(1, epochs * len(lines) // batch)
         for epoch in range(1, epochs + 1):
             step, loss = steps * epoch // epochs, round(2.0 / (1 + epoch), 4)
@@ -289,6 +303,10 @@ class Store:
         content = ("\n".join(rows) + "\n").encode()
         content = base64.b64encode(content) if self.settings.results_base64 else content
         job.result_files = [self.add_file("step_metrics.csv", "fine-tune-results", content).id]
+        if self.settings.result_adapter:
+            extra = self.add_file("adapter.safetensors", "fine-tune-results", bytes(range(256)) * 64).id
+            job.result_files.append(extra)
+            job.checkpoints = [{**checkpoint, "result_files": [extra]} for checkpoint in job.checkpoints]
         job.status, job.finished_at, job.fine_tuned_model = "succeeded", int(time.time()), name
         for checkpoint in job.checkpoints:
             self.tuned[checkpoint["fine_tuned_model_checkpoint"]] = job

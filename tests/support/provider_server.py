@@ -18,6 +18,7 @@ from aiohttp import BodyPartReader, web
 
 from support.provider import INFERENCE, Settings
 from support.provider_batches import Batches, whole
+from support.provider_embeddings import embeddings
 from support.provider_jobs import ApiError, Store
 from support.provider_model import Oracle, chat, chat_text, completion, draw
 from support.provider_stream import events
@@ -49,13 +50,20 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.store = Store(settings)
         self.oracle = Oracle(settings)
-        self.batches = Batches(settings, self.store, self._batched)
+        self.forget()
         self.clear()
         self.good = 0
+        self.held = 0
+        self.fresh = settings.fresh_404
         self.replies_to_lose = settings.lose_job_replies
+        self.file_replies_to_lose = settings.lose_file_replies
         self.allowance, self.refilled = settings.requests_per_s or 0.0, time.monotonic()
+
+    def forget(self) -> None:
+        """Forgets files, jobs, models and batches."""
+        self.store = Store(self.settings)
+        self.batches = Batches(self.settings, self.store, self._batched)
 
     def clear(self) -> None:
         """Forgets counts and requests."""
@@ -73,15 +81,36 @@ class Server:
         if path.startswith("/admin/"):
             return await self._admin(request, path.removeprefix("/admin/"))
         inference = path in INFERENCE
-        self.counts[f"{request.method} {path if inference else _ID.sub('{id}', path)}"] += 1
+        route = f"{request.method} {path if inference else _ID.sub('{id}', path)}"
+        self.counts[route] += 1
         self.in_flight += inference
         self.peak = max(self.peak, self.in_flight)
         try:
-            response = await self._guarded(request, path, inference)
+            response = await self._held(request, route) or await self._guarded(request, path, inference)
+            if self.settings.hold_reply:
+                await self._hold(route)
         finally:
             self.in_flight -= inference
         self.statuses[str(response.status) if response.status else "reset"] += 1
         return response
+
+    async def _held(self, request: web.BaseRequest, route: str) -> web.StreamResponse | None:
+        """Lets a request wait that is never served, where the settings say so."""
+        if self.settings.hold_reply or not await self._hold(route):
+            return None
+        if request.transport is not None:
+            request.transport.abort()
+        return _Gone()
+
+    async def _hold(self, route: str) -> bool:
+        """Waits as long as the settings hold a route; returns whether they did."""
+        if self.settings.hold != route or self.counts[route] <= self.settings.hold_after:
+            return False
+        self.held += 1
+        while self.settings.hold == route:
+            await asyncio.sleep(0.005)
+        self.held -= 1
+        return True
 
     async def _guarded(self, request: web.BaseRequest, path: str, inference: bool) -> web.StreamResponse:
         multipart = request.content_type == "multipart/form-data"
@@ -102,7 +131,9 @@ class Server:
         except ApiError as error:
             return _json(self._worded(error.body, request), error.status, error.headers)
         if isinstance(body, web.StreamResponse):
-            return body
+            content = getattr(body, "body", None)
+            lost = faulty and isinstance(content, bytes) and self._hits("cut", self.settings.cut_rate, raw)
+            return await self._cut(request, content) if lost else body
         cut = faulty and self._hits("cut", self.settings.cut_rate, raw)
         asked = json.loads(raw) if inference else {}
         if asked.get("stream"):
@@ -251,14 +282,29 @@ class Server:
         if not body.get(needed):
             message = f"Missing required parameter: '{needed}'."
             raise ApiError(400, "missing_required_parameter", message, param=needed)
+        model = self._deployed(model)
         tuned = model in self.store.tuned
+        if tuned and self.fresh > 0:
+            self.fresh -= 1
+            raise ApiError(404, "model_not_found", f"The model `{model}` does not exist.", param="model")
         if not tuned and model not in self.settings.models:
             message = f"The model `{model}` does not exist or you do not have access to it."
             raise ApiError(404, "model_not_found", message)
         empty = self._hits("empty", self.settings.empty_rate, raw)
-        answer = (chat if is_chat else completion)(self._mood(raw), body, tuned=tuned, empty=empty)
+        oracle = self._mood(raw)
+        for accuracy in [own for part, own in self.settings.accuracy_of.items() if tuned and part in model][:1]:
+            oracle = Oracle(dataclasses.replace(oracle.settings, tuned_accuracy=accuracy))
+        answer = (chat if is_chat else completion)(oracle, body, tuned=tuned, empty=empty)
         kind = "chatcmpl" if is_chat else "cmpl"
         return {"id": f"{kind}-{sum(self.counts.values()):08d}", "created": int(time.time()), **answer}
+
+    def _deployed(self, name: Any) -> Any:
+        """Returns the model behind a name: where there are deployments, trained models have no other."""
+        if self.settings.deployments is None:
+            return name
+        if name in self.store.tuned:
+            raise ApiError(404, "DeploymentNotFound", "The API deployment for this resource does not exist.")
+        return self.settings.deployments.get(name, name) or next(reversed(self.store.tuned), name)
 
     def _mood(self, raw: bytes) -> Oracle:
         """Returns who answers: now and then somebody else, where the same question comes again."""
@@ -280,6 +326,8 @@ class Server:
 
     async def _route(self, request: web.BaseRequest, path: str, raw: bytes) -> Any:
         parts = path.removeprefix("/v1/").split("/")
+        if parts[0] == "models":
+            self._there("models", path)
         match request.method, parts:
             case "GET", ["models"]:
                 return {"object": "list", "data": [self._model(name) for name in self._models()]}
@@ -287,6 +335,9 @@ class Server:
                 if (name := "/".join(rest)) in self._models():
                     return self._model(name)
                 raise ApiError(404, "model_not_found", f"The model '{name}' does not exist", param="model")
+            case "POST", ["embeddings"]:
+                self._there("embeddings", path)
+                return embeddings(self.settings, self._body(raw))
             case _, ["files", *rest]:
                 self._there("files", path)
                 return await self._files(request, rest)
@@ -313,13 +364,23 @@ class Server:
     async def _files(self, request: web.BaseRequest, rest: list[str]) -> Any:
         match request.method, rest:
             case "POST", []:
-                return (await self._upload(request)).show()
+                stored = await self._upload(request)
+                if self.file_replies_to_lose > 0 and request.transport is not None:
+                    self.file_replies_to_lose -= 1
+                    request.transport.abort()
+                    return _Gone()
+                return stored.show()
             case "GET", []:
-                shown = [item.show() for item in reversed(self.store.files.values())]
-                return _page(shown, parse_qs(request.query_string))
+                if "file list" in self.settings.without:
+                    raise ApiError(405, "method_not_supported", f"Not allowed: GET {request.path}.")
+                query = parse_qs(request.query_string)
+                wanted = query.get("purpose", [""])[0]
+                files = [item for item in reversed(self.store.files.values()) if wanted in {"", item.purpose}]
+                return _page([item.show() for item in files], self._kept(query))
             case "GET", [file_id]:
                 return self.store.file(file_id).show()
             case "GET", [file_id, "content"]:
+                self._there("file content", request.path)
                 return web.Response(body=self.store.file(file_id).content, content_type="application/octet-stream")
             case "DELETE", [file_id]:
                 self.store.file(file_id)
@@ -352,19 +413,28 @@ class Server:
                     return _Gone()
                 return job.show()
             case "GET", []:
-                return _page(self._listed(query), query)
+                return _page(self._listed(query), self._kept(query))
             case "GET", [job_id]:
                 return self.store.job(job_id, poll=True).show()
             case "POST", [job_id, "cancel"]:
                 return self.store.cancel(job_id).show()
             case "GET", [job_id, "events"]:
-                return _page(self.store.job(job_id).events[::-1], query)
+                self._there("events", request.path)
+                return _page(self.store.job(job_id).events[::-1], self._kept(query))
             case "GET", [job_id, "checkpoints"]:
-                return _page(self.store.job(job_id).checkpoints[::-1], query)
+                self._there("checkpoints", request.path)
+                return _page(self.store.job(job_id).checkpoints[::-1], self._kept(query))
         raise ApiError(404, "unknown_url", f"Unknown request URL: {request.path}.")
+
+    def _kept(self, query: Mapping[str, list[str]]) -> dict[str, list[str]]:
+        return {name: values for name, values in query.items() if name not in self.settings.ignores}
 
     def _listed(self, query: Mapping[str, list[str]]) -> list[dict[str, Any]]:
         wanted = {match[1]: values[0] for key, values in query.items() if (match := _META.fullmatch(key))}
+        if wanted and "metadata filter" in self.settings.without:
+            raise ApiError(400, "unknown_parameter", "Unknown parameter: 'metadata'.", param="metadata")
+        if "metadata filter" in self.settings.ignores:
+            wanted = {}
         jobs = [self.store.job(job_id).show() for job_id in reversed(self.store.jobs)]
         return [job for job in jobs if wanted.items() <= (job["metadata"] or {}).items()]
 
@@ -376,8 +446,15 @@ class Server:
             self.oracle = Oracle(self.settings)
             if "lose_job_replies" in values:
                 self.replies_to_lose = self.settings.lose_job_replies
+            if "fresh_404" in values:
+                self.fresh = self.settings.fresh_404
+            if "lose_file_replies" in values:
+                self.file_replies_to_lose = self.settings.lose_file_replies
             if "quota_after" in values:
                 self.good = 0
+            return _json({})
+        if what == "forget":
+            self.forget()
             return _json({})
         if what == "reset":
             self.clear()
@@ -388,6 +465,8 @@ class Server:
             "counts": self.counts,
             "statuses": self.statuses,
             "peak": self.peak,
+            "held": self.held,
+            "files": [file.show() for file in self.store.files.values()],
             "jobs": [job.show() for job in self.store.jobs.values()],
             "batches": [{**batch.show(), "requests": batch.requests} for batch in self.batches.all.values()],
         }

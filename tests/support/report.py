@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from typing import Any
 from harness.options import construct, needs_options
 from harness.plugins import discover
 from harness.report.blocks import Results
+from harness.scoring.curves import Measured, crossing, fit, summary
+from harness.scoring.statistics import wilson
 from harness.types import Example, Prediction
 from support.results import example_results
 
@@ -116,9 +119,78 @@ def with_choices(data: dict[str, Any]) -> None:
     ]
 
 
+def with_curves(data: dict[str, Any]) -> None:
+    """Adds a learning curve of five sizes and three seeds, and a shot curve of six numbers and three draws."""
+    learning = {32: 0.58, 64: 0.70, 128: 0.79, 256: 0.86, 512: 0.90}
+    shots = {0: 0.70, 1: 0.74, 2: 0.78, 4: 0.80, 8: 0.83, 16: 0.82}
+    tuned = _curve(data["arms"][0]["name"], "learning", learning, draw=random.Random(1))
+    points = [Measured(x=point["x"], run=point["seed"], right=point.pop("right")) for point in tuned["points"]]
+    prompt = {name: float(number % 100 < 82) for number, name in enumerate(points[0].right)}
+    found = crossing(points, prompt, {}, 1)
+    assert found is not None
+    tuned |= {"fit": fit(points), "crossing": {"against": data["arms"][1]["name"], "shots": None, **found}}
+    few = _curve(data["arms"][1]["name"], "shots", shots, draw=random.Random(2))
+    few["points"] = [point for point in few["points"] if point["x"] or point["draw"] == 1]
+    for point in few["points"]:
+        point.pop("right")
+    data["curves"] = [few, tuned]
+
+
+def _curve(arm: str, kind: str, means: Mapping[int, float], draw: random.Random) -> dict[str, Any]:
+    points: list[dict[str, Any]] = []
+    for x, mean in means.items():
+        for run in range(3):
+            level = mean + draw.uniform(-0.03, 0.03)
+            right = {f"item {number:03d}": float(draw.random() < level) for number in range(300)}
+            hits = int(sum(right.values()))
+            numbered = {"seed": run, "n_train": x} if kind == "learning" else {"draw": run + 1, "shots": x}
+            points.append({
+                "x": x, **numbered, "accuracy": hits / 300, "accuracy_ci": list(wilson(hits, 300)), "unparsed": 0,
+                "failed": 0, "cost_usd": 0.01, "training_usd": x / 900 if kind == "learning" else None,
+                "training_s": 60.0 + x if kind == "learning" else None, "seconds": None,
+                "input_tokens_mean": 40.0 + 30 * x if kind == "shots" else 40.0, "reason": None, "right": right,
+            })  # fmt: skip
+    lines = summary([Measured(x=point["x"], run=number, right=point["right"]) for number, point in enumerate(points)])
+    return {
+        "arm": arm, "kind": kind, "split": "validation", "n_items": 300, "points": points, "summary": lines,
+        "fit": None, "crossing": None,
+    }  # fmt: skip
+
+
+def with_training(data: dict[str, Any]) -> None:
+    """Adds two training jobs: one that begins to overfit, one of a single epoch that another run has trained."""
+    draw = random.Random(3)
+    names = [arm["name"] for arm in data["arms"] if arm["family"] == "fine-tuned"] or [data["arms"][0]["name"]]
+    long = [
+        {
+            "step": step,
+            "train_loss": 2.5 / (1 + step / 40) + abs(draw.gauss(0, 0.1)),
+            **({"valid_loss": 2.4 / (1 + step / 60) + step / 300} if step % 25 == 0 else {}),
+        }
+        for step in range(1, 301)
+    ]
+    short = [{"step": step, "train_loss": 2.0 / step, "valid_loss": 2.2 / step} for step in range(1, 7)]
+    data["training"] = [
+        {
+            "arm": name, "job": f"ftjob-{number}", "model": f"ft:gpt-4.1-mini-2025-04-14:reviews::abc{number}",
+            "base": "gpt-4.1-mini-2025-04-14", "status": "succeeded", "seconds": 840.0, "trained_tokens": 283_355,
+            "hyperparameters": {"n_epochs": 3, "batch_size": 8, "learning_rate_multiplier": 1.8}, "n_train": 800,
+            "n_validation": 100, "n_steps": steps[-1]["step"], "steps": steps,
+            "checkpoints": [{"model": "ft:x:ckpt-step-100", "step": 100}], "reused": reused,
+            "shutdown_date": "2027-01-14", "reason": None,
+        }
+        for number, (name, steps, reused) in enumerate(zip(names, (long, short), (None, "reviews-1"), strict=False))
+    ]  # fmt: skip
+
+
 def twins(payloads: Sequence[str] = PAYLOADS) -> tuple[Results, Results]:
     """Returns results with payloads in every field that reaches a page, and the same with harmless letters."""
-    results = make_results(n=120, arms=6, change=with_choices)
+
+    def change(data: dict[str, Any]) -> None:
+        with_choices(data)
+        with_training(data)
+
+    results = make_results(n=120, arms=6, change=change)
     hostile, harmless = (_replaced(results, payloads, harm=harm) for harm in (True, False))
     return hostile, harmless
 
@@ -146,6 +218,9 @@ def _replaced(results: Results, payloads: Sequence[str], *, harm: bool) -> Resul
     for entry in data["payback"]:
         entry["reason"] = text(4)
     data["choices"][0]["candidates"][0]["settings"] = {text(1): text(2)}
+    data["training"][0] |= {
+        name: text(n) for n, name in enumerate(("model", "base", "status", "shutdown_date", "reason"))
+    }
     predictions = dict(results.predictions)
     for name in ("arm", "expected", "predicted"):
         predictions[name] = tuple((arms | labels).get(value, value) for value in predictions[name])

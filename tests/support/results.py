@@ -12,6 +12,8 @@ from harness.scoring.results import build
 from harness.types import Check, Example, Prediction, Status
 
 LABELS = ("negative", "neutral", "positive")
+VALIDATION = 80
+"""Validation examples that each synthetic arm answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ def make_arm(made: Made, examples: Sequence[Example], seed: int = 7) -> ArmFacts
         mode="generate",
         simulated=made.simulated,
         predictions=rows,
+        validation=tuple(_answer(made, example, seed) for example in make_examples(VALIDATION, seed + 1)),
         validation_accuracy=min(1.0, max(0.0, made.accuracy + draw.gauss(0, 0.01))),
         n_validation=200,
         training_cost_usd=made.training_usd,

@@ -143,17 +143,18 @@ def asked(provider: Provider) -> int:
 
 TIMES = {
     "started", "finished", "id", "command", "latency_s", "first_token_s", "queue_s", "retry_s", "timed", "retried",
-    "attempts", "faults", "failed_attempts", "training_s", "machine_s_per_1k", "seconds", "p95_change",
+    "attempts", "faults", "failed_attempts", "training_s", "machine_s_per_1k", "seconds", "wall_s", "p95_change",
 }  # fmt: skip
 
 
 def timeless(value: Any) -> Any:
     """Returns what must be the same however often a run was stopped: no times, attempts or names of trained models."""
     if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key not in TIMES}
+        left_out = TIMES | ({"per_1k"} if value.get("unit") == "machine_s" else set())
+        return {key: timeless(item) for key, item in value.items() if key not in left_out}
     if isinstance(value, list):
         return [timeless(item) for item in value]
-    return re.sub(r"ft:base-model:test::\d+", "ft", value) if isinstance(value, str) else value
+    return re.sub(r"ft:base-model:test::\d+|ftjob-\d+", "ft", value) if isinstance(value, str) else value
 
 
 def same(lab: Lab, undisturbed: Lab) -> None:

@@ -26,7 +26,7 @@ def _points(figure: Chart) -> Table:
         Column(title=figure.y.title, numeric=True),
     ]
     if bounds:
-        columns.append(Column(title="95% interval", numeric=True))
+        columns.append(Column(title=figure.bounds, numeric=True))
     rows = []
     for series in figure.series:
         for point in series.points:

@@ -108,7 +108,7 @@ def _axes(chart: Chart, frame: Frame) -> Markup:
 
 def _x_ticks(chart: Chart, frame: Frame) -> list[Markup]:
     plot, last = frame.plot, -1e9
-    marks = frame.x.ticks(4 if frame.narrow else 6)
+    marks = list(chart.x.ticks) or frame.x.ticks(4 if frame.narrow else 6)
     parts = []
     for value in marks:
         text, at = frame.x.write(value, chart.x.unit, marks), frame.x(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import time
@@ -19,6 +20,7 @@ from harness_local.api.services import Services, services_of
 from harness_local.state import Row, new_id
 from harness_local.training.examples import FileError, read
 from harness_local.training.supervisor import OPEN
+from harness_local.training.task import ALL, TrainingError, check_shape
 
 router = APIRouter(prefix="/v1/fine_tuning/jobs")
 _AUTO = "auto"
@@ -38,6 +40,7 @@ async def create(request: Request, body: JobBody) -> Response:
     """Queues a training."""
     services = services_of(request)
     model = services.adapter(body.model) or services.base
+    _check_shape(services.tuned(model), body.settings)
     training = _file(services, "training_file", body.training_file)
     validation = None if body.validation_file is None else _file(services, "validation_file", body.validation_file)
     await _check_files(services, training, validation)
@@ -87,6 +90,34 @@ def _file(services: Services, name: str, file: str) -> str:
     if row["purpose"] != "fine-tune":
         raise invalid(name, f"{file} was not uploaded with the purpose 'fine-tune'.", "invalid_file_purpose")
     return file
+
+
+def _check_shape(tuned: Row | None, asked: Row) -> None:
+    """Refuses to train an adapter on in another shape, as far as that can be told without the model.
+
+    Args:
+        tuned: The record of the model that is trained on; None for the base.
+        asked: The job's hyperparameters.
+
+    Raises:
+        ApiError: 400, with the setting.
+    """
+    if tuned is None:
+        return
+    try:
+        config = json.loads((tuned["folder"] / "adapter_config.json").read_text(encoding="utf-8"))
+        shape = {"lora_rank": config["r"], "lora_alpha": float(config["lora_alpha"])}
+        if asked.get("lora_targets") != ALL:
+            shape["lora_targets"] = sorted(config["target_modules"])
+        layers = len(config["layers_to_transform"] or ())
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # the training itself will say what is wrong with it
+    if asked.get("lora_layers", _AUTO) != _AUTO and asked["lora_layers"] < layers:  # more may be more than there are
+        shape["lora_layers"] = layers
+    try:
+        check_shape(asked, shape)
+    except TrainingError as error:
+        raise ApiError(400, error.message, code=error.code, param=error.param) from None
 
 
 async def _check_files(services: Services, training: str, validation: str | None) -> None:

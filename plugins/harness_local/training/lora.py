@@ -14,7 +14,7 @@ from typing import Any
 from harness_local.models.kinds import PLAIN
 from harness_local.models.loading import Loaded
 from harness_local.training.examples import Sample
-from harness_local.training.task import ALL, Hyperparameters, Task, TrainingError
+from harness_local.training.task import ALL, Hyperparameters, Task, TrainingError, check_shape
 
 _KEPT_BYTES = 2**30
 _PASS_TOKENS = 1024
@@ -70,13 +70,11 @@ class Trainable:
         from peft import PeftModel
 
         self.adapter = PeftModel.from_pretrained(self._model, folder, is_trainable=True)
-        for name, value in self._shape().items():
-            wanted = getattr(resolved, name)
-            if name == "lora_targets":
-                wanted = sorted(linear if wanted == ALL else wanted)
-            if getattr(asked, name) is not None and wanted != value:
-                message = f"{name} is {value} in the model that is trained on, and cannot be changed to {wanted}."
-                raise TrainingError("invalid_value", message, f"hyperparameters.{name}")
+        shape = self._shape()
+        given = {name: getattr(resolved, name) for name in shape if getattr(asked, name) is not None}
+        if given.get("lora_targets") == ALL:
+            given["lora_targets"] = sorted(linear)
+        check_shape(given, shape)
         return self.adapter
 
     def _fresh(self, hyperparameters: Hyperparameters, linear: set[str]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,24 @@ class Hyperparameters:
             lora_layers=min(self.lora_layers or -(-layers // 3), layers),
             lora_targets=self.lora_targets or ALL,
         )
+
+
+def check_shape(asked: Mapping[str, Any], shape: Mapping[str, Any]) -> None:
+    """Refuses settings that do not fit the adapter that is trained on.
+
+    Args:
+        asked: Settings by name; those that are None or ``"auto"`` fit anything.
+        shape: What the adapter is made of, by the same names; targets in order.
+
+    Raises:
+        TrainingError: The first setting of another value.
+    """
+    for name, value in shape.items():
+        wanted = asked.get(name)
+        wanted = sorted(wanted) if isinstance(wanted, Sequence) and not isinstance(wanted, str) else wanted
+        if wanted not in (None, "auto", value):
+            message = f"{name} is {value} in the model that is trained on, and cannot be changed to {wanted}."
+            raise TrainingError("invalid_value", message, f"hyperparameters.{name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,11 +22,14 @@ class Significance:
     order: ClassVar[int] = 500
 
     def blocks(self, results: Results) -> Iterable[Block]:
-        """Yields the differences to the arm that the verdict speaks of, all comparisons, and how stable answers are."""
+        """Yields the verdict's differences, all comparisons, what training taught, and what varies beside the items."""
         data = results.data
         entries = [entry for entry in data.get("comparisons") or () if entry.get("metric", "accuracy") == "accuracy"]
         if entries:
             yield from _compared(data, entries)
+        yield from _relabelled(data)
+        yield from _gains(data)
+        yield from _varied(data)
         yield from _stability(data)
 
 
@@ -125,6 +128,103 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
         Column(title="Adjusted", numeric=True),
     )
     return Table(caption=caption, columns=columns, rows=tuple(rows), folded=folded)
+
+
+def _relabelled(data: Data) -> Iterable[Block]:
+    """Shows results before and after labels were corrected, in a copy that `harness relabel` made."""
+    found = data.get("relabel")
+    if not found:
+        return
+    rows = tuple(
+        (
+            _arm(data, line["arm"]),
+            numbers.percent(line["before"]),
+            numbers.percent(line["after"]),
+            numbers.points(None if line["change"] is None else line["change"]),
+        )
+        for line in found["arms"]
+    )
+    titles = ("Before", "After", "Change")
+    columns = (Column(title="Arm", head=True), *(Column(title=title, numeric=True) for title in titles))
+    caption = f"Accuracy before and after {numbers.counted(found['corrected'], 'label')} were corrected. "
+    yield Table(caption=f"{caption}Before: {found['verdict']['before']}", columns=columns, rows=rows)
+
+
+def _gains(data: Data) -> Iterable[Block]:
+    """Splits what training gained into form, shares of the labels, and task."""
+    lines = [line for line in data.get("decomposition") or () if line.get("format") is not None]
+    if not lines:
+        return
+    rows = tuple(
+        (
+            _arm(data, line["a"]),
+            _arm(data, line["b"]),
+            numbers.points(line["difference"]),
+            Cell(text=numbers.points(line["format"]), note=_recovered(line["recovered"])),
+            numbers.points(line["prior"]),
+            numbers.points(line["task"]),
+        )
+        for line in lines
+    )
+    titles = ("Gain", "Form", "Label shares", "Task")
+    columns = (
+        Column(title="Trained", head=True),
+        Column(title="Prompt"),
+        *(Column(title=title, numeric=True) for title in titles),
+    )
+    caption = (
+        "What training taught. Form: had the prompt been as right on the items that it left without a readable answer. "
+        "Label shares: had it known how often each label occurs in train. Task: the rest."
+    )
+    yield Table(caption=caption, columns=columns, rows=rows)
+
+
+def _recovered(items: int) -> str:
+    return f"{numbers.counted(items, 'item')} made readable" if items else ""
+
+
+VARIED = {  # beside the test items, of which every interval speaks
+    "shot-draw": "the draw of shots",
+    "training-seed": "the training seed",
+    "repeats": "repeated asking",
+}
+
+
+def _varied(data: Data) -> Iterable[Block]:
+    """Says what the experiment varied and what it did not; with several draws or seeds, how much they matter."""
+    run = data.get("run") or {}
+    varied, fixed = (
+        [VARIED[name] for name in run.get(key) or () if name in VARIED] for key in ("varied", "not_varied")
+    )
+    if run.get("varied"):
+        also = f" This experiment also varied {_listed(varied)}." if varied else ""
+        rest = f" It did not vary {_listed(fixed, 'or')}." if fixed else ""
+        yield Text(text=f"Intervals say how figures move with other test items.{also}{rest}")
+    lines = [line for line in data.get("variation") or () if line.get("sd_between") is not None]
+    if not lines:
+        return
+    rows = tuple(
+        (
+            _arm(data, line["of"]),
+            f"{numbers.count(len(line['arms']))} {line['what']}s",
+            numbers.percent(line["mean"]),
+            numbers.points(line["sd_between"], signed=False),
+            numbers.points(line["sd_sample"], signed=False),
+            numbers.percent(line["share_between"], 0),
+        )
+        for line in lines
+    )
+    titles = ("Tested", "Mean accuracy", "SD by draw or seed", "SD by test items", "Due to draw or seed")
+    columns = (Column(title="Arm", head=True), *(Column(title=title, numeric=True) for title in titles))
+    yield Table(
+        caption="How far one accuracy moves with another draw or seed, and with other test items.",
+        columns=columns,
+        rows=rows,
+    )
+
+
+def _listed(names: Sequence[str], word: str = "and") -> str:
+    return f"{', '.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _stability(data: Data) -> Iterable[Block]:

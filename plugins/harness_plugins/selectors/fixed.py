@@ -17,6 +17,11 @@ class Fixed:
     name: ClassVar[str] = "fixed"
     ids: tuple[str, ...] = ()
     """Ids of training examples."""
+    order: int = 0
+    """0 shows them as they are picked; 1, 2, 3, … are other orders of the same shots, the same for every item."""
+
+    def __post_init__(self) -> None:
+        _order.refuse_order(self.order)
 
     def fit(self, train: Sequence[harness.Example], seed: int) -> FixedPicker:
         """Finds the named examples.
@@ -25,7 +30,8 @@ class Fixed:
             harness.DataError: An id is not one of the train split.
         """
         if not self.ids:
-            return FixedPicker(order=_order.shuffled(_order.candidates(train), "fixed", seed))
+            pool = _order.shuffled(_order.candidates(train), "fixed", seed)
+            return FixedPicker(pool=pool, seed=seed, order=self.order)
         known = {example.id: example for example in train}
         for name in self.ids:
             if name not in known:
@@ -33,22 +39,26 @@ class Fixed:
                     f'shots.ids names "{name}", which is no example of the train split',
                     f"Shots come from train only; {harness.nearest(name, known)}",
                 )
-        return FixedPicker(order=tuple(_order.candidates(known[name] for name in dict.fromkeys(self.ids))))
+        named = tuple(_order.candidates(known[name] for name in dict.fromkeys(self.ids)))
+        return FixedPicker(pool=named, seed=seed, order=self.order)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FixedPicker:
     """The shots in their order, with those behind them as reserve."""
 
-    order: tuple[_order.Candidate, ...]
+    pool: tuple[_order.Candidate, ...]
+    seed: int
+    order: int
 
     def pick(self, example: harness.Example, k: int) -> Sequence[harness.Example]:
-        """Returns the first `k` shots that are neither `example` nor a text that equals its own when folded.
+        """Returns the first `k` shots that are neither `example` nor nearly the same text.
 
         Raises:
             harness.DataError: There are fewer.
         """
-        return _order.enough(_order.others(self.order, example, k), k)
+        shots = _order.enough(_order.others(self.pool, example, k), k)
+        return _order.arranged(shots, self.order, self.seed)
 
 
 @harness.hookimpl

@@ -17,32 +17,37 @@ class Random:
     name: ClassVar[str] = "random"
     per_item: bool = False
     """Whether each item gets a draw of its own."""
+    order: int = 0
+    """0 shows them as they are picked; 1, 2, 3, … are other orders of the same shots, the same for every item."""
+
+    def __post_init__(self) -> None:
+        _order.refuse_order(self.order)
 
     def fit(self, train: Sequence[harness.Example], seed: int) -> RandomPicker:
         """Takes the examples to draw from."""
-        return RandomPicker(
-            order=_order.shuffled(_order.candidates(train), "random", seed), seed=seed, per_item=self.per_item
-        )
+        pool = _order.shuffled(_order.candidates(train), "random", seed)
+        return RandomPicker(pool=pool, seed=seed, per_item=self.per_item, order=self.order)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RandomPicker:
     """A seeded order of the train split."""
 
-    order: tuple[_order.Candidate, ...]
+    pool: tuple[_order.Candidate, ...]
     seed: int
     per_item: bool
+    order: int
 
     def pick(self, example: harness.Example, k: int) -> Sequence[harness.Example]:
-        """Returns `k` shots: neither `example` nor a text that equals its own when folded.
+        """Returns `k` shots: neither `example` nor nearly the same text.
 
         Raises:
             harness.DataError: The train split has fewer.
         """
-        order = self.order
+        pool = self.pool
         if self.per_item:
-            order = _order.shuffled(self.order, "random", self.seed, example.id)
-        return _order.enough(_order.others(order, example, k), k)
+            pool = _order.shuffled(pool, "random", self.seed, example.id)
+        return _order.arranged(_order.enough(_order.others(pool, example, k), k), self.order, self.seed)
 
 
 @harness.hookimpl

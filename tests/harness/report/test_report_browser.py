@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.report import make_results, shipped_sections, twins, with_choices, write_run
+from support.report import make_results, shipped_sections, twins, with_choices, with_training, write_run
 
 from harness.report.page import render
 from harness.report.site import plan_publication, publish
@@ -87,6 +87,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "ordinary": make_results(arms=6, change=with_choices),
         "hostile": twins()[0],
         "fourteen": make_results(arms=14, n=120, change=long_names),
+        "trained": make_results(arms=8, n=120, change=with_training),
         "failed": make_results(arms=4, n=80, change=failed),
         "alone": make_results(arms=1, n=80),
     }
@@ -145,6 +146,8 @@ def test_nothing_is_wrong_with_a_page(browser: Any, pages: dict[str, Path], sche
         ("hostile", "narrow"),
         ("fourteen", "wide"),
         ("fourteen", "narrow"),
+        ("trained", "wide"),
+        ("trained", "narrow"),
         ("failed", "wide"),
         ("alone", "narrow"),
         ("index", "narrow"),

@@ -36,8 +36,8 @@ def test_heading_is_the_verdict_letter_for_letter() -> None:
 def test_all_shipped_sections_stand_in_order() -> None:
     page = page_of(make_results(change=with_choices))
     assert page.texts["h2"] == [
-        "Results", "Trade-offs", "Payback", "Choices", "Significance", "Errors", "Speed and tokens", "Samples", "Data",
-        "Reproduce",
+        "Results", "Trade-offs", "Payback", "Choices", "Significance", "Confidence", "Errors", "Speed and tokens",
+        "Samples", "Data", "Reproduce",
     ]  # fmt: skip
     assert page.attribute("a", "href")[1:] == [f"#{value}" for value in page.attribute("section", "id")]
 

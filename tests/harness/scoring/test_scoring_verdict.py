@@ -12,9 +12,12 @@ import pytest
 from support.results import make_run
 
 from harness import numbers
+from harness.scoring.answers import Answers
 from harness.scoring.contenders import name_contenders
 from harness.scoring.facts import ArmFacts, Decision, RunFacts
-from harness.scoring.results import build, rejudge
+from harness.scoring.judging import assumptions, rejudge
+from harness.scoring.results import build
+from harness.scoring.savings import Requests
 from harness.types import Check, Prediction, Status
 
 N = 1000
@@ -87,6 +90,8 @@ def known(results: dict[str, Any]) -> set[str]:
     values += [(arm["unparsed"] + arm["failed"]) / arm["n"] for arm in results["arms"] if arm["n"]]
     # Seen from the other arm, a change is another share
     values += [1 / (1 + x) - 1 for x in values if x > -1]
+    points = results["decision"]["flip_points"]
+    values += [point["value"] / 1e6 for point in points if point["unit"] == "requests"]
     values += [len(results["run"]["labels"]), 1 / len(results["run"]["labels"]), 0.99]
     written: set[str] = set()
     for x in values:
@@ -230,6 +235,62 @@ def test_a_model_shut_down_before_it_pays_expires() -> None:
     assert "comes too late" in verdict(past)["sentence"]
 
 
+def test_a_sentence_goes_on_with_the_volume_above_which_training_would_pay() -> None:
+    few = Decision(requests_per_month=1_000, horizon_months=6)
+    said = verdict([tuned(range(50)), prompt(range(91))], decision=few)["sentence"]
+    assert said.endswith("after 95,556 requests. Training would pay above 15,926 requests a month.")
+    enough = replace(few, requests_per_month=20_000)
+    assert "would" not in verdict([tuned(range(50)), prompt(range(91))], decision=enough)["sentence"]
+    hours = replace(few, setup_hours=20, hour_usd=100, labelling_usd=100)
+    said = verdict([tuned(range(50), usd=0.0009), prompt(range(91))], decision=hours)["sentence"]
+    assert "its $2,186.00 of investment" in said
+    assert said.endswith("Training would pay above 3.6 million requests a month.")
+    expired = [tuned(range(50), shutdown_date="2027-01-20"), prompt(range(91))]
+    said = verdict(expired, decision=Decision(requests_per_month=10_000))
+    assert said["kind"] == "expires"
+    assert said["sentence"].endswith("Training would pay above 47,680 requests a month.")
+
+
+def test_a_sentence_goes_on_with_the_price_or_the_cost_of_errors() -> None:
+    said = verdict([tuned(range(91), usd=0.0014), prompt(range(50))])
+    assert said["kind"] == "never-pays"
+    assert said["sentence"].endswith("never pays back. Training would pay at 71% of the model's price.")
+    arms = [tuned(range(50), usd=0.00112), prompt(range(91))]
+    assert "would" not in verdict(arms)["sentence"]  # the price of an extra correct answer says it
+    said = verdict(arms, decision=Decision(requests_per_month=10_000))
+    assert said["kind"] == "trade-off"
+    assert said["sentence"].endswith("extra correct answer. Training would pay from $0.02 for an error.")
+    paid = verdict(arms, decision=Decision(requests_per_month=10_000, error_usd=0.05))
+    assert "would" not in paid["sentence"]
+
+
+def test_costs_of_errors_can_pay_where_requests_alone_never_do() -> None:
+    arms = [tuned(range(0, 150, 3), usd=0.0014), prompt(range(1, 151, 3))]
+    assert verdict(arms)["kind"] == "never-pays"
+    said = verdict(arms, decision=Decision(error_usd={"b": 1.0, "default": 0.0}))
+    assert said["kind"] != "never-pays"
+
+
+def test_what_would_change_is_said_of_the_verdict_s_own_pair_and_where_there_is_room() -> None:
+    few = Decision(requests_per_month=1_000, horizon_months=6, incumbent="zero")
+    zero = ArmFacts(
+        name="zero",
+        family="zero-shot",
+        shots=0,
+        predictions=rows("zero", range(200), 0.0008),
+        validation_accuracy=0.5,
+    )
+    arms = [tuned(range(50)), prompt(range(91), validation_accuracy=0.9), zero]
+    said = verdict(arms, decision=few)
+    assert said["against"] == "large"
+    assert "would" not in said["sentence"]
+    long = "y" * 56
+    arms = [tuned(range(50)), prompt(range(91), name=long, predictions=rows(long, range(91), 0.001))]
+    said = verdict(arms, decision=replace(few, incumbent=None))
+    assert len(said["sentence"]) <= 220
+    assert said["sentence"].endswith("after 95,556 requests.")
+
+
 def test_refused_training_is_unavailable() -> None:
     said = verdict([tuned([], predictions=(), refused=True), prompt(range(91))])
     assert (said["kind"], said["arm"], said["against"]) == ("unavailable", "small", "large")
@@ -312,10 +373,11 @@ def test_contenders_are_chosen_on_validation_not_on_test() -> None:
 
 
 def test_the_verdict_follows_other_assumptions() -> None:
-    results = build(run(), [tuned(range(50), shutdown_date="2027-01-20"), prompt(range(91))])
+    arms = [tuned(range(50), shutdown_date="2027-01-20"), prompt(range(91))]
+    results = build(run(), arms)
     assert results["verdict"]["kind"] == "win"
     assert rejudge(results, Decision(requests_per_month=10_000))["verdict"]["kind"] == "expires"
     assert results["verdict"]["kind"] == "win"
     stored = json.loads(json.dumps(results, allow_nan=False))
-    again = rejudge(stored, Decision())
-    assert {**again, "payback": None} == {**stored, "payback": None}
+    requests = {arm.name: Requests.of(Answers.of(arm)) for arm in arms}
+    assert rejudge(stored, assumptions(stored), requests=requests) == stored

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ import openai
 import pytest
 from openai import OpenAI
 from support.local import MODEL, Live, lines, start
+
+from harness.launching import file_name, files_there
 
 HYPERPARAMETERS = {"n_epochs": 3, "batch_size": 4, "lora_layers": 6}
 
@@ -27,7 +30,7 @@ def create(client: OpenAI, content: bytes, **options: Any) -> Any:
     )
 
 
-def finished(client: OpenAI, job: str, patience: float = 100) -> Any:
+def finished(client: OpenAI, job: str, patience: float = 300) -> Any:
     end = time.monotonic() + patience
     while time.monotonic() < end:
         found = client.fine_tuning.jobs.retrieve(job)
@@ -63,11 +66,22 @@ def test_files(client: OpenAI) -> None:
         client.files.retrieve(file.id)
 
 
+def test_a_training_file_is_found_by_the_hash_in_its_name(client: OpenAI) -> None:
+    content = lines(11)
+    known = hashlib.sha256(content).hexdigest()
+    file = upload(client, content, file_name("train.an-arm", known))
+    upload(client, content[:-1], file_name("train.cut-off", known))
+    found = files_there(client, {known: len(content), "0" * 64: 7})
+    assert found is not None
+    assert {content_hash: one.id for content_hash, one in found.items()} == {known: file}
+
+
 def test_a_training_lowers_the_loss_and_its_model_answers(client: OpenAI, tuned: Any) -> None:
     assert tuned.status == "succeeded"
     assert not (tuned.error and tuned.error.code)
     assert tuned.fine_tuned_model.startswith(f"ft:{MODEL}:colour:")
     table = list(csv.DictReader(client.files.content(tuned.result_files[0]).text.splitlines()))
+    assert list(table[0]) == ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
     assert [int(row["step"]) for row in table] == list(range(1, 37))
     assert float(table[-1]["train_loss"]) < 0.3 * float(table[0]["train_loss"])
     assert [row["step"] for row in table if row["valid_loss"]] == ["12", "24", "36"]
@@ -99,7 +113,44 @@ def test_events_and_checkpoints(client: OpenAI, tuned: Any) -> None:
     assert steps == list(range(36, 0, -1))
     checkpoints = client.fine_tuning.jobs.checkpoints.list(tuned.id).data
     assert [checkpoint.step_number for checkpoint in checkpoints] == [36, 24, 12]
+    losses = [checkpoint.metrics.valid_loss for checkpoint in reversed(checkpoints)]
+    assert losses[-1] is not None
+    assert losses == sorted(losses, key=lambda loss: -(loss or 0.0))  # it learns all the time
+    assert all(checkpoint.metrics.full_valid_loss == checkpoint.metrics.valid_loss for checkpoint in checkpoints)
+    for checkpoint in checkpoints:
+        assert label(client, checkpoint.fine_tuned_model_checkpoint, "coal") != label(client, MODEL, "coal")
     assert label(client, checkpoints[0].fine_tuned_model_checkpoint, "coal") == " black"
+
+
+def first_loss(client: OpenAI, job: str) -> float:
+    events = list(client.fine_tuning.jobs.list_events(job, limit=100))
+    return next(e.data["train_loss"] for e in reversed(events) if e.type == "metrics" and isinstance(e.data, dict))
+
+
+def test_training_goes_on_from_a_fine_tuned_model_and_from_a_checkpoint(client: OpenAI, tuned: Any) -> None:
+    early = client.fine_tuning.jobs.checkpoints.list(tuned.id).data[-1].fine_tuned_model_checkpoint
+    slow = {"n_epochs": 1, "batch_size": 8, "learning_rate_multiplier": 1e-4}  # what it knows comes from before
+    jobs = [
+        create(client, lines(16), model=model, hyperparameters=slow).id for model in (tuned.fine_tuned_model, early)
+    ]
+    whole, part = (finished(client, job) for job in jobs)
+    assert (whole.status, part.status) == ("succeeded", "succeeded")
+    assert (whole.model, part.model) == (tuned.fine_tuned_model, early)
+    assert first_loss(client, whole.id) < first_loss(client, part.id) < 0.5 * first_loss(client, tuned.id)
+    assert whole.fine_tuned_model.startswith(f"ft:{MODEL}:")
+    assert whole.fine_tuned_model != tuned.fine_tuned_model
+    assert label(client, whole.fine_tuned_model, "snow") == " white"
+    assert whole.method.supervised.hyperparameters.lora_layers == HYPERPARAMETERS["lora_layers"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"lora_rank": 4}, {"lora_alpha": 3}, {"lora_layers": 2}, {"lora_targets": ["q_proj", "v_proj"]}]
+)
+def test_going_on_in_another_shape_is_refused_at_once(client: OpenAI, tuned: Any, other: dict[str, Any]) -> None:
+    with pytest.raises(openai.BadRequestError, match=f"{next(iter(other))} is .* cannot be changed to") as caught:
+        create(client, lines(16), model=tuned.fine_tuned_model, hyperparameters=other, metadata={"run": "refused"})
+    assert caught.value.param == f"hyperparameters.{next(iter(other))}"
+    assert not list(client.fine_tuning.jobs.list(metadata={"run": "refused"}))
 
 
 def test_jobs_are_found_by_metadata(client: OpenAI, tuned: Any) -> None:

@@ -13,6 +13,7 @@ from support.report import make_results, shipped_sections, with_choices
 
 from harness.report.blocks import Callout, Cell, Chart, Code, Dots, Intervals, Matrix, Results, Table, Text
 from harness_plugins.sections.choices import Choices
+from harness_plugins.sections.confidence import Confidence
 from harness_plugins.sections.errors import NONE, SHOWN, Errors, f1
 from harness_plugins.sections.payback import Payback
 from harness_plugins.sections.quality import Quality
@@ -23,7 +24,7 @@ from harness_plugins.sections.significance import Significance
 from harness_plugins.sections.speed import Speed
 from harness_plugins.sections.tradeoffs import TradeOffs
 
-ALL = (Leaderboard, TradeOffs, Payback, Choices, Significance, Errors, Speed, Samples, Quality, Reproduce)
+ALL = (Leaderboard, TradeOffs, Payback, Choices, Significance, Confidence, Errors, Speed, Samples, Quality, Reproduce)
 
 
 def text_of(cell: str | Cell) -> str:
@@ -114,7 +115,7 @@ def test_payback_that_never_comes_gives_the_reason() -> None:
     assert only(Payback(), results, Chart) == []
     [said] = only(Payback(), results, Text)
     assert said.text == "A request of tuned costs 12% more."
-    [table] = only(Payback(), results, Table)
+    table, *_ = only(Payback(), results, Table)
     assert "never" in [text_of(cell) for row in table.rows for cell in row]
 
 
@@ -126,6 +127,35 @@ def test_choices_show_what_was_tried_and_what_was_chosen() -> None:
     assert [row[0] for row in table.rows] == ["✓", "", "", ""]
     assert [entry.title for entry in table.columns] == ["Chosen", "k", "draw", "Accuracy", "Unparsed"]
     assert figure.rows[0].label == "k 8, draw 2 ✓"
+
+
+def test_choices_show_what_they_cost_and_which_checkpoints_were_tried() -> None:
+    def trained(data: dict[str, Any]) -> None:
+        one = {"n": 50, "accuracy_ci": [0.6, 0.9], "unparsed": 0, "failed": 0, "cost_usd": 0.25, "seconds": 30.0}
+        job = {"training_usd": 1.5, "training_s": 600.0}
+        data["choices"] = [
+            {
+                "arm": "tuned", "chosen": {"backend.n_epochs": 3, "checkpoint": 24}, "tried": 3, "combinations": 40,
+                "skipped": 3, "why_skipped": {"usd": 2, "seconds": 1}, "usd": 3.75, "seconds": 1290.0,
+                "budget": {"trials": 6, "usd": 4.0, "seconds": None},
+                "candidates": [
+                    {"settings": {"backend.n_epochs": 1}, "accuracy": 0.7, **one, **job},
+                    {"settings": {"backend.n_epochs": 3}, "accuracy": 0.75, **one, **job},
+                    {"settings": {"backend.n_epochs": 3, "checkpoint": 24}, "accuracy": 0.8, **one},
+                ],
+            }
+        ]  # fmt: skip
+
+    results = make_results(change=trained)
+    [table] = only(Choices(), results, Table)
+    assert [entry.title for entry in table.columns] == ["Chosen", "n_epochs", "checkpoint", "Accuracy", "Cost", "Time"]
+    assert [row[2] for row in table.rows] == ["24", "final", "final"]
+    assert [row[4] for row in table.rows] == ["$0.25", "$1.75", "$1.75"]
+    assert table.rows[0][0] == "✓"
+    [said] = only(Choices(), results, Text)
+    assert said.text.startswith("tuned: This choice took $3.75 and 22 min, training included.")
+    assert "3 of 40 combinations" in said.text
+    assert said.text.endswith("Left out for its budget: 2 for want of dollars, 1 for want of time.")
 
 
 def test_differences_are_turned_to_the_arm_they_speak_of() -> None:
@@ -252,10 +282,10 @@ def test_stability_is_shown_where_items_were_asked_again() -> None:
     assert [text_of(cell) for cell in table.rows[0]] == [first, "3", "90.0%", "6.0%", "83.0–86.0%", "1.53 points"]
     assert len(table.rows) == 1
     assert "(2 items)" in table.caption
-    [said] = only(Significance(), results, Text)
+    [said] = [text for text in only(Significance(), results, Text) if text.text.startswith("Asked once")]
     assert said.text == f"Asked once, because they always answer the same: {second}."
-    assert only(Significance(), make_results(arms=3), Text) == []
-    alone = Results(data={**results.data, "comparisons": []})
+    assert not [text for text in only(Significance(), make_results(arms=3), Text) if text.text.startswith("Asked once")]
+    alone = Results(data={**results.data, "comparisons": [], "decomposition": []})
     assert len(only(Significance(), alone, Table)) == 1
 
 
@@ -316,3 +346,54 @@ def test_reproduce_has_command_seed_fingerprint_and_date_of_prices() -> None:
     assert known["Prices of"] == "2026-11-01"
     assert known["Fingerprint"] == results.data["run"]["dataset"]["fingerprint"]
     assert len(arms.rows) == 6
+
+
+def test_confidence_shows_gates_and_cascades() -> None:
+    results = make_results(n=300, arms=6)
+    [chart] = only(Confidence(), results, Chart)
+    assert [series.arm for series in chart.series] == [arm["name"] for arm in sorted_arms(results)]
+    assert all(0 <= point.y <= 1 for series in chart.series for point in series.points)
+    gates, others, *cascades = only(Confidence(), results, Table)
+    assert others.folded
+    names = [text_of(cell) for cell in column(gates, "Arm")]
+    assert len(names) == 6
+    for place, title in enumerate(("Answered alone (95% CI)", "Right of these (95% CI)")):
+        key = ("coverage", "precision")[place]
+        for name, cell in zip(names, column(gates, title), strict=True):
+            found = next(arm for arm in results.data["arms"] if arm["name"] == name)["confidence"]["gates"][1]
+            assert text_of(cell) == ("–" if found[key] is None else f"{found[key] * 100:.1f}%")
+    shown = [line for line in results.data["cascades"] if line["wanted"] == 0.95]
+    assert [text_of(cell) for cell in column(cascades[0], "Cascade")] == [" → ".join(line["stages"]) for line in shown]
+    assert cascades[1].folded
+    assert not only(Confidence(), results, Text)
+
+
+def test_arms_without_confidence_are_not_available() -> None:
+    def forget(data: dict[str, Any]) -> None:
+        for arm in data["arms"]:
+            arm["confidence"] = {"available": False, "reason": "none", "n_validation": None, "gates": [], "curve": []}
+        data["cascades"] = []
+
+    [text] = Confidence().blocks(make_results(arms=2, change=forget))
+    assert isinstance(text, Text)
+    assert text.text == "Not available: tuned, 8-shot (none)."
+
+
+def test_significance_says_what_training_taught_and_what_varied() -> None:
+    results = make_results(n=200, arms=10)  # the last two are further draws of the first ones
+    tables = only(Significance(), results, Table)
+    gains = next(table for table in tables if table.caption.startswith("What training taught"))
+    [line] = [line for line in results.data["decomposition"] if line["a"] == results.data["contenders"]["a"]]
+    assert text_of(column(gains, "Gain")[0]) == f"{line['difference'] * 100:+.1f} points"
+    spread = next(table for table in tables if table.caption.startswith("How far one accuracy moves"))
+    assert [text_of(cell) for cell in column(spread, "Tested")] == ["2 seeds", "2 draws"]
+    said = [block.text for block in only(Significance(), results, Text)]
+    assert any(
+        "also varied the draw of shots and the training seed. It did not vary repeated asking" in s for s in said
+    )
+    said = [block.text for block in only(Significance(), make_results(arms=2), Text)]
+    assert any("It did not vary the draw of shots, the training seed or repeated asking." in s for s in said)
+
+
+def sorted_arms(results: Results) -> list[Any]:
+    return sorted(results.data["arms"], key=lambda arm: (-arm["accuracy"], arm["name"]))

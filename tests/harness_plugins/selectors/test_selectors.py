@@ -1,22 +1,33 @@
+import random
 from collections import Counter
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import harness
 from harness_plugins.selectors.balanced import Balanced
+from harness_plugins.selectors.diverse import Diverse
 from harness_plugins.selectors.fixed import Fixed
+from harness_plugins.selectors.nearest import Nearest
 from harness_plugins.selectors.random import Random
 
-TRAIN = [
-    harness.Example(fields={"text": f"text number {n}"}, label="aab bbc cccd"[n % 12].strip() or "d") for n in range(96)
-]
+
+def sentence(n):
+    """Nine words drawn from many: no two sentences are nearly the same."""
+    draw = random.Random(n)
+    return " ".join("".join(draw.choices("abdefgiklmnoprstuvwz", k=draw.randint(3, 8))) for _ in range(9))
+
+
+TRAIN = [harness.Example(fields={"text": sentence(n)}, label="aab bbc cccd"[n % 12].strip() or "d") for n in range(96)]
 STRANGER = harness.Example(fields={"text": "seen nowhere"}, label="a")
-ALL = [Fixed(), Random(), Random(per_item=True), Balanced()]
+SAME = [Fixed(), Random(), Balanced(), Diverse(per_item=False), Diverse(relevance=0)]
+ALL = [*SAME, Random(per_item=True), Nearest(), Nearest(features="words"), Diverse()]
 
 
 @pytest.mark.parametrize("selector", ALL, ids=repr)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 50), k=st.integers(0, 12), data=st.data())
 def test_picks_k_others_whatever_the_order_of_train(selector, seed, k, data):
     item = data.draw(st.sampled_from([*TRAIN, STRANGER]))
@@ -37,7 +48,19 @@ def test_never_shows_the_item_in_other_spelling(selector):
             selector.fit(few, 1).pick(item, 8)
 
 
-@pytest.mark.parametrize("selector", [Fixed(), Random(), Balanced()], ids=repr)
+@pytest.mark.parametrize("selector", ALL, ids=repr)
+def test_never_shows_nearly_the_same_text(selector):
+    few = TRAIN[:8]
+    for example in few:
+        item = harness.Example(fields={"text": f"{example.text} too"}, label="a")
+        assert example.id not in {shot.id for shot in selector.fit(few, 1).pick(item, 7)}
+        # The item may be a training example itself, with a near-duplicate beside it.
+        twin = replace(item, label=example.label)
+        shots = selector.fit([*few, twin], 1).pick(example, 7)
+        assert not {example.id, twin.id} & {shot.id for shot in shots}
+
+
+@pytest.mark.parametrize("selector", SAME, ids=repr)
 def test_shows_every_item_the_same_and_another_seed_others(selector):
     picker = selector.fit(TRAIN, 3)
     usual = list(picker.pick(STRANGER, 8))
@@ -49,6 +72,36 @@ def test_shows_every_item_the_same_and_another_seed_others(selector):
         else:
             assert sum(shot not in usual for shot in shots) == 1
     assert any(list(selector.fit(TRAIN, seed).pick(STRANGER, 8)) != usual for seed in range(3))
+
+
+@pytest.mark.parametrize("selector", [Fixed(), Random(), Random(per_item=True), Balanced()], ids=repr)
+def test_other_orders_show_the_same_shots_in_places_that_are_the_same_for_every_item(selector):
+    usual = [list(selector.fit(TRAIN, 3).pick(item, 6)) for item in TRAIN]
+    orders = []
+    for order in range(1, 5):
+        other = [list(replace(selector, order=order).fit(TRAIN, 3).pick(item, 6)) for item in TRAIN]
+        places = [usual[0].index(shot) for shot in other[0]]
+        orders.append(tuple(places))
+        assert other == [[shots[place] for place in places] for shots in usual]
+    assert len(set(orders)) == 4
+    assert list(replace(selector, order=0).fit(TRAIN, 3).pick(STRANGER, 6)) == list(
+        selector.fit(TRAIN, 3).pick(STRANGER, 6)
+    )
+    with pytest.raises(ValueError, match=r"order = -1, expected 0"):
+        replace(selector, order=-1)
+
+
+def test_picks_stay_what_they_were():
+    """Answers that were bought are found again by their prompts: picks are promises."""
+    picks = {
+        type(selector).name: [TRAIN.index(shot) for shot in selector.fit(TRAIN, 3).pick(STRANGER, 5)]
+        for selector in (Fixed(), Random(), Balanced())
+    }
+    assert picks == {
+        "fixed": [83, 92, 47, 88, 57],
+        "random": [85, 43, 48, 19, 36],
+        "balanced": [49, 68, 29, 20, 63],
+    }
 
 
 def test_random_can_draw_for_each_item():

@@ -57,7 +57,7 @@ def test_a_summary_has_a_range_only_where_there_are_several() -> None:
 def test_between_two_sizes_it_is_interpolated_over_doublings() -> None:
     found = crossing(curve({64: 0.5, 128: 0.6, 512: 0.8}), right(0.7), {}, 1)
     assert found is not None
-    assert (found["kind"], found["extrapolated"], found["ci"]) == ("between", False, None)
+    assert (found["kind"], found["ci"]) == ("between", None)
     assert found["n"] == pytest.approx(256)  # half of the way from 128 to 512, in doublings
 
 
@@ -65,12 +65,10 @@ def test_between_two_sizes_it_is_interpolated_over_doublings() -> None:
     ("means", "accuracy", "kind", "n"),
     [
         ({64: 0.7, 128: 0.8, 256: 0.9}, 0.7, "below", None),
-        ({64: 0.5, 128: 0.6, 256: 0.7}, 0.8, "beyond", 512),
-        ({64: 0.5, 128: 0.51, 256: 0.52}, 0.9, "never", None),
-        ({64: 0.7, 128: 0.6, 256: 0.5}, 0.9, "never", None),
-        ({64: 0.5, 128: 0.6}, 0.61, "never", None),  # two sizes are no line
+        ({64: 0.5, 128: 0.6, 256: 0.7}, 0.8, "not-reached", None),  # no line is drawn beyond what was measured
+        ({64: 0.7, 128: 0.6, 256: 0.5}, 0.9, "not-reached", None),
         ({64: 0.8, 128: 0.6, 256: 0.7}, 0.65, "between", 128 * 2**0.5),  # it fell back in between
-        ({64: 0.8, 128: 0.9, 256: 0.7}, 0.75, "never", None),
+        ({64: 0.8, 128: 0.9, 256: 0.7}, 0.75, "not-reached", None),
     ],
 )
 def test_where_it_lies_is_told_apart(means: dict[int, float], accuracy: float, kind: str, n: float | None) -> None:
@@ -78,7 +76,6 @@ def test_where_it_lies_is_told_apart(means: dict[int, float], accuracy: float, k
     assert found is not None
     assert found["kind"] == kind
     assert found["n"] == (None if n is None else pytest.approx(n))
-    assert found["extrapolated"] is (kind == "beyond")
 
 
 def test_the_interval_covers_the_crossing_and_has_open_ends_outside_of_what_was_measured() -> None:

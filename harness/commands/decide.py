@@ -1,0 +1,61 @@
+"""`harness decide`: verdict and payback under other assumptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.commands.shared import command, runs_option
+
+AMOUNT = click.FloatRange(min=0)
+
+
+@command("harness decide food-reviews --requests-per-month 50000 --cache-hit 0.5 --error-usd 0.10")
+@click.argument("run", metavar="RUN")
+@click.option("--requests-per-month", type=click.FloatRange(min=0, min_open=True), metavar="N")
+@click.option("--horizon-months", type=click.FloatRange(min=0, min_open=True), metavar="N")
+@click.option("--incumbent", metavar="ARM", help="The arm in use today.")
+@click.option("--cache-hit", type=click.FloatRange(0, 1), metavar="X", help="Share of prompt tokens found cached.")
+@click.option("--price", "prices", multiple=True, metavar="MODEL.KEY=X", help="USD for a million tokens; local.hour.")
+@click.option("--error-usd", multiple=True, metavar="[LABEL=]X", help="What a wrong answer costs.")
+@click.option("--setup-hours", type=AMOUNT, metavar="N")
+@click.option("--upkeep-hours", "upkeep_hours_per_month", type=AMOUNT, metavar="N", help="A month.")
+@click.option("--hour-usd", type=AMOUNT, metavar="X", help="What an hour of people costs.")
+@click.option("--retrainings-per-year", type=AMOUNT, metavar="N")
+@click.option("--hosting-usd", "hosting_usd_per_month", type=AMOUNT, metavar="X", help="A month, of the tuned model.")
+@click.option("--labelling-usd", type=AMOUNT, metavar="X", help="Of all training examples.")
+@click.option("--count-evaluation", is_flag=True, default=None, help="What the run spent on asking is invested too.")
+@runs_option
+@click.option("--json", "as_json", is_flag=True, help="Payback, decision and verdict as in results.json.")
+def decide(
+    run: str, runs: Path, prices: Sequence[str], error_usd: Sequence[str], as_json: bool, **settings: Any
+) -> None:
+    """Verdict and payback anew, under other assumptions; sends nothing, writes nothing."""
+    from harness.deciding import Wanted
+    from harness.deciding import decide as decide_anew
+    from harness.errors import UsageError
+    from harness.runs import find_run
+
+    given = {name: value for name, value in settings.items() if value is not None}
+    for name, value in given.items():  # a range lets nan and inf pass
+        if isinstance(value, float) and not abs(value) < float("inf"):
+            raise UsageError(f"--{name.replace('_', '-')}: a finite number is expected")
+    if "labelling_usd" in given:
+        given["label_usd"] = None
+    wanted = Wanted(settings=given, error_usd=tuple(error_usd), prices=tuple(prices))
+    decided = decide_anew(find_run(run, runs), wanted)
+    if as_json:
+        click.echo(json.dumps(decided.as_dict(), ensure_ascii=False, indent=1, allow_nan=False))
+        return
+    from harness.report.charts.svg import one_line
+
+    rows = [("", "as in the run", "now"), *decided.rows()]
+    rows = [(one_line(what), one_line(before), one_line(now)) for what, before, now in rows]
+    widths = [max(len(row[place]) for row in rows) for place in range(2)]
+    for what, before, now in rows:
+        click.echo(f"{what:<{widths[0]}}  {before:>{widths[1]}}  {now}".rstrip())
+    click.echo(decided.sentence)

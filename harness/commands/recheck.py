@@ -1,0 +1,61 @@
+"""`harness recheck`: does the verdict still hold?"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.commands.shared import command, plugin_options, runs_option
+
+
+@command("harness recheck food-reviews march.csv")
+@click.argument("run", metavar="RUN")
+@click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
+@click.option("--text", metavar="COL,…", help="Columns in the place of the run's text columns.")
+@click.option("--label", metavar="COL", help="The label's column, where it is not named as in the run.")
+@click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Spend at most X dollars on this data.")
+@click.option("--no-reuse", is_flag=True, help="Ask anew what an earlier recheck of this data has asked.")
+@runs_option
+@click.option("--quiet", is_flag=True, help="Say nothing but the result.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+@plugin_options
+def recheck(run: str, data: Path, text: str | None, label: str | None, **options: Any) -> None:
+    """Ask the arms of a run about fresh labelled data: does the verdict still hold?
+
+    Rows that were in train are left out. What was found stays in the run's folder, under rechecks/.
+    """
+    from harness.console import Console
+    from harness.numbers import usd
+    from harness.plugins import discover
+    from harness.rechecking import recheck as check
+    from harness.rechecking import remarks
+    from harness.reopening import reopen
+    from harness.runs import find_run
+    from harness.scoring.drift import table
+
+    plugins = discover(options["files"], options["blocked"])
+    opened = reopen(find_run(run, options["runs"]), plugins, options["files"])
+    columns = [name.strip() for name in text.split(",")] if text else []
+    with redirect_stdout(sys.stderr), Console(quiet=options["quiet"]) as console:
+        done = check(
+            opened, data, console, text=columns, label=label, max_usd=options["max_usd"], again=options["no_reuse"]
+        )
+        if done.usd:
+            console.say(f"spent {usd(done.usd)}")
+    if options["as_json"]:
+        click.echo(json.dumps({**done.found, "folder": str(done.folder)}, ensure_ascii=False))
+    else:
+        rows = table(done.found)
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows:
+            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        for line in remarks(done.found):
+            click.echo(line)
+        click.echo(done.found["sentence"])
+    if done.unfinished is not None:
+        raise done.unfinished

@@ -1,0 +1,69 @@
+"""`harness relabel`: disputed labels handed out blind, and a run rescored with the corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.commands.shared import command, plugin_options, runs_option
+
+if TYPE_CHECKING:
+    from harness.stored import Stored
+
+
+@command("harness relabel food-reviews -o disputed.csv")
+@click.argument("run", metavar="RUN")
+@click.option("-o", "out", type=click.Path(path_type=Path), help="The file to write; by default in the run's folder.")
+@click.option("--apply", "filled", type=click.Path(path_type=Path), metavar="FILE", help="Rescore with its labels.")
+@click.option("--controls", type=click.IntRange(min=0), metavar="N", help="Random items beside the disputed ones.")
+@click.option("--seed", type=int, metavar="N", help="Of their draw and of the order; by default the run's.")
+@runs_option
+@plugin_options
+def relabel(
+    run: str,
+    out: Path | None,
+    filled: Path | None,
+    controls: int | None,
+    seed: int | None,
+    runs: Path,
+    files: Sequence[str],
+    blocked: Sequence[str],
+) -> None:
+    """Hand disputed test items out to be labelled, blind; rescore a copy with the corrections. Asks no model."""
+    from harness import relabelling
+    from harness.errors import UsageError
+    from harness.stored import Stored
+
+    stored = Stored.find(run, runs)
+    if filled is None:
+        sheet = relabelling.export(stored, out, controls, seed)
+        click.echo(f"{sheet.disputed:,} disputed items and {sheet.controls:,} controls, shuffled", err=True)
+        click.echo(sheet.path)
+        return
+    if out is not None or controls is not None or seed is not None:
+        raise UsageError(
+            "--apply goes with none of -o, --controls and --seed", "hand out and apply one after the other"
+        )
+    _apply(stored, filled, files, blocked)
+
+
+def _apply(stored: Stored, filled: Path, files: Sequence[str], blocked: Sequence[str]) -> None:
+    from harness import relabelling
+    from harness.numbers import percent, percent_interval, points
+    from harness.plugins import discover
+
+    plugins = discover(files, blocked)
+    plugins.check()
+    done = relabelling.apply(stored, filled, plugins)
+    found = done.found
+    for line in found["arms"]:
+        click.echo(f"{line['arm']}: {percent(line['before'])} → {percent(line['after'])} ({points(line['change'])})")
+    controls = found["controls"]
+    if controls["rate"] is not None:
+        share = f"{percent(controls['rate'])} (95% CI {percent_interval(*controls['ci'])})"
+        click.echo(f"wrong labels among {controls['judged']:,} random controls: {share}")
+    click.echo(done.folder / "report.html")
+    click.echo(done.sentence())

@@ -1,0 +1,234 @@
+"""Verdict and payback anew, under other assumptions, from what a run has stored: nothing is sent, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from harness.errors import ExperimentError, UsageError, nearest
+from harness.numbers import MISSING, count, duration, number, percent, usd
+from harness.runs import RunFolder
+from harness.scoring.costs import DEFAULT, price_of
+from harness.scoring.facts import Decision, Price
+
+LOCAL = "local"
+"""What the machine of a local endpoint is called among prices."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What the command line assumes otherwise than the run."""
+
+    settings: Mapping[str, float | str] = field(default_factory=dict)
+    """Fields of `Decision`."""
+    error_usd: tuple[str, ...] = ()
+    """`X` for every wrong answer, `LABEL=X` for those where that label was right."""
+    prices: tuple[str, ...] = ()
+    """`MODEL.KEY=X`; an arm's name stands for its model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What was stored, and what follows now."""
+
+    before: Mapping[str, Any]
+    now: Mapping[str, Any]
+    changed: tuple[tuple[str, Any, Any], ...]
+    """Assumption, as it was, as it is."""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict's sentence now."""
+        return str(self.now["verdict"]["sentence"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns the new parts of `results.json`, and what was changed."""
+        return {
+            "changed": [{"assumption": name, "before": before, "now": now} for name, before, now in self.changed],
+            "payback": self.now["payback"],
+            "decision": self.now["decision"],
+            "verdict": self.now["verdict"],
+        }
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Returns a table: what, as it was, as it is now; assumptions that changed first."""
+        sides = _outcome(self.before), _outcome(self.now)
+        lines = [(name, _written(before), _written(now)) for name, before, now in self.changed]
+        return lines + [(name, sides[0].get(name, MISSING), text) for name, text in sides[1].items()]
+
+
+def decide(folder: RunFolder, wanted: Wanted) -> Decided:
+    """Decides anew.
+
+    Raises:
+        UsageError: An arm, label, model or key that is not there, or a figure that cannot be.
+        DataError: The run has no results.
+    """
+    from harness.report.page import load
+    from harness.scoring.judging import assumptions, rejudge
+    from harness.scoring.savings import Requests
+
+    stored = load(folder.path)
+    before = stored.data
+    old = assumptions(before)
+    new = _decision(old, wanted, before)
+    prices, repriced = _prices(wanted.prices, before)
+    requests = Requests.by_arm(stored.predictions) if stored.predictions else {}
+    grouped = zip(stored.examples.get("id", ()), stored.examples.get("group", ()), strict=False)
+    groups = {str(name): str(group) for name, group in grouped if group is not None}
+    now = rejudge(before, new, prices, requests, groups)
+    changed = [
+        (each.name, was, is_)
+        for each in fields(Decision)
+        if (was := getattr(old, each.name)) != (is_ := getattr(new, each.name))
+    ]
+    return Decided(before=before, now=now, changed=(*changed, *repriced))
+
+
+def require_labels(error_usd: Mapping[str, float] | float | None, labels: Sequence[str], where: str) -> None:
+    """Refuses costs of errors for labels that there are not, or that leave a label without a cost.
+
+    Args:
+        error_usd: What a wrong answer costs.
+        labels: The label set.
+        where: Where the costs stand.
+
+    Raises:
+        ExperimentError: Naming the nearest label.
+    """
+    if not isinstance(error_usd, Mapping):
+        return
+    for label in error_usd:
+        if label not in labels and label != DEFAULT:
+            raise ExperimentError(f'{where}: there is no label "{label}"; {nearest(label, labels)}')
+    bare = [label for label in labels if label not in error_usd]
+    if bare and DEFAULT not in error_usd:
+        raise ExperimentError(
+            f'{where}: says nothing of "{bare[0]}"', f"name every label, or give {DEFAULT} for those that are not named"
+        )
+
+
+def _decision(old: Decision, wanted: Wanted, results: Mapping[str, Any]) -> Decision:
+    names = [arm["name"] for arm in results["arms"]]
+    incumbent = wanted.settings.get("incumbent")
+    if incumbent is not None and incumbent not in names:
+        raise UsageError(f'--incumbent {incumbent}: there is no arm "{incumbent}"; {nearest(str(incumbent), names)}')
+    new = replace(old, **wanted.settings)  # type: ignore[arg-type]
+    if wanted.error_usd:
+        new = replace(new, error_usd=_error_usd(wanted.error_usd, old.error_usd, results["run"]["labels"]))
+    return new
+
+
+def _error_usd(
+    given: Sequence[str], old: Mapping[str, float] | float | None, labels: Sequence[str]
+) -> Mapping[str, float] | float:
+    """Reads `X` and `LABEL=X`; what is not named stays as it was."""
+    costs: dict[str, float] = {}
+    for text in given:
+        label, equals, amount = text.rpartition("=")
+        costs[label if equals else DEFAULT] = _amount(f"--error-usd {text}", amount)
+    if set(costs) == {DEFAULT}:
+        return costs[DEFAULT]
+    kept = dict(old) if isinstance(old, Mapping) else {DEFAULT: old or 0.0}
+    costs = {**kept, **costs}
+    require_labels(costs, labels, "--error-usd")
+    return costs
+
+
+def _amount(where: str, text: str) -> float:
+    """Reads dollars.
+
+    Raises:
+        UsageError: It is no number, not finite, or negative.
+    """
+    try:
+        amount = float(text)
+    except ValueError:
+        raise UsageError(f'{where}: "{text}" is no number') from None
+    if not 0 <= amount < float("inf"):
+        raise UsageError(f"{where}: dollars are 0 or more")
+    return amount
+
+
+def _prices(given: Sequence[str], results: Mapping[str, Any]) -> tuple[Any, list[tuple[str, Any, Any]]]:
+    """Reads `MODEL.KEY=X` into what replaces the prices of a run, and what that changes."""
+    from harness.scoring.judging import Repricing
+
+    arms = {arm["name"]: arm for arm in results["arms"]}
+    models = {str(arm["model"]): arm for arm in results["arms"] if arm["model"] and not arm["local"]}
+    found: dict[str, Price] = {}
+    changed: list[tuple[str, Any, Any]] = []
+    hour = None
+    for text in given:
+        where = f"--price {text}"
+        left, _, amount = text.rpartition("=")
+        name, _, key = left.rpartition(".")
+        if not name or not amount:
+            raise UsageError(f"{where}: MODEL.KEY=X is expected, such as gpt-4.1-mini.input=0.40")
+        if name == LOCAL:
+            hour = _hour(where, key, amount, results)
+            changed.append(("local.hour", None, hour))
+            continue
+        model = name if name in models else str(arms[name]["model"]) if name in arms else name
+        if model not in models:
+            raise UsageError(f"{where}: no arm pays for {name}; {nearest(name, [*models, LOCAL])}")
+        keys = [each.name for each in fields(Price)]
+        if key not in keys:
+            raise UsageError(f'{where}: a price has no "{key}"; {nearest(key, keys)}')
+        price = found.get(model) or price_of(models[model]) or Price()
+        found[model] = replace(price, **{key: _amount(where, amount)})
+        changed.append((f"{model}.{key}", getattr(price, key), getattr(found[model], key)))
+    for model, price in found.items():
+        if price.input is None or price.output is None:
+            raise UsageError(f"--price: {model} has no price yet", "give both input and output")
+    return Repricing(models=found, hour_usd=hour), changed
+
+
+def _hour(where: str, key: str, amount: str, results: Mapping[str, Any]) -> float:
+    from harness.scoring.judging import on_this_machine
+
+    if key != "hour":
+        raise UsageError(f'{where}: this machine has no price "{key}"; there is hour')
+    if not any(on_this_machine(arm) for arm in results["arms"]):
+        raise UsageError(f"{where}: no arm of this run answers on a local endpoint")
+    return _amount(where, amount)
+
+
+def _outcome(results: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what a reader looks for first, in words, of the pair that the decision is about."""
+    decision = results["decision"]
+    money = decision["unit"] != "machine_s"
+    amount = usd if money else duration
+    entry = next((line for line in results["payback"] if line["role"] == decision["role"]), None)
+    found = {"verdict": str(results["verdict"]["kind"])}
+    if entry is None:
+        return found
+    pair = f"{entry['arm']} against {entry['against']}"
+    found |= {
+        "invested": amount(entry["fixed"]),
+        "saved per 1,000 requests": amount(entry["saving_per_1k"]),
+        f"requests to pay back ({pair})": count(entry["requests"]) if entry["requests"] is not None else "never",
+        "95% interval": _interval(entry["ci"]),
+    }
+    if decision["requests_per_month"] is not None:
+        found |= {
+            "saved a month": amount(decision["monthly_saving"]),
+            f"saved in {number(decision['months'], 1)} months": amount(decision["total_saving"]),
+            "breaks even on": str(decision["break_even_date"] or MISSING),
+            "chance of it in time": percent(decision.get("break_even_chance"), 0),
+        }
+    return found
+
+
+def _interval(ci: Sequence[int | None] | None) -> str:
+    if not ci:
+        return MISSING
+    return f"{count(ci[0])} to {count(ci[1]) if ci[1] is not None else 'never'}"
+
+
+def _written(value: Any) -> str:
+    """Writes an assumption."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{label} {each:g}" for label, each in value.items())
+    return MISSING if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)

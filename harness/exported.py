@@ -1,0 +1,86 @@
+"""Labels texts with the arm in arm.json: python predict.py [FILE], one text a line; prints a label for each."""
+# Needs openai alone. OPENAI_BASE_URL says where the model is, if elsewhere; arm.json names the key's variable.
+
+import json
+import math
+import os
+import re
+import sys
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+
+def filled(value: Any, item: dict[str, str]) -> Any:
+    """A request with an item's texts in their places."""
+    if isinstance(value, dict):
+        if "$text" in value:
+            return "".join(part if isinstance(part, str) else item[part["field"]] for part in value["$text"])
+        return {key: filled(each, item) for key, each in value.items()}
+    return [filled(each, item) for each in value] if isinstance(value, list) else value
+
+
+def parsed(arm: dict[str, Any], text: str) -> str:
+    """The label that the first line with a label names; "" if several."""
+    for line in text.splitlines():
+        said = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", line).casefold())
+        for find, put in arm["parser"]["replace"]:
+            said = " ".join(re.sub(find, put, said).split())
+        named = {arm["parser"]["keys"][match.group()] for match in re.finditer(arm["parser"]["pattern"], said)}
+        if named:
+            return str(named.pop()) if len(named) == 1 else ""
+    return ""
+
+
+def scores(arm: dict[str, Any], body: dict[str, Any], reply: Any) -> dict[str, float]:
+    """Label → log-probability."""
+    found: dict[str, float] = {}
+    if body.get("echo"):  # one choice a label: the sum over the tokens after the prompt
+        for (label, end), prompt, choice in zip(arm["words"].items(), body["prompt"], reply["choices"], strict=True):
+            tokens = zip(choice["logprobs"]["text_offset"], choice["logprobs"]["token_logprobs"], strict=True)
+            found[label] = math.fsum(value for place, value in tokens if place >= len(prompt) - len(end) and value)
+        return found
+    logprobs = reply["choices"][0].get("logprobs") or {}
+    first = logprobs["content"][0]["top_logprobs"] if logprobs.get("content") else None
+    tops = {top["token"]: top["logprob"] for top in first} if first else (logprobs.get("top_logprobs") or [{}])[0]
+    for token, value in tops.items():
+        words = {label: word.strip().casefold() for label, word in arm["words"].items()}
+        begun = token.strip().casefold()
+        meant = [label for label in words if begun and words[label] == begun]
+        meant = meant or [label for label in words if begun and words[label].startswith(begun)]
+        if len(meant) == 1:
+            found[meant[0]] = math.log(math.exp(found.get(meant[0], -math.inf)) + math.exp(value))
+    return found
+
+
+def answer(arm: dict[str, Any], bodies: list[Any], replies: list[Any]) -> str:
+    """The label; "" where none is named."""
+    if arm["answer"] == "choose" and (found := scores(arm, bodies[0], replies[0])):
+        bias = scores(arm, bodies[1], replies[1]) if len(bodies) > 1 else {}  # of an input without content
+        return max(found, key=lambda label: found[label] - bias.get(label, min(bias.values(), default=0.0)))
+    choice = replies[0]["choices"][0]
+    return parsed(arm, (choice["message"]["content"] if "message" in choice else choice["text"]) or "")
+
+
+def main() -> None:
+    """Reads lines, asks, prints."""
+    from openai import OpenAI
+
+    arm = json.loads(Path(__file__).with_name("arm.json").read_text(encoding="utf-8"))
+    url, key = os.environ.get("OPENAI_BASE_URL") or arm["base_url"], os.environ.get(arm["api_key_env"] or "", "none")
+    headers = {name: os.environ[variable] for name, variable in arm["headers"].items()}
+    client = OpenAI(base_url=url, api_key=key, default_headers=headers, default_query=arm["query"])
+    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines() if len(sys.argv) > 1 else sys.stdin
+    for line in lines:
+        fields = json.loads(line) if len(arm["fields"]) > 1 else {arm["fields"][0]: line.rstrip("\n")}
+        item = {"": "\n".join(text for text in fields.values() if text), **fields}
+        if find := arm["separator"]["find"]:  # within a text it would end it too early
+            item = {name: text.replace(find, arm["separator"]["put"]) for name, text in item.items()}
+        bodies = [filled(request["body"], item) for request in arm["requests"]]
+        paths = [request["path"] for request in arm["requests"]]
+        replies: Any = [client.post(path, body=body, cast_to=object) for path, body in zip(paths, bodies, strict=True)]
+        sys.stdout.write(answer(arm, bodies, replies) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Old answers against new ones: what fresh data says of a verdict. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scipy.special import chdtrc
+
+from harness.numbers import count, percent, points, points_interval
+from harness.scoring.answers import Answers, Figures, counts
+from harness.scoring.comparisons import Panel
+from harness.scoring.facts import ArmFacts
+from harness.scoring.statistics import Interval, mcnemar, tango, wilson
+from harness.types import Prediction
+
+AHEAD, EQUAL = "ahead", "equal"
+"""What a verdict claims of two arms' accuracy."""
+
+
+def moved(old: float, old_ci: Interval, new: float, new_ci: Interval) -> tuple[float, Interval]:
+    """Returns new − old of two independent estimates, with the interval that follows from theirs.
+
+    Square-and-add: Newcombe (1998), Stat. Med. 17:873–890, method 10; Zou & Donner (2008), Stat. Med. 27:1693–1702.
+    """
+    change = new - old
+    low = change - math.hypot(new - new_ci[0], old_ci[1] - old)
+    high = change + math.hypot(new_ci[1] - new, old - old_ci[0])
+    return change, (low, high)
+
+
+def panel_of(
+    rows: Mapping[str, Sequence[Prediction]], n: int, groups: Mapping[str, str] | None, seed: int
+) -> tuple[dict[str, Answers], Panel]:
+    """Aligns the answers of arms to the same `n` items."""
+    facts = {name: ArmFacts(name=name, family="other", predictions=tuple(given)) for name, given in rows.items()}
+    answers = {name: Answers.of(one) for name, one in facts.items()}
+    return answers, Panel.of(answers, n, groups, seed)
+
+
+def arm_drift(name: str, old: tuple[Answers, Panel], new: tuple[Answers, Panel]) -> Figures:
+    """Compares an arm's accuracy on the test with that on fresh items.
+
+    Items that were in the test are paired with their old answers, both judged by the fresh label; the others are held
+    against the whole test. The change is the paired one where most fresh items were in the test.
+    """
+    (before, old_panel), (after, new_panel) = old, new
+    n, right = len(after), int(after.right.sum())
+    old_ci = (
+        old_panel.accuracy_interval(name)[0]
+        if name in old_panel.names
+        else wilson(int(before.right.sum()), len(before))
+    )
+    new_ci = new_panel.accuracy_interval(name)[0] if name in new_panel.names else wilson(right, n)
+    was, now = float(before.right.mean()), right / n
+    paired = _paired(before, after)
+    apart = _apart(before, old_ci, was, after) if paired["n"] < n else None
+    shared = paired["n"] * 2 >= n
+    headline = paired if shared or apart is None else apart
+    return {
+        "name": name,
+        **counts(after),
+        "test_accuracy": was,
+        "test_accuracy_ci": list(old_ci),
+        "accuracy": now,
+        "accuracy_ci": list(new_ci),
+        "change": headline["change"],
+        "change_ci": headline["ci"],
+        "how": "paired" if headline is paired else "unpaired",
+        "drift": not headline["ci"][0] <= 0 <= headline["ci"][1],
+        "paired": paired if paired["n"] else None,
+        "unpaired": apart,
+    }
+
+
+def _paired(before: Answers, after: Answers) -> Figures:
+    old = {row.example_id: row for row in before.rows}
+    pairs = [
+        (old[row.example_id].predicted == row.expected, bool(right))
+        for row, right in zip(after.rows, after.right, strict=True)
+        if row.example_id in old
+    ]
+    gained = sum(now and not was for was, now in pairs)
+    lost = sum(was and not now for was, now in pairs)
+    n = len(pairs)
+    return {
+        "n": n,
+        "change": (gained - lost) / n if n else None,
+        "ci": list(tango(gained, lost, n)) if n else None,
+        "mcnemar_p": mcnemar(gained, lost),
+        "only_now_right": gained,
+        "only_then_right": lost,
+    }
+
+
+def _apart(before: Answers, old_ci: Interval, was: float, after: Answers) -> Figures:
+    """Compares the fresh items that were not in the test with the test."""
+    seen = set(before.ids)
+    fresh = [bool(right) for name, right in zip(after.ids, after.right, strict=True) if name not in seen]
+    now = sum(fresh) / len(fresh)
+    change, ci = moved(was, old_ci, now, wilson(sum(fresh), len(fresh)))
+    return {"n": len(fresh), "n_test": len(before), "change": change, "ci": [max(-1.0, ci[0]), min(1.0, ci[1])]}
+
+
+def label_shift(old: Sequence[str], new: Sequence[str], known: Sequence[str]) -> Figures:
+    """Compares how often labels occur.
+
+    Args:
+        old: Labels of the test items.
+        new: Those of the fresh ones.
+        known: The run's label set.
+
+    Returns:
+        Shares, the distance between them (half the sum of the differences: 0 equal, 1 nothing in common), the p value
+        of the chi-square test that both come from one distribution, and the labels that the run has never seen.
+    """
+    then, now = Counter(old), Counter(new)
+    labels = [*known, *sorted(set(now) - set(known))]
+    shares: list[dict[str, Any]] = [
+        {"label": label, "test": then[label] / len(old), "fresh": now[label] / len(new)}
+        for label in labels
+        if then[label] or now[label]
+    ]
+    total, statistic = len(old) + len(new), 0.0
+    for one in shares:
+        both = then[one["label"]] + now[one["label"]]
+        for seen, size in ((then[one["label"]], len(old)), (now[one["label"]], len(new))):
+            expected = both * size / total
+            statistic += (seen - expected) ** 2 / expected
+    return {
+        "shares": shares,
+        "distance": sum(abs(one["fresh"] - one["test"]) for one in shares) / 2,
+        "p": float(chdtrc(len(shares) - 1, statistic)) if len(shares) > 1 else 1.0,
+        "unseen": {label: now[label] for label in sorted(set(now) - set(known))},
+    }
+
+
+def claim_of(line: Mapping[str, Any] | None) -> str | None:
+    """Returns what a comparison of the run claims: that one arm is ahead, that both are equal, or nothing."""
+    if line is None:
+        return None
+    if line["decisive"]:
+        return AHEAD
+    return EQUAL if line["within_margin"] else None
+
+
+def ruling(claim: str | None, old: Mapping[str, Any], new: Mapping[str, Any], margin: float) -> bool | None:
+    """Returns whether a claim holds on fresh data; `None` where that cannot be told.
+
+    Args:
+        claim: As `claim_of` returns it.
+        old: The comparison of the run.
+        new: That of the same two arms, in the same order, on the fresh items.
+        margin: Of the user.
+    """
+    low, high = new["ci"]
+    if claim == AHEAD:
+        if new["decisive"]:
+            return bool((new["difference"] > 0) == (old["difference"] > 0))
+        return False if new["within_margin"] else None
+    if claim == EQUAL:
+        if new["within_margin"]:
+            return True
+        return False if low > margin or high < -margin else None
+    return None
+
+
+def sentence(found: Mapping[str, Any]) -> str:
+    """Says in one sentence whether the verdict holds.
+
+    Args:
+        found: All other parts of `recheck.json`.
+    """
+    duel, n = found["contenders"], count(found["n"])
+    moves = [_move(arm) for arm in found["arms"] if arm["drift"] and (not duel or arm["name"] in duel["pair"])]
+    aside = f"; {', '.join(moves)}" if moves else ""
+    if not duel:
+        return f"There are no two arms to compare on {n} fresh items{aside}."
+    a, b = duel["pair"]
+    line, old = duel["fresh"], duel["test"]
+    lead = (
+        f"{a} is right on {points(line['difference'])} against {b} (95% CI {points_interval(*line['ci'])}; "
+        f"{points(old['difference'])} on the test)"
+    )
+    holds, claim = found["verdict"]["holds"], found["verdict"]["claim"]
+    if claim is None:
+        return f"The run claimed no difference that could hold or fall; on {n} fresh items {lead}{aside}."
+    if holds is None:
+        return f"Whether the verdict holds cannot be told from {n} fresh items: {lead}{aside}."
+    return f"The verdict {'still holds' if holds else 'no longer holds'} on {n} fresh items: {lead}{aside}."
+
+
+def _move(arm: Mapping[str, Any]) -> str:
+    how = "fell" if arm["change"] < 0 else "rose"
+    size = points(abs(arm["change"]), signed=False)
+    return f"accuracy of {arm['name']} {how} by {size} (95% CI {points_interval(*arm['change_ci'])})"
+
+
+def table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """Returns the rows of the table that the command shows, the heads first."""
+    heads = ("arm", "items", "test", "fresh", "change", "95% CI", "how", "unparsed", "failed")
+    rows = [
+        (
+            arm["name"],
+            count(arm["n"]),
+            percent(arm["test_accuracy"]),
+            percent(arm["accuracy"]),
+            points(arm["change"]),
+            points_interval(*arm["change_ci"]),
+            arm["how"],
+            count(arm["unparsed"]),
+            count(arm["failed"]),
+        )
+        for arm in found["arms"]
+    ]
+    return [heads, *rows]

@@ -1,0 +1,131 @@
+"""What follows from assumptions: economy of each comparison, payback, decision and verdict; again under other ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from harness.scoring import verdict
+from harness.scoring.answers import Figures
+from harness.scoring.costs import economy, number, price_of, priced
+from harness.scoring.facts import Decision, Price
+from harness.scoring.investment import Spent
+from harness.scoring.payback import paybacks
+from harness.scoring.projection import decide
+from harness.scoring.savings import Requests, Savings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repricing:
+    """Prices that replace those of a run; tokens stay as they were."""
+
+    models: Mapping[str, Price] = field(default_factory=dict)
+    """Model → its whole price."""
+    hour_usd: float | None = None
+    """USD for an hour of this machine, for arms that a local endpoint answers."""
+
+
+def judge(results: Figures, decision: Decision, requests: Mapping[str, Requests], groups: Mapping[str, str]) -> None:
+    """Adds what depends on assumptions to the other parts of `results.json`.
+
+    Args:
+        results: Everything else.
+        decision: The assumptions.
+        requests: Arm → its requests, of arms that answered the same items; none: intervals are `None`.
+        groups: Example id → group.
+    """
+    named = {arm["name"]: arm for arm in results["arms"]}
+    run = results["run"]
+    for line in results["comparisons"]:
+        line |= economy(named[line["a"]], named[line["b"]], line["difference"], decision)
+    savings = Savings(arms=named, requests=requests, decision=decision, seed=run["seed"], groups=groups)
+    spent = Spent.of(results)
+    table = paybacks(results["arms"], results["contenders"], run["margin"], decision, savings, spent)
+    results["payback"] = table
+    results["decision"] = decide(results["arms"], table, decision, run["finished"], savings, spent)
+    results["decision"]["assumptions"] = asdict(decision)
+    results["verdict"] = verdict.judge(results)
+
+
+def rejudge(
+    results: Mapping[str, Any],
+    decision: Decision,
+    prices: Repricing | None = None,
+    requests: Mapping[str, Requests] | None = None,
+    groups: Mapping[str, str] | None = None,
+) -> Figures:
+    """Computes payback, decision and verdict anew from stored results, under other assumptions.
+
+    Args:
+        results: What `build` returned, or the parsed `results.json`.
+        decision: All assumptions; those of the run are `assumptions(results)`.
+        prices: What replaces the prices that the run paid.
+        requests: Arm → its requests (`Requests.by_arm` of `predictions.parquet`); without them, intervals are `None`.
+        groups: Example id → group, where the examples have groups.
+
+    Returns:
+        New results; the old ones are left as they are.
+    """
+    fresh = dict(results)
+    fresh["arms"] = [_repriced(arm, prices or Repricing(), results) for arm in results["arms"]]
+    fresh["comparisons"] = [dict(line) for line in results["comparisons"]]
+    complete = {arm["name"] for arm in fresh["arms"] if arm["complete"]}
+    paired = {name: each for name, each in (requests or {}).items() if name in complete}
+    judge(fresh, decision, paired, groups or {})
+    return dict(plain(fresh))
+
+
+def assumptions(results: Mapping[str, Any]) -> Decision:
+    """Returns the assumptions of stored results, those of other versions included."""
+    known = (results.get("decision") or {}).get("assumptions") or {}
+    return Decision(**{each.name: known[each.name] for each in fields(Decision) if each.name in known})
+
+
+def _repriced(arm: Mapping[str, Any], prices: Repricing, results: Mapping[str, Any]) -> Figures:
+    fresh = dict(arm)
+    price = prices.models.get(arm["model"] or "")
+    if price is not None:
+        trained = arm["training_cost_usd"]
+        before = price_of(arm)
+        fresh |= {"price": asdict(price), "repriced": "tokens", "cost_per_1k_usd": priced(arm, price)}
+        if price.training is not None and (before is None or before.training != price.training):
+            fresh["training_cost_usd"] = _training(arm["name"], price.training, before, trained, results)
+    elif prices.hour_usd is not None and on_this_machine(arm):
+        busy, seconds = number(arm["machine_s_per_1k"]), number(arm["training_s"])
+        fresh |= {"repriced": "hour", "cost_per_1k_usd": None if busy is None else busy / 3600 * prices.hour_usd}
+        if seconds is not None:
+            fresh["training_cost_usd"] = seconds / 3600 * prices.hour_usd
+    return fresh
+
+
+def on_this_machine(arm: Mapping[str, Any]) -> bool:
+    """Whether a local endpoint answers for the arm, so that the hour of its machine is what it costs."""
+    return bool(arm["local"] and arm["model"] and not arm["simulated"])
+
+
+def _training(
+    arm: str, price: float, before: Price | None, paid: float | None, results: Mapping[str, Any]
+) -> float | None:
+    """Returns what the same training costs at another price, `None` where its tokens are not known."""
+    tokens = [each.get("trained_tokens") for each in results.get("training") or () if each.get("arm") == arm]
+    known = [each for each in tokens if each is not None]
+    if known:
+        return float(known[-1]) * price / 1_000_000
+    return paid * price / before.training if before is not None and before.training and paid is not None else None
+
+
+def plain(value: Any) -> Any:
+    """Returns the value as JSON knows it: no NaN, no infinity, no tuple, no array scalar."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,200 @@
+"""What each request cost and each error would cost, and the paired bootstrap of the difference between two arms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.scoring.answers import CACHEABLE_TOKENS, Answers
+from harness.scoring.bootstrap import group_codes, percentile_interval, resampled_means
+from harness.scoring.costs import Arm, assumed_cached, error_usd, price_of, tokens_usd
+from harness.scoring.facts import Decision
+from harness.types import Status
+
+Floats: TypeAlias = NDArray[np.float64]
+
+PRICE_RESAMPLES = 2_000
+"""Resamples of prices: means of thousands of prices vary so little that more would change no digit that is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """What is known of an arm's requests for test items, sorted by example id; what is not known is NaN."""
+
+    ids: tuple[str, ...]
+    expected: tuple[str, ...]
+    right: NDArray[np.bool_]
+    failed: NDArray[np.bool_]
+    usd: Floats
+    """What each cost."""
+    input: Floats
+    output: Floats
+    cached: Floats
+    reasoning: Floats
+
+    @classmethod
+    def of(cls, answers: Answers) -> Requests:
+        """Takes them from an arm's answers."""
+        rows = answers.rows
+        return cls(
+            ids=answers.ids,
+            expected=tuple(row.expected for row in rows),
+            right=answers.right,
+            failed=np.array([row.status is Status.FAILED for row in rows], dtype=np.bool_),
+            usd=_floats([row.cost_usd for row in rows]),
+            input=_floats([row.input_tokens for row in rows]),
+            output=_floats([row.output_tokens for row in rows]),
+            cached=_floats([row.cached_tokens for row in rows]),
+            reasoning=_floats([row.reasoning_tokens for row in rows]),
+        )
+
+    @classmethod
+    def by_arm(cls, columns: Mapping[str, Sequence[Any]]) -> dict[str, Requests]:
+        """Takes them from the columns of `predictions.parquet`."""
+        places: dict[str, list[int]] = {}
+        for place in sorted(range(len(columns["arm"])), key=lambda place: str(columns["example_id"][place])):
+            places.setdefault(str(columns["arm"][place]), []).append(place)
+        return {arm: cls._of_columns(columns, chosen) for arm, chosen in places.items()}
+
+    @classmethod
+    def _of_columns(cls, columns: Mapping[str, Sequence[Any]], places: Sequence[int]) -> Requests:
+        def column(name: str) -> list[Any]:
+            return [columns[name][place] for place in places]
+
+        status, expected = column("status"), column("expected")
+        right = [
+            state == Status.ANSWERED and told == wanted
+            for state, told, wanted in zip(status, column("predicted"), expected, strict=True)
+        ]
+        return cls(
+            ids=tuple(column("example_id")),
+            expected=tuple(expected),
+            right=np.array(right, dtype=np.bool_),
+            failed=np.array([state == Status.FAILED for state in status], dtype=np.bool_),
+            usd=_floats(column("cost_usd")),
+            input=_floats(column("input_tokens")),
+            output=_floats(column("output_tokens")),
+            cached=_floats(column("cached_tokens")),
+            reasoning=_floats(column("reasoning_tokens")),
+        )
+
+    def costs(self, arm: Arm, decision: Decision) -> Floats | None:
+        """Returns what each request costs under the assumptions, `None` where an answered one has no price.
+
+        Args:
+            arm: The arm of `results.json`; with `repriced` its price has replaced what the run paid.
+            decision: The assumptions.
+        """
+        usd = self._costs(arm, decision)
+        return usd if bool(np.isfinite(usd[~self.failed]).all()) and bool(np.isfinite(usd).any()) else None
+
+    def _costs(self, arm: Arm, decision: Decision) -> Floats:
+        price = price_of(arm)
+        assumed = assumed_cached(arm, decision)
+        if arm.get("repriced") == "hour":  # of this machine: its seconds are known for all requests together
+            return np.where(self.failed, np.nan, float(arm["cost_per_1k_usd"]) / 1000)
+        if price is None or not (assumed or arm.get("repriced")):
+            return self.usd
+        cached, written = np.nan_to_num(self.cached), np.zeros_like(self.cached)
+        if assumed and decision.cache_hit is not None:
+            able = np.where(self.input >= CACHEABLE_TOKENS, self.input, 0.0)
+            cached, written = decision.cache_hit * able, (1 - decision.cache_hit) * able
+        reasoning = np.nan_to_num(self.reasoning)
+        usd: Floats = tokens_usd(
+            price, fresh=self.input, cached=cached, written=written, output=self.output, reasoning=reasoning
+        )
+        return usd
+
+    def errors(self, decision: Decision) -> Floats:
+        """Returns what each answer costs for being wrong."""
+        each = {label: error_usd(decision, label) for label in set(self.expected)}
+        return np.where(self.right, 0.0, np.array([each[label] for label in self.expected], dtype=np.float64))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Savings:
+    """The paired bootstrap over arms that answered the same items: all arms share each resample."""
+
+    arms: Mapping[str, Arm]
+    """Arms of `results.json`, by name."""
+    requests: Mapping[str, Requests]
+    """Of arms that answered every test item."""
+    decision: Decision
+    seed: int
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """Example id → group."""
+
+    def samples(self, a: str, b: str) -> Floats | None:
+        """Returns resampled savings of `a` against `b` on 1,000 requests, in USD, errors included where they cost.
+
+        `None` where a price is missing, or where the items are of fewer than two groups.
+        """
+        if not {a, b} <= set(self._names) or self._number < 2:
+            return None
+        saving = (self._means[b] - self._means[a]) * 1000
+        return saving[np.isfinite(saving)]
+
+    def interval(self, a: str, b: str) -> tuple[float, float] | None:
+        """Returns the 95% interval of the same."""
+        saving = self.samples(a, b)
+        return None if saving is None or not len(saving) else percentile_interval(saving, self._number)
+
+    def errors_interval(self, arm: str) -> tuple[float, float] | None:
+        """Returns the 95% interval of what the errors of 1,000 requests cost."""
+        if self.decision.error_usd is None or arm not in self.requests or self._number < 2:
+            return None
+        return percentile_interval(self._errors[arm] * 1000, self._number)
+
+    @cached_property
+    def _costs(self) -> dict[str, Floats]:
+        found = {name: each.costs(self.arms[name], self.decision) for name, each in self.requests.items()}
+        return {name: costs for name, costs in found.items() if costs is not None}
+
+    @property
+    def _names(self) -> list[str]:
+        return list(self._costs)
+
+    @cached_property
+    def _codes(self) -> Any:
+        return group_codes(next(iter(self.requests.values())).ids, self.groups)
+
+    @property
+    def _number(self) -> int:
+        return int(self._codes.max()) + 1
+
+    @cached_property
+    def _resampled(self) -> tuple[dict[str, Floats], dict[str, Floats]]:
+        """Arm → resampled mean cost of a request, and of its errors.
+
+        Failed requests without a price count in neither sum of the former.
+        """
+        costs = self._costs
+        columns = [np.nan_to_num(each) for each in costs.values()] + [np.isfinite(each) for each in costs.values()]
+        if self.decision.error_usd is not None:
+            columns += [each.errors(self.decision) for each in self.requests.values()]
+        means = resampled_means(np.array(columns, dtype=np.float64).T, self._codes, self.seed, PRICE_RESAMPLES)
+        n = len(costs)
+        # A small resample may hold failed requests alone: it says nothing of their price
+        with np.errstate(invalid="ignore", divide="ignore"):
+            priced = means[:, :n] / means[:, n : 2 * n]
+        wrong = means[:, 2 * n :]
+        errors = {name: wrong[:, place] for place, name in enumerate(self.requests) if wrong.shape[1]}
+        return {name: priced[:, place] for place, name in enumerate(costs)}, errors
+
+    @property
+    def _errors(self) -> dict[str, Floats]:
+        return self._resampled[1]
+
+    @cached_property
+    def _means(self) -> dict[str, Floats]:
+        costs, errors = self._resampled
+        return {name: each + errors[name] if name in errors else each for name, each in costs.items()}
+
+
+def _floats(values: Sequence[Any]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -1,0 +1,270 @@
+"""`harness predict` against a provider over real HTTP: every row, once, resumable, by any arm of a finished run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from support.cli import HARNESS
+from support.lab import LABELS, Lab, call, endpoint, few_shot, fine_tuned, task
+from support.provider import Provider
+
+KEY = "sk-test-predict-0123456789abcdef"
+CHAT, COMPLETIONS = "POST /v1/chat/completions", "POST /v1/completions"
+SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.2, test = 0.4 }\n"
+CLASSICAL = '[[arms]]\nname = "classical"\nbackend = { plugin = "classical" }\n'
+NEW = dict(list(task(120).items())[90:])
+TEXTS = list(NEW)
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Provider]:
+    quality = {"accuracy": 0.5, "few_shot_accuracy": 0.8, "tuned_accuracy": 0.9, "seed": 5}
+    with Provider.start(answers=task(120), api_key=KEY, **quality) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def finished(shared: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A run of 60 rows, made once."""
+    lab = Lab.make(tmp_path_factory.mktemp("predict"), 60)
+    chosen = few_shot("chosen", k=2) + '[arms.choose]\n"shots.k" = [0, 4]\n'
+    arms = few_shot("zero", options=", max_tokens = 9") + chosen + fine_tuned("tuned") + CLASSICAL
+    lab.write(arms, dataset=SPLIT + endpoint(shared.base_url))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAKE_KEY", KEY)
+        done = lab.run()
+    assert done.code == 0, done
+    return lab
+
+
+@pytest.fixture
+def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    monkeypatch.setenv("FAKE_KEY", KEY)
+    shared.renew()
+    return shared
+
+
+def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def predict(lab: Lab, arm: str, data: Path, out: Path, *options: str) -> Any:
+    return call("predict", lab.folder, data, "--arm", arm, "-o", out, *options)
+
+
+def test_every_row_comes_back_in_its_place_and_duplicates_are_asked_once(
+    finished: Lab, provider: Provider, tmp_path: Path
+) -> None:
+    rows = [["note", "text", "n"], *([f"=cmd{n}", text, str(n)] for n, text in enumerate(TEXTS[:20]))]
+    rows += [["again", TEXTS[3], "x"], ["empty", "  ", ""], ["@more", TEXTS[3], "+1"]]
+    out = tmp_path / "out.csv"
+    done = predict(finished, "tuned", write(tmp_path / "new.csv", rows), out)
+    assert done.code == 0, done
+    assert done.out.splitlines()[-1] == f"23 rows written to {out} (1 failed)"
+    found = read(out)
+    assert list(found[0]) == ["note", "text", "n", "predicted", "status", "confidence", "response"]
+    assert [[row["note"], row["text"], row["n"]] for row in found] == rows[1:]
+    assert provider.counts() == {COMPLETIONS: 20}
+    assert {row["predicted"] for row in found if row["text"] == TEXTS[3]} == {found[3]["predicted"]}
+    assert found[21]["status"] == "failed"
+    assert not found[21]["predicted"]
+    right = sum(row["predicted"] == NEW.get(row["text"]) for row in found[:20])
+    assert right >= 14  # as good as the tuned model is; by position or chance it would be a third
+    assert KEY not in out.read_text() + done.err
+
+
+def test_answers_of_the_run_and_of_earlier_data_are_not_bought_again(
+    finished: Lab, provider: Provider, tmp_path: Path
+) -> None:
+    test = next(row for row in finished.predictions() if row["arm"] == "zero")
+    known = pq.read_table(finished.folder / "data" / "examples.parquet").to_pylist()
+    text = next(row["text"] for row in known if row["id"] == test["example_id"])
+    first = write(tmp_path / "first.csv", [["text"], [text], [TEXTS[20]]])
+    assert predict(finished, "zero", first, tmp_path / "a.csv").code == 0
+    assert provider.counts() == {CHAT: 1}
+    assert read(tmp_path / "a.csv")[0]["predicted"] == (test["predicted"] or "")
+    grown = write(tmp_path / "grown.csv", [["text"], [TEXTS[21]], [text], [TEXTS[20]]])
+    assert predict(finished, "zero", grown, tmp_path / "b.csv").code == 0
+    assert provider.counts() == {CHAT: 2}
+    assert predict(finished, "zero", grown, tmp_path / "b.csv").code == 0
+    assert provider.counts() == {CHAT: 2}
+
+
+def test_what_failed_is_asked_by_the_same_command(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    data = write(tmp_path / "new.csv", [["text"], *([text] for text in TEXTS[22:28])])
+    provider.set(quota_after=2)
+    broken = predict(finished, "tuned", data, tmp_path / "out.csv")
+    assert broken.code == 4, broken
+    found = read(tmp_path / "out.csv")
+    assert [row["text"] for row in found] == TEXTS[22:28]
+    assert sum(row["status"] == "answered" for row in found) == 2
+    provider.renew()
+    assert predict(finished, "tuned", data, tmp_path / "out.csv").code == 0
+    assert provider.counts() == {COMPLETIONS: 4}
+    assert {row["status"] for row in read(tmp_path / "out.csv")} == {"answered"}
+
+
+def test_a_choice_answers_as_what_was_chosen(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    data = write(tmp_path / "new.csv", [["text"], [TEXTS[0]]])
+    assert predict(finished, "chosen", data, tmp_path / "out.csv").code == 0
+    (choice,) = finished.results()["choices"]
+    assert choice["chosen"] != choice["candidates"][0]["settings"]  # or the first would do as well
+    (request,) = provider.requests("/v1/chat/completions")
+    assert len(request.body["messages"]) == 2 + 2 * choice["chosen"]["shots.k"]
+
+
+def test_in_process_arms_label_too_and_jsonl_keeps_values(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    rows = [{"text": TEXTS[n], "tags": ["a", n], "n": n, "x": None} for n in range(3)]
+    data = tmp_path / "new.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert predict(finished, "classical", data, tmp_path / "out.jsonl").code == 0
+    found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [{name: row[name] for name in rows[0]} for row in found] == rows
+    assert all(row["predicted"] in LABELS and 0 < row["confidence"] <= 1 for row in found)
+    assert predict(finished, "classical", data, tmp_path / "out.parquet").code == 0
+    table = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [(row["text"], row["n"], row["predicted"]) for row in table] == [
+        (row["text"], row["n"], row["predicted"]) for row in found
+    ]
+    assert provider.counts() == {}
+
+
+def test_columns_can_be_named_otherwise_and_lines_need_no_name(
+    finished: Lab, provider: Provider, tmp_path: Path
+) -> None:
+    named = write(tmp_path / "named.csv", [["Body", "b"], [TEXTS[29], "1"]])
+    lines = tmp_path / "lines.txt"
+    lines.write_text(TEXTS[29] + "\n")
+    assert predict(finished, "tuned", named, tmp_path / "a.csv", "--text", "Body").code == 0
+    assert predict(finished, "tuned", lines, tmp_path / "b.csv").code == 0
+    assert read(tmp_path / "a.csv")[0]["predicted"] == read(tmp_path / "b.csv")[0]["predicted"]
+    assert provider.counts().get(COMPLETIONS, 0) <= 1  # the same item
+
+
+def test_the_budget_holds_and_what_was_answered_is_kept(provider: Provider, tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 60)
+    price = '[prices."base-model"]\ninput = 100.0\noutput = 100.0\n'
+    lab.write(few_shot("zero"), head="seed = 12", dataset=SPLIT + price + endpoint(provider.base_url))
+    assert lab.run().code == 0
+    provider.reset()
+    data, out = write(tmp_path / "new.csv", [["text"], *([text] for text in TEXTS)]), tmp_path / "out.csv"
+    done = predict(lab, "zero", data, out, "--max-usd", "0.06")
+    assert done.code == 3, done
+    asked = provider.counts()[CHAT]
+    assert 0 < asked < len(TEXTS)
+    assert not out.exists()
+    done = predict(lab, "zero", data, out, "--max-usd", "3", "--json")
+    assert done.code == 0, done
+    told = json.loads(done.out)
+    assert told["rows"] == len(TEXTS)
+    assert 0.06 < told["usd"] < 3
+    assert provider.counts() == {CHAT: len(TEXTS)}
+
+
+def test_a_budget_over_a_model_without_a_price_is_none(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    data = write(tmp_path / "new.csv", [["text"], [TEXTS[0]]])
+    done = predict(finished, "zero", data, tmp_path / "out.csv", "--max-usd", "1")
+    assert (done.code, "no price is known for base-model" in done.err) == (2, True), done
+    assert provider.counts() == {}
+
+
+WRONG: Mapping[str, tuple[list[str], str]] = {
+    "arm": (["--arm", "tunned", "-o", "out.csv"], 'no arm "tunned"; did you mean "tuned"?'),
+    "suffix": (["--arm", "zero", "-o", "out.xls"], "must end in .csv, .jsonl, .parquet"),
+    "column": (["--arm", "zero", "-o", "out.csv", "--text", "txt"], 'no column "txt"; did you mean "text"?'),
+    "columns": (["--arm", "zero", "-o", "out.csv", "--text", "text,more"], "--text names 2 columns"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_commands_ask_nothing(case: str, finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    options, said = WRONG[case]
+    data = write(tmp_path / "new.csv", [["text", "more"], [TEXTS[0], ""]])
+    done = call("predict", finished.folder, data, *options)
+    assert done.code == 2, done
+    assert said in done.err
+    assert provider.counts() == {}
+
+
+def test_wrong_data_asks_nothing(
+    finished: Lab, provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = write(tmp_path / "other.csv", [["Text", "n"], [TEXTS[0], "1"]])
+    done = predict(finished, "zero", other, tmp_path / "out.csv")
+    assert (done.code, 'no column "text"; did you mean "Text"?' in done.err) == (2, True), done
+    labelled = write(tmp_path / "labelled.csv", [["text", "predicted"], [TEXTS[0], "bad"]])
+    done = predict(finished, "zero", labelled, tmp_path / "out.csv")
+    assert (done.code, 'has a column "predicted"' in done.err) == (2, True), done
+    private = write(tmp_path / "private.csv", [["text"], ["write to jane.doe@example.com about it"]])
+    assert predict(finished, "classical", private, tmp_path / "out.csv").code == 0  # it stays on this machine
+    monkeypatch.delenv("FAKE_KEY")
+    done = predict(finished, "zero", write(tmp_path / "new.csv", [["text"], [TEXTS[0]]]), tmp_path / "out.csv")
+    assert (done.code, "FAKE_KEY" in done.err) == (2, True), done
+    done = call(
+        "predict", "nothing", other, "--arm", "zero", "-o", tmp_path / "out.csv", "--runs", finished.path / "runs"
+    )
+    assert (done.code, 'no run "nothing"' in done.err) == (2, True), done
+    assert provider.counts() == {}
+
+
+def test_an_arm_that_was_never_trained_is_named(provider: Provider, tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 60)
+    provider.set(training_refused=True)
+    lab.write(few_shot("zero") + fine_tuned("tuned"), head="seed = 11", dataset=SPLIT + endpoint(provider.base_url))
+    assert lab.run().code == 4
+    data = write(tmp_path / "new.csv", [["text"], [TEXTS[0]]])
+    done = predict(lab, "tuned", data, tmp_path / "out.csv")
+    assert (done.code, "was never trained" in done.err) == (2, True), done
+    assert predict(lab, "zero", data, tmp_path / "out.csv").code == 0
+
+
+def test_a_header_whose_value_is_not_kept_is_asked_for(provider: Provider, tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 60)
+    header = 'headers = { X-Team = "team-secret-7391" }'
+    lab.write(few_shot("zero"), dataset=SPLIT + endpoint(provider.base_url, options=header))
+    assert lab.run().code == 0
+    assert "team-secret-7391" not in (lab.folder / "manifest.json").read_text()
+    data = write(tmp_path / "new.csv", [["text"], [TEXTS[0]]])
+    done = predict(lab, "zero", data, tmp_path / "out.csv")
+    assert (done.code, "X-Team" in done.err) == (2, True), done
+    provider.reset()
+    lab.write(few_shot("zero"), dataset=SPLIT + endpoint(provider.base_url))
+    assert lab.run().code == 0
+    assert provider.counts() == {}
+    assert predict(lab, "zero", data, tmp_path / "out.csv").code == 0
+
+
+def test_a_kill_loses_only_what_was_under_way(provider: Provider, tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 60)
+    slow = endpoint(provider.base_url, options="concurrency = 2")
+    lab.write(few_shot("zero"), head="seed = 13", dataset=SPLIT + slow)
+    assert lab.run().code == 0
+    data, out = write(tmp_path / "new.csv", [["text"], *([text] for text in TEXTS)]), tmp_path / "out.csv"
+    provider.reset()
+    provider.set(latency_s=0.15)
+    arguments = ["predict", str(lab.folder), str(data), "--arm", "zero", "-o", str(out)]
+    with subprocess.Popen([HARNESS, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while provider.counts().get(CHAT, 0) < 8 and process.poll() is None:
+            time.sleep(0.02)
+        process.kill()
+    assert not out.exists()
+    provider.set(latency_s=0.0)
+    assert predict(lab, "zero", data, out).code == 0
+    assert len(TEXTS) <= provider.counts()[CHAT] <= len(TEXTS) + 4  # two under way, two on their way to the disk
+    assert [row["text"] for row in read(out)] == TEXTS
+    assert {row["status"] for row in read(out)} == {"answered"}

@@ -1,0 +1,136 @@
+"""`harness recheck` against a provider over real HTTP: fresh items, drift, leaks, the sentence."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
+from support.provider import Provider
+
+KEY = "sk-test-recheck-0123456789abcdef"
+CHAT, COMPLETIONS = "POST /v1/chat/completions", "POST /v1/completions"
+SPLIT = "[prepare]\nsplit = { train = 0.3, validation = 0.1, test = 0.6 }\n"
+ALL = task(400)
+NEW = dict(list(ALL.items())[200:])
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Provider]:
+    with Provider.start(answers=ALL, api_key=KEY, accuracy=0.4, tuned_accuracy=0.9, seed=5) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def finished(shared: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    lab = Lab.make(tmp_path_factory.mktemp("recheck"), 200)
+    lab.write(few_shot("zero") + fine_tuned("tuned"), dataset=SPLIT + endpoint(shared.base_url))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FAKE_KEY", KEY)
+        done = lab.run()
+    assert done.code == 0, done
+    return lab
+
+
+@pytest.fixture
+def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    monkeypatch.setenv("FAKE_KEY", KEY)
+    shared.renew()
+    return shared
+
+
+def write(path: Path, rows: Sequence[tuple[str, str]], heads: tuple[str, str] = ("text", "label")) -> Path:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([heads, *rows])
+    return path
+
+
+def recheck(lab: Lab, data: Path, *options: str) -> Any:
+    return call("recheck", lab.folder, data, *options)
+
+
+def split(lab: Lab, name: str) -> list[tuple[str, str]]:
+    rows = pq.read_table(lab.folder / "data" / "examples.parquet").to_pylist()
+    return [(row["text"], row["label"]) for row in rows if row["split"] == name]
+
+
+def test_a_verdict_that_holds(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    before = [(finished.folder / name).read_bytes() for name in ("results.json", "predictions.parquet")]
+    train = split(finished, "train")
+    rows = [
+        *list(NEW.items())[:100],
+        *train[:7],
+        (train[8][0].upper() + "!", train[8][1]),
+        ("", "bad"),
+        ("no label", ""),
+    ]
+    data = write(tmp_path / "march.csv", [*rows, rows[0]])
+    done = recheck(finished, data)
+    assert done.code == 0, done
+    assert done.out.splitlines()[-1].startswith("The verdict still holds on 100 fresh items: tuned ")
+    assert "left out: 8 rows, in train" in done.out
+    assert provider.counts() == {CHAT: 100, COMPLETIONS: 100}
+    told_again = recheck(finished, data, "--json")
+    assert provider.counts() == {CHAT: 100, COMPLETIONS: 100}
+    folder = Path(json.loads(told_again.out)["folder"])
+    assert folder.parent == finished.folder / "rechecks"
+    found = json.loads((folder / "recheck.json").read_text())
+    assert found["verdict"]["holds"] is True
+    assert found["left_out"]["in train"] == 8
+    assert {arm["name"]: arm["n"] for arm in found["arms"]} == {"zero": 100, "tuned": 100}
+    assert {arm["how"] for arm in found["arms"]} == {"unpaired"}
+    answers = pq.read_table(folder / "predictions.parquet").to_pylist()
+    right = [row["predicted"] == row["expected"] for row in answers if row["arm"] == "tuned"]
+    told = next(arm for arm in found["arms"] if arm["name"] == "tuned")
+    assert told["accuracy"] == sum(right) / len(right)
+    assert recheck(finished, data, "--no-reuse").code == 0
+    assert provider.counts() == {CHAT: 200, COMPLETIONS: 200}
+    assert [(finished.folder / name).read_bytes() for name in ("results.json", "predictions.parquet")] == before
+
+
+def test_a_model_that_got_worse_shows_on_the_same_items(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    data = write(tmp_path / "golden.csv", split(finished, "test"))
+    provider.set(tuned_accuracy=0.3, seed=77)
+    done = recheck(finished, data, "--json")
+    assert done.code == 0, done
+    found = json.loads(done.out)
+    assert found["n_shared"] == found["n"] == 120
+    told = {arm["name"]: arm for arm in found["arms"]}
+    assert told["tuned"]["how"] == "paired"
+    assert told["tuned"]["drift"]
+    assert told["tuned"]["change"] < -0.3
+    assert told["tuned"]["test_accuracy"] == finished.arms()["tuned"]["accuracy"]
+    assert found["verdict"]["holds"] is not True
+    assert "accuracy of tuned fell by" in found["sentence"]
+
+
+def test_labels_that_shift_and_labels_never_seen_are_told(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    kept = [(text, label) for text, label in list(NEW.items())[100:] if label != "mixed"]
+    data = write(tmp_path / "shift.csv", [*kept, ("something else entirely, of a new kind", "ugly")], ("body", "stars"))
+    done = recheck(finished, data, "--text", "body", "--label", "stars")
+    assert done.code == 0, done
+    assert "labels occur in other shares than in the test" in done.out
+    assert 'labels that the run has never seen, wrong for every arm: "ugly" (1)' in done.out
+    assert provider.counts()[CHAT] == len(kept) + 1
+
+
+def test_wrong_commands_ask_nothing(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    unlabelled = write(tmp_path / "a.csv", [(text, "") for text in list(NEW)[:3]], ("text", "labels"))
+    done = recheck(finished, unlabelled)
+    assert (done.code, 'no column "label" (the label); did you mean "labels"?' in done.err) == (2, True), done
+    learnt = write(tmp_path / "b.csv", split(finished, "train")[:4])
+    done = recheck(finished, learnt)
+    assert (done.code, "no row is left" in done.err) == (2, True), done
+    assert "in train: 4" in done.err
+    lost = Lab.make(tmp_path, 60)
+    lost.write(few_shot("zero"), dataset=SPLIT + endpoint(provider.base_url))
+    provider.set(quota_after=0)
+    assert lost.run().code == 4
+    (lost.folder / "results.json").unlink()
+    done = recheck(lost, write(tmp_path / "c.csv", list(NEW.items())[:3]))
+    assert (done.code, "has not been scored yet" in done.err) == (2, True), done

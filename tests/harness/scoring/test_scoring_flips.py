@@ -1,0 +1,141 @@
+"""Flip points: the answer really differs on their two sides, and no change of it is missed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.results import ARMS, make_arm, make_examples, make_run
+
+from harness.scoring.facts import Decision, Price
+from harness.scoring.judging import Repricing, rejudge
+from harness.scoring.results import build
+
+EXAMPLES = make_examples(60)
+STORED = build(make_run(EXAMPLES), [make_arm(arm, EXAMPLES) for arm in ARMS[:2]])
+MODELS = {arm["name"]: arm["model"] for arm in STORED["arms"]}
+AT = 1e-4
+
+
+def times(price: dict[str, Any] | Price, factor: float) -> Price:
+    table = price if isinstance(price, dict) else {each.name: getattr(price, each.name) for each in fields(Price)}
+    tokens = {name: usd * factor for name, usd in table.items() if usd is not None and name != "hosting_hour"}
+    return Price(**{**tokens, "hosting_hour": table["hosting_hour"]})
+
+
+def answer(data: dict[str, Any]) -> bool:
+    """What the flip points are about: pays within the horizon, or, without a volume, at any volume at all."""
+    decision = data["decision"]
+    if decision["requests_per_month"] is not None:
+        return bool(decision["pays"])
+    entry = next(line for line in data["payback"] if line["role"] == decision["role"])
+    return entry["requests"] is not None
+
+
+def at(data: dict[str, Any], decision: Decision, quantity: str, value: float) -> bool:
+    """Decides again with one quantity changed."""
+    prices = Repricing()
+    side = {"tuned_price": "arm", "against_price": "against"}.get(quantity)
+    if side is not None:
+        name = data["decision"][side]
+        price = next(arm["price"] for arm in data["arms"] if arm["name"] == name)
+        prices = Repricing(models={MODELS[name]: times(price, value)})
+    elif quantity == "error_usd_factor":
+        assert isinstance(decision.error_usd, dict)
+        decision = replace(decision, error_usd={name: usd * value for name, usd in decision.error_usd.items()})
+    else:
+        decision = replace(decision, **{quantity: value})
+    return answer(rejudge(data, decision, prices))
+
+
+amounts = st.floats(0.05, 20)
+costs = st.none() | st.floats(0, 0.5) | st.fixed_dictionaries({"neutral": amounts, "default": amounts})
+decisions = st.builds(
+    Decision,
+    requests_per_month=st.none() | st.floats(10, 1e7),
+    horizon_months=st.floats(0.5, 48),
+    cache_hit=st.none() | st.floats(0, 1),
+    error_usd=costs,
+    setup_hours=st.floats(0, 20),
+    hour_usd=st.sampled_from([0.0, 80.0]),
+    upkeep_hours_per_month=st.floats(0, 2),
+    retrainings_per_year=st.sampled_from([0.0, 4.0]),
+    hosting_usd_per_month=st.sampled_from([0.0, 30.0]),
+)
+prices = st.builds(
+    Price,
+    input=amounts,
+    cached_input=st.none() | st.floats(0.01, 5),
+    cache_write=st.none() | st.floats(0.05, 25),
+    output=amounts,
+    hosting_hour=st.sampled_from([None, 0.1]),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(decisions, prices, prices)
+def test_the_answer_differs_on_the_two_sides_of_each_point(decision: Decision, tuned: Price, other: Price) -> None:
+    models = {MODELS["tuned"]: tuned, MODELS["8-shot"]: other}
+    data = rejudge(STORED, decision, Repricing(models=models))
+    json.dumps(data, allow_nan=False)
+    for point in data["decision"]["flip_points"]:
+        assert {point["above"], point["below"]} == {"tuned", "8-shot"}
+        if point["quantity"].endswith("cost_per_1k"):
+            continue  # the same as the factor before it
+        for side, value in (("below", point["value"] * (1 - AT)), ("above", point["value"] * (1 + AT))):
+            if point["unit"] != "share" or value <= 1:
+                assert at(data, decision, point["quantity"], value) == (point[side] == "tuned"), (point, side)
+
+
+@settings(max_examples=15, deadline=None)
+@given(decisions, prices, prices)
+def test_no_change_of_the_answer_is_missed(decision: Decision, tuned: Price, other: Price) -> None:
+    data = rejudge(STORED, decision, Repricing(models={MODELS["tuned"]: tuned, MODELS["8-shot"]: other}))
+    grids = {"tuned_price": (0.013, 0.31, 1.7, 9.0, 77.0), "cache_hit": (0.013, 0.27, 0.61, 0.99)}
+    grids["against_price"] = grids["tuned_price"]
+    for quantity, grid in grids.items():
+        values = [p["value"] for p in data["decision"]["flip_points"] if p["quantity"] == quantity]
+        if any(abs(value - spot) < 1e-3 * spot for value in values for spot in grid):
+            continue
+        for low, high in pairwise(grid):
+            changed = at(data, decision, quantity, low) != at(data, decision, quantity, high)
+            assert changed == (sum(low < value < high for value in values) % 2 == 1), (quantity, low, high, values)
+
+
+def test_the_volume_by_hand() -> None:
+    """$98 and $20 a month over 10 months at $1.96 saved a thousand: (9.80 + 20) / 1.96 = 15,204 requests a month."""
+    data = json.loads(json.dumps(STORED))
+    for arm, tokens in zip(data["arms"], (100, 1000), strict=True):
+        arm |= {"input_tokens_mean": tokens, "output_tokens_mean": 10, "cached_tokens_mean": 0}
+        arm |= {"cacheable_tokens_mean": 0, "training_cost_usd": 98.0}
+    models = {MODELS["tuned"]: Price(input=1.0, output=4.0), MODELS["8-shot"]: Price(input=2.0, output=10.0)}
+    decision = Decision(horizon_months=10, hosting_usd_per_month=20)
+    points = {
+        point["quantity"]: point
+        for point in rejudge(data, decision, Repricing(models=models))["decision"]["flip_points"]
+    }
+    assert points["requests_per_month"] == {
+        "quantity": "requests_per_month",
+        "value": pytest.approx(15204.0816),
+        "above": "tuned",
+        "below": "8-shot",
+        "unit": "requests",
+    }
+    # Without a volume, the prices meet but for half a percent: 2.10 × 0.995 / 0.14
+    assert points["tuned_price"]["value"] == pytest.approx(14.925)
+    assert points["tuned_cost_per_1k"]["value"] == pytest.approx(2.0895)
+    assert "cache_hit" not in points
+
+
+def test_nothing_flips_where_a_cost_is_not_known_or_no_time_is_left() -> None:
+    unknown = json.loads(json.dumps(STORED))
+    unknown["arms"][0]["training_cost_usd"] = None
+    assert rejudge(unknown, Decision())["decision"]["flip_points"] == []
+    past = json.loads(json.dumps(STORED))
+    past["arms"][0]["shutdown_date"] = "2026-01-01"
+    assert rejudge(past, Decision(requests_per_month=1e6))["decision"]["flip_points"] == []
