@@ -18,7 +18,7 @@ from harness.commands.shared import command, runs_option
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
 def compare(run_a: str, run_b: str, runs: Path, as_json: bool) -> None:
-    """Compare the arms of two runs: differences with intervals, flipped items, settings that differ."""
+    """Compare two runs: differences, flipped items, settings."""
     from harness import comparing
     from harness.stored import Stored
 

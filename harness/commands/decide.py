@@ -34,7 +34,7 @@ AMOUNT = click.FloatRange(min=0)
 def decide(
     run: str, runs: Path, prices: Sequence[str], error_usd: Sequence[str], as_json: bool, **settings: Any
 ) -> None:
-    """Verdict and payback anew, under other assumptions; sends nothing, writes nothing."""
+    """Verdict and payback under other assumptions; sends nothing."""
     from harness.deciding import Wanted
     from harness.deciding import decide as decide_anew
     from harness.errors import UsageError

@@ -17,7 +17,7 @@ from harness.commands.shared import command, plugin_options, runs_option
 @runs_option
 @plugin_options
 def export(run: str, arm: str, out: Path, runs: Path, files: Any, blocked: Any) -> None:
-    """Write an arm as a folder to deploy: adapter or model id, prompt, parser, a script on openai alone."""
+    """Write an arm as a folder to deploy, with a script on openai alone."""
     from harness.exporting import export as write
     from harness.plugins import discover
     from harness.reopening import reopen

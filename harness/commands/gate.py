@@ -41,7 +41,7 @@ def gate(
     runs: Path,
     **allow: bool,
 ) -> None:
-    """Hold a run against conditions: exit code 0 where all hold, 3 where one does not."""
+    """Hold a run against conditions, for CI."""
     from harness import gating
     from harness.errors import GateError
     from harness.files import write_whole

@@ -25,7 +25,7 @@ from harness.commands.shared import command, plugin_options, runs_option
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 @plugin_options
 def recheck(run: str, data: Path, text: str | None, label: str | None, **options: Any) -> None:
-    """Ask the arms of a run about fresh labelled data: does the verdict still hold?
+    """Does the verdict still hold on fresh labelled data?
 
     Rows that were in train are left out. What was found stays in the run's folder, under rechecks/.
     """

@@ -32,7 +32,7 @@ def relabel(
     files: Sequence[str],
     blocked: Sequence[str],
 ) -> None:
-    """Hand disputed test items out to be labelled, blind; rescore a copy with the corrections. Asks no model."""
+    """Hand out disputed test items, blind; rescore a copy. Asks no model."""
     from harness import relabelling
     from harness.errors import UsageError
     from harness.stored import Stored

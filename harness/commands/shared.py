@@ -27,8 +27,12 @@ class Group(click.Group):
                 f'there is no command "{args[0]}"; {nearest(args[0], self.commands)}'
             ) from None
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Ends the help with an example."""
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes all commands on one screen, with an example at the end."""
+        formatter.write(f"Usage: {ctx.command_path} [--version] [--debug] COMMAND [ARGS]...\n{self.help}\n\n")
+        names = self.list_commands(ctx)
+        with formatter.indentation():
+            formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=68)) for name in names])
         formatter.write("\nExample: harness demo\n")
 
 
