@@ -149,7 +149,8 @@ def _cost(choice: Mapping[str, Any]) -> Iterable[Text]:
     """Says in one sentence what a choice cost, and what was left out for its budget."""
     parts = [numbers.usd(choice["usd"])] if choice.get("usd") is not None else []
     parts += [numbers.duration(choice["seconds"])] if choice.get("seconds") is not None else []
-    said = [f"This choice took {' and '.join(parts)}, training included."] if parts else []
+    trained = any(candidate.get("training_s") is not None for candidate in choice["candidates"])
+    said = [f"This choice took {' and '.join(parts)}{', training included' if trained else ''}."] if parts else []
     combinations, tried = choice.get("combinations") or 0, choice.get("tried") or 0
     if combinations > ((choice.get("budget") or {}).get("trials") or combinations):
         said.append(f"{numbers.count(tried)} of {numbers.count(combinations)} combinations were drawn and tried.")
