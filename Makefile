@@ -23,8 +23,8 @@ help: ## what there is
 demo: $(READY) ## the default experiment: real reviews, a real small model, real training; no key needed
 	@$(BIN)/harness demo $(ARGS)
 
-test: $(READY) chromium ## all tests
-	@$(BIN)/pytest -q -n 2 --dist loadgroup $(ARGS)
+test: $(READY) chromium ## the tests; those that take long come with ARGS="-m thorough"
+	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not thorough" $(ARGS)
 
 lint: $(READY) ## style, types and the direction of imports
 	@$(BIN)/ruff check --quiet .

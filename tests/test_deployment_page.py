@@ -37,6 +37,7 @@ def first_loss(lab: Lab, folder: Path) -> float:
     return next(float(step["train_loss"]) for step in json.loads(row[0])["metrics"] if "train_loss" in step)
 
 
+@pytest.mark.thorough
 @pytest.mark.xdist_group("local")
 def test_the_page_runs_and_the_exported_arm_answers_as_the_run_did(tmp_path: Path) -> None:
     reviews = (ROOT / "examples" / "review-stars" / "reviews.csv").read_text(encoding="utf-8").splitlines(keepends=True)

@@ -345,6 +345,7 @@ def test_checkpoints_count_against_the_budget(lab: Lab, provider: Provider) -> N
     assert provider.counts()[COMPLETIONS] == 2 * VALIDATION + TEST
 
 
+@pytest.mark.thorough
 @pytest.mark.xdist_group("local")
 def test_checkpoints_of_a_real_small_model(tmp_path: Path) -> None:
     lab = Lab.make(tmp_path, 48)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support.lab import Lab
 
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.2, test = 0.4 }\n"
 
 
+@pytest.mark.thorough
 def test_a_local_model_is_trained_once_for_each_point(tiny: Path, tmp_path: Path) -> None:
     lab = Lab.make(tmp_path, 45)
     backend = f'{{ plugin = "fine-tuned", endpoint = "local", base = "{tiny.name}", n_epochs = 1 }}'

@@ -32,7 +32,9 @@ def shared() -> Iterator[Provider]:
 
 
 @pytest.fixture(scope="module")
-def finished(shared: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+def ran(shared: Provider, tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, set[str]]:
+    """A finished run, and path and body of each of its requests."""
+    shared.renew()  # whatever a test before has set
     lab = Lab.make(tmp_path_factory.mktemp("export"), 60)
     arms = [
         few_shot("few", k=3, extra='formatter = { plugin = "chat", words = { mixed = "so-so" } }'),
@@ -46,13 +48,17 @@ def finished(shared: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
         patch.setenv("FAKE_KEY", KEY)
         done = lab.run()
     assert done.code == 0, done
-    return lab
+    return lab, requests(shared)
 
 
 @pytest.fixture(scope="module")
-def sent(finished: Lab, shared: Provider) -> set[str]:
-    """Path and body of each request of the run."""
-    return requests(shared)
+def finished(ran: tuple[Lab, set[str]]) -> Lab:
+    return ran[0]
+
+
+@pytest.fixture(scope="module")
+def sent(ran: tuple[Lab, set[str]]) -> set[str]:
+    return ran[1]
 
 
 def requests(provider: Provider) -> set[str]:

@@ -34,6 +34,7 @@ def shared() -> Iterator[Provider]:
 @pytest.fixture(scope="module")
 def finished(shared: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A run of 60 rows, made once."""
+    shared.renew()  # whatever a test before has set
     lab = Lab.make(tmp_path_factory.mktemp("predict"), 60)
     chosen = few_shot("chosen", k=2) + '[arms.choose]\n"shots.k" = [0, 4]\n'
     arms = few_shot("zero", options=", max_tokens = 9") + chosen + fine_tuned("tuned") + CLASSICAL

@@ -28,6 +28,7 @@ def shared() -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 def finished(shared: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    shared.renew()  # whatever a test before has set
     lab = Lab.make(tmp_path_factory.mktemp("recheck"), 200)
     lab.write(few_shot("zero") + fine_tuned("tuned"), dataset=SPLIT + endpoint(shared.base_url))
     with pytest.MonkeyPatch.context() as patch:

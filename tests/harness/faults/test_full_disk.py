@@ -86,7 +86,7 @@ def test_full_at_every_stage_it_goes_on_when_there_is_room(
     provider.reset()
     (lab.folder / "report.html").unlink()
     names = set()
-    for room in itertools.count(44 * KIB, 36 * KIB):
+    for room in itertools.count(44 * KIB, 14 * KIB):
         leave(disk, room)
         done = lab.run()
         if done.code == 0:

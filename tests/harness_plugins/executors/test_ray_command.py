@@ -18,6 +18,7 @@ from support.provider import Provider
 from support.stops import running
 
 pytestmark = [
+    pytest.mark.thorough,
     pytest.mark.xdist_group("ray"),
     pytest.mark.skipif(find_spec("ray") is None, reason="there is no wheel of ray for this machine"),
 ]
