@@ -30,6 +30,7 @@ from harness.files import clear, write_json
 from harness.interrupts import Interrupts
 from harness.journal import Journal
 from harness.preparation import data as stage
+from harness.preparation.training_sets import require_classes
 from harness.prepare import Prepared
 from harness.prices import Prices
 from harness.runs import DEFAULT_OUT, RunFolder
@@ -251,6 +252,7 @@ def opened(
         write_json(folder.manifest, record)
         stage.write(folder.data, data, {})
         stage.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
+        require_classes([arm for arm in experiment.arms if not options.only or arm.name in options.only], data)
         session = Session(
             experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
         )

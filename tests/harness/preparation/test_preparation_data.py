@@ -88,6 +88,20 @@ def test_what_a_job_would_fail_for_is_said_before_anything_is_sent(lab: Lab, pro
     assert provider.counts() == {}
 
 
+def test_a_label_that_train_lacks_is_said_before_anything_is_sent(lab: Lab, provider: Provider) -> None:
+    rows = (lab.path / "data.csv").read_text(encoding="utf-8").splitlines()
+    rows = [row.replace(",good,test", ",excellent,test") for row in rows]
+    (lab.path / "data.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    arms = endpoint(provider.base_url) + fine_tuned("tuned") + few_shot("zero", k=0)
+    lab.write(arms, dataset='split = "split"')
+    done = lab.run()
+    assert done.code == 2, done
+    assert 'train has no example of the label "excellent"' in done.err
+    assert "the arm tuned could not learn it" in done.err
+    assert provider.counts() == {}
+    assert lab.run("--only", "zero").code == 0  # a prompt needs no example of it
+
+
 def test_weights_go_to_endpoints_that_take_them_alone(lab: Lab, provider: Provider) -> None:
     arms = endpoint(provider.base_url) + fine_tuned("tuned")
     lab.write(arms, dataset='split = "split"\n[prepare]\nbalance = "weights"')
