@@ -4,63 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.results import make_run
+from support.verdicts import N, prompt, rows, run, tuned
 
 from harness import numbers
 from harness.scoring.answers import Answers
 from harness.scoring.contenders import name_contenders
-from harness.scoring.facts import ArmFacts, Decision, RunFacts
+from harness.scoring.facts import ArmFacts, Decision
 from harness.scoring.judging import assumptions, rejudge
 from harness.scoring.results import build
 from harness.scoring.savings import Requests
-from harness.types import Check, Prediction, Status
-
-N = 1000
-
-
-def rows(
-    arm: str, wrong: Iterable[int], usd: float | None = None, n: int = N, unparsed: int = 0
-) -> tuple[Prediction, ...]:
-    """Answers of three labels: those of `wrong` are wrong, the last `unparsed` ones are not readable."""
-    missed = set(wrong)
-    return tuple(
-        Prediction(
-            arm=arm,
-            example_id=f"{number:04d}",
-            expected="abc"[number % 3],
-            predicted=None if number >= n - unparsed else "abc"[(number + (number in missed)) % 3],
-            status=Status.UNPARSED if number >= n - unparsed else Status.ANSWERED,
-            cost_usd=usd,
-            latency_s=0.2,
-        )
-        for number in range(n)
-    )
-
-
-def tuned(wrong: Iterable[int], usd: float | None = 0.0001, **changes: Any) -> ArmFacts:
-    facts = ArmFacts(
-        name="small",
-        family="fine-tuned",
-        predictions=rows("small", wrong, usd),
-        training_cost_usd=86.0,
-        training_s=85.0,
-    )
-    return replace(facts, **changes)
-
-
-def prompt(wrong: Iterable[int], usd: float | None = 0.001, **changes: Any) -> ArmFacts:
-    facts = ArmFacts(name="large", family="few-shot", shots=8, predictions=rows("large", wrong, usd))
-    return replace(facts, **changes)
-
-
-def run(**changes: Any) -> RunFacts:
-    facts = make_run([], labels=("a", "b", "c"), n_test=N, checks=())
-    return replace(facts, **changes)
+from harness.types import Check, Status
 
 
 def verdict(arms: list[ArmFacts], **changes: Any) -> dict[str, Any]:
