@@ -11,6 +11,19 @@ from harness.prices import Prices
 from harness.types import Usage
 
 
+def unpriced(prices: Prices, arm: Arm) -> tuple[str, str] | None:
+    """Returns the model that an arm answers with, or is trained from, and what to write where it has no price."""
+    endpoint, model = getattr(arm.backend, "endpoint", None), getattr(arm.backend, "model", None)
+    base = getattr(arm.backend, "base", None) if model is None else None
+    if endpoint in (None, LOCAL) or prices.known(endpoint, str(model), base=base):
+        return None
+    if not base:
+        return str(model), f'give input and output in [prices."{model}"]: USD for a million tokens'
+    root = prices.root(base)
+    wanted = f'training in [prices."{root}"], input and output in [prices."ft:{root}"]'
+    return root, f"give {wanted}: USD for a million tokens"
+
+
 def failed_usd(jobs: Sequence[tuple[str, str, int]], prices: Prices, arm: str) -> float | None:
     """Returns what the jobs of an arm that came to nothing were billed; `None` where nothing is known of that.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.candidates import CHECKPOINT, worded
 from harness.choosing import Chosen, Tried
-from harness.evaluation import accuracy
+from harness.evaluation import accuracy, is_right
 from harness.experiment import LOCAL
 from harness.machine_time import machine_seconds, spans
 from harness.types import Status
@@ -37,8 +37,8 @@ def record(chosen: Chosen, hour_usd: float | None) -> dict[str, Any]:
         "skipped": sum(chosen.why_skipped.values()),
         "why_skipped": dict(chosen.why_skipped),
         "budget": {"trials": budget.trials, "usd": budget.usd, "seconds": budget.seconds},
-        "usd": _sum([one["cost_usd"] for one in asked] + [one["training_usd"] for one in jobs.values()]),
-        "seconds": _sum([one["seconds"] for one in asked] + [one["training_s"] for one in jobs.values()]),
+        "usd": whole([one["cost_usd"] for one in asked] + [one["training_usd"] for one in jobs.values()]),
+        "seconds": whole([one["seconds"] for one in asked] + [one["training_s"] for one in jobs.values()]),
         "wall_s": chosen.wall_s,
     }
 
@@ -53,7 +53,7 @@ def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str,
 
     answers, ready = each.answers, each.ready
     rows = [answer.prediction for answer in answers]
-    right = round(accuracy(answers) * len(answers)) if answers else 0
+    right = sum(is_right(row) for row in rows)
     costs = [row.cost_usd for row in rows if row.status != Status.FAILED]
     last = CHECKPOINT not in each.settings  # a checkpoint's training is that of its job's last model
     trained = last and ready.seconds is not None
@@ -66,7 +66,7 @@ def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str,
         "accuracy_ci": list(wilson(right, len(answers))) if answers else None,
         "unparsed": sum(row.status == Status.UNPARSED for row in rows),
         "failed": sum(row.status == Status.FAILED for row in rows),
-        "cost_usd": _sum(costs) if hour_usd is None or not rows else seconds / 3600 * hour_usd,
+        "cost_usd": whole(costs) if hour_usd is None or not rows else seconds / 3600 * hour_usd,
         "seconds": seconds if answers else None,
         "trained": trained,
         "training_usd": _training_usd(ready.usd, ready.seconds, hour_usd) if trained else None,
@@ -80,7 +80,7 @@ def _training_usd(usd: float | None, seconds: float | None, hour_usd: float | No
     return usd if hour_usd is None or seconds is None else seconds / 3600 * hour_usd
 
 
-def _sum(values: Sequence[float | None]) -> float | None:
-    """Returns a sum of which nothing is unknown."""
+def whole(values: Sequence[float | None]) -> float | None:
+    """Returns a sum, `None` where a part of it is not known or there is none."""
     known = [value for value in values if value is not None]
     return sum(known) if known and len(known) == len(values) else None

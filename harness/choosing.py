@@ -129,6 +129,8 @@ class Choosing:
     """Choices of one run."""
 
     work: Evaluation
+    _known: dict[str, Chosen] = field(default_factory=dict, init=False)
+    """Arm → what it came to, where nothing was left to do for it."""
 
     def choose(self, arms: Sequence[Arm]) -> list[Chosen]:
         """Tries the candidates of every arm on validation, and takes the best of each arm.
@@ -138,7 +140,7 @@ class Choosing:
         Raises:
             GateError: The run's budget is used up.
         """
-        searches = [self._opened(arm) for arm in arms]
+        searches = [self._opened(arm) for arm in arms if arm.name not in self._known]
         together = [search for search in searches if search.budget.seconds is None]
         alone = [[search] for search in searches if search.budget.seconds is not None]
         for group in (together, *alone):
@@ -146,7 +148,8 @@ class Choosing:
                 self._round(group)
             for search in group:
                 self._close(search)
-        return [search.chosen() for search in searches]
+        chosen = self._known | {search.arm.name: search.chosen() for search in searches}
+        return [chosen[arm.name] for arm in arms]
 
     def known(self, arm: Arm) -> Arm | None:
         """Returns an arm as it would answer, where nothing has to be trained, asked or decided for that."""
@@ -163,7 +166,8 @@ class Choosing:
                   if not search.limited or _mark(settings) in search.begun]  # fmt: skip
         if not work.asking.answered([(one.arm, search.examples) for one in asked]):
             return None
-        return self.choose([arm])[0].ready.arm
+        self._known[arm.name] = self.choose([arm])[0]
+        return self._known[arm.name].ready.arm
 
     # One arm's search
 

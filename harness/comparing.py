@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -80,15 +79,10 @@ def _arm(a: Stored, b: Stored, name: str, *, paired: bool) -> dict[str, Any]:
 
 
 def _paired(a: Stored, before: Sequence[Prediction], after: Sequence[Prediction]) -> dict[str, Any]:
-    from harness.scoring.answers import Answers
-    from harness.scoring.comparisons import Panel
-    from harness.scoring.facts import ArmFacts
+    from harness.scoring.drift import panel_of
 
-    facts = {"a": ArmFacts(name="a", family="other", predictions=tuple(before))}
-    facts["b"] = ArmFacts(name="b", family="other", predictions=tuple(after))
-    answers = {side: Answers.of(arm) for side, arm in facts.items()}
     run = a.results["run"]
-    panel = Panel.of(answers, len(a.test), a.groups, run["seed"])
+    answers, panel = panel_of({"a": before, "b": after}, len(a.test), a.groups, run["seed"])
     found = panel.compare("b", "a", run["margin"])
     was, now = answers["a"].right, answers["b"].right
     ids = np.array(answers["a"].ids)
@@ -103,19 +97,11 @@ def _paired(a: Stored, before: Sequence[Prediction], after: Sequence[Prediction]
 
 
 def _two_samples(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """Compares accuracies of different items by their own intervals: squares of the distances add.
-
-    Newcombe (1998), Stat. Med. 17:873–890, method 10, with Wilson intervals; for any others, such as those of
-    clustered samples, Zou & Donner (2008), Stat. Med. 27:1693–1702. The p value is the normal one at the width of
-    the interval.
-    """
+    """Compares accuracies of different items by their own intervals; the p value is the normal one at their width."""
+    from harness.scoring.drift import moved
     from harness.scoring.statistics import LEVEL
 
-    x, y = first["accuracy"], second["accuracy"]
-    (x_low, x_high), (y_low, y_high) = first["accuracy_ci"], second["accuracy_ci"]
-    gap = y - x
-    low = gap - math.hypot(y - y_low, x_high - x)
-    high = gap + math.hypot(y_high - y, x - x_low)
+    gap, (low, high) = moved(first["accuracy"], first["accuracy_ci"], second["accuracy"], second["accuracy_ci"])
     return {
         "difference": gap,
         "ci": [low, high],

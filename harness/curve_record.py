@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from harness.choice_record import whole
 from harness.curves import PROMPTED, Curve, Curves, Point
 from harness.execution.questions import Answered
 from harness.machine_time import machine_seconds, spans
@@ -68,19 +69,13 @@ def _point(point: Point, seconds: float) -> dict[str, Any]:
         "accuracy_ci": list(wilson(right, n)) if n else None,
         "unparsed": sum(row.status is Status.UNPARSED for row in rows) if n else None,
         "failed": sum(row.status is Status.FAILED for row in rows) if n else None,
-        "cost_usd": _total([row.cost_usd for row in rows]),
+        "cost_usd": whole([row.cost_usd for row in rows]),
         "training_usd": ready.usd if ready is not None and learning else None,
         "training_s": ready.seconds if ready is not None and learning else None,
         "seconds": seconds if spans(point.answers) else None,
         "input_tokens_mean": sum(tokens) / len(tokens) if tokens else None,
         "reason": point.reason,
     }
-
-
-def _total(costs: Sequence[float | None]) -> float | None:
-    """Returns a sum, `None` where a part of it is not known."""
-    known = [cost for cost in costs if cost is not None]
-    return sum(known) if known and len(known) == len(costs) else None
 
 
 def _crossing(curve: Curve, measured: Sequence[Measured], shots: Sequence[Curve], seed: int) -> dict[str, Any] | None:

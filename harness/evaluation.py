@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from harness.abreast import Pause, Task, side_by_side
@@ -314,10 +315,12 @@ class Evaluation:
 
     def sample(self, items: int | None) -> tuple[Example, ...]:
         """Returns the validation examples that a choice looks at: the same ones for every arm, by content and seed."""
-        ranked = sorted(
-            self.learning.validation, key=lambda example: digest(["choose", self.learning.seed, example.id])
-        )
-        return tuple(ranked[:items])
+        return self._ranked[:items]
+
+    @cached_property
+    def _ranked(self) -> tuple[Example, ...]:
+        seed = self.learning.seed
+        return tuple(sorted(self.learning.validation, key=lambda example: digest(["choose", seed, example.id])))
 
 
 def _checkpoints(result: Mapping[str, Any], model: str | None, endpoint: str) -> Iterator[Mapping[str, Any]]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-
-T = TypeVar("T")
 
 
 class _Table(BaseModel):
@@ -178,56 +176,53 @@ class ChooseBudget(_Table):
     """Wall time after which nothing more is begun."""
 
 
-class LearningCurve(_Table):
+class _CurveTable(_Table):
+    """Where a curve is measured; a list stands for the whole table."""
+
+    listed: ClassVar[str]
+    """The key that such a list is."""
+    example: ClassVar[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _long(cls, value: Any) -> Any:
+        """Returns the table that a list stands for."""
+        if not isinstance(value, (list, dict, BaseModel)):
+            message = f"a list of numbers is expected, or a table like {cls.example}"
+            raise ValueError(message)  # noqa: TRY004 - for pydantic
+        return {cls.listed: value} if isinstance(value, list) else value
+
+    @field_validator("sizes", "k", check_fields=False)
+    @classmethod
+    def _ascending(cls, values: tuple[int | Literal["all"], ...]) -> tuple[int | Literal["all"], ...]:
+        twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
+        if twice is not None:
+            raise ValueError(f"{twice} is listed twice")
+        return tuple(sorted(values, key=lambda value: (value == "all", 0 if value == "all" else value)))
+
+
+class LearningCurve(_CurveTable):
     """Accuracy against the size of the training set; a list stands for its sizes."""
+
+    listed = "sizes"
+    example = "{ sizes = [64, 256], seeds = 3 }"
 
     sizes: tuple[Annotated[int, Field(strict=True, ge=1)] | Literal["all"], ...] = Field(min_length=1)
     """Training examples, ascending; `all` is the whole train split."""
     seeds: int = Field(default=3, strict=True, ge=1, le=20)
     """How many subsets of each size; the first follows the experiment's own seed."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return _long(value, "sizes", "{ sizes = [64, 256], seeds = 3 }")
 
-    @field_validator("sizes")
-    @classmethod
-    def _ascending(cls, sizes: tuple[int | Literal["all"], ...]) -> tuple[int | Literal["all"], ...]:
-        return _distinct(sorted(sizes, key=lambda size: (size == "all", 0 if size == "all" else size)))
-
-
-class ShotCurve(_Table):
+class ShotCurve(_CurveTable):
     """Accuracy against the number of shots; a list stands for its `k`."""
+
+    listed = "k"
+    example = "{ k = [0, 4, 8], draws = 3 }"
 
     k: tuple[Annotated[int, Field(strict=True, ge=0)], ...] = Field(min_length=1)
     """Numbers of shots, ascending."""
     draws: int = Field(default=3, strict=True, ge=1, le=20)
     """How many draws of shots for each number."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return _long(value, "k", "{ k = [0, 4, 8], draws = 3 }")
-
-    @field_validator("k")
-    @classmethod
-    def _ascending(cls, k: tuple[int, ...]) -> tuple[int, ...]:
-        return _distinct(sorted(k))
-
-
-def _long(value: Any, key: str, example: str) -> Any:
-    """Returns the table that a list stands for."""
-    if not isinstance(value, (list, dict, BaseModel)):
-        raise ValueError(f"a list of numbers is expected, or a table like {example}")  # noqa: TRY004 - for pydantic
-    return {key: value} if isinstance(value, list) else value
-
-
-def _distinct(values: Sequence[T]) -> tuple[T, ...]:
-    twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
-    if twice is not None:
-        raise ValueError(f"{twice} is listed twice")
-    return tuple(values)
 
 
 class ArmTable(_Table):

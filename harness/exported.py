@@ -1,6 +1,7 @@
 """Labels texts with the arm in arm.json: python predict.py [FILE], one text a line; prints a label for each."""
 # Needs openai alone. OPENAI_BASE_URL says where the model is, if elsewhere; arm.json names the key's variable.
 
+import io
 import json
 import math
 import os
@@ -70,7 +71,7 @@ def main() -> None:
     url, key = os.environ.get("OPENAI_BASE_URL") or arm["base_url"], os.environ.get(arm["api_key_env"] or "", "none")
     headers = {name: os.environ[variable] for name, variable in arm["headers"].items()}
     client = OpenAI(base_url=url, api_key=key, default_headers=headers, default_query=arm["query"])
-    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines() if len(sys.argv) > 1 else sys.stdin
+    lines = io.StringIO(Path(sys.argv[1]).read_text(encoding="utf-8")) if len(sys.argv) > 1 else sys.stdin
     for line in lines:
         fields = json.loads(line) if len(arm["fields"]) > 1 else {arm["fields"][0]: line.rstrip("\n")}
         item = {"": "\n".join(text for text in fields.values() if text), **fields}

@@ -66,7 +66,7 @@ def export(run: Reopened, name: str, out: Path) -> Exported:
     adapter = _adapter(run, arm)
     told = _told(run, arm, prompt, calls)
     agreeing, answers = _agreement(run, name, told)
-    with folder_whole(out) as folder:
+    with folder_whole(out.resolve()) as folder:  # `.` and links have no place beside them
         (folder / "arm.json").write_text(json_text(told), encoding="utf-8")
         (folder / "predict.py").write_text(inspect.getsource(exported), encoding="utf-8")
         readme = _readme(told, adapter=adapter is not None, agreement=(agreeing, answers))

@@ -18,6 +18,8 @@ Interval: TypeAlias = tuple[float, float]
 TIMES = ("latency_s", "first_token_s", "queue_s", "retry_s")
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 STATES = ("answered", "unparsed", "failed")
+REASONS = ("preview", "unfinished", "simulated", "leaks")
+"""What makes figures no evidence, each with a switch that lets it pass."""
 NO_FIGURES = (
     "of",
     "model",
@@ -90,7 +92,7 @@ class Gate:
     strict: bool = False
     """Whether the interval's bound must hold, not the figure alone."""
     allowed: frozenset[str] = frozenset()
-    """Of `preview`, `unfinished`, `simulated`, `leaks`: what else fails the gate."""
+    """Of `REASONS`: what else fails the gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,19 +238,13 @@ def _mean_interval(rows: Sequence[Prediction], groups: Mapping[str, str]) -> Int
 
 def _not_worse(run: Stored, name: str, other: str) -> Finding:
     """Whether an arm is shown to be no less accurate than another by more than the run's margin (non-inferiority)."""
-    from harness.scoring.answers import Answers
-    from harness.scoring.comparisons import Panel
-    from harness.scoring.facts import ArmFacts
+    from harness.scoring.drift import panel_of
 
     margin, seed = run.results["run"]["margin"], run.results["run"]["seed"]
     condition = f"not worse than {other} by {points(margin, signed=False)}"
     if name == other:
         raise UsageError(f"--not-worse-than {other}: that is the arm itself", "name another arm, or another --arm")
-    answers = {
-        each: Answers.of(ArmFacts(name=each, family="other", predictions=tuple(run.predictions[each])))
-        for each in (name, other)
-    }
-    panel = Panel.of(answers, len(run.test), run.groups, seed)
+    _, panel = panel_of({each: run.predictions[each] for each in (name, other)}, len(run.test), run.groups, seed)
     if not {name, other} <= set(panel.names):
         return Finding(condition=condition, passed=False, told="one of the arms has not answered every test item")
     line = panel.compare(name, other, margin)

@@ -11,7 +11,7 @@ from typing import Any
 from harness import arm_prices, choice_record, curve_record, tables
 from harness.choosing import Chosen
 from harness.contract import Metric
-from harness.curves import Curves
+from harness.curves import PROMPTED, Curves
 from harness.errors import PluginError, UnfinishedError
 from harness.evaluation import Trained, accuracy
 from harness.execution.questions import Answered, settled
@@ -25,8 +25,6 @@ from harness.prepare import Prepared
 from harness.prices import Prices
 from harness.runs import RunFolder
 from harness.types import Check, Example, Prediction, Row, Rows, Split
-
-PROMPTED = ("zero-shot", "few-shot")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import DataError, UsageError, nearest
 from harness.execution.work import digest
-from harness.files import write_json, write_whole
+from harness.files import json_text, write_json, write_together, write_whole
 from harness.numbers import counted, percent, percent_interval
 from harness.options import construct, needs_options
 from harness.plugins import Plugins
@@ -185,8 +185,8 @@ def apply(run: Stored, file: Path, plugins: Plugins) -> Rescored:
     labels = {each.id: each.label for each in judged}
     folder = run.folder.path / PLACE / digest([mark, sorted(labels.items())])[:8]
     results = _rescored(run, labels, kinds, plugins)
-    write_json(folder / "results.json", results)
-    _write_page(run, labels, results, plugins, folder / "report.html")
+    files = {"results.json": json_text(results), "report.html": _page(run, labels, results, plugins)}
+    write_together(folder, {name: text.encode("utf-8", "replace") for name, text in files.items()})
     return Rescored(folder=folder, results=results)
 
 
@@ -317,7 +317,7 @@ def _message(found: Mapping[str, Any]) -> str:
     )
 
 
-def _write_page(run: Stored, labels: Mapping[str, str], results: dict[str, Any], plugins: Plugins, out: Path) -> None:
+def _page(run: Stored, labels: Mapping[str, str], results: dict[str, Any], plugins: Plugins) -> str:
     """Renders the copy's page over the run's own texts and answers, their labels corrected."""
     from harness.report.page import load, render
 
@@ -326,7 +326,7 @@ def _write_page(run: Stored, labels: Mapping[str, str], results: dict[str, Any],
     answers["expected"] = _patched(answers["example_id"], answers["expected"], labels)
     examples["label"] = _patched(examples["id"], examples["label"], labels)
     page = replace(told, data=results, predictions=answers, examples=examples)
-    write_whole(out, render(page, _made(run, "section", plugins)))
+    return render(page, _made(run, "section", plugins))
 
 
 def _patched(ids: Sequence[str], values: Sequence[str], labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ from harness.console import Console
 from harness.errors import UsageError, nearest
 from harness.evaluation import Evaluation
 from harness.execution.questions import mark
-from harness.experiment import Arm, Experiment, restored
+from harness.experiment import Arm, Experiment
+from harness.experiment_reader import restored
 from harness.journal import Journal
 from harness.plugins import Plugins
 from harness.prepare import Prepared

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import continuing, manifest
+from harness.arm_prices import unpriced
 from harness.asking import Asking
 from harness.console import Console
 from harness.deciding import require_labels
@@ -91,20 +92,10 @@ def require_prices(experiment: Experiment, arms: Sequence[Arm], options: RunOpti
                     f"arms.{arm.name}: there is a budget, but no price is known for {given.model}",
                     f'give input and output (0) in [prices."{given.model}"]: USD for a million tokens',
                 )
-        endpoint, model = getattr(arm.backend, "endpoint", None), getattr(arm.backend, "model", None)
-        base = getattr(arm.backend, "base", None) if model is None else None
-        if endpoint in (None, LOCAL) or prices.known(endpoint, str(model), base=base):
-            continue
-        base = prices.root(base) if base else None
-        wanted = (
-            f'training in [prices."{base}"], input and output in [prices."ft:{base}"]'
-            if base
-            else f'input and output in [prices."{model}"]'
-        )
-        raise ExperimentError(
-            f"arms.{arm.name}: there is a budget, but no price is known for {base or model}",
-            f"give {wanted}: USD for a million tokens",
-        )
+        lacking = unpriced(prices, arm)
+        if lacking is not None:
+            model, advice = lacking
+            raise ExperimentError(f"arms.{arm.name}: there is a budget, but no price is known for {model}", advice)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.arm_prices import unpriced
 from harness.candidates import worded
 from harness.errors import ExperimentError
 from harness.evaluation import Evaluation, needs_job
@@ -80,10 +81,11 @@ class Sweeps:
             self._require_prices(arm)
             jobs = {self.work.plan(one, True).tag: self.training(one) for _, one in arm.candidates if needs_job(one)}
             settings, first = arm.candidates[0]
+            name = f"its first candidate ({worded(settings)}) alone" if settings else "the arm"
+            alone = self.cost(first, arm.choose_items)
             for each in given:
                 _refuse(arm, each, f"training its {len(jobs)} candidates", sum(jobs.values()))
-                name = f"its first candidate ({worded(settings)}) alone" if settings else "the arm"
-                _refuse(arm, each, f"trying {name} on validation", self.cost(first, arm.choose_items))
+                _refuse(arm, each, f"trying {name} on validation", alone)
             trained += sum(jobs.values())
         if cap is not None and trained > cap:
             raise ExperimentError(
@@ -93,21 +95,13 @@ class Sweeps:
             )
 
     def _require_prices(self, arm: Arm) -> None:
-        prices = self.work.asking.prices
         for _, one in arm.candidates:
-            endpoint, model = getattr(one.backend, "endpoint", None), getattr(one.backend, "model", None)
-            base = getattr(one.backend, "base", None) if model is None else None
-            if endpoint in (None, LOCAL) or prices.known(endpoint, str(model), base=base):
-                continue
-            wanted = (
-                f'training in [prices."{base}"], input and output in [prices."ft:{base}"]'
-                if base
-                else (f'input and output in [prices."{model}"]')
-            )
-            raise ExperimentError(
-                f"arms.{arm.name}: its choice has a budget in dollars, but no price is known for {base or model}",
-                f"give {wanted}: USD for a million tokens",
-            )
+            lacking = unpriced(self.work.asking.prices, one)
+            if lacking is not None:
+                model, advice = lacking
+                raise ExperimentError(
+                    f"arms.{arm.name}: its choice has a budget in dollars, but no price is known for {model}", advice
+                )
 
     def _model(self, one: Arm) -> str:
         """Returns a model with a candidate's price: of one that is not trained yet, a name that says its base."""

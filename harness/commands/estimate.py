@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, plugin_options
+from harness.commands.shared import command, opened, plugin_options
 
 if TYPE_CHECKING:
     from harness.estimate import ArmEstimate, Band, Estimate
@@ -33,14 +33,9 @@ def estimate(experiment: Path, probe: bool, quiet: bool, as_json: bool, **option
     from harness.console import Console
     from harness.errors import GateError, UsageError
     from harness.estimation import estimate as carry_out
-    from harness.experiment import load
     from harness.numbers import usd
-    from harness.plugins import discover
-    from harness.session import RunOptions
 
-    plugins = discover(options["files"], options["blocked"])
-    loaded = load(experiment, plugins, allowed_files=options["files"])
-    settings = RunOptions(out=options["out"], limit=options["limit"], max_usd=options["max_usd"])
+    loaded, settings = opened(experiment, options)
     with redirect_stdout(sys.stderr), Console(quiet=quiet) as console:
         found = carry_out(loaded, settings, console, probe=probe)
     if as_json:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,19 +29,7 @@ from harness.commands.shared import command, runs_option
 @click.option("--summary", is_flag=True, help="A Markdown table, to $GITHUB_STEP_SUMMARY where that is set.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as JSON.")
 @runs_option
-def gate(
-    run: str,
-    least: Sequence[str],
-    most: Sequence[str],
-    others: Sequence[str],
-    arm: str | None,
-    strict: bool,
-    junit: Path | None,
-    summary: bool,
-    as_json: bool,
-    runs: Path,
-    **allow: bool,
-) -> None:
+def gate(run: str, least: Sequence[str], most: Sequence[str], others: Sequence[str], **options: Any) -> None:
     """Hold a run against conditions, for CI."""
     from harness import gating
     from harness.errors import GateError
@@ -53,16 +42,16 @@ def gate(
             *(gating.Limit.read(said, "max") for said in most),
         ),
         not_worse_than=tuple(others),
-        arm=arm,
-        strict=strict,
-        allowed=frozenset(name.removeprefix("allow_") for name, given in allow.items() if given),
+        arm=options["arm"],
+        strict=options["strict"],
+        allowed=frozenset(kind for kind in gating.REASONS if options[f"allow_{kind}"]),
     )
-    held = gating.check(Stored.find(run, runs), wanted)
-    if junit is not None:
-        write_whole(junit, gating.to_junit(held))
-    if summary:
+    held = gating.check(Stored.find(run, options["runs"]), wanted)
+    if options["junit"] is not None:
+        write_whole(options["junit"], gating.to_junit(held))
+    if options["summary"]:
         _summarise(gating.to_markdown(held))
-    if as_json:
+    if options["as_json"]:
         found = {"run": held.run, "arm": held.arm, "passed": not held.failed}
         conditions = [asdict(each) for each in held.findings]
         click.echo(json.dumps({**found, "conditions": conditions}, ensure_ascii=False, indent=1, allow_nan=False))
@@ -71,7 +60,7 @@ def gate(
             click.echo(f"{'pass' if each.passed else 'FAIL'}  {each.condition}: {each.told}")
     if held.failed:
         raise GateError(held.sentence())
-    if not as_json:
+    if not options["as_json"]:
         click.echo(held.sentence())
 
 

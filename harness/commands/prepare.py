@@ -71,7 +71,7 @@ def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
     plugins = discover(options["files"], options["blocked"])
     columns = {name: options[name] for name in ("text", "label", "group", "split")}
     if data.suffix == ".toml":
-        from harness.experiment import load
+        from harness.experiment_reader import load
 
         given = [f"--{name}" for name in (*columns, "provider", "model") if options[name] is not None]
         if given:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 @runs_option
 @plugin_options
 def relabel(
-    run: str,
-    out: Path | None,
-    filled: Path | None,
-    controls: int | None,
-    seed: int | None,
-    runs: Path,
-    files: Sequence[str],
-    blocked: Sequence[str],
+    run: str, filled: Path | None, runs: Path, files: Sequence[str], blocked: Sequence[str], **sheet: Any
 ) -> None:
     """Hand out disputed test items, blind; rescore a copy. Asks no model."""
     from harness import relabelling
@@ -39,11 +32,11 @@ def relabel(
 
     stored = Stored.find(run, runs)
     if filled is None:
-        sheet = relabelling.export(stored, out, controls, seed)
-        click.echo(f"{sheet.disputed:,} disputed items and {sheet.controls:,} controls, shuffled", err=True)
-        click.echo(sheet.path)
+        made = relabelling.export(stored, **sheet)
+        click.echo(f"{made.disputed:,} disputed items and {made.controls:,} controls, shuffled", err=True)
+        click.echo(made.path)
         return
-    if out is not None or controls is not None or seed is not None:
+    if any(given is not None for given in sheet.values()):
         raise UsageError(
             "--apply goes with none of -o, --controls and --seed", "hand out and apply one after the other"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import F, command, plugin_options
+from harness.commands.shared import F, command, opened, plugin_options
 
 if TYPE_CHECKING:
     from harness.pipeline import Finished
@@ -65,23 +64,9 @@ def demo(**options: Any) -> None:
 
 def _carry_out(path: Path, options: dict[str, Any]) -> None:
     from harness.console import Console
-    from harness.experiment import load
     from harness.pipeline import run as carry_out
-    from harness.plugins import discover
-    from harness.session import RunOptions
 
-    plugins = discover(options["files"], options["blocked"])
-    experiment = load(path, plugins, allowed_files=options["files"])
-    settings = RunOptions(
-        out=options["out"],
-        only=options["only"],
-        limit=options["limit"],
-        max_usd=options["max_usd"],
-        reuse=not options["no_reuse"],
-        allow_leaks=options["allow_leaks"],
-        offline=options["offline"],
-        command=shlex.join(["harness", *sys.argv[1:]]),
-    )
+    experiment, settings = opened(path, options)
     # stdout belongs to the result: what a plugin prints goes to stderr
     with redirect_stdout(sys.stderr), Console(quiet=options["quiet"]) as console:
         finished = carry_out(experiment, settings, console)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from harness.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from harness.experiment import Experiment
+    from harness.session import RunOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,6 +62,31 @@ def plugin_options(function: F) -> F:
     )(function)
     return click.option("--no-plugin", "blocked", multiple=True, metavar="NAME", help="Do not even import a plugin.")(
         function
+    )
+
+
+def opened(path: Path, options: Mapping[str, Any]) -> tuple[Experiment, RunOptions]:
+    """Loads plugins and an experiment, and reads off a command's options how it is to be carried out.
+
+    Args:
+        path: The experiment file.
+        options: Those of `plugin_options`, and of a run as many as the command has.
+    """
+    from harness.experiment_reader import load
+    from harness.plugins import discover
+    from harness.session import RunOptions
+
+    plugins = discover(options["files"], options["blocked"])
+    experiment = load(path, plugins, allowed_files=options["files"])
+    return experiment, RunOptions(
+        out=options["out"],
+        only=options.get("only", ()),
+        limit=options["limit"],
+        max_usd=options["max_usd"],
+        reuse=not options.get("no_reuse"),
+        allow_leaks=options.get("allow_leaks", False),
+        offline=options.get("offline", False),
+        command=shlex.join(["harness", *sys.argv[1:]]),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, plugin_options
+from harness.commands.shared import command, opened, plugin_options
 
 
 @command("harness train experiment.toml --arm tuned --follow")
@@ -33,23 +32,9 @@ def train(experiment: Path, follow: bool, quiet: bool, as_json: bool, **options:
     It works in the folder of the experiment's run: `harness run` then finds the models there.
     """
     from harness.console import Console
-    from harness.experiment import load
-    from harness.plugins import discover
-    from harness.session import RunOptions
     from harness.training_stage import train as carry_out
 
-    plugins = discover(options["files"], options["blocked"])
-    loaded = load(experiment, plugins, allowed_files=options["files"])
-    settings = RunOptions(
-        out=options["out"],
-        only=options["only"],
-        limit=options["limit"],
-        max_usd=options["max_usd"],
-        reuse=not options["no_reuse"],
-        allow_leaks=options["allow_leaks"],
-        offline=options["offline"],
-        command=shlex.join(["harness", *sys.argv[1:]]),
-    )
+    loaded, settings = opened(experiment, options)
     with redirect_stdout(sys.stderr), Console(quiet=quiet) as console:
         done = carry_out(loaded, settings, console, "steps" if follow else "ends")
     if as_json:

@@ -17,7 +17,7 @@ COLOURS: Mapping[str, tuple[str, str]] = {
     "mock": ("k4", "#7a4fb5"),
     "other": ("k5", "#a3326b"),
 }
-"""Family → name of the custom property in `report.css`, and its light value for hosts that strip the stylesheet."""
+"""Family → name of the custom property in `assets/base.css`; its light value for hosts that strip stylesheets."""
 
 SHAPES = ("circle", "square", "diamond", "up", "down", "plus", "cross", "hexagon")
 DASHES = ("", "6 3", "2 3", "9 3 2 3", "12 4", "4 2 2 2 2 2")

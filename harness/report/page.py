@@ -29,6 +29,10 @@ Samples: TypeAlias = Literal["all", "errors", "none"]
 EXAMPLE_COLUMNS = ("id", "split", "label", "text", "fields", "group", "slices", "time")
 """What the page reads of `examples.parquet`; its other columns repeat the text fields."""
 
+STYLES = ("base.css",)
+SCRIPTS = ("theme.js",)
+"""What a run's page is styled and driven by: files of `assets/`, in this order."""
+
 SCHEMA = 1
 """The schema of `results.json` that this page reads."""
 
@@ -54,7 +58,7 @@ def render(results: Results, sections: Sequence[Section], *, samples: Samples = 
             bodies.append(shown)
     data = allowed.data
     first, second = facts.contenders(data)
-    css, script = asset("report.css"), asset("report.js")
+    css, script = assets(*STYLES), assets(*SCRIPTS)
     page = env.get_template("page.html.j2").render(
         policy=policy(css, script),
         css=own(css),
@@ -197,9 +201,10 @@ def _hash(text: str) -> str:
 
 
 @cache
-def asset(name: str) -> str:
-    """Returns one of the page's own files, such as `report.css`."""
-    return resources.files("harness.report").joinpath(name).read_text("utf-8")
+def assets(*names: str) -> str:
+    """Returns files of `assets/`, such as `base.css`, one after the other."""
+    folder = resources.files("harness.report").joinpath("assets")
+    return "\n".join(folder.joinpath(name).read_text("utf-8").rstrip("\n") for name in names) + "\n"
 
 
 def own(text: str) -> Any:

@@ -17,7 +17,7 @@ from harness.files import write_whole
 from harness.keys import KEYS
 from harness.report import scan, verdict
 from harness.report.blocks import Results
-from harness.report.page import Samples, asset, environment, load, own, policy, read_results, render
+from harness.report.page import Samples, assets, environment, load, own, policy, read_results, render
 
 if TYPE_CHECKING:
     from harness.contract import Section
@@ -97,7 +97,7 @@ def render_index(site: Path) -> str:
     rows = [row for path in site.glob("*/results.json") if (row := _row(path)) is not None]
     rows.sort(key=lambda row: row["id"])
     rows.sort(key=lambda row: row["date"], reverse=True)
-    css, script = asset("report.css"), asset("site.js")
+    css, script = assets("base.css"), assets("site.js")
     return (
         environment()
         .get_template("index.html.j2")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +20,8 @@ from harness.types import Prediction, Status
 
 Figures: TypeAlias = dict[str, Any]
 """A part of `results.json`."""
-
+Flags: TypeAlias = NDArray[np.bool_]
+Floats: TypeAlias = NDArray[np.float64]
 
 OWN = "own"
 """Rule of an answer that a formatter read in a way of its own, such as by the words that stand for its labels."""
@@ -30,11 +33,24 @@ UNANSWERED = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answers:
-    """The answers of one arm, sorted by example id: row order changes nothing, not even the last bit of a sum."""
+    """The answers of one arm, sorted by example id: row order changes nothing, not even the last bit of a sum.
+
+    What several figures need stands in columns, so that the rows are not passed over for each; what is not known in a
+    column of numbers is NaN.
+    """
 
     ids: tuple[str, ...]
     rows: tuple[Prediction, ...]
-    right: NDArray[np.bool_]
+    expected: tuple[str, ...]
+    answered: Flags
+    failed: Flags
+    right: Flags
+    usd: Floats
+    """What each cost."""
+    input: Floats
+    output: Floats
+    cached: Floats
+    reasoning: Floats
 
     @classmethod
     def of(cls, arm: ArmFacts) -> Answers:
@@ -43,27 +59,49 @@ class Answers:
         Raises:
             HarnessError: Two answers to one example: they would be paired wrongly.
         """
-        rows = tuple(sorted(arm.predictions, key=lambda row: row.example_id))
+        rows = tuple(sorted(arm.predictions, key=attrgetter("example_id")))
         ids = tuple(row.example_id for row in rows)
         if len(set(ids)) < len(ids):
             twice = next(one for one, other in pairwise(ids) if one == other)
             raise HarnessError(f"arm {arm.name!r} has two answers to example {twice!r}")
-        right = [row.status is Status.ANSWERED and row.predicted == row.expected for row in rows]
-        return cls(ids=ids, rows=rows, right=np.array(right, dtype=np.bool_))
+        return cls(
+            ids=ids,
+            rows=rows,
+            expected=tuple(row.expected for row in rows),
+            answered=are(rows, Status.ANSWERED),
+            failed=are(rows, Status.FAILED),
+            right=is_right(rows),
+            usd=floats([row.cost_usd for row in rows]),
+            input=floats([row.input_tokens for row in rows]),
+            output=floats([row.output_tokens for row in rows]),
+            cached=floats([row.cached_tokens for row in rows]),
+            reasoning=floats([row.reasoning_tokens for row in rows]),
+        )
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
+def are(rows: Sequence[Prediction], status: Status) -> Flags:
+    """Returns which answers ended so."""
+    return np.array([row.status is status for row in rows], dtype=np.bool_)
+
+
+def is_right(rows: Sequence[Prediction]) -> Flags:
+    """Returns which answers are right."""
+    right = [row.status is Status.ANSWERED and row.predicted == row.expected for row in rows]
+    return np.array(right, dtype=np.bool_)
+
+
+def floats(values: Sequence[Any]) -> Floats:
+    """Returns a column of numbers, NaN where there is none."""
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
 def counts(answers: Answers) -> Figures:
     """Counts how the questions ended; the three states sum to `n`."""
-    status = [row.status for row in answers.rows]
-    return {
-        "n": len(answers),
-        "answered": status.count(Status.ANSWERED),
-        "unparsed": status.count(Status.UNPARSED),
-        "failed": status.count(Status.FAILED),
-    }
+    n, answered, failed = len(answers), int(answers.answered.sum()), int(answers.failed.sum())
+    return {"n": n, "answered": answered, "unparsed": n - answered - failed, "failed": failed}
 
 
 def readings(answers: Answers, labels: Sequence[str]) -> Figures:
@@ -95,34 +133,29 @@ def barred(answers: Answers, labels: int) -> str | None:
         labels: How many labels there are; chance is one of them.
     """
     n = len(answers)
-    lost = sum(row.status is not Status.ANSWERED for row in answers.rows)
-    if lost > UNANSWERED * n:
+    if n - int(answers.answered.sum()) > UNANSWERED * n:
         return "unanswered"
     return "below-chance" if n and labels > 1 and int(answers.right.sum()) * labels < n else None
 
 
 def usage(answers: Answers) -> Figures:
     """Returns mean tokens for a request, over the answers that report them; `None` where none does."""
-    rows = answers.rows
+    cacheable = np.where(answers.input < CACHEABLE_TOKENS, 0.0, answers.input)  # NaN stays: it is not below
     return {
-        "input_tokens_mean": _mean([row.input_tokens for row in rows]),
-        "output_tokens_mean": _mean([row.output_tokens for row in rows]),
-        "cached_tokens_mean": _mean([row.cached_tokens for row in rows]),
-        "reasoning_tokens_mean": _mean([row.reasoning_tokens for row in rows]),
-        "cacheable_tokens_mean": _mean(
-            [None if each is None else each * (each >= CACHEABLE_TOKENS) for each in (row.input_tokens for row in rows)]
-        ),
+        "input_tokens_mean": _mean(answers.input),
+        "output_tokens_mean": _mean(answers.output),
+        "cached_tokens_mean": _mean(answers.cached),
+        "reasoning_tokens_mean": _mean(answers.reasoning),
+        "cacheable_tokens_mean": _mean(cacheable),
     }
 
 
-def request_costs(answers: Answers) -> list[float] | None:
-    """Returns each request's price in USD, or `None` where an answer has none.
+def cost_per_request(answers: Answers) -> float | None:
+    """Returns the mean price of a request in USD, or `None` where an answer has none.
 
     A failed request without a price is left out: nothing is known to have been billed for it.
     """
-    priced = [row.cost_usd for row in answers.rows if row.status is not Status.FAILED or row.cost_usd is not None]
-    known = [cost for cost in priced if cost is not None]
-    return known if known and len(known) == len(priced) else None
+    return None if bool((np.isnan(answers.usd) & ~answers.failed).any()) else _mean(answers.usd)
 
 
 def truncated_cost(answers: Answers) -> float | None:
@@ -164,17 +197,26 @@ def confusion(answers: Answers, labels: Sequence[str]) -> Figures:
 
     Labels outside the set that occur all the same are added at its end, sorted.
     """
-    seen = {row.expected for row in answers.rows} | {row.predicted for row in answers.rows if row.predicted is not None}
+    ends = zip(
+        answers.expected,
+        [row.predicted for row in answers.rows],
+        answers.answered.tolist(),
+        answers.failed.tolist(),
+        strict=True,
+    )
+    found = Counter(ends)
+    seen = {label for expected, predicted, _, _ in found for label in (expected, predicted) if label is not None}
     names = [*labels, *sorted(seen - set(labels))]
     index = {label: number for number, label in enumerate(names)}
     table = [[0] * len(names) for _ in names]
-    lost = {Status.UNPARSED: [0] * len(names), Status.FAILED: [0] * len(names)}
-    for row in answers.rows:
-        if row.status is Status.ANSWERED and row.predicted is not None:
-            table[index[row.expected]][index[row.predicted]] += 1
+    unparsed, lost = [0] * len(names), [0] * len(names)
+    for (expected, predicted, answered, failed), many in found.items():
+        line = index[expected]
+        if answered and predicted is not None:
+            table[line][index[predicted]] += many
         else:
-            lost[Status.FAILED if row.status is Status.FAILED else Status.UNPARSED][index[row.expected]] += 1
-    return {"labels": names, "counts": table, "unparsed": lost[Status.UNPARSED], "failed": lost[Status.FAILED]}
+            (lost if failed else unparsed)[line] += many
+    return {"labels": names, "counts": table, "unparsed": unparsed, "failed": lost}
 
 
 def per_class(table: Mapping[str, Any]) -> list[Figures]:
@@ -201,7 +243,7 @@ def per_class(table: Mapping[str, Any]) -> list[Figures]:
     return lines
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
+def _mean(values: Floats) -> float | None:
     """Returns the mean of what is known."""
-    known = [value for value in values if value is not None]
+    known = values[~np.isnan(values)].tolist()
     return math.fsum(known) / len(known) if known else None

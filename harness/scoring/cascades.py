@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.scoring.answers import Answers, Figures
+from harness.scoring.answers import Answers, Figures, Flags, Floats, is_right
 from harness.scoring.bootstrap import group_codes, resampled_means
 from harness.scoring.comparisons import Panel, Resamples
-from harness.scoring.confidence import WANTED, Flags, Numbers, confidences, is_right, threshold
+from harness.scoring.confidence import WANTED, confidences, threshold
 from harness.scoring.contenders import PROMPTS, TUNED, by_validation
 from harness.scoring.facts import ArmFacts, RunFacts
 
@@ -30,9 +30,9 @@ class Stage:
     """One arm as a stage."""
 
     name: str
-    sure: Numbers
+    sure: Floats
     right: Flags
-    usd: Numbers | None
+    usd: Floats | None
     """Price of each request in USD; `None` where a price is not known."""
     machine_s: float | None
     """Seconds of this machine for a request."""
@@ -125,12 +125,12 @@ def _free(line: Figures) -> bool:
 
 
 def _stage(arm: ArmFacts, answers: Answers, line: Figures) -> Stage:
-    usd: Numbers | None = None
+    usd: Floats | None = None
     if _free(line):
         usd = np.zeros(len(answers))
     elif line["cost_per_1k_usd"] is not None:
         # A failed request without a price was not billed
-        usd = np.array([row.cost_usd or 0.0 for row in answers.rows], dtype=np.float64)
+        usd = np.nan_to_num(answers.usd)
     seconds = line["machine_s_per_1k"]
     known = confidences(arm.validation), is_right(arm.validation)
     return Stage(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.answers import Answers, Figures
+from harness.scoring.answers import Answers, Figures, Flags, Floats, are, floats, is_right
 from harness.scoring.statistics import Interval, wilson
 from harness.types import Prediction, Status
 
@@ -21,29 +20,14 @@ POINTS = 50
 UNSURE = -1.0
 """Stands for the confidence of an answer that has none, or none that can be: it is never taken."""
 
-Numbers = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
-
-def confidences(rows: Sequence[Prediction]) -> Numbers:
+def confidences(rows: Sequence[Prediction]) -> Floats:
     """Returns how sure each answer is, `UNSURE` where that is not known, or where there is no answer."""
-    return np.array([_sure(row) for row in rows], dtype=np.float64)
+    told = floats([row.confidence for row in rows])
+    return np.where(are(rows, Status.ANSWERED) & (told >= 0) & (told <= 1), told, UNSURE)
 
 
-def _sure(row: Prediction) -> float:
-    sure = row.confidence
-    if row.status is not Status.ANSWERED or sure is None or not math.isfinite(sure) or not 0 <= sure <= 1:
-        return UNSURE
-    return sure
-
-
-def is_right(rows: Sequence[Prediction]) -> Flags:
-    """Returns which answers are right."""
-    right = [row.status is Status.ANSWERED and row.predicted == row.expected for row in rows]
-    return np.array(right, dtype=np.bool_)
-
-
-def threshold(sure: Numbers, right: Flags, wanted: float) -> float | None:
+def threshold(sure: Floats, right: Flags, wanted: float) -> float | None:
     """Returns the lowest confidence from which on answers are right as often as wanted; it lets most answers through.
 
     The choice of El-Yaniv & Wiener (2010, J. Mach. Learn. Res. 11:1605–1641) for a selective classifier of bounded
@@ -62,7 +46,7 @@ def threshold(sure: Numbers, right: Flags, wanted: float) -> float | None:
     return float(edges[np.nonzero(able)[0][-1]]) if able.any() else None
 
 
-def _cumulated(sure: Numbers, right: Flags) -> tuple[Numbers, Numbers, Numbers]:
+def _cumulated(sure: Floats, right: Flags) -> tuple[Floats, Floats, Floats]:
     """Returns for each confidence that occurs, from the highest: answers that are that sure, those right, and it."""
     known = sure >= 0
     order = np.argsort(-sure[known], kind="stable")
@@ -71,7 +55,7 @@ def _cumulated(sure: Numbers, right: Flags) -> tuple[Numbers, Numbers, Numbers]:
     return np.arange(1.0, len(levels) + 1)[ends], hits[ends], levels[ends]
 
 
-def curve(sure: Numbers, right: Flags) -> list[list[float]]:
+def curve(sure: Floats, right: Flags) -> list[list[float]]:
     """Returns coverage and precision from the surest answers on; answers that are equally sure pass together."""
     taken, hits, _ = _cumulated(sure, right)
     if len(taken) > POINTS:
@@ -107,7 +91,7 @@ def share_interval(hits: Flags, among: Flags, codes: NDArray[np.intp] | None) ->
     return wilson(right / effect, n / effect)
 
 
-def gate(sure: Numbers, right: Flags, wanted: float, edge: float | None, codes: NDArray[np.intp] | None) -> Figures:
+def gate(sure: Floats, right: Flags, wanted: float, edge: float | None, codes: NDArray[np.intp] | None) -> Figures:
     """Returns what passes the threshold `edge` on the test split, and how often it is right."""
     nothing = dict.fromkeys(("coverage", "coverage_ci", "accepted", "precision", "precision_ci"))
     if edge is None or not len(sure):
@@ -154,6 +138,6 @@ def confidence(answers: Answers, validation: Sequence[Prediction], codes: NDArra
 def _absent(answers: Answers) -> str:
     if not len(answers):
         return "no answers"
-    if not any(row.status is Status.ANSWERED for row in answers.rows):
+    if not answers.answered.any():
         return "no readable answer"
     return "its answers carry no confidence"

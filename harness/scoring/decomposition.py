@@ -43,8 +43,7 @@ def decompose(tuned: Answers, prompt: Answers, prior: Mapping[str, float], label
     answered = [row for row in prompt.rows if row.status is Status.ANSWERED and row.predicted is not None]
     if not answered or difference is None:
         return {"difference": difference, **NOTHING, "reason": "the prompt has no readable answer"}
-    pairs = zip(tuned.rows, prompt.rows, strict=True)
-    recovered = sum(a.status is Status.ANSWERED and b.status is not Status.ANSWERED for a, b in pairs)
+    recovered = int((tuned.answered & ~prompt.answered).sum())
     form = recovered / n * (int(prompt.right.sum()) / len(answered))
     gain, method = _prior_gain(answered, prior, labels)
     learned = None if gain is None else max(0.0, gain / n)

@@ -14,10 +14,10 @@ from harness.scoring.answers import (
     Figures,
     barred,
     confusion,
+    cost_per_request,
     counts,
     per_class,
     readings,
-    request_costs,
     times,
     truncated_cost,
     usage,
@@ -122,7 +122,7 @@ def _check(check: Check) -> Figures:
 def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figures:
     n = len(answers)
     table = confusion(answers, run.labels)
-    costs = request_costs(answers)
+    cost = cost_per_request(answers)
     busy_n = n if arm.busy_n is None else arm.busy_n
     codes = group_codes(answers.ids, run.groups) if run.groups and n else None
     return {
@@ -139,7 +139,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
         "accuracy_without_leaks": _without(answers, run.leaked),
         **{name: arm.metrics.get(name) for name in PINNED},
         **usage(answers),
-        "cost_per_1k_usd": math.fsum(costs) / len(costs) * 1000 if costs else None,
+        "cost_per_1k_usd": None if cost is None else cost * 1000,
         "training_cost_usd": arm.training_cost_usd,
         "training_s": arm.training_s,
         "failed_training_usd": arm.failed_training_usd,
@@ -184,6 +184,8 @@ def _accuracy(arm: ArmFacts, answers: Answers, panel: Panel) -> Figures:
 
 def _without(answers: Answers, leaked: frozenset[str]) -> float | None:
     """Returns the accuracy over the items that have not leaked; `None` where none has, or where all have."""
+    if not leaked:
+        return None
     clean = [right for name, right in zip(answers.ids, answers.right, strict=True) if name not in leaked]
     return sum(map(bool, clean)) / len(clean) if clean and len(clean) < len(answers) else None
 

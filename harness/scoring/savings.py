@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.scoring.answers import CACHEABLE_TOKENS, Answers
+from harness.scoring.answers import CACHEABLE_TOKENS, Answers, Flags, Floats, floats
 from harness.scoring.bootstrap import group_codes, percentile_interval, resampled_means
 from harness.scoring.costs import Arm, assumed_cached, error_usd, price_of, tokens_usd
 from harness.scoring.facts import Decision
 from harness.types import Status
-
-Floats: TypeAlias = NDArray[np.float64]
 
 PRICE_RESAMPLES = 2_000
 """Resamples of prices: means of thousands of prices vary so little that more would change no digit that is shown."""
@@ -28,8 +25,8 @@ class Requests:
 
     ids: tuple[str, ...]
     expected: tuple[str, ...]
-    right: NDArray[np.bool_]
-    failed: NDArray[np.bool_]
+    right: Flags
+    failed: Flags
     usd: Floats
     """What each cost."""
     input: Floats
@@ -40,17 +37,16 @@ class Requests:
     @classmethod
     def of(cls, answers: Answers) -> Requests:
         """Takes them from an arm's answers."""
-        rows = answers.rows
         return cls(
             ids=answers.ids,
-            expected=tuple(row.expected for row in rows),
+            expected=answers.expected,
             right=answers.right,
-            failed=np.array([row.status is Status.FAILED for row in rows], dtype=np.bool_),
-            usd=_floats([row.cost_usd for row in rows]),
-            input=_floats([row.input_tokens for row in rows]),
-            output=_floats([row.output_tokens for row in rows]),
-            cached=_floats([row.cached_tokens for row in rows]),
-            reasoning=_floats([row.reasoning_tokens for row in rows]),
+            failed=answers.failed,
+            usd=answers.usd,
+            input=answers.input,
+            output=answers.output,
+            cached=answers.cached,
+            reasoning=answers.reasoning,
         )
 
     @classmethod
@@ -76,11 +72,11 @@ class Requests:
             expected=tuple(expected),
             right=np.array(right, dtype=np.bool_),
             failed=np.array([state == Status.FAILED for state in status], dtype=np.bool_),
-            usd=_floats(column("cost_usd")),
-            input=_floats(column("input_tokens")),
-            output=_floats(column("output_tokens")),
-            cached=_floats(column("cached_tokens")),
-            reasoning=_floats(column("reasoning_tokens")),
+            usd=floats(column("cost_usd")),
+            input=floats(column("input_tokens")),
+            output=floats(column("output_tokens")),
+            cached=floats(column("cached_tokens")),
+            reasoning=floats(column("reasoning_tokens")),
         )
 
     def costs(self, arm: Arm, decision: Decision) -> Floats | None:
@@ -194,7 +190,3 @@ class Savings:
     def _means(self) -> dict[str, Floats]:
         costs, errors = self._resampled
         return {name: each + errors[name] if name in errors else each for name, each in costs.items()}
-
-
-def _floats(values: Sequence[Any]) -> Floats:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ExperimentError
-from harness.experiment import Experiment, load
+from harness.experiment import Experiment
+from harness.experiment_reader import load
 from harness.plugins import Plugins, discover
 
 HEAD = 'name = "food"\n[dataset]\nplugin = "files"\npath = "r.csv"\ntext = "t"\nlabel = "l"\n'

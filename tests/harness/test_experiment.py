@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ExperimentError, UsageError
-from harness.experiment import Experiment, load
+from harness.experiment import Experiment
+from harness.experiment_reader import load
 from harness.plugins import Plugins, discover
 
 GOOD = """\

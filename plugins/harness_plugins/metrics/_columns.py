@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import harness
 
@@ -25,6 +25,23 @@ def coded(rows: harness.Rows) -> Coded:
     present = {label: code for code, label in enumerate(sorted({row.expected for row in rows}))}
     predicted = [-1 if row.predicted is None else present.get(row.predicted, -1) for row in rows]
     return Coded([present[row.expected] for row in rows], predicted, list(present.values()))
+
+
+def averaged(score: Callable[..., Any], rows: harness.Rows, figures: Mapping[str, str]) -> dict[str, float | None]:
+    """Averages a score over the classes; `None` without rows.
+
+    Args:
+        score: One of scikit-learn's that takes `average`.
+        rows: The rows.
+        figures: Figure → how it averages.
+    """
+    if not rows:
+        return dict.fromkeys(figures)
+    expected, predicted, classes = coded(rows)
+    return {
+        figure: float(score(expected, predicted, labels=classes, average=how, zero_division=0))
+        for figure, how in figures.items()
+    }
 
 
 def scale(labels: Sequence[str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import coded
+from harness_plugins.metrics._columns import averaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,13 +21,9 @@ class BalancedAccuracy:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `balanced_accuracy` from 0 to 1; `None` without rows."""
-        if not rows:
-            return {"balanced_accuracy": None}
         from sklearn.metrics import recall_score
 
-        expected, predicted, classes = coded(rows)
-        value = recall_score(expected, predicted, labels=classes, average="macro", zero_division=0)
-        return {"balanced_accuracy": float(value)}
+        return averaged(recall_score, rows, {"balanced_accuracy": "macro"})
 
 
 @harness.hookimpl

@@ -12,7 +12,7 @@ from harness_plugins.metrics._columns import sure
 
 @dataclass(frozen=True, kw_only=True)
 class Brier:
-    """Mean over the rows of the sum over the labels of (probability − truth)² (Brier 1950): from 0 to 2."""
+    """Mean over rows of the sum over labels of (probability − truth)² (1950, Mon. Weather Rev. 78:1–3): 0 to 2."""
 
     name: ClassVar[str] = "brier"
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import coded
+from harness_plugins.metrics._columns import averaged
 
 
 @dataclass(frozen=True, kw_only=True)
 class F1:
     """F1 over all answers (micro), and the mean of the classes' F1 weighted by their size.
 
+    F1 is 1 − the effectiveness measure of van Rijsbergen (1979, Information Retrieval, ch. 7) at α = ½.
     Over the labels that are expected in the rows; unparsed and failed answers are misses.
     """
 
@@ -21,15 +22,9 @@ class F1:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `micro_f1` and `weighted_f1` from 0 to 1; `None` without rows."""
-        if not rows:
-            return {"micro_f1": None, "weighted_f1": None}
         from sklearn.metrics import f1_score
 
-        expected, predicted, classes = coded(rows)
-        return {
-            f"{kind}_f1": float(f1_score(expected, predicted, labels=classes, average=kind, zero_division=0))
-            for kind in ("micro", "weighted")
-        }
+        return averaged(f1_score, rows, {"micro_f1": "micro", "weighted_f1": "weighted"})
 
 
 @harness.hookimpl

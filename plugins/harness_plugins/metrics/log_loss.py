@@ -12,7 +12,7 @@ from harness_plugins.metrics._columns import sure
 
 @dataclass(frozen=True, kw_only=True)
 class LogLoss:
-    """Mean negative logarithm of the probability of the right label (scikit-learn's `log_loss`)."""
+    """Mean negative logarithm of the probability of the right label (Good 1952, J. R. Stat. Soc. B 14:107–114)."""
 
     name: ClassVar[str] = "log-loss"
 

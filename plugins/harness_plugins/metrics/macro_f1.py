@@ -7,24 +7,23 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import coded
+from harness_plugins.metrics._columns import averaged
 
 
 @dataclass(frozen=True, kw_only=True)
 class MacroF1:
-    """Unweighted mean of F1 over the labels that are expected in the rows; unparsed and failed answers are misses."""
+    """Unweighted mean of F1 over the labels that are expected in the rows (Opitz & Burst 2019, arXiv:1911.03347).
+
+    Unparsed and failed answers are misses.
+    """
 
     name: ClassVar[str] = "macro-f1"
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `macro_f1` from 0 to 1; `None` without rows."""
-        if not rows:
-            return {"macro_f1": None}
         from sklearn.metrics import f1_score
 
-        expected, predicted, classes = coded(rows)
-        value = f1_score(expected, predicted, labels=classes, average="macro", zero_division=0)
-        return {"macro_f1": float(value)}
+        return averaged(f1_score, rows, {"macro_f1": "macro"})
 
 
 @harness.hookimpl

@@ -12,7 +12,7 @@ from harness_plugins.metrics._columns import answered
 
 @dataclass(frozen=True, kw_only=True)
 class Spearman:
-    """Spearman's rank correlation of answers and labels, ties at their mean rank."""
+    """Spearman's rank correlation of answers and labels, ties at their mean rank (1904, Am. J. Psychol. 15:72–101)."""
 
     name: ClassVar[str] = "spearman"
 

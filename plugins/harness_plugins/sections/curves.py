@@ -104,9 +104,7 @@ def _finding(curve: Curve) -> str:
     arm, found, last = curve["arm"], curve.get("crossing"), curve["summary"][-1]
     if not found:
         return f"{arm} is right on {numbers.percent(last['mean'])} with {_examples(last['x'])}"
-    prompt = found["against"] + (
-        "" if found.get("shots") is None else f" with {numbers.counted(found['shots'], 'shot')}"
-    )
+    prompt = _prompt(found)
     if found["kind"] == "between":
         return f"{arm} passes {prompt} at about {_about(found['n'])} training examples"
     if found["kind"] == "below":

@@ -34,7 +34,7 @@ def test_answers_that_stay_empty_are_unparsed_and_counted(
     undisturbed: Lab, provider: Provider, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "BACKOFF_S", 0.01)
-    provider.set(empty_rate=0.3)
+    provider.set(empty_rate=0.6)  # so often that some stay empty after both retries, however the draws fall
     done = lab.run()
     assert done.code == 0, done
     whole(lab)
@@ -45,4 +45,4 @@ def test_answers_that_stay_empty_are_unparsed_and_counted(
     assert asked(provider) == PLANNED + sum(arm["faults"].get("empty-answer", 0) for arm in remote.values())
     before = {row[:2]: row for row in undisturbed.said()}  # all others are what they were
     changed = [row for row in lab.said() if row != before[row[:2]] and row[0] != "best"]
-    assert {row[4] for row in changed} == {"unparsed"}
+    assert {row[4] for row in changed} == {"unparsed"}, "more than 20 of 120 are to be expected"

@@ -1,0 +1,82 @@
+"""The words of pages, in the language of the moment: each visible string passes through `say`, English as its key.
+
+Catalogues are gettext's (`languages/ko.po`), the format that translators and their tools know; Babel reads them, and
+collects the strings for them (`say`, `say_n`). The language is a context variable, as the precision of `decimal` is:
+numbers and sentences are written in a hundred places, and none of them should have to hand a language on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
+from importlib import resources
+
+from harness.errors import UsageError, nearest
+
+ENGLISH = "en"
+_LANGUAGE: ContextVar[str] = ContextVar("language", default=ENGLISH)
+
+
+def say(message: str, /, **values: object) -> str:
+    """Returns a string in the language of the moment.
+
+    Args:
+        message: The English string; a literal, so that it can be collected. Values stand as `{name}`.
+        values: What stands for the names: text as it is, never looked at for braces.
+    """
+    language = _LANGUAGE.get()
+    written = message if language == ENGLISH else _catalogue(language).get(message, (message,))[0]
+    return written.format_map(values) if values else written
+
+
+def say_n(n: float, one: str, many: str, /, **values: object) -> str:
+    """Returns one of two strings, `one` where `n` is 1: `say_n(rows, "{n} row", "{n} rows", n=count(rows))`."""
+    language = _LANGUAGE.get()
+    forms = (one, many) if language == ENGLISH else _catalogue(language).get(one, (one, many))
+    return (forms[0] if n == 1 or len(forms) == 1 else forms[1]).format_map(values)
+
+
+def language() -> str:
+    """Returns the language of the moment, as a page's `lang`."""
+    return _LANGUAGE.get()
+
+
+@contextmanager
+def speaking(wanted: str) -> Iterator[None]:
+    """Makes `say` speak another language within a `with` block.
+
+    Raises:
+        UsageError: There is no catalogue of that language.
+    """
+    if wanted not in languages():
+        raise UsageError(f'there is no language "{wanted}"', nearest(wanted, languages()))
+    token = _LANGUAGE.set(wanted)
+    try:
+        yield
+    finally:
+        _LANGUAGE.reset(token)
+
+
+@cache
+def languages() -> tuple[str, ...]:
+    """Returns the languages that pages can be written in, English first."""
+    files = resources.files("harness").joinpath("languages").iterdir()
+    return (ENGLISH, *sorted(file.name.removesuffix(".po") for file in files if file.name.endswith(".po")))
+
+
+@cache
+def _catalogue(wanted: str) -> Mapping[str, tuple[str, ...]]:
+    """Returns English string → its forms in a language; untranslated ones are left out."""
+    from babel.messages.pofile import read_po
+
+    with resources.files("harness").joinpath("languages", f"{wanted}.po").open("rb") as file:
+        entries = read_po(file, locale=wanted)
+    found = {}
+    for entry in entries:
+        keys = entry.id if isinstance(entry.id, tuple | list) else (entry.id,)
+        forms = entry.string if isinstance(entry.string, tuple | list) else (entry.string,)
+        if entry.id and all(forms):
+            found[str(keys[0])] = tuple(str(form) for form in forms)
+    return found
