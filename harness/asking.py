@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.console import Console
@@ -22,7 +23,7 @@ from harness.prices import Prices
 from harness.runs import RunFolder
 from harness.secrets import Scrubber
 from harness.siblings import sibling_answers
-from harness.types import Context, Example, Prediction, Reply, Usage
+from harness.types import Check, Context, Example, Prediction, Reply, Usage
 from harness.watching import Watching
 
 
@@ -214,6 +215,7 @@ class Asking:
         backend = arm.backend
         assert isinstance(backend, LocalBackend)  # noqa: S101 - the loader saw to it
         fit_key = self.asker.fit_keys.get(mark(arm))
+        told: list[Check] = []
         ctx = Context(
             arm=arm.name,
             seed=self.asker.seed,
@@ -221,6 +223,8 @@ class Asking:
             endpoints={name: table.base_url or LOCAL for name, table in self.experiment.endpoints.items()},
             folder=self.folder.model(arm.name, fit_key) if fit_key else self.folder.path,
             run=self.folder.path,
+            experiment=self.experiment.path.parent,
+            tell=told.append,
         )
         prompts = {key: question.prompt for key, question in questions.items()}
         self._in_process = True
@@ -230,6 +234,13 @@ class Asking:
             )
         finally:
             self._in_process = False
+        # On disk, for a run that goes on does not open the backend again
+        self.journal.take_note(_told(arm.name), json.dumps([asdict(check) for check in told]) if told else None)
+
+    def told(self, arms: Iterable[str]) -> tuple[Check, ...]:
+        """Returns what the backends of arms have told while they answered."""
+        notes = [note for arm in arms if (note := self.journal.note(_told(arm))) is not None]
+        return tuple(Check(**check) for note in notes for check in json.loads(note))
 
     def advance(self, arm: str, figures: Mapping[str, Any]) -> None:
         """Tells the console and the observers of answers."""
@@ -242,6 +253,11 @@ class Asking:
         if model is None or endpoint is None or endpoint == LOCAL:
             return None
         return self.prices.request_usd(endpoint, model, usage, tier)
+
+
+def _told(arm: str) -> str:
+    """Returns the key of a note in the journal."""
+    return f"told by {arm}"
 
 
 def _sum(prediction: Prediction, usd: float | None) -> float | None:

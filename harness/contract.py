@@ -158,7 +158,12 @@ class RemoteBackend(Backend, Protocol):
 
 @runtime_checkable
 class LocalBackend(Backend, Protocol):
-    """Answers in process, in a thread."""
+    """Answers in process, in a thread.
+
+    Optional method: `depends_on(folder) → str`, what its answers depend on beside its options, such as the hash of a
+    file; `folder` is the experiment file's. Where it changes, the arm is asked again. Optional ClassVars:
+    `deterministic`, `simulated`, `imported`.
+    """
 
     def open(self, ctx: Context) -> AbstractContextManager[AnswerAll]:
         """Opens what it needs and closes it afterwards."""

@@ -286,7 +286,8 @@ class Evaluation:
     def _here(self, arm: Arm) -> Trained:
         """Fits an arm in this process, where it learns: its folder appears when the model is whole."""
         if not hasattr(arm.backend, "fit"):
-            return Trained(arm=arm, model=getattr(arm.backend, "model", None))
+            usd = getattr(arm.backend, "training_usd", None)  # it was trained elsewhere, and the backend knows
+            return Trained(arm=arm, model=getattr(arm.backend, "model", None), usd=usd)
         key = self._fit_key(arm)
         folder = self.asking.folder.model(arm.name, key)
         note = folder / "fit.json"

@@ -85,7 +85,10 @@ def keep_tables(folder: RunFolder, experiment: Experiment) -> None:
 
 
 def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
-    """Returns a digest of what results depend on beside first answers: assumptions, prices, repeats, curves."""
+    """Returns a digest of what results depend on beside first answers: assumptions, prices, repeats, curves.
+
+    Files that a backend reads its answers from are part of it.
+    """
     from harness import __version__
 
     return digest(
@@ -104,6 +107,11 @@ def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
                 if curve is not None
             ],
             allow_leaks,
+            *(
+                [arm.name, arm.backend.depends_on(experiment.path.parent)]
+                for arm in experiment.arms
+                if hasattr(arm.backend, "depends_on")
+            ),
         ]
     )
 

@@ -24,7 +24,7 @@ from harness.plugins import attributed
 from harness.prepare import Prepared
 from harness.prices import Prices
 from harness.runs import RunFolder
-from harness.types import Check, Example, Prediction, Row, Rows, Split
+from harness.types import Check, Example, Prediction, Row, Rows, Split, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,11 @@ def contending(arms: Sequence[Arm]) -> set[str]:
     if tuned and prompted:
         return {name for side in (tuned, prompted) if len(side) > 1 for name in side}
     return {arm.name for arm in arms} if len(arms) > 2 else set()
+
+
+def has_answer(answered: Answered) -> bool:
+    """Whether a question did not fail."""
+    return answered.prediction.status is not Status.FAILED
 
 
 def unfinished(error: UnfinishedError | None, ready: Mapping[str, Trained]) -> UnfinishedError | None:
@@ -155,9 +160,13 @@ RANKED = 20
 def _data(data: Prepared) -> dict[str, Any]:
     """Returns what became of the rows, and which are worth a look."""
     ranked = [asdict(each) for each in data.ranked]
+    found = {str(split): Counter(example.label for example in data.of(split)) for split in Split}
     return {
         "rows_in": data.rows_in,
-        "rows_out": {str(split): len(data.of(split)) for split in Split},
+        "rows_out": {split: counts.total() for split, counts in found.items()},
+        "labels": [
+            {"label": label, **{split: counts[label] for split, counts in found.items()}} for label in data.labels
+        ],
         "removed": dict(data.removed),
         "ranked": [{**each, "n": len(each["items"]), "items": each["items"][:RANKED]} for each in ranked],
     }

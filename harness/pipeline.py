@@ -108,7 +108,10 @@ def _carry_out(
         faults=asking.journal.faults_by_arm(),
         ledger=ledger.of(asking.folder.journal),
         failed_jobs=ledger.failed_jobs(asking.folder.journal),
-        checks=tuple(Check(kind="plugin-edited", level="warning", message=message) for message in edited),
+        checks=(
+            *(Check(kind="plugin-edited", level="warning", message=message) for message in edited),
+            *asking.told(arm.name for arm in arms),
+        ),
     )
     if not any(arm.learning_curve or arm.shot_curve for arm in arms):
         return _written(work, data, record, came_to, left)
@@ -204,7 +207,11 @@ def _validation(
         and (one.arm.name in selected or work.asking.answered([(one.arm, examples)]))
     ]
     answers = work.asking.ask([(one.arm, examples) for one in asked], "naming the contenders on validation")
-    named: dict[str, Sequence[Answered]] = {one.arm.name: given for one, given in zip(asked, answers, strict=True)}
+    named: dict[str, Sequence[Answered]] = {
+        one.arm.name: given
+        for one, given in zip(asked, answers, strict=True)
+        if not (getattr(one.arm.backend, "imported", False) and not any(map(outcome.has_answer, given)))
+    }  # results from elsewhere are mostly of the test items alone
     return named | {one.arm.name: choices[one.arm.name].answers for one in able if one.arm.name in choices}
 
 

@@ -154,6 +154,8 @@ class Answer:
     reasoning_tokens: int | None = None
     latency_s: float | None = None
     """Only where the backend itself knows better than the engine's clock (simulated or imported answers)."""
+    cost_usd: float | None = None
+    """Only where the backend itself knows what the answer cost (imported answers)."""
     truncated: bool = False
     """Whether the token limit cut the answer."""
     error: str | None = None
@@ -238,8 +240,10 @@ class Context:
     """A dataset's: the experiment file's folder. A backend's: its own folder, where `fit` has left its model."""
     run: Path | None = None
     """The run's folder."""
+    experiment: Path = Path()
+    """The experiment file's folder: what relative paths in options mean."""
     tell: Callable[[Check], None] = _untold
-    """A dataset's: takes what was found or mended while reading, for the quality report."""
+    """Takes a finding for the page: what was found or mended while reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,6 +98,7 @@ _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "cached_tokens": _is_count,
     "reasoning_tokens": _is_count,
     "latency_s": lambda value: value is None or (_is_figure(value) and value >= 0),
+    "cost_usd": lambda value: value is None or (_is_figure(value) and value >= 0),
     "truncated": lambda value: isinstance(value, bool),
     "error": lambda value: value is None or isinstance(value, str),
 }

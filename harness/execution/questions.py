@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from harness.contract import EmbeddingSelector, RemoteBackend
@@ -56,6 +57,8 @@ class Asker:
     """Endpoint name → what identifies it in a key: its base URL, or `local`."""
     source_hash: Callable[[object], str]
     """Plugin instance → hash of its source."""
+    folder: Path = Path()
+    """The experiment file's."""
     fit_keys: dict[str, str] = field(default_factory=dict)
     """Arm mark → key of its trained in-process model."""
     fitting: Fitting = field(default_factory=Fitting)
@@ -85,6 +88,9 @@ class Asker:
             ]
         prompts = [self._prompt(arm, example, shots) for example, shots in zip(examples, picked, strict=True)]
         context = [plain(arm.backend), source, arm.name, self.seed, self.labels, self.fit_keys.get(mark(arm), "")]
+        if hasattr(arm.backend, "depends_on"):
+            with attributed(arm.backend, "depends_on"):
+                context.append(arm.backend.depends_on(self.folder))
         context += [repeat] if repeat else []
         return [
             Question(
@@ -302,7 +308,7 @@ def _one(
         output_tokens=usage.output if usage and estimated else answer.output_tokens,
         cached_tokens=answer.cached_tokens,
         reasoning_tokens=answer.reasoning_tokens,
-        cost_usd=cost(question.arm, usage, first.tier) if usage else None,
+        cost_usd=cost(question.arm, usage, first.tier) if usage and answer.cost_usd is None else answer.cost_usd,
         confidence=(answer.probabilities or {}).get(label) if label is not None else None,
         probabilities=answer.probabilities,
         truncated=answer.truncated,

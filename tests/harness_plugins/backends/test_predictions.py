@@ -1,0 +1,201 @@
+"""Answers from a file, in real runs."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from support.cli import Finished, harness, run_folder
+
+import harness as api
+from harness_plugins.backends.predictions import Predictions
+
+WORDS = (
+    "amber",
+    "bridge",
+    "candle",
+    "dune",
+    "ember",
+    "forest",
+    "garnet",
+    "harbor",
+    "island",
+    "jasper",
+    "kernel",
+    "lantern",
+)
+ITEMS = [
+    (f"Report {n}: {WORDS[n % 12]} {WORDS[n // 12 % 12]}, then {WORDS[(5 * n + 3) % 12]}.", ("good", "bad")[n % 2])
+    for n in range(120)
+]
+
+EXPERIMENT = """
+name = "imported"
+seed = 7
+
+[dataset]
+plugin = "files"
+path = "items.csv"
+text = "text"
+label = "label"
+
+[prepare]
+duplicates = "exact"
+split = {{ train = 0.4, validation = 0.1, test = 0.5 }}
+
+[[arms]]
+name = "base"
+backend = {{ plugin = "mock", accuracy = 0.6 }}
+formatter = {{ plugin = "plain" }}
+
+[[arms]]
+name = "theirs"
+backend = {{ plugin = "predictions", {options} }}
+formatter = {{ plugin = "plain" }}
+"""
+
+
+def experiment(folder: Path, options: str) -> Path:
+    with (folder / "items.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *ITEMS])
+    path = folder / "experiment.toml"
+    path.write_text(EXPERIMENT.format(options=options))
+    return path
+
+
+def run(folder: Path, options: str) -> Finished:
+    return harness("run", experiment(folder, options), "--yes", "--quiet", "--offline", cwd=folder)
+
+
+def theirs(folder: Path) -> dict[str, Any]:
+    results = json.loads((run_folder(folder / "runs") / "results.json").read_text())
+    (arm,) = (arm for arm in results["arms"] if arm["name"] == "theirs")
+    return {**arm, "checks": results["checks"], "comparisons": results["comparisons"]}
+
+
+def test_found_by_text_and_paired_with_the_others(tmp_path: Path) -> None:
+    # Another tool's file: other case and white space, its own columns, one row that is nobody's.
+    rows = [
+        {"question": f"  {text.upper()} ", "said": f"Sentiment: {label}", "in": 12, "seconds": 0.25, "usd": 0.001}
+        for text, label in [*ITEMS, ("Never asked", "good")]
+    ]
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = '{ input_tokens = "in", latency_s = "seconds", cost_usd = "usd" }'
+    done = run(tmp_path, f'path = "theirs.jsonl", text = "question", answer = "said", columns = {columns}')
+    assert done.code == 0, done
+    arm = theirs(tmp_path)
+    assert (arm["imported"], arm["answered"], arm["failed"], arm["accuracy"]) == (True, 60, 0, 1.0)
+    assert arm["input_tokens_mean"] == 12
+    assert arm["latency_s"]["p50"] == 0.25
+    assert arm["cost_per_1k_usd"] == pytest.approx(1.0)
+    (line,) = arm["comparisons"]
+    assert line["only_a_right"] + line["only_b_right"] > 0
+    (check,) = (check for check in arm["checks"] if check["kind"] == "imported-rows-unmatched")
+    assert check["figures"] == {"arm": "theirs", "rows": 121, "unmatched": 1}
+    page = (run_folder(tmp_path / "runs") / "report.html").read_text()
+    assert '<span class="tag">imported</span>' in page
+
+    # Nothing is read again, and what was told stays; a file that has changed is read again.
+    before = arm
+    again = run(tmp_path, f'path = "theirs.jsonl", text = "question", answer = "said", columns = {columns}')
+    assert again.code == 0, again
+    assert theirs(tmp_path)["checks"] == before["checks"]
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps({**row, "said": "bad"}) + "\n" for row in rows))
+    assert run(tmp_path, f'path = "theirs.jsonl", text = "question", answer = "said", columns = {columns}').code == 0
+    assert 0.3 < theirs(tmp_path)["accuracy"] < 0.7
+
+
+def test_found_by_id_in_a_file_of_several_arms(tmp_path: Path) -> None:
+    rows = [
+        {"arm": arm, "example_id": api.content_id({"text": text}), "response": label, "input_tokens": 30}
+        for text, label in ITEMS[:80]
+        for arm in ("8-shot", "tuned")
+    ]
+    for row in rows:
+        row["response"] = "good" if row["arm"] == "8-shot" else row["response"]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "predictions.parquet")
+    done = run(tmp_path, 'path = "predictions.parquet", id = "example_id", where = { arm = "tuned" }')
+    assert done.code == 0, done
+    arm = theirs(tmp_path)
+    assert arm["answered"] + arm["failed"] == 60
+    assert arm["failed"] > 0, "items without a row have failed"
+    assert arm["accuracy"] == arm["answered"] / 60
+    missing = harness("show", run_folder(tmp_path / "runs"), "--failed", cwd=tmp_path)
+    assert "predictions.parquet has no row with its id" in missing.out
+
+
+FOREIGN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "promptfoo": (
+        lambda text, label: {"vars": {"text": text}, "response": {"output": label, "tokenUsage": {"prompt": 9}}},
+        lambda rows: {"version": 3, "results": {"results": rows}},
+        {
+            "rows": "results.results",
+            "text": "vars.text",
+            "answer": "response.output",
+            "columns": {"input_tokens": "response.tokenUsage.prompt"},
+        },
+    ),
+    "inspect": (
+        lambda text, label: {"input": text, "output": {"completion": label, "usage": {"input_tokens": 9}}},
+        lambda rows: {"version": 2, "samples": rows},
+        {
+            "rows": "samples",
+            "text": "input",
+            "answer": "output.completion",
+            "columns": {"input_tokens": "output.usage.input_tokens"},
+        },
+    ),
+    "lm-eval": (
+        lambda text, label: {"doc": {"text": text}, "filtered_resps": [label], "input_tokens": 9},
+        lambda rows: rows,
+        {"text": "doc.text", "answer": "filtered_resps.0"},
+    ),
+}
+"""Tool → a row, the file around the rows, and the options that read it."""
+
+
+def ask(folder: Path, backend: Predictions, texts: list[str]) -> list[api.Answer]:
+    with backend.open(api.Context(arm="theirs", experiment=folder, folder=folder)) as answer:
+        return list(answer([api.Prompt(source=text) for text in texts]))
+
+
+@pytest.mark.parametrize("tool", FOREIGN)
+def test_nested_json_of_other_tools(tmp_path: Path, tool: str) -> None:
+    row, around, options = FOREIGN[tool]
+    (tmp_path / "out.json").write_text(json.dumps(around([row(*item) for item in ITEMS])))
+    answers = ask(tmp_path, Predictions(path="out.json", **options), [ITEMS[3][0], "unknown"])
+    assert (answers[0].text, answers[0].input_tokens) == (ITEMS[3][1], 9)
+    assert answers[1].error == "out.json has no row with its text"
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "said"),
+    [
+        ([{"text": "a", "response": "x"}, {"text": "A!", "response": "y"}], {}, "rows 1 and 2 are one item"),
+        ([{"text": "a", "respons": "x"}], {}, 'no column "response" in row 1; did you mean "respons"?'),
+        ([{"txt": "a", "response": "x"}], {}, 'no column "text" in row 1; did you mean "txt"?'),
+        ([{"text": "a", "response": "x"}], {"where": {"arm": "b"}}, "has no rows where arm = b"),
+        ([{"text": "a", "response": "x", "input_tokens": -1}], {}, "input_tokens = '-1'"),
+        ([{"text": "a", "response": "x", "latency_s": "nan"}], {}, "latency_s = 'nan'"),
+    ],
+)
+def test_a_file_that_does_not_fit(tmp_path: Path, rows: list[Any], options: dict[str, Any], said: str) -> None:
+    (tmp_path / "f.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(api.DataError) as caught:
+        ask(tmp_path, Predictions(path="f.jsonl", text="text", **options), ["a"])
+    assert said in str(caught.value)
+
+
+def test_what_is_wrong_is_said_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "answers.csv").write_text("text,response\na,good\n")
+    done = run(tmp_path, 'path = "answer.csv", text = "text"')
+    assert done.code == 2
+    assert 'did you mean "answers.csv"?' in done.err
+    done = run(tmp_path, 'path = "answers.csv"')
+    assert done.code == 2
+    assert "expected one of text and id" in done.err
