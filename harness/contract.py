@@ -338,7 +338,10 @@ class Executor(Plugin, Protocol):
 
 @runtime_checkable
 class Observer(Plugin, Protocol):
-    """Watches a run."""
+    """Watches a run.
+
+    Optional ClassVar: `patience_s: float`, how long the run's end waits for it (5 seconds by default).
+    """
 
     def on(self, event: Event) -> None:
         """Takes one event; called in order, on a thread of the observer's own."""

@@ -54,9 +54,14 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
         console.say("everything is there: nothing was sent")
         return Finished(sentence=sentence, folder=folder)
     with opened(experiment, options, console, loaded, folder) as (work, data, record, edited):
-        work.asking.watching.tell("run-started", message=experiment.name)
+        watching = work.asking.watching
+        watching.tell("run-started", message=experiment.name, figures={"arms": len(arms)})
+        for message in (*edited, *(check.message for check in data.checks if check.level != "ok")):
+            watching.tell("warning", message=message)
         finished = _carry_out(work, arms, data, record, edited)
-        work.asking.watching.tell("run-finished", message=finished.sentence)
+        watching.tell(
+            "run-finished", message=finished.sentence, figures={"unfinished": finished.unfinished is not None}
+        )
         return finished
 
 

@@ -124,7 +124,7 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
         LocalEndpoint(session.folder.endpoint, experiment.endpoints[LOCAL], console.say, adapters)
     )
     adopt_state(session.folder.endpoint, [sibling.endpoint for sibling in siblings])
-    watching = Watching(session.folder.path.name, experiment.observers, console.say)
+    watching = Watching(session.folder.path, experiment.observers, console.say)
     stack.callback(watching.close)
     stack.callback(getattr(experiment.executor, "close", lambda: None))
     connect = _connector(experiment, local, session.options.offline)
@@ -134,10 +134,15 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
     asking = _asking(session, journal, engine, prices, siblings, watching)
     engine.progress, engine.fresh.tell = asking.advance, console.say
     interrupts.stop = asking.interrupt
+
+    def job_said(arm: str, message: str) -> None:
+        console.say(f"{arm}: {message}")
+        watching.tell("job", arm=arm, message=message)
+
     trainer = Trainer(
         journal=journal,
         connect=connect,
-        say=lambda arm, message: console.say(f"{arm}: {message}"),
+        say=job_said,
         progress=console.steps,
         scrub=session.scrub,
         siblings=tuple(sibling.journal for sibling in siblings),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -36,6 +37,33 @@ def content_id(fields: Mapping[str, str]) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
+class ReadOnly(dict[str, Any]):
+    """A dict that refuses changes: what is handed to many plugins, none of them may alter for the others."""
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        raise TypeError("this is shared and cannot be changed; change a copy: dict(x)")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> ReadOnly:
+        return ReadOnly({key: deepcopy(value, memo) for key, value in self.items()})
+
+    def __reduce__(self) -> tuple[type[ReadOnly], tuple[dict[str, Any]]]:
+        return ReadOnly, (dict(self),)
+
+
+def _shared(owner: object, *names: str) -> None:
+    """Makes fields of a value read-only, in the value's own copy; what is no dict stays for whoever checks it."""
+    for name in names:
+        value = getattr(owner, name)
+        if type(value) is not ReadOnly and isinstance(value, dict):
+            object.__setattr__(owner, name, ReadOnly(value))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """One labelled item."""
@@ -56,6 +84,7 @@ class Example:
     """ISO 8601 date of the example, where it has one."""
 
     def __post_init__(self) -> None:
+        _shared(self, "fields", "slices")
         if not self.id:
             object.__setattr__(self, "id", content_id(self.fields))
 
@@ -109,6 +138,9 @@ class Call:
     body: Mapping[str, Any]
     note: Mapping[str, Any] = field(default_factory=dict)
     """For the backend's own `read`; never sent and no part of the answer's key."""
+
+    def __post_init__(self) -> None:
+        _shared(self, "body", "note")
 
 
 class Reply(dict[str, Any]):
@@ -261,6 +293,9 @@ class Row:
     group: str | None = None
     slices: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        _shared(self, "probabilities", "slices")
+
     @property
     def right(self) -> bool:
         """Whether the predicted label is the expected one; unparsed and failed answers are wrong."""
@@ -295,13 +330,19 @@ class Event:
     """Something that happened in a run, for observers and progress."""
 
     kind: str
-    """`run-started`, `stage`, `arm-progress`, `answer`, `job`, `warning`, `run-finished`."""
+    """`run-started`, `stage`, `arm-progress`, `job`, `warning`, `run-finished`; more may come."""
     run: str
+    """The run's id."""
     time: float
     """Seconds since the epoch."""
     arm: str = ""
     message: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path = Path()
+    """The run's folder: when `run-finished` comes, its result files are there."""
+
+    def __post_init__(self) -> None:
+        _shared(self, "figures")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness.contract import Observer
 from harness.types import Event
 
 CLOSE_S = 5.0
-"""Seconds that an observer gets to finish when the run has ended."""
+"""Seconds that an observer gets to finish when the run has ended, where its `patience_s` does not say otherwise."""
 
 
 @dataclass(kw_only=True)
@@ -36,13 +37,13 @@ class Watching:
     """Hands events to observers while a run goes on.
 
     Args:
-        run: The run's id.
+        folder: The run's folder; its name is the run's id.
         observers: Whom to tell.
         say: Told of observers that failed or hang.
     """
 
-    def __init__(self, run: str, observers: Sequence[Observer], say: Callable[[str], None]) -> None:
-        self._run = run
+    def __init__(self, folder: Path, observers: Sequence[Observer], say: Callable[[str], None]) -> None:
+        self._folder = folder
         self._say = say
         self._watchers = [_Watcher(observer=observer) for observer in observers]
         for watcher in self._watchers:
@@ -55,18 +56,24 @@ class Watching:
         """Queues one event for every observer."""
         if self._watchers:
             event = Event(
-                kind=kind, run=self._run, time=time.time(), arm=arm, message=message, figures=dict(figures or {})
+                kind=kind,
+                run=self._folder.name,
+                time=time.time(),
+                arm=arm,
+                message=message,
+                figures=dict(figures or {}),
+                folder=self._folder,
             )
             for watcher in self._watchers:
                 watcher.events.put(event)
 
     def close(self) -> None:
-        """Lets every observer finish, for at most five seconds each, and says which one failed."""
+        """Lets every observer finish, for as long as it may take, and says which one failed."""
         for watcher in self._watchers:
             watcher.events.put(None)
         for watcher in self._watchers:
             if watcher.thread is not None:
-                watcher.thread.join(CLOSE_S)
+                watcher.thread.join(getattr(watcher.observer, "patience_s", CLOSE_S))
             if watcher.failure is not None:
                 self._say(f'the observer "{watcher.observer.name}" failed: {watcher.failure}; the run is unharmed')
             elif watcher.thread is not None and watcher.thread.is_alive():

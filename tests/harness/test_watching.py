@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -44,7 +45,7 @@ class Hangs:
 
 def test_events_come_in_order_on_a_thread_of_their_own() -> None:
     keeps, said = Keeps(), list[str]()
-    watch = Watching("run-1", [keeps], said.append)
+    watch = Watching(Path("run-1"), [keeps], said.append)
     for number in range(200):
         watch.tell("answer", arm="a", figures={"n": number})
     watch.close()
@@ -57,7 +58,7 @@ def test_events_come_in_order_on_a_thread_of_their_own() -> None:
 @pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
 def test_one_that_fails_is_named_and_the_others_are_told_all(error: type[BaseException]) -> None:
     keeps, said = Keeps(), list[str]()
-    watch = Watching("r", [Fails(error=error), keeps], said.append)
+    watch = Watching(Path("r"), [Fails(error=error), keeps], said.append)
     for _ in range(5):
         watch.tell("answer")
     watch.close()
@@ -68,7 +69,7 @@ def test_one_that_fails_is_named_and_the_others_are_told_all(error: type[BaseExc
 def test_one_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "CLOSE_S", 0.05)
     hangs, said = Hangs(), list[str]()
-    watch = Watching("r", [hangs], said.append)
+    watch = Watching(Path("r"), [hangs], said.append)
     watch.tell("answer")
     watch.close()
     hangs.until.set()
@@ -77,7 +78,7 @@ def test_one_that_hangs_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_figures_are_a_copy() -> None:
     keeps, figures = Keeps(), {"n": 1}
-    watch = Watching("r", [keeps], print)
+    watch = Watching(Path("r"), [keeps], print)
     watch.tell("answer", figures=figures)
     figures["n"] = 2
     watch.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -11,28 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.cli import Finished, harness, run_folder
+from support.items import ITEMS, write_items
 
 import harness as api
 from harness_plugins.backends.predictions import Predictions
-
-WORDS = (
-    "amber",
-    "bridge",
-    "candle",
-    "dune",
-    "ember",
-    "forest",
-    "garnet",
-    "harbor",
-    "island",
-    "jasper",
-    "kernel",
-    "lantern",
-)
-ITEMS = [
-    (f"Report {n}: {WORDS[n % 12]} {WORDS[n // 12 % 12]}, then {WORDS[(5 * n + 3) % 12]}.", ("good", "bad")[n % 2])
-    for n in range(120)
-]
 
 EXPERIMENT = """
 name = "imported"
@@ -61,8 +42,7 @@ formatter = {{ plugin = "plain" }}
 
 
 def experiment(folder: Path, options: str) -> Path:
-    with (folder / "items.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *ITEMS])
+    write_items(folder / "items.csv")
     path = folder / "experiment.toml"
     path.write_text(EXPERIMENT.format(options=options))
     return path
