@@ -3,6 +3,11 @@
 What is listed in `__all__` is the public interface: plugins need nothing else.
 """
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from harness import parsing
 from harness.contract import Carrier, Send
 from harness.errors import (
@@ -41,7 +46,27 @@ from harness.types import (
     content_id,
 )
 
+if TYPE_CHECKING:
+    from harness.loaded import Loaded
+
 __version__ = "0.1.0"
+
+
+def load(run: str | Path, runs: str | Path = "runs") -> Loaded:
+    """Reads a finished run, for a notebook: `.results` as a typed object, `.predictions` as a DataFrame.
+
+    Args:
+        run: Its folder, or its name under `runs`.
+        runs: Where runs are.
+
+    Raises:
+        UsageError: There is no such run; the nearest is named.
+        DataError: It has no results yet, or they are of another schema.
+    """
+    from harness import loaded
+
+    return loaded.load(run, runs)
+
 
 __all__ = [
     "Answer",
@@ -76,6 +101,7 @@ __all__ = [
     "content_id",
     "fold",
     "hookimpl",
+    "load",
     "nearest",
     "nearly_same",
     "parsing",
