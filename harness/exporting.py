@@ -70,7 +70,8 @@ def export(run: Reopened, name: str, out: Path) -> Exported:
         (folder / "arm.json").write_text(json_text(told), encoding="utf-8")
         (folder / "predict.py").write_text(inspect.getsource(exported), encoding="utf-8")
         readme = _readme(told, adapter=adapter is not None, agreement=(agreeing, answers))
-        (folder / "README.md").write_text(readme, encoding="utf-8")
+        card = _card(run, told, adapter=adapter is not None)
+        (folder / "README.md").write_text(f"---\n{card}---\n\n{readme}", encoding="utf-8")
         if adapter is not None:
             _copy(adapter, folder / "adapter", str(told["base"]))
         folder.chmod(0o755)
@@ -228,6 +229,39 @@ def _agreement(run: Reopened, name: str, told: dict[str, Any]) -> tuple[int, int
         if row["arm"] == name and row["status"] != "failed"
     ]
     return sum(read), len(read)
+
+
+def _card(run: Reopened, told: Mapping[str, Any], *, adapter: bool) -> str:
+    """Returns the metadata of a Hugging Face model card, as YAML: what it is, and how it did (`model-index`).
+
+    The folder can be put into a repository of the hub as it is.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    scored: Mapping[str, Any] = next((one for one in run.results.get("arms") or () if one["name"] == told["arm"]), {})
+    dataset = str(((run.results.get("run") or {}).get("dataset") or {}).get("name") or run.id)
+    figures = [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=dataset,
+            dataset_name=dataset,
+            dataset_split="test",
+            metric_type=metric,
+            metric_name=title,
+            metric_value=scored[metric],
+        )
+        for metric, title in (("accuracy", "Accuracy"), ("macro_f1", "Macro-F1"))
+        if scored.get(metric) is not None
+    ]
+    data = ModelCardData(
+        model_name=str(told["arm"]),
+        base_model=str(told["base"]),
+        library_name="peft" if adapter else None,
+        pipeline_tag="text-classification",
+        tags=["finetune-harness"],
+        eval_results=figures or None,
+    )
+    return f"{data.to_yaml()}\n"
 
 
 def _readme(told: Mapping[str, Any], *, adapter: bool, agreement: tuple[int, int]) -> str:

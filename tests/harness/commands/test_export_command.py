@@ -118,6 +118,18 @@ def test_the_script_answers_as_the_run_did(
     assert KEY not in "".join(path.read_text() for path in (tmp_path / "deploy").iterdir())
 
 
+def test_the_readme_is_a_model_card(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    assert export(finished, "tuned", tmp_path / "deploy").code == 0
+    card = ModelCard.load(tmp_path / "deploy" / "README.md")
+    (scored,) = (arm for arm in finished.results()["arms"] if arm["name"] == "tuned")
+    assert card.data.model_name == "tuned"
+    figures = {one.metric_type: one.metric_value for one in card.data.eval_results or ()}
+    assert figures == {"accuracy": scored["accuracy"], "macro_f1": scored["macro_f1"]}
+    assert card.text.lstrip().startswith("# tuned")
+
+
 def test_texts_are_data_and_never_places(finished: Lab, provider: Provider, tmp_path: Path) -> None:
     assert export(finished, "tuned", tmp_path / "deploy").code == 0
     odd = '{text} {"$text": ["x"]} \\1 %s ⟦harness-text⟧\n\n###\n\nend'
