@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import harness
+from harness_plugins.backends import _logistic
 
 _MODEL, _WEIGHTS = "classical.json", "classical.npz"
-_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,14 @@ class Classical:
             raise harness.DataError(
                 f"no word features in the training texts: {error}", "Check the text column."
             ) from None
-        _save(folder, vectoriser, self._best(vectoriser, matrix, [example.label for example in rows], validation))
+        held_out = vectoriser.transform(example.text for example in validation) if validation else None
+        weights = _logistic.fit(
+            (matrix, [example.label for example in rows]),
+            (held_out, [example.label for example in validation]),
+            strengths=(self.c,) if self.c is not None else _logistic.STRENGTHS,
+            balanced=self.balanced,
+        )
+        _save(folder, vectoriser, weights)
 
     @contextmanager
     def open(self, ctx: harness.Context) -> Iterator[Callable[[Sequence[harness.Prompt]], list[harness.Answer]]]:
@@ -71,10 +78,10 @@ class Classical:
         try:
             model = json.loads((ctx.folder / _MODEL).read_text(encoding="utf-8"))
             with np.load(ctx.folder / _WEIGHTS, allow_pickle=False) as stored:
-                weights = {name: stored[name] for name in ("idf", "coefficients", "intercepts")}
+                found = {name: stored[name] for name in ("idf", "coefficients", "intercepts")}
             vectoriser = self._vectoriser(model["terms"])
-            vectoriser.idf_ = weights["idf"]
-            labels = list(model["labels"])
+            vectoriser.idf_ = found["idf"]
+            weights = _logistic.Weights(model["c"], tuple(model["labels"]), found["coefficients"], found["intercepts"])
         except (OSError, ValueError, KeyError):
             raise harness.DataError(
                 f'arm "{ctx.arm}" has no readable {_MODEL} and {_WEIGHTS} in {ctx.folder}',
@@ -84,36 +91,9 @@ class Classical:
         def answer(prompts: Sequence[harness.Prompt]) -> list[harness.Answer]:
             if not prompts:
                 return []
-            matrix = vectoriser.transform([prompt.source for prompt in prompts])
-            scores = (matrix @ weights["coefficients"].T + weights["intercepts"]).astype(np.float64)
-            unseen = dict.fromkeys(ctx.labels, 0.0)
-            return [_answer(unseen | dict(zip(labels, row, strict=True))) for row in _softmax(scores).tolist()]
+            return weights.answers(vectoriser.transform([prompt.source for prompt in prompts]), ctx.labels)
 
         yield answer
-
-    def _best(
-        self, vectoriser: Any, matrix: Any, labels: Sequence[str], validation: Sequence[harness.Example]
-    ) -> _Weights:
-        """Returns the weights that are right most often on validation; the strongest penalty among equals."""
-        from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn depends on it
-
-        held_out = vectoriser.transform(example.text for example in validation) if validation else None
-        expected = [example.label for example in validation]
-        strengths = (self.c,) if self.c is not None else _STRENGTHS if validation else (1.0,)
-        # Each strength starts from the one before it.
-        model = LogisticRegression(
-            C=1.0, max_iter=2000, warm_start=True, class_weight="balanced" if self.balanced else None
-        )
-        best = -1.0
-        # One thread, for the matrices are small: 2,561 rows and 5 classes took 1.6 s instead of 14 s on 2 busy cores.
-        with threadpool_limits(limits=1):
-            for strength in strengths:
-                model.set_params(C=strength).fit(matrix, labels)
-                score = float(model.score(held_out, expected)) if held_out is not None else 0.0
-                if score > best:
-                    best, weights = score, _Weights.of(model)
-        return weights
 
     def _vectoriser(self, terms: Sequence[str] | None = None) -> Any:
         import numpy as np
@@ -128,29 +108,7 @@ class Classical:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
-    """What is left of a trained model."""
-
-    c: float
-    labels: tuple[str, ...]
-    coefficients: Any
-    intercepts: Any
-
-    @classmethod
-    def of(cls, model: Any) -> _Weights:
-        """Copies the weights, a row for each class."""
-        import numpy as np
-
-        coefficients, intercepts = model.coef_, model.intercept_
-        if len(model.classes_) == 2:
-            # Two classes share one row; a row of zeros for the first makes the softmax the same sigmoid.
-            coefficients = np.vstack([np.zeros_like(coefficients), coefficients])
-            intercepts = np.concatenate([np.zeros_like(intercepts), intercepts])
-        return cls(model.C, tuple(map(str, model.classes_)), coefficients.copy(), intercepts.copy())
-
-
-def _save(folder: Path, vectoriser: Any, weights: _Weights) -> None:
+def _save(folder: Path, vectoriser: Any, weights: _logistic.Weights) -> None:
     import numpy as np
 
     stored = folder / f".{_WEIGHTS}"
@@ -163,17 +121,6 @@ def _save(folder: Path, vectoriser: Any, weights: _Weights) -> None:
     described = folder / f".{_MODEL}"
     described.write_text(json.dumps(model), encoding="utf-8")
     described.replace(folder / _MODEL)
-
-
-def _softmax(scores: Any) -> Any:
-    import numpy as np
-
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
-
-
-def _answer(probabilities: dict[str, float]) -> harness.Answer:
-    return harness.Answer(text=max(probabilities, key=probabilities.__getitem__), probabilities=probabilities)
 
 
 @harness.hookimpl
