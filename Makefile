@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench venv chromium clean
+.PHONY: help demo test lint bench docs words venv chromium clean
 
 # The first Python of at least 3.11; another one: make demo PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -35,6 +35,11 @@ lint: $(READY) ## style, types and the direction of imports
 bench: $(READY) ## speed against the raw client and against other tools
 	@for script in $(filter-out benchmarks/peers.py benchmarks/synthetic.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
+docs: $(READY) ## the documentation as a site in build/site/
+	@$(BIN)/python -m pip install -qq --group docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --config-file .ci/mkdocs.yml
+	@echo build/site/index.html
+
 venv: $(READY) ## .venv/ alone
 
 # The report's tests look at the page in a real browser; they are skipped where there is none.
@@ -58,6 +63,17 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install -qq --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install -qq --constraint constraints.txt --editable '.[local]' --group dev
 	@touch $@
+
+# No line numbers, and in order of the strings: a catalogue changes where its words change. A method `say` of something
+# else (the console's) is no word of a page, so only modules that import the words are read.
+SPEAKING = $(shell grep -rlE "from harness.words import .*(noted|say)" --include='*.py' harness plugins)
+words: $(READY) ## brings the catalogues of harness/languages/ up to date with the words in the code
+	@mkdir -p build
+	@$(BIN)/pybabel --quiet extract --mapping=pyproject.toml --no-default-keywords -k say -k say_n:2,3 -k noted \
+		--no-location --sort-output --omit-header --output=build/words.pot $(SPEAKING) harness/report/templates
+	@for catalogue in harness/languages/*.po; do $(BIN)/pybabel --quiet update --input-file=build/words.pot \
+		--locale="$$(basename "$$catalogue" .po)" --output-file="$$catalogue" --no-fuzzy-matching --ignore-obsolete \
+		--ignore-pot-creation-date --no-wrap; done
 
 clean: ## caches and build results; .venv/ and runs/ stay
 	@rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
