@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs words venv chromium clean
+.PHONY: help demo demo-report test lint bench docs hooks words venv chromium clean
 
 # The first Python of at least 3.11; another one: make demo PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -18,10 +18,17 @@ test: export OMP_WAIT_POLICY ?= PASSIVE
 ARGS ?=
 
 help: ## what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: $(READY) ## the default experiment: real reviews, a real small model, real training; no key needed
 	@$(BIN)/harness demo $(ARGS)
+
+# The run of a new demo, or RUN: any run's folder. A published one will do, for new looks of the page need no new numbers.
+demo-report: $(READY) ## reports/ anew, by the demo; RUN=reports/demo-… where only the page's looks have changed
+	@run="$(RUN)"; if [ -z "$$run" ]; then run="$$($(BIN)/harness demo --yes $(ARGS) | tee /dev/stderr | tail -n 1)"; \
+		run="$${run%/*}"; fi; \
+	site="$$(mktemp -d)"; $(BIN)/harness publish "$$run" --site "$$site/reports" --samples none --yes; \
+	rm -rf reports; mv "$$site/reports" reports; rmdir "$$site"
 
 test: $(READY) chromium ## the tests; those that take long come with ARGS="-m thorough"
 	@$(BIN)/pytest -q -n 2 --dist loadgroup -m "not thorough" $(ARGS)
@@ -31,6 +38,9 @@ lint: $(READY) ## style, types and the direction of imports
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+hooks: $(READY) ## docs/reference/hooks.md anew, from the specifications
+	@PYTHONPATH=tests $(BIN)/python -m support.hooks_reference
 
 bench: $(READY) ## speed against the raw client and against other tools
 	@for script in $(filter-out benchmarks/peers.py benchmarks/synthetic.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done

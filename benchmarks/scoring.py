@@ -2,6 +2,8 @@
 
     .venv/bin/python benchmarks/scoring.py [--repetitions 3]
 
+Seconds are the processor's, so that a busy machine tells about the same.
+
 The comparisons are those of a run with groups (10,000 resamples of groups for every interval). The predictions are a
 whole `results.json`: ten arms with 100,000 answers each, metrics of the shipped plugins apart.
 """
@@ -34,13 +36,13 @@ def comparisons(arms: int, n: int, size: int) -> float:
     right = drawn(np.random.default_rng(3), n, np.linspace(0.7, 0.9, arms).tolist(), 0.5, size, 0.3)
     ids = [f"{item:08}" for item in range(n)]
     groups = {name: str(item // size) for item, name in enumerate(ids)} if size > 1 else {}
-    began = time.perf_counter()
+    began = time.process_time()
     codes = group_codes(ids, groups)
     means = resampled_means(right, codes, 7)
     panel = Panel(names=names, right=right, resamples=Resamples(groups=int(codes.max()) + 1, means=means))
     lines = compare_all(panel, (names[0], names[1]), names, 0.02)
     assert len(lines) == arms * (arms - 1) // 2
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def predictions(total: int) -> float:
@@ -50,9 +52,9 @@ def predictions(total: int) -> float:
     made = [make_arm(ARMS[place % len(ARMS)], examples, seed=place) for place in range(arms)]
     facts = [replace(arm, name=f"{arm.name} {place}") for place, arm in enumerate(made)]
     run = make_run(examples)
-    began = time.perf_counter()
+    began = time.process_time()
     build(run, facts)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def median(run: Callable[[], float], repetitions: int) -> float:

@@ -55,6 +55,7 @@ def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str,
     rows = [answer.prediction for answer in answers]
     right = sum(is_right(row) for row in rows)
     costs = [row.cost_usd for row in rows if row.status != Status.FAILED]
+    tokens = [row.input_tokens for row in rows if row.input_tokens is not None]
     last = CHECKPOINT not in each.settings  # a checkpoint's training is that of its job's last model
     trained = last and ready.seconds is not None
     return {
@@ -68,6 +69,7 @@ def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str,
         "failed": sum(row.status == Status.FAILED for row in rows),
         "cost_usd": whole(costs) if hour_usd is None or not rows else seconds / 3600 * hour_usd,
         "seconds": seconds if answers else None,
+        "input_tokens_mean": sum(tokens) / len(tokens) if tokens else None,
         "trained": trained,
         "training_usd": _training_usd(ready.usd, ready.seconds, hour_usd) if trained else None,
         "training_s": ready.seconds if trained else None,

@@ -7,6 +7,7 @@ were begun, and that the budget let no more begin) stands in the journal, so tha
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,6 +39,15 @@ class Tried:
         """Dollars that its answers have cost this run."""
         rows = [answer.prediction for answer in self.answers]
         return sum(row.cost_usd or 0.0 for row in rows if not row.reused)
+
+    @property
+    def burden(self) -> tuple[float, float]:
+        """Dollars and input tokens of an answer, whoever paid for it: what asking it in production would take.
+
+        0 where nothing is known; among candidates of one arm, which share model and endpoint, that is so for all.
+        """
+        rows = [answer.prediction for answer in self.answers]
+        return _mean([row.cost_usd for row in rows]), _mean([row.input_tokens for row in rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +114,9 @@ class _Search:
         return self.budget.seconds is not None and self.seconds >= self.budget.seconds
 
     def chosen(self) -> Chosen:
-        """Takes the best: of equals a job's last model rather than a checkpoint, then the first."""
+        """Takes the best; of equals a job's last model rather than a checkpoint, then the cheapest, then the first."""
         order = sorted(self.tried)
-        best = max(order, key=lambda at: (accuracy(self.tried[at].answers), at[1] == 0, -order.index(at)))
+        best = min(order, key=lambda at: (-accuracy(self.tried[at].answers), at[1] > 0, *self.tried[at].burden, at))
         return Chosen(
             arm=self.arm,
             settings=self.tried[best].settings,
@@ -300,6 +310,12 @@ class Choosing:
                 "skipped": dict(search.skipped), "closed": search.closed,
             }  # fmt: skip
             self.work.asking.journal.take_note(search.key, json.dumps(told))
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    """Returns the mean of the known ones, to nine significant digits: summing in another order must not decide."""
+    known = [value for value in values if value is not None]
+    return float(f"{math.fsum(known) / len(known):.9g}") if known else 0.0
 
 
 def _limits(budget: ChooseBudget) -> list[float | None]:

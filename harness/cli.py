@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -20,8 +16,10 @@ from harness.commands import (
     gate,
     init,
     listing,
+    new,
     predict,
     prepare,
+    publish,
     recheck,
     relabel,
     report,
@@ -30,12 +28,15 @@ from harness.commands import (
     show,
     train,
 )
+from harness.commands.endings import ended
 from harness.commands.shared import Group
-from harness.errors import HarnessError, UnfinishedError, disk_full
-from harness.interrupts import INTERRUPTED
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Group,
+    epilog="harness demo",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="finetune-harness", message="%(version)s")
 @click.option("--debug", is_flag=True, help="Show the traceback of a bug.")
 @click.pass_context
@@ -54,7 +55,7 @@ for _command in (
     serve.serve,
     decide.decide,
     report.report,
-    report.publish,
+    publish.publish,
     predict.predict,
     recheck.recheck,
     export.export,
@@ -64,6 +65,7 @@ for _command in (
     listing.runs,
     show.show,
     listing.plugins,
+    new.new,
 ):
     cli.add_command(_command)
 
@@ -71,68 +73,4 @@ for _command in (
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with its code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    try:
-        code = cli.main(args=given, prog_name="harness", standalone_mode=False)
-    except click.exceptions.Abort:
-        code = _interrupted()
-    except click.ClickException as error:
-        code = _say_usage(error)
-    except KeyboardInterrupt:
-        code = _interrupted()
-    except HarnessError as error:
-        code = _say_error(error)
-    except Exception as error:
-        full = disk_full(error)
-        code = _bug(error, debug="--debug" in given) if full is None else _say_error(full)
-    _let_stderr_go()
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _let_stderr_go() -> None:
-    """Forgets what could not be written, for instance to a log on a full disk: it would spoil the exit code."""
-    try:
-        sys.stderr.flush()
-    except OSError:
-        sys.stderr = io.StringIO()
-
-
-def _say(text: str) -> None:
-    """Writes to stderr, where that can be written."""
-    with suppress(OSError):
-        click.echo(text, err=True)
-
-
-def _interrupted() -> int:
-    _say("interrupted: what is complete is kept, the same command goes on")
-    return INTERRUPTED
-
-
-def _say_usage(error: click.ClickException) -> int:
-    ctx = getattr(error, "ctx", None)
-    hint = f"\n`{ctx.command_path} --help` says what there is" if ctx is not None else ""
-    _say(_visible(f"error: {error.format_message()}{hint}"))
-    return error.exit_code
-
-
-def _say_error(error: HarnessError) -> int:
-    notes = [note for note in getattr(error, "__notes__", []) if "harness_plugins." not in note]
-    word = "unfinished" if isinstance(error, UnfinishedError) else "error"
-    message = f"{error.message} ({'; '.join(notes)})" if notes else error.message
-    _say(_visible(f"{word}: {message}" + (f"\n{error.hint}" if error.hint else "")))
-    return error.exit_code
-
-
-def _visible(text: str) -> str:
-    """Spells control characters out: what stands in data or a path must not steer the terminal."""
-    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def _bug(error: Exception, *, debug: bool) -> int:
-    """Says one line about a bug of ours and leaves the traceback in a file."""
-    if debug:
-        traceback.print_exc()
-        return 1
-    with tempfile.NamedTemporaryFile("w", prefix="harness-", suffix=".log", delete=False, encoding="utf-8") as log:
-        traceback.print_exc(file=log)
-    _say(f"this is a bug of finetune-harness: {type(error).__name__}: {error}; its traceback is in {log.name}")
-    return 1
+    sys.exit(ended(lambda: cli.main(args=given, prog_name="harness", standalone_mode=False), debug="--debug" in given))

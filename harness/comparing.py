@@ -11,6 +11,7 @@ import numpy as np
 from harness.numbers import counted, points, points_interval
 from harness.stored import Stored
 from harness.types import Prediction
+from harness.words import noted
 
 LISTED = 20
 """Flipped items that are listed of each kind."""
@@ -52,6 +53,8 @@ def _unpaired(a: Stored, b: Stored) -> str | None:
     marks = [run.results["run"]["dataset"]["fingerprint"] for run in (a, b)]
     if marks[0] != marks[1]:
         return "the runs have different data: they are compared as two samples, not item by item"
+    if not all(file.is_file() for run in (a, b) for file in (run.folder.predictions, run.folder.examples)):
+        return "a run's single answers are missing: the runs are compared as two samples, not item by item"
     if a.test.keys() != b.test.keys():
         return "the runs have different test items: they are compared as two samples, not item by item"
     if any(a.test[name].label != example.label for name, example in b.test.items()):
@@ -71,11 +74,11 @@ def _arm(a: Stored, b: Stored, name: str, *, paired: bool) -> dict[str, Any]:
         "reason": None,
     }
     if not first["n"] or not second["n"]:
-        return {**line, "reason": "no answers"}
-    rows = (a.predictions[name], b.predictions[name])
-    if paired and all(len(each) == len(a.test) for each in rows):
+        return {**line, "reason": noted("no answers")}
+    rows = (a.predictions[name], b.predictions[name]) if paired else ()
+    if rows and all(len(each) == len(a.test) for each in rows):
         return {**line, **_paired(a, *rows)}
-    return {**line, **_two_samples(first, second), "reason": "some items were never asked" if paired else None}
+    return {**line, **_two_samples(first, second), "reason": noted("some items were never asked") if paired else None}
 
 
 def _paired(a: Stored, before: Sequence[Prediction], after: Sequence[Prediction]) -> dict[str, Any]:

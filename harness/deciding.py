@@ -14,6 +14,8 @@ from harness.scoring.facts import Decision, Price
 
 LOCAL = "local"
 """What the machine of a local endpoint is called among prices."""
+PER_1K = "per_1k"
+"""The price of 1,000 requests, of an arm that does not pay for tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +161,7 @@ def _prices(given: Sequence[str], results: Mapping[str, Any]) -> tuple[Any, list
     models = {str(arm["model"]): arm for arm in results["arms"] if arm["model"] and not arm["local"]}
     found: dict[str, Price] = {}
     changed: list[tuple[str, Any, Any]] = []
-    hour = None
+    hour, per_1k = None, dict[str, float]()
     for text in given:
         where = f"--price {text}"
         left, _, amount = text.rpartition("=")
@@ -169,6 +171,10 @@ def _prices(given: Sequence[str], results: Mapping[str, Any]) -> tuple[Any, list
         if name == LOCAL:
             hour = _hour(where, key, amount, results)
             changed.append(("local.hour", None, hour))
+            continue
+        if key == PER_1K:
+            per_1k[name] = _per_1k(where, name, amount, arms)
+            changed.append((left, arms[name]["cost_per_1k_usd"], per_1k[name]))
             continue
         model = name if name in models else str(arms[name]["model"]) if name in arms else name
         if model not in models:
@@ -182,7 +188,15 @@ def _prices(given: Sequence[str], results: Mapping[str, Any]) -> tuple[Any, list
     for model, price in found.items():
         if price.input is None or price.output is None:
             raise UsageError(f"--price: {model} has no price yet", "give both input and output")
-    return Repricing(models=found, hour_usd=hour), changed
+    return Repricing(models=found, hour_usd=hour, per_1k=per_1k), changed
+
+
+def _per_1k(where: str, name: str, amount: str, arms: Mapping[str, Mapping[str, Any]]) -> float:
+    if name not in arms:
+        raise UsageError(f'{where}: there is no arm "{name}"; {nearest(name, [*arms])}')
+    if arms[name]["price"] is not None:
+        raise UsageError(f"{where}: {name} pays for tokens", f"give {name}.input and {name}.output")
+    return _amount(where, amount)
 
 
 def _hour(where: str, key: str, amount: str, results: Mapping[str, Any]) -> float:

@@ -220,7 +220,7 @@ class _Counting:
             asked += [each for one in ready if arm.checkpoints for each in one.at(one.checkpoints)]
             guessed = [each for one in ready if arm.checkpoints for each in one.at(one.guessed)]
             choosing = sum((view.load(each, examples) for each in (*asked, *guessed)), Load())
-        elif arm.name in outcome.contending(self.experiment.arms):
+        elif arm.name in self._validated:
             validation = view.load(ready[0].arm, self.work.sample(self._naming_size()))
         test = self.data.of(Split.TEST)
         certain = len(asked) == 1  # which of several candidates is asked is not known
@@ -250,7 +250,7 @@ class _Counting:
         times = 1 if settled(arm) else self.experiment.repeats
         answers = len(self.data.of(Split.TEST)) * times
         answers += len(arm.candidates) * len(self.work.sample(arm.choose_items))
-        if not arm.candidates and arm.name in outcome.contending(self.experiment.arms):
+        if not arm.candidates and arm.name in self._validated:
             answers += len(self.work.sample(self._naming_size()))
         spots = (*curves.shot_spots(self.work, arm, arm), *curves.learning_spots(self.work, arm))
         answers += sum(len(spot.items) for spot in spots)
@@ -270,6 +270,10 @@ class _Counting:
         if not arm.candidates:
             return [arm]
         return [one for _, one in Sweeps(work=self.work).foreseen(arm)]
+
+    @property
+    def _validated(self) -> set[str]:
+        return outcome.validated(self.experiment.arms, thresholds=self.experiment.verdict.thresholds)
 
     def _naming_size(self) -> int | None:
         return min([arm.choose_items for arm in self.experiment.arms if arm.choose_items], default=None)

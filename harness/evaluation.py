@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from harness import guard
 from harness.abreast import Pause, Task, side_by_side
 from harness.asking import Asking
 from harness.errors import GateError, TrainingRefusedError, UnfinishedError
@@ -154,7 +155,7 @@ class Evaluation:
         if key not in self._plans:
             files = self.files(arm, candidate)
             with attributed(arm.backend, "job"):
-                spec = arm.backend.job(files)  # type: ignore[attr-defined]
+                spec = guard.job(arm.backend, arm.backend.job(files), self.asking.experiment.endpoints)  # type: ignore[attr-defined]
             upload = upload_of(files)
             asked = spec.hyperparameters.get("n_epochs")
             epochs = asked if isinstance(asked, int) else USUAL_EPOCHS

@@ -150,6 +150,17 @@ class Experiment:
             "arms": [arm.resolved() for arm in self.arms],
         }
 
+    def asks_for(self, kind: str, plugin: Any) -> bool:
+        """Whether the experiment's tables or `--plugin` name a plugin that would take part anyway.
+
+        Args:
+            kind: The tables that would: `metrics`, `sections` or `observers`.
+            plugin: Its instance.
+        """
+        record = self.plugins.find(plugin)
+        named = {table.get("plugin") for table in self.tables.get(kind, ()) if isinstance(table, Mapping)}
+        return plugin.name in named or (record is not None and record.loose)
+
     def secret_names(self) -> tuple[str, ...]:
         """Returns the environment variables that the experiment names."""
         names = {table.api_key_env for table in self.endpoints.values() if table.api_key_env}

@@ -114,6 +114,8 @@ class VerdictTable(_Table):
     """When two arms count as equal."""
 
     margin: float = Field(default=0.02, ge=0, lt=1)
+    thresholds: bool = False
+    """Whether every arm is asked about validation, from whose answers confidence gates have their thresholds."""
 
 
 class DecisionTable(_Table):

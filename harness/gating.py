@@ -197,6 +197,9 @@ def _interval(run: Stored, arm: Mapping[str, Any], metric: str) -> Interval | No
     n = arm["n"]
     if metric == "accuracy" and arm["accuracy_ci"]:
         return float(arm["accuracy_ci"][0]), float(arm["accuracy_ci"][1])
+    stored = (arm.get("intervals") or {}).get(metric)
+    if stored is not None:
+        return float(stored["ci"][0]), float(stored["ci"][1])
     state = metric.removesuffix("_share")
     if metric.endswith("_share") and state in STATES and n:
         return wilson(arm[state], n)
@@ -238,19 +241,33 @@ def _mean_interval(rows: Sequence[Prediction], groups: Mapping[str, str]) -> Int
 
 def _not_worse(run: Stored, name: str, other: str) -> Finding:
     """Whether an arm is shown to be no less accurate than another by more than the run's margin (non-inferiority)."""
-    from harness.scoring.drift import panel_of
-
-    margin, seed = run.results["run"]["margin"], run.results["run"]["seed"]
+    margin = run.results["run"]["margin"]
     condition = f"not worse than {other} by {points(margin, signed=False)}"
     if name == other:
         raise UsageError(f"--not-worse-than {other}: that is the arm itself", "name another arm, or another --arm")
-    _, panel = panel_of({each: run.predictions[each] for each in (name, other)}, len(run.test), run.groups, seed)
-    if not {name, other} <= set(panel.names):
+    line = _comparison(run, name, other)
+    if line is None:
         return Finding(condition=condition, passed=False, told="one of the arms has not answered every test item")
-    line = panel.compare(name, other, margin)
     low, high = line["ci"]
     told = f"{points(line['difference'])}, 95% CI {points_interval(low, high)}"
     return Finding(condition=condition, passed=low > -margin, told=told, value=line["difference"], interval=(low, high))
+
+
+def _comparison(run: Stored, name: str, other: str) -> Mapping[str, Any] | None:
+    """Returns the comparison of two arms that the page shows, else one that is made as those were.
+
+    `None` where the two have not answered the same items.
+    """
+    from harness.scoring.drift import panel_of
+    from harness.scoring.duel import between
+
+    stored = between(run.results, run.arms[name], run.arms[other])
+    if stored is not None:
+        return stored
+    # Of all arms: the resamples of groups are theirs together
+    _, panel = panel_of(run.predictions, len(run.test), run.groups, run.results["run"]["seed"])
+    able = {name, other} <= set(panel.names)
+    return panel.compare(name, other, run.results["run"]["margin"]) if able else None
 
 
 def _plain(value: float) -> str:
@@ -285,7 +302,7 @@ def _xml(text: str) -> str:
 
 def to_markdown(held: Held) -> str:
     """Writes the step summary: a table of the conditions."""
-    from harness.report.summary import escape
+    from harness.report.writers.markdown import escape
 
     title = "passed" if not held.failed else "failed"
     lines = [

@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from harness.terms import cost_name
+from harness.words import say, say_n
+
 MISSING = "–"
 """What stands where there is no number."""
 MINUS = "\u2212"
@@ -39,6 +42,14 @@ def decimal(x: float | None, digits: int = 3) -> str:
     return number(x, digits)
 
 
+def significant(x: float | None, digits: int = 3) -> str:
+    """Writes a number with so many significant digits, but never without its whole ones: `34.7`, `0.0311`, `1,235`."""
+    if not x:
+        return number(x)
+    exponent = int(f"{abs(x):.{digits - 1}e}".split("e")[1])
+    return number(x, min(max(digits - 1 - exponent, 0), 12))
+
+
 def percent(x: float | None, digits: int = 1) -> str:
     """Writes a share of 1 as `93.4%`. A difference of two shares is written by `points`."""
     return MISSING if x is None else f"{number(x * 100, digits)}%"
@@ -61,14 +72,19 @@ def points(x: float | None, digits: int = 1, *, signed: bool = True) -> str:
     if x is None:
         return MISSING
     written = number(x * 100, digits, signed=signed)
-    return f"{written} point{'' if written.lstrip('+' + MINUS) == '1' else 's'}"
+    return say_n(1 if written.lstrip("+" + MINUS) == "1" else 2, "{n} point", "{n} points", n=written)
 
 
 def points_interval(low: float | None, high: float | None, digits: int = 1) -> str:
     """Writes the bounds of a difference of two shares, in points: `−0.4 to +1.6`."""
     if low is None or high is None:
         return MISSING
-    return f"{number(low * 100, digits, signed=True)} to {number(high * 100, digits, signed=True)}"
+    return span(number(low * 100, digits, signed=True), number(high * 100, digits, signed=True))
+
+
+def span(low: str, high: str) -> str:
+    """Writes from where to where, of two numbers that are written already: `1,200 to 1,500`."""
+    return say("{low} to {high}", low=low, high=high)
 
 
 def usd(x: float | None) -> str:
@@ -99,18 +115,16 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     size = abs(seconds)
-    if size < 0.95 and size:
-        return f"{number(seconds, min(_two_significant(size), 6))} s"
-    if size < 9.95:
-        return f"{number(seconds, 1)} s"
     if size < 119.5:
-        return f"{number(seconds)} s"
+        digits = 0 if size >= 9.95 else 1 if size >= 0.95 or not size else min(_two_significant(size), 6)
+        return say("{n} s", n=number(seconds, digits))
     minutes = round(size / 60)
     sign = MINUS if seconds < 0 else ""
     if minutes < 60:
-        return f"{sign}{minutes} min"
+        return say("{n} min", n=sign + str(minutes))
     hours, rest = divmod(minutes, 60)
-    return f"{sign}{hours:,} h {rest} min" if rest else f"{sign}{hours:,} h"
+    written = f"{sign}{hours:,}"
+    return say("{hours} h {minutes} min", hours=written, minutes=rest) if rest else say("{n} h", n=written)
 
 
 def invested(payback: Mapping[str, Any]) -> str:
@@ -122,8 +136,12 @@ def invested(payback: Mapping[str, Any]) -> str:
     unit = payback["unit"]
     amount = usd(payback["fixed"]) if unit == "usd" else duration(payback["fixed"])
     lines = payback.get("investment") or ()
-    names = [line["name"] for line in lines if line["counted"] and line[unit]] or ["training"]
-    return f"{amount} of {' and '.join(names) if len(names) < 3 else 'investment'}"
+    names = [cost_name(line["name"]) for line in lines if line["counted"] and line[unit]] or [cost_name("training")]
+    if len(names) > 2:
+        return say("{amount} of investment", amount=amount)
+    if len(names) == 2:
+        return say("{amount} of {one} and {other}", amount=amount, one=names[0], other=names[1])
+    return say("{amount} of {what}", amount=amount, what=names[0])
 
 
 def p_value(p: float | None) -> str:

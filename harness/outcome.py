@@ -8,11 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
 
-from harness import arm_prices, choice_record, curve_record, tables
+from harness import arm_prices, choice_record, curve_record, measures, tables
 from harness.choosing import Chosen
-from harness.contract import Metric
 from harness.curves import PROMPTED, Curves
-from harness.errors import PluginError, UnfinishedError
+from harness.errors import UnfinishedError
 from harness.evaluation import Trained, accuracy
 from harness.execution.questions import Answered, settled
 from harness.execution.work import digest
@@ -20,11 +19,11 @@ from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import DecisionTable
 from harness.files import write_json
 from harness.machine_time import machine_seconds, spans
-from harness.plugins import attributed
 from harness.prepare import Prepared
 from harness.prices import Prices
 from harness.runs import RunFolder
-from harness.types import Check, Example, Prediction, Row, Rows, Split, Status
+from harness.types import Check, Prediction, Split, Status
+from harness.words import noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +64,16 @@ def has_answer(answered: Answered) -> bool:
     return answered.prediction.status is not Status.FAILED
 
 
+def validated(arms: Sequence[Arm], *, thresholds: bool) -> set[str]:
+    """Names the arms that are asked about validation, those aside for which something is chosen on it anyway.
+
+    Those that contend; and for the sake of thresholds, which follow from answers to validation, arms that cost next to
+    nothing, or with `thresholds` (`[verdict]` of the experiment) all of them.
+    """
+    free = {arm.name for arm in arms if arm.family == "classical" and not hasattr(arm.backend, "calls")}
+    return contending(arms) | free | {arm.name for arm in arms if thresholds}
+
+
 def unfinished(error: UnfinishedError | None, ready: Mapping[str, Trained]) -> UnfinishedError | None:
     """Returns what is left to do, where something is."""
     refusals = [one.refusal for one in ready.values() if one.refusal is not None]
@@ -92,8 +101,12 @@ def write(
     prices.trained |= {b.model: b.base for b in backends if getattr(b, "model", None) and getattr(b, "base", None)}  # type: ignore[attr-defined]
     measured = [name for name, one in outcome.ready.items() if not getattr(one.arm.backend, "simulated", False)]
     seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
-    arms = [_arm_facts(arm, experiment, data, outcome, prices, seconds) for arm in outcome.arms]
-    checks = (*data.checks, *outcome.checks, *outcome.curves.checks)
+    computed, lost = _metrics(experiment, data, outcome)
+    arms = [
+        replace(_arm_facts(arm, experiment, data, outcome, prices, seconds), metrics=computed[arm.name])
+        for arm in outcome.arms
+    ]
+    checks = (*data.checks, *outcome.checks, *outcome.curves.checks, *lost)
     checks += (*_price_checks(outcome, prices), *_choose_checks(outcome, data), *_dropped_checks(outcome))
     results = build(_run_facts(experiment, data, outcome, manifest, checks), arms)
     tables.write_predictions(folder.predictions, [row for arm in arms for row in arm.predictions])
@@ -211,7 +224,8 @@ def _arm_facts(
         model=getattr(asked.backend, "model", None) or getattr(asked.backend, "base", None),
         of=arm.of,
         shots=(asked.shots.k if asked.shots else 0) if arm.family in (*PROMPTED, "fine-tuned") else None,
-        mode=getattr(asked.backend, "answer", None),
+        mode=None if getattr(asked.backend, "imported", False) else getattr(asked.backend, "answer", None),
+        max_tokens=getattr(asked.backend, "max_tokens", None),
         simulated=simulated,
         imported=bool(getattr(asked.backend, "imported", False)),
         validation=tuple(answer.prediction for answer in validation or ()),
@@ -224,69 +238,23 @@ def _arm_facts(
         local=local,
         busy_s=seconds.get(arm.name) if timed else None,
         busy_n=busy_n if timed else None,
-        metrics=_metrics(experiment, data, rows) if rows else {},
         refused=ready.refused,
         price=arm_prices.price_of(prices, endpoint, asked),
         faults=outcome.faults.get(arm.name, {}),
     )
 
 
-def _metrics(experiment: Experiment, data: Prepared, rows: Sequence[Prediction]) -> dict[str, float | None]:
-    test = {example.id: example for example in data.of(Split.TEST)}
-    ordered = bool(getattr(experiment.dataset, "ordered", False))
-    return figures(experiment.metrics, test, data.labels, rows, ordered=ordered)
-
-
-def figures(
-    metrics: Sequence[Metric],
-    test: Mapping[str, Example],
-    labels: tuple[str, ...],
-    rows: Sequence[Prediction],
-    *,
-    ordered: bool,
-) -> dict[str, float | None]:
-    """Computes metric plugins over one arm's answers.
-
-    Args:
-        metrics: The plugins.
-        test: Id → test example.
-        labels: The label set.
-        rows: The answers.
-        ordered: Whether the labels are.
-
-    Raises:
-        PluginError: A metric raised or returned something that is no figure.
-    """
-    scored = Rows(rows=tuple(_row(row, test[row.example_id]) for row in rows), labels=labels, ordered=ordered)
-    found: dict[str, float | None] = {}
-    for metric in metrics:
-        found |= _figures(metric, scored)
-    return found
-
-
-def _row(row: Prediction, example: Example) -> Row:
-    return Row(
-        example_id=row.example_id,
-        expected=row.expected,
-        predicted=row.predicted,
-        status=row.status,
-        strict=row.strict,
-        probabilities=row.probabilities,
-        group=example.group,
-        slices=example.slices,
+def _metrics(
+    experiment: Experiment, data: Prepared, outcome: Outcome
+) -> tuple[dict[str, dict[str, float | None]], list[Check]]:
+    """Computes every metric for every arm."""
+    tested = measures.Tested(
+        examples={example.id: example for example in data.of(Split.TEST)},
+        labels=data.labels,
+        ordered=bool(getattr(experiment.dataset, "ordered", False)),
     )
-
-
-def _figures(metric: Metric, rows: Rows) -> dict[str, float | None]:
-    with attributed(metric, "score"):
-        figures = dict(metric.score(rows))
-    for name, value in figures.items():
-        if value is not None and (not isinstance(value, (int, float)) or value != value or abs(value) == float("inf")):
-            raise PluginError(
-                f'the metric "{metric.name}" ({type(metric).__module__}) returned {name} = {value!r}',
-                "a metric returns a finite number, or None where it does not apply",
-            )
-    return figures
+    rows = {arm.name: [answer.prediction for answer in outcome.test.get(arm.name, ())] for arm in outcome.arms}
+    return measures.measured(experiment.metrics, tested, rows, lambda metric: experiment.asks_for("metrics", metric))
 
 
 def _repeats(outcome: Outcome) -> tuple[dict[str, Any], ...]:
@@ -372,7 +340,7 @@ def _dropped_checks(outcome: Outcome) -> list[Check]:
                 f"{name}: the model's context is too short for all shots of {len(dropped):,} of {len(answers):,} test "
                 f"items; {sum(dropped):,} shots, those farthest from the item, were left out."
             )
-            advice = "Lower shots.k, take shorter texts for shots, or a model with a longer context."
+            advice = noted("Lower shots.k, take shorter texts for shots, or a model with a longer context.")
             checks.append(Check(kind="shots-dropped", level="warning", message=message, figures=figures, advice=advice))
     return checks
 

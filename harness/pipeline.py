@@ -85,20 +85,20 @@ def _carry_out(
     arms = [arm for arm in asking.experiment.arms if arm.name in selected or complete(arm)]
     # Before anything else is sent: an endpoint without embeddings shows here.
     asking.embed([(one, ()) for arm in arms if arm.name in selected for one in arm.contenders])
-    contending = outcome.contending(arms)
+    validated = outcome.validated(arms, thresholds=asking.experiment.verdict.thresholds)
     ready: dict[str, Trained] = {}
     choices: dict[str, Chosen] = {}
     validation: dict[str, Sequence[Answered]] = {}
     # Prompts come before training: a key or a model that is wrong shows before a job is paid for.
     for part in ([arm for arm in arms if not arm.trained], [arm for arm in arms if arm.trained]):
         if any(arm.trained for arm in part):
-            _try_out(work, ready, contending, test, selected)
+            _try_out(work, ready, validated, test, selected)
         plain = [arm for arm in part if not arm.candidates]
         ready |= {arm.name: one for arm, one in zip(plain, work.ready_all(plain), strict=True)}
         choices |= {chosen.arm.name: chosen for chosen in choosing.choose([arm for arm in part if arm.candidates])}
         ready |= {name: chosen.ready for name, chosen in choices.items()}
         able = [ready[arm.name] for arm in part if ready[arm.name].refusal is None]
-        validation |= _validation(work, able, choices, contending, selected)
+        validation |= _validation(work, able, choices, validated, selected)
     able = [ready[arm.name] for arm in arms if ready[arm.name].refusal is None]
     answers = asking.ask([(one.arm, test) for one in able], "asking the test items")
     again, cut = _ask_again(work, able, test, selected)
@@ -175,7 +175,7 @@ def _written(
 def _try_out(
     work: Evaluation,
     ready: Mapping[str, Trained],
-    contending: Collection[str],
+    validated: Collection[str],
     test: Sequence[Example],
     selected: Collection[str],
 ) -> None:
@@ -186,7 +186,7 @@ def _try_out(
     first = [
         (one.arm, test[:1])
         for name, one in ready.items()
-        if name in selected and name not in contending and not one.arm.candidates and hasattr(one.arm.backend, "calls")
+        if name in selected and name not in validated and not one.arm.candidates and hasattr(one.arm.backend, "calls")
     ]
     work.asking.ask(first, "trying the prompts out")
 
@@ -195,10 +195,10 @@ def _validation(
     work: Evaluation,
     able: Sequence[Trained],
     choices: Mapping[str, Chosen],
-    contending: Collection[str],
+    validated: Collection[str],
     selected: Collection[str],
 ) -> dict[str, Sequence[Answered]]:
-    """Answers validation with the arms among which contenders must be named, where there is anything to name.
+    """Answers validation with the arms among which contenders must be named, or whose thresholds are wanted.
 
     An arm that was not selected is asked nothing: it takes part where its answers are there.
     """
@@ -207,11 +207,13 @@ def _validation(
     asked = [
         one
         for one in able
-        if one.arm.name in contending
+        if one.arm.name in validated
         and one.arm.name not in choices
         and (one.arm.name in selected or work.asking.answered([(one.arm, examples)]))
     ]
-    answers = work.asking.ask([(one.arm, examples) for one in asked], "naming the contenders on validation")
+    naming = outcome.contending(work.asking.experiment.arms) & {one.arm.name for one in asked}
+    stage = "naming the contenders on validation" if naming else "asking the validation items"
+    answers = work.asking.ask([(one.arm, examples) for one in asked], stage)
     named: dict[str, Sequence[Answered]] = {
         one.arm.name: given
         for one, given in zip(asked, answers, strict=True)

@@ -10,18 +10,21 @@ import hashlib
 import importlib.util
 import inspect
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pluggy
 
-from harness import hookspecs
+from harness import contract, hookspecs
+from harness.asides import speaker
 from harness.errors import HarnessError, PluginError, disk_full, nearest
+from harness.origins import origin
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dataset": ("harness_datasets", ("load",)),
@@ -34,6 +37,19 @@ KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "observer": ("harness_observers", ("on",)),
 }
 """Kind → its hook and what `harness.contract` asks of its classes."""
+PROTOCOLS: Mapping[str, tuple[type, ...]] = {
+    "dataset": (contract.Dataset, contract.TabularDataset),
+    "formatter": (contract.Formatter,),
+    "selector": (contract.Selector, contract.EmbeddingSelector),
+    "backend": (contract.RemoteBackend, contract.LocalBackend, contract.TrainableRemote, contract.TrainableLocal),
+    "metric": (contract.Metric,),
+    "section": (contract.Section,),
+    "executor": (contract.Executor,),
+    "observer": (contract.Observer,),
+}
+"""Kind → the protocols whose methods its classes may have; they say with which arguments each is called."""
+SLOW_S = 1.0
+"""Seconds that a plugin's import may take before it is named."""
 OWN = "finetune-harness"
 """The distribution that all shipped plugins come from."""
 
@@ -54,6 +70,8 @@ class Record:
     summary: str
     loose: bool = False
     """Whether it comes from a file that `--plugin` named."""
+    import_s: float = 0.0
+    """Seconds that importing its module took in this process; little where another plugin had brought it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +105,8 @@ class Plugins:
             raise self._conflict(found[0], found[1])
         if found:
             return found[0]
-        for failure in self.failures:
-            if failure.name == name:
-                raise PluginError(
-                    f'the plugin "{name}" ({failure.distribution}) failed to load: {failure.reason}',
-                    f"mend it, or leave it out with --no-plugin {name}",
-                )
+        if (failed := self._failed(name)) is not None:
+            raise failed
         elsewhere = [record.kind for record in self.records if record.name == name]
         if elsewhere:
             raise PluginError(f'"{name}" is a {elsewhere[0]}, not a {kind}')
@@ -101,6 +115,35 @@ class Plugins:
             f'there is no {kind} "{name}"; {nearest(name, (record.name for record in self.of(kind)))}{broken}',
             "`harness plugins` lists what is installed",
         )
+
+    def named(self, name: str) -> tuple[Record, ...]:
+        """Returns the plugins of a name, of whatever kind.
+
+        Raises:
+            PluginError: There is none, it failed to load, or there are two of one kind.
+        """
+        kinds = list(dict.fromkeys(record.kind for record in self.records if record.name == name))
+        if kinds:
+            return tuple(self.get(kind, name) for kind in kinds)
+        raise self._failed(name) or PluginError(
+            f'there is no plugin "{name}"; {nearest(name, (record.name for record in self.records))}',
+            "`harness plugins` lists what is installed",
+        )
+
+    def _failed(self, name: str) -> PluginError | None:
+        for failure in self.failures:
+            if failure.name == name:
+                return PluginError(
+                    f'the plugin "{name}" ({failure.distribution}) failed to load: {failure.reason}',
+                    f"mend it, or leave it out with --no-plugin {name}",
+                )
+        return None
+
+    @property
+    def slow(self) -> tuple[tuple[str, str, float], ...]:
+        """Module, distribution and seconds of each import that was slow."""
+        took = {(r.cls.__module__, r.distribution): r.import_s for r in self.records if r.import_s > SLOW_S}
+        return tuple((module, distribution, seconds) for (module, distribution), seconds in sorted(took.items()))
 
     def check(self) -> None:
         """Refuses two plugins of one kind and name.
@@ -141,16 +184,34 @@ def attributed(plugin: object, doing: str) -> Iterator[None]:
         UnfinishedError: The disk is full.
         PluginError: Instead of anything else that is no `HarnessError`; those pass with a note.
     """
-    name = f'{getattr(plugin, "name", type(plugin).__name__)}" ({type(plugin).__module__})'
     try:
-        yield
+        with speaker(plugin):
+            yield
     except HarnessError as error:
-        error.add_note(f'in the plugin "{name}')
+        if called(plugin) not in error.message:
+            error.add_note(f"in {called(plugin)}")
         raise
     except (Exception, SystemExit) as error:
         if (full := disk_full(error)) is not None:
             raise full from error
-        raise PluginError(f'the plugin "{name} failed in {doing}: {type(error).__name__}: {error}') from error
+        raise PluginError(f"{called(plugin)} failed in {doing}: {_reason(error)}") from error
+
+
+def called(plugin: object) -> str:
+    """Returns what a plugin's instance is called in errors: its name, and the distribution or file it comes from."""
+    return f'the plugin "{getattr(plugin, "name", type(plugin).__name__)}" ({origin(plugin)})'
+
+
+def broke(plugin: object, doing: str, said: str, hint: str = "") -> PluginError:
+    """Returns the error of a plugin whose method returned what the contract does not allow.
+
+    Args:
+        plugin: Its instance.
+        doing: The method.
+        said: What came of it: ``returned a str where harness.Prompt is due``.
+        hint: What to do.
+    """
+    return PluginError(f"{called(plugin)}: {doing} {said}", hint)
 
 
 def discover(files: Sequence[str | Path] = (), blocked: Iterable[str] = ()) -> Plugins:
@@ -174,33 +235,46 @@ def discover(files: Sequence[str | Path] = (), blocked: Iterable[str] = ()) -> P
         distribution, version = _origin(point)
         if shut & {point.name, distribution}:
             continue
-        try:
-            module = _quietly(point.load)
-            declared = _declared(module, f"{distribution} {version}".strip(), version)
-            if not declared:
-                raise TypeError("it declares no plugin")  # noqa: TRY301 - one place words all failures
-            records += declared
-        except (Exception, SystemExit) as error:
-            failures.append(
-                Failure(name=point.name, distribution=f"{distribution} {version}".strip(), reason=_reason(error))
-            )
+        whole = f"{distribution} {version}".strip()
+        found = _entry(point, whole, version)
+        records += found.records
+        failures += found.failures
     kept = [record for record in records if record.name not in shut]
     for file in {Path(file).resolve(): Path(file) for file in files}.values():
         kept += _load_file(file)
     return Plugins(
         records=tuple(sorted(kept, key=lambda record: (record.kind, record.name, record.distribution))),
-        failures=tuple(failures),
+        failures=tuple(failure for failure in failures if failure.name not in shut),
     )
+
+
+def _entry(point: EntryPoint, distribution: str, version: str) -> Plugins:
+    """Loads what one entry point names; what is wrong with it becomes data."""
+    try:
+        module, seconds = _imported(point.load, f'the plugin "{point.name}" ({distribution})')
+        found = _declared(module, distribution, version)
+        if not found.records and not found.failures:
+            raise TypeError("it declares no plugin")  # noqa: TRY301 - one place words all failures
+    except (Exception, SystemExit) as error:
+        return Plugins(records=(), failures=(_failure(point.name, distribution, error),))
+    named = [f if f.name else replace(f, name=point.name) for f in found.failures]
+    return Plugins(records=tuple(replace(r, import_s=seconds) for r in found.records), failures=tuple(named))
 
 
 def _origin(point: EntryPoint) -> tuple[str, str]:
     return (point.dist.name, point.dist.version) if point.dist is not None else ("unknown", "")
 
 
-def _quietly(load: Callable[[], Any]) -> Any:
-    """Imports with stdout turned to stderr: stdout belongs to results."""
-    with redirect_stdout(sys.stderr):
-        return load()
+def _imported(load: Callable[[], Any], name: str) -> tuple[Any, float]:
+    """Imports, and says how many seconds that took; what is printed goes to stderr, for stdout belongs to results."""
+    began = time.perf_counter()
+    with speaker(name):
+        module = load()
+    return module, time.perf_counter() - began
+
+
+def _failure(name: str, distribution: str, error: BaseException) -> Failure:
+    return Failure(name=name, distribution=distribution, reason=_reason(error))
 
 
 def _reason(error: BaseException) -> str:
@@ -220,18 +294,22 @@ def _load_file(path: Path) -> list[Record]:
     sys.modules[name] = module  # dataclasses resolve their annotations through it
     loader = spec.loader
     try:
-        _quietly(lambda: loader.exec_module(module))
-        records = [replace(record, loose=True) for record in _declared(module, str(path), source_hash)]
+        _, seconds = _imported(lambda: loader.exec_module(module), f"the plugin file {path}")
+        found = _declared(module, str(path), source_hash)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise PluginError(f"--plugin {path} failed to load: {_reason(error)}") from error
-    if not records:
+    if found.failures:  # it was asked for by name
+        raise PluginError(f"--plugin {path} failed to load: {found.failures[0].reason}")
+    if not found.records:
         raise PluginError(f"--plugin {path} declares no plugin", "does a function marked @harness.hookimpl return it?")
-    return records
+    return [replace(record, loose=True, import_s=seconds) for record in found.records]
 
 
-def _declared(module: ModuleType, distribution: str, version: str) -> list[Record]:
-    """Asks one module for its classes, each kind by its hook, and checks them.
+def _declared(module: ModuleType, distribution: str, version: str) -> Plugins:
+    """Asks one module for its classes, each kind by its hook, and checks them; one that is wrong harms no other.
+
+    A failure has the name of its class, or none where a hook itself failed.
 
     Raises:
         pluggy.PluginValidationError: A hook's signature is wrong.
@@ -245,12 +323,21 @@ def _declared(module: ModuleType, distribution: str, version: str) -> list[Recor
     manager.add_hookspecs(hookspecs)
     manager.register(module)
     manager.check_pending()
-    return [
-        _record(kind, cls, members, distribution, version)
-        for kind, (hook, members) in KINDS.items()
-        for classes in getattr(manager.hook, hook)()
-        for cls in classes
-    ]
+    records: list[Record] = []
+    failures: list[Failure] = []
+    for kind, (hook, members) in KINDS.items():
+        caller = getattr(manager.hook, hook)
+        try:
+            for classes in caller() if caller.get_hookimpls() else ():
+                for cls in classes:
+                    try:
+                        records.append(_record(kind, cls, members, distribution, version))
+                    except (Exception, SystemExit) as error:
+                        named = getattr(cls, "name", None)
+                        failures.append(_failure(named if isinstance(named, str) else "", distribution, error))
+        except (Exception, SystemExit) as error:  # the hook raised, perhaps half-way
+            failures.append(_failure("", distribution, error))
+    return Plugins(records=tuple(records), failures=tuple(failures))
 
 
 def _record(kind: str, cls: Any, members: Sequence[str], distribution: str, version: str) -> Record:
@@ -266,6 +353,8 @@ def _record(kind: str, cls: Any, members: Sequence[str], distribution: str, vers
         missing = [] if hasattr(cls, "open") or (hasattr(cls, "calls") and hasattr(cls, "read")) else ["open"]
     if missing:
         raise TypeError(f"{cls.__name__} is no {kind}: it lacks `{missing[0]}`")
+    if (wrong := wrong_signature(kind, cls)) is not None:
+        raise TypeError(wrong)
     return Record(
         kind=kind,
         name=name,
@@ -275,6 +364,25 @@ def _record(kind: str, cls: Any, members: Sequence[str], distribution: str, vers
         source_hash=_source_hash(cls),
         summary=(inspect.getdoc(cls) or "").split("\n", 1)[0],
     )
+
+
+def wrong_signature(kind: str, cls: type) -> str | None:
+    """Returns which method cannot be called as the engine calls it, and why; `None` where all can."""
+    for protocol in PROTOCOLS[kind]:
+        for name, asked in vars(protocol).items():
+            if name.startswith("_") or not isinstance(asked, FunctionType) or not hasattr(cls, name):
+                continue
+            method = inspect.getattr_static(cls, name)
+            if not isinstance(method, FunctionType):
+                continue
+            if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+                return f"{cls.__name__}.{name} is async: methods of plugins are synchronous"
+            needed = [p.name for p in inspect.signature(asked).parameters.values() if p.default is p.empty]
+            try:
+                inspect.signature(method).bind(*needed)
+            except TypeError as error:
+                return f"{cls.__name__}.{name} cannot be called as {name}({', '.join(needed[1:])}): {error}"
+    return None
 
 
 def _source_hash(cls: type) -> str:

@@ -235,22 +235,22 @@ def _bare(label: str) -> str:
 
 def _rescored(run: Stored, labels: Mapping[str, str], kinds: Mapping[str, str], plugins: Plugins) -> dict[str, Any]:
     """Scores the corrected copy and says what has changed."""
-    from harness.outcome import figures
+    from harness.measures import Tested, measured
     from harness.scoring.results import build
 
     facts, arms = run.facts()
     corrected = {name: label for name, label in labels.items() if label != run.test[name].label}
     test = {name: replace(example, label=corrected.get(name, example.label)) for name, example in run.test.items()}
-    metrics = _made(run, "metric", plugins)
-    fresh = []
-    for arm in arms:
-        rows = tuple(_corrected(row, corrected) for row in arm.predictions)
-        scored = figures(metrics, test, facts.labels, rows, ordered=facts.ordered) if rows else {}
-        # What a plugin that is not here once computed was about the old labels
-        fresh.append(replace(arm, predictions=rows, metrics=dict.fromkeys(arm.metrics) | scored))
+    rows = {arm.name: tuple(_corrected(row, corrected) for row in arm.predictions) for arm in arms}
+    tested = Tested(examples=test, labels=facts.labels, ordered=facts.ordered)
+    scored, lost = measured(_made(run, "metric", plugins), tested, rows, lambda _: False)
+    # What a plugin that is not here once computed was about the old labels
+    fresh = [
+        replace(arm, predictions=rows[arm.name], metrics=dict.fromkeys(arm.metrics) | scored[arm.name]) for arm in arms
+    ]
     found = _summary(run, labels, corrected, kinds)
     check = Check(kind="relabelled", level="warning", message=_message(found), figures=found["controls"])
-    results = build(replace(facts, checks=(*facts.checks, check)), fresh)
+    results = build(replace(facts, checks=(*facts.checks, check, *lost)), fresh)
     after = {arm["name"]: arm["accuracy"] for arm in results["arms"]}
     lines = [
         {"arm": name, "before": was["accuracy"], "after": after[name], "change": _change(was["accuracy"], after[name])}

@@ -44,7 +44,7 @@ class ReadOnly(dict[str, Any]):
         raise TypeError("this is shared and cannot be changed; change a copy: dict(x)")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __copy__(self) -> dict[str, Any]:
         return dict(self)

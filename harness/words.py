@@ -1,8 +1,9 @@
 """The words of pages, in the language of the moment: each visible string passes through `say`, English as its key.
 
 Catalogues are gettext's (`languages/ko.po`), the format that translators and their tools know; Babel reads them, and
-collects the strings for them (`say`, `say_n`). The language is a context variable, as the precision of `decimal` is:
-numbers and sentences are written in a hundred places, and none of them should have to hand a language on.
+collects the strings for them (`say`, `say_n`, `noted`; `make words`). The language is a context variable, as the
+precision of `decimal` is: numbers and sentences are written in a hundred places, and none of them should have to hand
+a language on.
 """
 
 from __future__ import annotations
@@ -36,6 +37,14 @@ def say_n(n: float, one: str, many: str, /, **values: object) -> str:
     language = _LANGUAGE.get()
     forms = (one, many) if language == ENGLISH else _catalogue(language).get(one, (one, many))
     return (forms[0] if n == 1 or len(forms) == 1 else forms[1]).format_map(values)
+
+
+def noted(message: str) -> str:
+    """Returns the string as it is: what is said later, by `say`, and collected for translators where it stands.
+
+    For what is stored in English (a check's advice) or belongs to a class (a section's title).
+    """
+    return message
 
 
 def language() -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.asides import spared_stdout
 from harness.commands.shared import command, opened, plugin_options
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def estimate(experiment: Path, probe: bool, quiet: bool, as_json: bool, **option
     from harness.numbers import usd
 
     loaded, settings = opened(experiment, options)
-    with redirect_stdout(sys.stderr), Console(quiet=quiet) as console:
+    with spared_stdout(), Console(quiet=quiet) as console:
         found = carry_out(loaded, settings, console, probe=probe)
     if as_json:
         click.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=1, allow_nan=False))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.commands.shared import command, plugin_options
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.plugins import Plugins
 
 
 @command("harness runs")
@@ -50,32 +54,97 @@ def _sentence(results: Path) -> str | None:
         return None
 
 
-@command("harness plugins --no-plugin mlflow")
+@command("harness plugins --check my-metric --option bins=10")
+@click.option("--check", metavar="NAME", help="Try a plugin: does it keep what its kind promises?")
+@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of it, its value as in TOML.")
 @click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
 @plugin_options
-def plugins(as_json: bool, files: Sequence[str], blocked: Sequence[str]) -> None:
+def plugins(
+    check: str | None, options: Sequence[str], as_json: bool, files: Sequence[str], blocked: Sequence[str]
+) -> None:
     """List what is installed, from where, and what failed to load."""
-    from harness.options import option_names
     from harness.plugins import discover
 
     found = discover(files, blocked)
-    listed = [
-        {
-            "kind": r.kind,
-            "name": r.name,
-            "distribution": r.distribution,
-            "version": r.version,
-            "options": list(option_names(r.cls)),
-            "summary": r.summary,
-        }
-        for r in found.records
-    ]
-    failed = [{"name": f.name, "distribution": f.distribution, "reason": f.reason} for f in found.failures]
+    if check is not None:
+        checked(found, check, options)
+        return
+    if options:
+        raise UsageError("--option is for --check", "name the plugin: --check NAME")
     if as_json:
-        click.echo(json.dumps({"plugins": listed, "failed": failed}, ensure_ascii=False, indent=1))
+        click.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=1))
     else:
-        for line in listed:
-            click.echo(f"{line['kind']:<10} {line['name']:<16} {line['distribution']:<28} {line['summary']}")
-        for failure in failed:
-            click.echo(f"{'FAILED':<10} {failure['name']:<16} {failure['distribution']:<28} {failure['reason']}")
+        for line in found.records:
+            click.echo(f"{line.kind:<10} {line.name:<20} {line.distribution:<28} {line.summary}")
+        for failure in found.failures:
+            click.echo(f"{'FAILED':<10} {failure.name:<20} {failure.distribution:<28} {failure.reason}")
+    for name, distribution, seconds in found.slow:
+        click.echo(
+            f"slow: importing {name} ({distribution}) took {seconds:.1f} s; heavy imports belong into functions",
+            err=True,
+        )
     found.check()
+
+
+def _as_json(found: Plugins) -> dict[str, Any]:
+    from harness.options import option_names
+
+    return {
+        "plugins": [
+            {
+                "kind": r.kind,
+                "name": r.name,
+                "distribution": r.distribution,
+                "version": r.version,
+                "options": list(option_names(r.cls)),
+                "summary": r.summary,
+                "import_s": round(r.import_s, 3),
+            }
+            for r in found.records
+        ],
+        "failed": [{"name": f.name, "distribution": f.distribution, "reason": f.reason} for f in found.failures],
+    }
+
+
+def checked(found: Plugins, name: str, options: Sequence[str]) -> None:
+    """Tries the plugins of a name and says which promises they keep.
+
+    Raises:
+        PluginError: There is none of that name, or one breaks a promise.
+        UsageError: Its options are missing or wrong.
+    """
+    from harness.errors import PluginError
+    from harness.options import OptionError
+    from harness.testing import BrokenPromisesError, check_plugin
+
+    records = found.named(name)
+    broken = []
+    for record in records:
+        who = f'{record.kind} "{record.name}" ({record.distribution})'
+        try:
+            kept = check_plugin(record.kind, record.cls, _given(options), folder=Path())
+        except OptionError as error:
+            raise UsageError(f"{name}: {error.message}", "give it: --option KEY=VALUE, the value as in TOML") from None
+        except BrokenPromisesError as error:
+            broken.append(record.kind)
+            click.echo(str(error))
+        else:
+            click.echo(f"{who} keeps its {len(kept)} promises: {', '.join(kept)}")
+    if broken:
+        raise PluginError(f'the {" and the ".join(broken)} "{name}" broke promises; they are listed above')
+
+
+def _given(options: Sequence[str]) -> dict[str, Any]:
+    """Reads KEY=VALUE: the value as TOML gives it, or the bare text."""
+    import tomllib
+
+    given: dict[str, Any] = {}
+    for option in options:
+        key, equals, value = option.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(f"--option {option}: KEY=VALUE is expected", "such as --option bins=10")
+        try:
+            given[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            given[key.strip()] = value
+    return given

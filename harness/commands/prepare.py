@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.asides import spared_stdout
 from harness.commands.shared import command, plugin_options
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
     from harness.preparation.data import uncollected
     from harness.preparation.standalone import carry_out
 
-    with redirect_stdout(sys.stderr), Console(quiet=quiet) as console, uncollected():
+    with spared_stdout(), Console(quiet=quiet) as console, uncollected():
         source = _source(data, options, console)
         folder = out if out is not None else Path(f"{_stem(data)}-prepared")
         result = carry_out(source, folder, console, allow_leaks=options["allow_leaks"])
@@ -86,7 +86,7 @@ def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
 def _tell(result: Result, data: Path, *, quiet: bool) -> None:
     from rich.console import Console as RichConsole
 
-    from harness.report.terminal import quality_to_terminal
+    from harness.report.writers.findings import quality_to_terminal
 
     for found in result.guessed:
         click.echo(found.line)

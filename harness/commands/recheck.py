@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.asides import spared_stdout
 from harness.commands.shared import command, plugin_options, runs_option
 
 
@@ -41,7 +40,7 @@ def recheck(run: str, data: Path, text: str | None, label: str | None, **options
     plugins = discover(options["files"], options["blocked"])
     opened = reopen(find_run(run, options["runs"]), plugins, options["files"])
     columns = [name.strip() for name in text.split(",")] if text else []
-    with redirect_stdout(sys.stderr), Console(quiet=options["quiet"]) as console:
+    with spared_stdout(), Console(quiet=options["quiet"]) as console:
         done = check(
             opened, data, console, text=columns, label=label, max_usd=options["max_usd"], again=options["no_reuse"]
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.asides import spared_stdout
 from harness.commands.shared import F, command, opened, plugin_options
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def _carry_out(path: Path, options: dict[str, Any]) -> None:
 
     experiment, settings = opened(path, options)
     # stdout belongs to the result: what a plugin prints goes to stderr
-    with redirect_stdout(sys.stderr), Console(quiet=options["quiet"]) as console:
+    with spared_stdout(), Console(quiet=options["quiet"]) as console:
         finished = carry_out(experiment, settings, console)
         cost = _cost(finished)
         if cost is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,11 +34,12 @@ class Group(click.Group):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes all commands on one screen, with an example at the end."""
-        formatter.write(f"Usage: {ctx.command_path} [--version] [--debug] COMMAND [ARGS]...\n{self.help}\n\n")
+        options = "".join(f"[{param.opts[0]}] " for param in self.params)
+        formatter.write(f"Usage: {ctx.command_path} {options}COMMAND [ARGS]...\n{self.help}\n")
         names = self.list_commands(ctx)
         with formatter.indentation():
             formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=68)) for name in names])
-        formatter.write("\nExample: harness demo\n")
+        formatter.write(f"\nExample: {self.epilog}\n")
 
 
 class Command(click.Command):
@@ -88,6 +89,16 @@ def opened(path: Path, options: Mapping[str, Any]) -> tuple[Experiment, RunOptio
         offline=options.get("offline", False),
         command=shlex.join(["harness", *sys.argv[1:]]),
     )
+
+
+def report_sections(files: Sequence[str], blocked: Sequence[str]) -> list[Any]:
+    """Returns instances of the report's sections; those that need options of an experiment are left out."""
+    from harness.options import construct, needs_options
+    from harness.plugins import discover
+
+    plugins = discover(files, blocked)
+    plugins.check()
+    return [construct(r.cls, {}, "sections") for r in plugins.of("section") if not needs_options(r.cls)]
 
 
 runs_option = click.option(

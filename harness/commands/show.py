@@ -1,51 +1,60 @@
-"""`harness show`: one run in the terminal: its table, its failed items, its journal."""
+"""`harness show`: one run in the terminal: its table, sections of its report, its failed items, its journal."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, runs_option
+from harness.commands.shared import command, plugin_options, report_sections, runs_option
 
 if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
     from harness.journal_view import Attempt, Found
     from harness.runs import RunFolder
 
 ROWS = 100
-"""Rows of a query that are shown unless told otherwise."""
+"""Rows of a table that are shown unless told otherwise."""
 PIPED = 120
 """Columns of the table where there is no terminal."""
 WIDE = 160
 """Most characters of one value in a table; `--json` has all of it."""
 
 
-@command("harness show food-reviews --failed")
+@command("harness show food-reviews --section errors")
 @click.argument("run", metavar="RUN")
 @runs_option
+@click.option("--section", "wanted", metavar="NAME", multiple=True, help="A section of the report, by name or title.")
+@click.option("--all", "whole", is_flag=True, help="All sections of the report.")
 @click.option("--failed", is_flag=True, help="The failed items, with each attempt.")
 @click.option("--sql", metavar="QUERY", help="Ask the run's journal; reads only.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=ROWS, show_default=True, metavar="N", help="Rows of --sql."
+    "--limit", type=click.IntRange(min=1), default=ROWS, show_default=True, metavar="N", help="Rows of a table."
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as JSON; alone, results.json as it is.")
-def show(run: str, runs: Path, failed: bool, sql: str | None, limit: int, as_json: bool) -> None:
-    """Show a run's table, its failed items or its journal."""
+@plugin_options
+def show(run: str, runs: Path, wanted: Sequence[str], sql: str | None, **options: Any) -> None:
+    """Show a run's table, its report, its failed items or its journal."""
     from harness.errors import UsageError
     from harness.runs import find_run
 
-    folder = find_run(run, runs)
-    if failed and sql is not None:
-        raise UsageError("--failed and --sql are two questions", "ask one after the other")
+    folder, as_json = find_run(run, runs), options["as_json"]
+    asked = {"--section or --all": wanted or options["whole"], "--failed": options["failed"], "--sql": sql is not None}
+    questions = [name for name, given in asked.items() if given]
+    if len(questions) > 1:
+        raise UsageError(f"{' and '.join(questions)} are two questions", "ask one after the other")
     if sql is not None:
-        _show_query(folder, sql, limit, as_json)
-    elif failed:
+        _show_query(folder, sql, options["limit"], as_json)
+    elif options["failed"]:
         _show_failed(folder, as_json)
+    elif questions:
+        _show_sections(folder, wanted, options)
     else:
         _show_results(folder, as_json)
 
@@ -53,19 +62,61 @@ def show(run: str, runs: Path, failed: bool, sql: str | None, limit: int, as_jso
 def _show_results(folder: RunFolder, as_json: bool) -> None:
     from harness.ledger import line as cost_line
     from harness.report.page import load
+    from harness.report.writers.as_json import dumps
+    from harness.report.writers.terminal import to_terminal
 
     results = load(folder.path)
     if as_json:
-        click.echo(json.dumps(results.data, ensure_ascii=False, indent=1))
+        click.echo(dumps(results.data))
         return
-    from rich.console import Console as RichConsole
-
-    from harness.report.summary import to_terminal
-
-    # A pipe has no width; a terminal's is its own.
-    RichConsole(width=None if sys.stdout.isatty() else PIPED).print(to_terminal(results))
+    _console().print(to_terminal(results))
     if (cost := cost_line(results.data)) is not None:
         click.echo(cost)
+
+
+def _show_sections(folder: RunFolder, wanted: Sequence[str], options: Mapping[str, Any]) -> None:
+    """Shows sections of the report; without a name all."""
+    from harness.report.arms import looks
+    from harness.report.page import load
+    from harness.report.telling import tell
+    from harness.report.writers.as_json import dumps, said
+    from harness.report.writers.terminal import sections_to_terminal
+
+    chosen = _chosen(report_sections(options["files"], options["blocked"]), wanted)
+    told = tell(load(folder.path), chosen)
+    if options["as_json"]:
+        click.echo(dumps({"sections": said(told.sections)}))
+        return
+    console = _console()
+    for part in sections_to_terminal(told.sections, looks(told.data), rows=options["limit"]):
+        console.print(part)
+    silent = [section for section in chosen if wanted and section.name not in {one.name for one in told.sections}]
+    for section in silent:
+        click.echo(f'the section "{section.name}" has nothing to say of this run', err=True)
+
+
+def _chosen(sections: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
+    """Returns the sections of these names or titles, whatever their case.
+
+    Raises:
+        UsageError: There is none of that name; all are named.
+    """
+    from harness.errors import UsageError, nearest
+    from harness.report.sections import name_of, ordered, title_of
+
+    known = {name: one for one in ordered(sections) for name in (title_of(one).casefold(), name_of(one).casefold())}
+    for name in wanted:
+        if name.casefold() not in known:
+            names = [name_of(one) for one in ordered(sections)]
+            raise UsageError(f'there is no section "{name}"; {nearest(name, names)}', f"there are {', '.join(names)}")
+    return [known[name.casefold()] for name in dict.fromkeys(wanted)] if wanted else list(sections)
+
+
+def _console() -> RichConsole:
+    """Returns where tables are printed: a pipe has no width, a terminal's is its own."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPED)
 
 
 def _show_query(folder: RunFolder, sql: str, limit: int, as_json: bool) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
-from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
 
+from harness.asides import spared_stdout
 from harness.commands.shared import command, opened, plugin_options
 
 
@@ -35,7 +34,7 @@ def train(experiment: Path, follow: bool, quiet: bool, as_json: bool, **options:
     from harness.training_stage import train as carry_out
 
     loaded, settings = opened(experiment, options)
-    with redirect_stdout(sys.stderr), Console(quiet=quiet) as console:
+    with spared_stdout(), Console(quiet=quiet) as console:
         done = carry_out(loaded, settings, console, "steps" if follow else "ends")
     if as_json:
         models = [{"arm": one.arm, "model": one.model} for one in done.models]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any
 
+from harness import guard
 from harness.contract import LocalBackend
-from harness.errors import PluginError
 from harness.journal import Entry, Journal
-from harness.options import shortened
-from harness.plugins import attributed
+from harness.plugins import attributed, broke
 from harness.secrets import Scrubber
 from harness.types import Answer, Context, Prompt
 
@@ -59,50 +57,11 @@ def answer(
 
 
 def _checked(backend: LocalBackend, answers: Any, expected: int) -> Sequence[Answer]:
-    if not isinstance(answers, Sequence) or len(answers) != expected:
-        got = f"{len(answers)} answers" if isinstance(answers, Sequence) else type(answers).__name__
-        raise PluginError(f'the backend "{backend.name}" returned {got} for {expected} prompts')
-    for answer in answers:
-        if not isinstance(answer, Answer):
-            raise PluginError(
-                f'the backend "{backend.name}" returned a {type(answer).__name__} where harness.Answer is due'
-            )
-        wrong = next((name for name, fits in _FIELDS.items() if not fits(getattr(answer, name))), None)
-        if wrong is not None:
-            raise PluginError(
-                f'the backend "{backend.name}" returned an answer with {wrong} = {shortened(getattr(answer, wrong))}',
-                "see harness.Answer for what each field holds",
-            )
-    return answers
-
-
-def _is_count(value: object) -> bool:
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53)
-
-
-def _is_figure(value: object) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _are_probabilities(value: object) -> bool:
-    return value is None or (
-        isinstance(value, Mapping) and all(isinstance(k, str) and _is_figure(v) for k, v in value.items())
-    )
-
-
-_FIELDS: Mapping[str, Callable[[Any], bool]] = {
-    "text": lambda value: isinstance(value, str),
-    "probabilities": _are_probabilities,
-    "input_tokens": _is_count,
-    "output_tokens": _is_count,
-    "cached_tokens": _is_count,
-    "reasoning_tokens": _is_count,
-    "latency_s": lambda value: value is None or (_is_figure(value) and value >= 0),
-    "cost_usd": lambda value: value is None or (_is_figure(value) and value >= 0),
-    "truncated": lambda value: isinstance(value, bool),
-    "error": lambda value: value is None or isinstance(value, str),
-}
-"""Field of an answer → whether a value fits it: what does not fit must not reach the journal."""
+    listed = isinstance(answers, Sequence) and not isinstance(answers, str)
+    if not listed or len(answers) != expected:
+        got = f"{len(answers)} answers" if listed else type(answers).__name__
+        raise broke(backend, "open", f"returned {got} for {expected} prompts", "return one answer for each, in order")
+    return [guard.answer(backend, "open", answer) for answer in answers]
 
 
 def entry_of(key: str, arm: str, answer: Answer, started: float, service_s: float, scrub: Scrubber) -> Entry:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from harness import guard
 from harness.contract import EmbeddingSelector, RemoteBackend
 from harness.errors import PluginError, UsageError
 from harness.execution.counting import counted
@@ -66,6 +68,11 @@ class Asker:
     pickers: dict[str, Any] = field(default_factory=dict)
     """What was made of a selector, the train split and a seed."""
 
+    @cached_property
+    def known(self) -> Mapping[str, Example]:
+        """The train split by id: what shots are held against."""
+        return {example.id: example for example in self.train}
+
     def questions(self, arm: Arm, examples: Sequence[Example], repeat: int = 0) -> list[Question]:
         """Builds one question for each example.
 
@@ -110,7 +117,8 @@ class Asker:
             """Describes the requests with so many shots: those nearest to the item."""
             prompt = self._prompt(arm, example, shots[len(shots) - shown :])
             with attributed(arm.backend, "calls"):
-                asked[shown] = prompt, arm.backend.calls(prompt, self.labels)  # type: ignore[attr-defined]
+                described = arm.backend.calls(prompt, self.labels)  # type: ignore[attr-defined]
+            asked[shown] = prompt, guard.calls(arm.backend, described, self.identities)
             return asked[shown][1]
 
         shown = self.fitting.most(len(shots), calls)
@@ -174,9 +182,11 @@ class Asker:
                     f'the selector "{selector.name}" picked shots for {len(picked)} of {len(asked)} items',
                     "pick_all returns one sequence of shots for each example, in their order",
                 )
-            return picked
-        with attributed(selector, "pick"):
-            return [picker.pick(example, shots.k) for example in asked]
+        else:
+            with attributed(selector, "pick"):
+                picked = [picker.pick(example, shots.k) for example in asked]
+        known = self.known
+        return [guard.shots(selector, *pair, shots.k, known) for pair in zip(asked, picked, strict=True)]
 
     def _picker(self, selector: Any, seed: int, given: Mapping[str, Any]) -> Any:
         """Returns a selector's picker, the one of last time where nothing has changed: some take seconds to make."""
@@ -193,11 +203,11 @@ class Asker:
 
     def _prompt(self, arm: Arm, example: Example, shots: Sequence[Example]) -> Prompt:
         with attributed(arm.formatter, "prompt"):
-            prompt = arm.formatter.prompt(_unlabelled(example), shots, self.labels)
+            prompt = guard.prompt(arm.formatter, arm.formatter.prompt(_unlabelled(example), shots, self.labels))
             content_free = None
             if getattr(arm.backend, "calibrate", False):
                 empty = Example(fields=dict.fromkeys(example.fields, CONTENT_FREE), label="")
-                content_free = arm.formatter.prompt(empty, shots, self.labels)
+                content_free = guard.prompt(arm.formatter, arm.formatter.prompt(empty, shots, self.labels))
         return replace(
             prompt,
             example_id=example.id,
@@ -295,7 +305,7 @@ def _one(
     if answer.error is not None:
         return Answered(prediction=replace(timed, error=answer.error, key=question.key), entry=first)
     with attributed(question.arm.formatter, "parse"):
-        label = question.arm.formatter.parse(answer.text, labels)
+        label = guard.label(question.arm.formatter, question.arm.formatter.parse(answer.text, labels), labels)
     strict = answer.text.strip()
     usage, estimated = _usage(question, answer, first)
     prediction = replace(
@@ -350,7 +360,7 @@ def inspect(question: Question, reply: Reply) -> None:
     if len(question.requests) != 1:
         return
     with attributed(question.arm.backend, "read"):
-        answer: Answer = question.arm.backend.read([reply])  # type: ignore[attr-defined]
+        answer = guard.answer(question.arm.backend, "read", question.arm.backend.read([reply]))  # type: ignore[attr-defined]
     if answer.error is not None:
         raise UsageError(
             f"the arm {question.arm.name}: the endpoint {reply.call.endpoint} cannot answer as asked: {answer.error}",
@@ -363,5 +373,4 @@ def _answer(question: Question, entries: Sequence[Entry]) -> Answer:
         return answer_of(entries[0])
     replies = [Reply(entry.body, request) for entry, request in zip(entries, question.requests, strict=True)]
     with attributed(question.arm.backend, "read"):
-        answer: Answer = question.arm.backend.read(replies)  # type: ignore[attr-defined]
-    return answer
+        return guard.answer(question.arm.backend, "read", question.arm.backend.read(replies))  # type: ignore[attr-defined]

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import tables
+from harness import guard, tables
 from harness.console import Console
 from harness.errors import DataError, GateError
 from harness.experiment import Experiment
@@ -23,6 +23,7 @@ from harness.prepare import Fractions, Prepared, PrepareOptions, fold, limited, 
 from harness.prepare.clean import Cluster
 from harness.prepare.shingles import shingles
 from harness.types import Check, Context, Example, Split
+from harness.words import noted
 
 LISTED = 1000
 """Most clusters that `quality.json` lists; conflicting ones first, then the largest."""
@@ -71,10 +72,11 @@ def load_examples(experiment: Experiment, console: Console) -> Loaded:
         seed=experiment.seed,
         labels=tuple(getattr(experiment.dataset, "labels", None) or ()),
         folder=experiment.path.parent,
-        tell=told.append,
+        tell=guard.findings(told.append),
     )
-    with attributed(experiment.dataset, "load"), uncollected(), console.busy("reading the data"):
-        examples = list(experiment.dataset.load(ctx))
+    dataset = experiment.dataset
+    with attributed(dataset, "load"), uncollected(), console.busy("reading the data"):
+        examples = [guard.example(dataset, number, given) for number, given in enumerate(dataset.load(ctx))]
     return Loaded(examples=examples, told=tuple(told))
 
 
@@ -155,7 +157,7 @@ def _power(data: Prepared, margin: float) -> tuple[Check, ...]:
             heading="quantity",
             message=f"{n:,} test rows show {100 * smallest:.1f} points of difference with 80% power if the arms differ "
             f"on {DISCORDANCE:.0%} of them; the margin of {100 * margin:g} points takes {needed or 0:,}",
-            advice="" if enough else "Label more test rows, or accept a wider [verdict].margin.",
+            advice="" if enough else noted("Label more test rows, or accept a wider [verdict].margin."),
             figures={
                 "test": n,
                 "smallest_difference": smallest,
@@ -197,7 +199,7 @@ def prompt_leaks(experiment: Experiment, data: Prepared) -> tuple[Check, ...]:
             level="error",
             heading="quality",
             message=f"{counted(len(ids), 'test example')} in a prompt, e.g. {found[0][0]} in that of {found[0][1]}",
-            advice="Take them out of the instruction or template: a test must not be shown its answers.",
+            advice=noted("Take them out of the instruction or template: a test must not be shown its answers."),
             figures={"ids": ids, "pairs": [list(pair) for pair in found[:20]]},
         ),
     )

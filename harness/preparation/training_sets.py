@@ -21,6 +21,7 @@ from harness.prices import Prices
 from harness.runs import slug
 from harness.tokens import Vocabulary, line_tokens, training_limit, vocabulary_of
 from harness.types import Check, Example, Split
+from harness.words import noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,7 @@ def _separators(sets: Sequence[TrainingSet], data: Prepared) -> Iterator[Check]:
                 heading="quality",
                 message=f"{len(found):,} texts hold the separator {json.dumps(separator)}, e.g. {found[0]}: "
                 "in prompts a line break stands in its place",
-                advice="Choose another formatter.separator if it means something there.",
+                advice=noted("Choose another formatter.separator if it means something there."),
                 figures={"texts": len(found), "ids": found[:20], "separator": separator},
                 mended=len(found),
             )

@@ -16,6 +16,7 @@ from harness.prepare import clean
 from harness.prepare.clean import Cluster
 from harness.prepare.options import Leak, PrepareOptions
 from harness.types import Check, Example, Split
+from harness.words import noted
 
 MIN_TRAIN = 10
 """Least examples that providers train on (OpenAI's guide on fine-tuning)."""
@@ -73,7 +74,7 @@ def _rows(facts: Facts) -> Iterator[Check]:
 
 
 _REMOVED = {
-    clean.MISSING_LABELS: ("rows without a label were removed", "Label them, or leave them out of the file."),
+    clean.MISSING_LABELS: ("rows without a label were removed", noted("Label them, or leave them out of the file.")),
     clean.EMPTY_TEXTS: ("rows without text were removed (punctuation and white space are no text)", ""),
     clean.EXACT_DUPLICATES: (
         "exact duplicates were removed",
@@ -81,7 +82,7 @@ _REMOVED = {
     ),
     clean.CONFLICTING_DUPLICATES: (
         "exact duplicates had another label than other rows of the same text, and were removed",
-        "Look at how they were labelled (quality.json lists them); [prepare].conflicts says which row stays.",
+        noted("Look at how they were labelled (quality.json lists them); [prepare].conflicts says which row stays."),
     ),
     clean.NEAR_DUPLICATES: (
         "near-duplicates were removed (they share 80% of their 5-character pieces with a row that stays)",
@@ -89,11 +90,13 @@ _REMOVED = {
     ),
     clean.CONFLICTING_CLUSTERS: (
         "near-duplicates whose labels differ were removed, as [prepare].conflicts says",
-        "Look at how they were labelled (quality.json lists them).",
+        noted("Look at how they were labelled (quality.json lists them)."),
     ),
 }
 
-MANY = "Find out where so many of them come from: they may be no accident of the data, but of how it was put together."
+MANY = noted(
+    "Find out where so many of them come from: they may be no accident of the data, but of how it was put together."
+)
 _WORTH_A_LOOK = (clean.MISSING_LABELS, clean.CONFLICTING_DUPLICATES, clean.CONFLICTING_CLUSTERS)
 
 
@@ -132,7 +135,7 @@ def _conflicts(facts: Facts) -> Iterator[Check]:
             heading="quality",
             message=f"{len(found):,} {what} have more than one label, e.g. {(first.kept + first.removed)[0]}: "
             f"{_counts(first.labels)}",
-            advice="Look at how they were labelled: such pairs show how far two labellers agree at best.",
+            advice=noted("Look at how they were labelled: such pairs show how far two labellers agree at best."),
             figures={
                 "clusters": len(found),
                 "rows": sum(sum(cluster.labels.values()) for cluster in found),
@@ -171,7 +174,9 @@ def _sizes(facts: Facts) -> Iterator[Check]:
             heading="quantity",
             message=f"{sizes['train']} training rows: "
             + (f"providers ask for at least {MIN_TRAIN}" if least else f"gains show from about {GOOD_TRAIN} on"),
-            advice="Label more rows; each doubling of the training set adds about as much accuracy as the one before.",
+            advice=noted(
+                "Label more rows; each doubling of the training set adds about as much accuracy as the one before."
+            ),
             figures={"train": sizes["train"], "minimum": MIN_TRAIN, "advised": GOOD_TRAIN},
         )
     if 0 < sizes["test"] < MIN_TEST:
@@ -198,7 +203,7 @@ def _classes(facts: Facts) -> Iterator[Check]:
         heading="balance",
         message=f'{len(counts)} classes, from {counts[smallest]:,} rows ("{smallest}") to {counts[largest]:,} '
         f'("{largest}"): ratio {ratio:.1f}, entropy {entropy:.2f} of {math.log2(len(counts)):.2f} bits',
-        advice='Read macro-F1 beside accuracy; label more of the small classes, or set balance = "downsample".'
+        advice=noted('Read macro-F1 beside accuracy; label more of the small classes, or set balance = "downsample".')
         if uneven
         else "",
         figures={
@@ -217,7 +222,7 @@ def _classes(facts: Facts) -> Iterator[Check]:
                 level="warning",
                 heading="balance",
                 message=f'{split} has no example of {len(missing)} of {len(facts.labels)} classes, e.g. "{missing[0]}"',
-                advice="Label examples of it, take the class out, or let the harness split with strata.",
+                advice=noted("Label examples of it, take the class out, or let the harness split with strata."),
                 figures={"split": split.value, "labels": missing},
             )
 
@@ -254,7 +259,7 @@ def _spellings(facts: Facts) -> Iterator[Check]:
             level="ok",
             heading="quality",
             message=f"{facts.respelt_rows:,} labels that differ in case or white space alone were made one: {shown}",
-            advice="If they are different classes, list both in dataset.labels.",
+            advice=noted("If they are different classes, list both in dataset.labels."),
             figures={"rows": facts.respelt_rows, "labels": dict(facts.respelt)},
             mended=facts.respelt_rows,
         )
@@ -279,7 +284,7 @@ def _leaks(facts: Facts) -> Iterator[Check]:
             level="error" if test else "warning",
             heading="quality",
             message=f"{where}, e.g. {shown.a} ({shown.split_a}) and {shown.b} ({shown.split_b})",
-            advice="Correct the split column, or leave it out of [dataset] to have the rows split.",
+            advice=noted("Correct the split column, or leave it out of [dataset] to have the rows split."),
             figures={
                 "test_examples": n_test,
                 "validation_examples": len({leak.a for leak in found if leak.split_a == Split.VALIDATION}),
@@ -295,8 +300,8 @@ def _pii(facts: Facts) -> Iterator[Check]:
     mode = facts.options.pii
     advice = {
         "mask": "",
-        "stop": 'Set [prepare].pii = "mask", or remove them.',
-        "warn": 'They go wherever the texts go; [prepare].pii = "mask" replaces them.',
+        "stop": noted('Set [prepare].pii = "mask", or remove them.'),
+        "warn": noted('They go wherever the texts go; [prepare].pii = "mask" replaces them.'),
     }[mode]
     yield Check(
         kind="personal-data",

@@ -58,22 +58,10 @@ def kinds(text: str) -> frozenset[str]:
 
     They are `email`, `key`, `iban`, `card`, `phone` and `ssn`.
     """
-    return _masked(text)[1]
+    return masked(text)[1]
 
 
-def mask(example: Example) -> Example:
-    """Returns the example with `[EMAIL]`, `[KEY]`, `[IBAN]`, … in place of such strings; of that, `kinds` is empty.
-
-    Where the id was that of the text, it becomes that of the masked text, so that it gives nothing away.
-    """
-    fields = {name: _masked(value)[0] for name, value in example.fields.items()}
-    if fields == dict(example.fields):
-        return example
-    own = example.id == content_id(example.fields)
-    return replace(example, fields=fields, id=content_id(fields) if own else example.id)
-
-
-def _masked(text: str) -> tuple[str, frozenset[str]]:
+def masked(text: str) -> tuple[str, frozenset[str]]:
     """Returns the text with signs in place of what was found, and the kinds that were found."""
     if not _suspect(text):
         return text, frozenset()
@@ -89,6 +77,18 @@ def _masked(text: str) -> tuple[str, frozenset[str]]:
                 text = _replaced(text, spans, f"[{kind.upper()}]")
                 number = _first_number(text)
     return text, frozenset(found)
+
+
+def mask(example: Example) -> Example:
+    """Returns the example with `[EMAIL]`, `[KEY]`, `[IBAN]`, … in place of such strings; of that, `kinds` is empty.
+
+    Where the id was that of the text, it becomes that of the masked text, so that it gives nothing away.
+    """
+    fields = {name: masked(value)[0] for name, value in example.fields.items()}
+    if fields == dict(example.fields):
+        return example
+    own = example.id == content_id(example.fields)
+    return replace(example, fields=fields, id=content_id(fields) if own else example.id)
 
 
 def _suspect(text: str) -> bool:

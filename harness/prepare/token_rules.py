@@ -12,6 +12,7 @@ from harness import numbers
 from harness.prepare.format.found import counted, quoted
 from harness.tokens import GENERAL_SPECIAL, TrainingLimit, Vocabulary
 from harness.types import Check
+from harness.words import noted
 
 if TYPE_CHECKING:
     from harness.tokens import Counts
@@ -116,11 +117,11 @@ def _lengths(counts: TrainingCounts) -> Check:
 _CUT = {
     "end": (
         "are cut from the end, where the label stands",
-        "Shorten these texts or leave them out: an example without its label teaches nothing.",
+        noted("Shorten these texts or leave them out: an example without its label teaches nothing."),
     ),
     "start": (
         "are cut from the start of the texts; the labels stay",
-        "Shorten these texts, or put what decides the label near their end.",
+        noted("Shorten these texts, or put what decides the label near their end."),
     ),
 }
 
@@ -240,10 +241,10 @@ def _special(fatal: bool, counts: Counter[str], rows: Sequence[str]) -> Check:
             f"{n} control tokens of a model in use ({listed}), e.g. {rows[0]}: a training job may fail on them hours "
             "after it has accepted the file"
         )
-        advice = "Remove or rewrite these strings, for instance with a space after their first character."
+        advice = noted("Remove or rewrite these strings, for instance with a space after their first character.")
     else:
         message = f"{n} what some models read as control tokens ({listed}), e.g. {rows[0]}"
-        advice = "Look at these texts: where such strings are remains of markup or of a prompt, remove them."
+        advice = noted("Look at these texts: where such strings are remains of markup or of a prompt, remove them.")
     return Check(
         kind="special-token-strings",
         level="error" if fatal else "warning",
@@ -294,7 +295,7 @@ def _collisions(ids: Ids, used: Mapping[str, Vocabulary], choose: bool) -> Itera
         f"{_named(name, used)}, e.g. {shown}: the probability of the first token cannot tell them apart",
         figures={"groups": groups, "exact": {each: used[each].exact for each in groups}},
         heading="quality",
-        advice='Give the labels words that differ from their first letters on, or use answer = "generate".'
+        advice=noted('Give the labels words that differ from their first letters on, or use answer = "generate".')
         if choose
         else "",
     )

@@ -23,6 +23,8 @@ class Results:
     """`predictions.parquet`; without the column `response` where samples are left out."""
     examples: Columns = field(default_factory=dict)
     """`data/examples.parquet`; empty where samples are left out."""
+    samples: Literal["all", "errors", "none"] = "all"
+    """Which texts and answers are in it: all, those of examples that some arm got wrong, or none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,18 @@ class Text:
     """A paragraph of plain text."""
 
     text: str
+    lang: str = ""
+    """The text's language, where it is not the page's: `en` for what is stored in English."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A few sentences under a heading of their own."""
+
+    title: str
+    sentences: tuple[str, ...]
+    listed: bool = False
+    """Each in a line of its own, where they do not follow from one another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +52,8 @@ class Callout:
 
     text: str
     level: Literal["ok", "note", "warning", "error"] = "note"
+    lang: str = ""
+    """The text's language, where it is not the page's: `en` for what is stored in English."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +85,10 @@ class Cell:
     """The best value of its column, or the row's name."""
     tags: tuple[str, ...] = ()
     """Short remarks in frames: `simulated`, `imported`."""
+    lang: str = ""
+    """The text's language, where it is not the page's: `en` for what is stored in English."""
+    href: str = ""
+    """A place on this page, `#…`, that the text leads to; other addresses are no links."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +178,10 @@ class Chart:
     series: tuple[Series, ...]
     frontier: bool = False
     """Draw the Pareto front (up and left is better)."""
+    diagonal: bool = False
+    """Draw the line on which both quantities are equal."""
     marks: tuple[Mark, ...] = ()
-    bounds: str = "95% interval"
+    bounds: str = ""
     """What the points' `low` and `high` are, at the head of a column."""
 
 
@@ -227,6 +249,37 @@ class Matrix:
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+    arm: str = ""
+    """The arm whose answers are counted: its cells lead to these answers, where the page can show them."""
+    folded: str = ""
+    """The name among rows and columns that stands for several labels; its cells lead nowhere."""
+    missing: str = ""
+    """The name among the columns that stands for answers without a label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heap:
+    """One arm's row of a histogram."""
+
+    arm: str
+    counts: tuple[int, ...]
+    """How many values lie in each bin."""
+    value: float
+    """The mean, where the arm's marker stands."""
+    text: str = ""
+    """The mean as it is to be read, at the row's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """How a quantity is spread, one row for each arm over bins that all share; each row is as high as its peak."""
+
+    title: str
+    subtitle: str
+    axis: Axis
+    edges: tuple[float, ...]
+    """Bounds of the bins, one more than there are; the last bin includes its upper bound."""
+    rows: tuple[Heap, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,5 +290,54 @@ class Code:
     caption: str = ""
 
 
-Figure: TypeAlias = Chart | Intervals | Dots | Matrix
-Block: TypeAlias = Text | Callout | Tiles | Table | Chart | Intervals | Dots | Matrix | Code
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explorer:
+    """Test examples with every arm's answer, to be filtered, searched and looked into; on paper its `errors` alone.
+
+    All columns have one row for each example, the most instructive first: a page too long to hold them all keeps the
+    first ones and puts the others into files beside it.
+    """
+
+    errors: Table
+    """What stands in the explorer's place where no script runs, on paper and in a terminal."""
+    pair: tuple[str, ...]
+    """The arms that are held against each other at first: two, or one alone."""
+    labels: tuple[str, ...]
+    """The labels in their order."""
+    examples: Columns
+    """`id` and `expected`; `text` where texts may be shown."""
+    slices: Mapping[str, Sequence[str | None]]
+    """Slice → its value for each example."""
+    answers: Mapping[str, Columns]
+    """Arm → columns of `predictions.parquet`, with `status` `None` where the arm has no answer."""
+    shots: Mapping[str, tuple[str, str]]
+    """Id → label and text of the examples that `shot_ids` name, as far as they may be shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calculator:
+    """The decision between training and asking, to be computed anew in the browser; elsewhere it shows nothing.
+
+    What holds without a script must stand in tables beside it.
+    """
+
+    stake: Mapping[str, Any]
+    """What `harness.scoring.coefficients.coefficients` returned."""
+
+
+Figure: TypeAlias = Chart | Intervals | Dots | Matrix | Histogram
+Block: TypeAlias = (
+    Text
+    | Passage
+    | Callout
+    | Tiles
+    | Table
+    | Chart
+    | Intervals
+    | Dots
+    | Matrix
+    | Histogram
+    | Code
+    | Explorer
+    | Calculator
+)

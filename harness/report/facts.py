@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness import numbers
+from harness import numbers, terms
 from harness.report.arms import Arm, ranked
 from harness.report.blocks import Columns, Unit
+from harness.words import say
 
 Data = Mapping[str, Any]
 """The content of `results.json`."""
@@ -19,8 +20,17 @@ class Measure:
     """The quantity in which this run counts what a request costs."""
 
     key: str
-    title: str
     unit: Unit
+
+    @property
+    def title(self) -> str:
+        """How the quantity is called."""
+        return say("Cost per 1,000 requests") if self.unit == "usd" else say("Machine time per 1,000")
+
+    @property
+    def brief(self) -> str:
+        """How a narrow column calls it."""
+        return say("Cost per 1k") if self.unit == "usd" else say("Machine time per 1k")
 
     def of(self, arm: Arm) -> float | None:
         """Returns an arm's figure, `None` where there is none."""
@@ -32,8 +42,8 @@ class Measure:
         return numbers.usd(value) if self.unit == "usd" else numbers.duration(value)
 
 
-DOLLARS = Measure(key="cost_per_1k_usd", title="Cost per 1,000 requests", unit="usd")
-MACHINE = Measure(key="machine_s_per_1k", title="Machine time per 1,000", unit="s")
+DOLLARS = Measure(key="cost_per_1k_usd", unit="usd")
+MACHINE = Measure(key="machine_s_per_1k", unit="s")
 
 
 def cost_measure(data: Data) -> Measure:
@@ -94,7 +104,7 @@ def payback(data: Data, names: Sequence[str]) -> dict[str, Any] | None:
 
 def tags(arm: Arm) -> tuple[str, ...]:
     """Returns the remarks without which an arm's numbers must not be shown."""
-    return tuple(remark for remark in ("simulated", "imported") if arm.get(remark))
+    return tuple(terms.remark(remark) for remark in ("simulated", "imported") if arm.get(remark))
 
 
 def by_arm(predictions: Columns, *columns: str) -> dict[str, list[tuple[Any, ...]]]:

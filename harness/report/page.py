@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from harness import findings, numbers, words
 from harness.errors import DataError
 from harness.report import facts, verdict
 from harness.report.arms import Look, look_of, looks
-from harness.report.blocks import Callout, Results
+from harness.report.blocks import Explorer, Results
+from harness.report.columns import Without, read
+from harness.report.explorer.packing import Packer
+from harness.report.gaps import alarms
+from harness.report.sections import Spoken, remark
+from harness.report.sentence import sentence
+from harness.report.telling import tell
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -29,60 +36,95 @@ Samples: TypeAlias = Literal["all", "errors", "none"]
 EXAMPLE_COLUMNS = ("id", "split", "label", "text", "fields", "group", "slices", "time")
 """What the page reads of `examples.parquet`; its other columns repeat the text fields."""
 
-STYLES = ("base.css",)
-SCRIPTS = ("theme.js",)
+STYLES = ("base.css", "decision.css")
+SCRIPTS = ("theme.js", "decision.js", "calculator.js")
 """What a run's page is styled and driven by: files of `assets/`, in this order."""
+
+CHUNK = re.compile(r"[0-9a-f]{16}\.js")
+"""Names of the files beside a page."""
 
 SCHEMA = 1
 """The schema of `results.json` that this page reads."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A page, and what must stand beside it."""
+
+    html: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Path, relative to the page → content: texts of examples, where they are too many for the page itself."""
+
+
 def render(results: Results, sections: Sequence[Section], *, samples: Samples = "all") -> str:
-    """Renders the page.
+    """Renders a page that holds everything itself, however large; see `compose`.
+
+    Returns:
+        One HTML document that requests nothing.
+    """
+    return compose(results, sections, samples=samples, inline_all=True).html
+
+
+def compose(
+    results: Results,
+    sections: Sequence[Section],
+    *,
+    samples: Samples = "all",
+    inline_all: bool = False,
+    name: str = "report",
+) -> Document:
+    """Renders a page.
 
     Args:
         results: What the page shows.
         sections: Instances of section plugins, in any order.
         samples: With `none` no section sees a text or an answer; with `errors` only those that some arm got wrong.
-
-    Returns:
-        One HTML document that requests nothing.
+        inline_all: Leave nothing beside the page, whatever its size.
+        name: The page's file name, without its suffix: files beside it are in the folder `NAME.chunks`.
     """
-    allowed = withhold(results, samples)
-    env = environment()
-    among = looks(allowed.data)
-    bodies = []
-    for section in sorted(sections, key=lambda s: (getattr(s, "order", 10_000), str(s.name))):
-        shown = _section(env, section, allowed, among)
-        if shown is not None:
-            bodies.append(shown)
-    data = allowed.data
+    told = tell(withhold(results, samples), sections)
+    env, data = environment(), told.data
+    among = looks(data)
+    packer = Packer(folder=f"{name}.chunks", inline_all=inline_all)
+    bodies = [_section(env, spoken, among, packer) for spoken in told.sections]
     first, second = facts.contenders(data)
-    css, script = assets(*STYLES), assets(*SCRIPTS)
+    explored = packer.count > 0
+    css = assets(*STYLES, *(["explorer.css"] if explored else []))
+    script = assets(*SCRIPTS, *(["parts.js", "explorer.js"] if explored else []))
     page = env.get_template("page.html.j2").render(
-        policy=policy(css, script),
+        lang=words.language(),
+        policy=policy(css, script, loads=bool(packer.files)),
         css=own(css),
         script=own(script),
-        sentence=str((data.get("verdict") or {}).get("sentence") or "No verdict"),
+        sentence=sentence(data),
         eyebrow=verdict.eyebrow(data),
         remarks=verdict.remarks(data),
-        alarms=[check for check in data.get("checks") or () if check.get("level") == "error"],
+        alarms=[{"kind": check["kind"], "said": findings.said(check)} for check in alarms(data)],
+        gaps=told.gaps,
         versus=[look_of(str(arm["name"]), among) for arm in (first, second) if arm is not None],
         paragraph=verdict.paragraph(data),
         tiles=verdict.tiles(data),
         sections=bodies,
     )
-    return str(page).encode("utf-8", "replace").decode("utf-8")  # lone surrogates have no place in a file
+    html = str(page).encode("utf-8", "replace").decode("utf-8")  # lone surrogates have no place in a file
+    return Document(html=html, files=packer.files)
 
 
-def build(folder: Path, sections: Sequence[Section], out: Path | None = None, samples: Samples = "all") -> Path:
+def build(
+    folder: Path,
+    sections: Sequence[Section],
+    out: Path | None = None,
+    samples: Samples = "all",
+    inline_all: bool = False,
+) -> Path:
     """Rebuilds a run's page from its three result files, atomically.
 
     Args:
         folder: The run's folder.
         sections: Instances of section plugins.
         out: Where the page goes, by default `report.html` in the run's folder.
-        samples: See `render`.
+        samples: See `compose`.
+        inline_all: See `compose`.
 
     Returns:
         The page's path.
@@ -90,11 +132,26 @@ def build(folder: Path, sections: Sequence[Section], out: Path | None = None, sa
     Raises:
         DataError: `results.json` is missing, broken or of another schema.
     """
-    from harness.files import write_whole
-
     out = out or folder / "report.html"
-    write_whole(out, render(load(folder), sections, samples=samples))
+    write(compose(load(folder), sections, samples=samples, inline_all=inline_all, name=out.stem), out)
     return out
+
+
+def write(document: Document, out: Path) -> None:
+    """Writes a page and the files beside it; at no moment does a page lack its files, and those of older pages go."""
+    from harness.files import write_together, write_whole
+
+    beside = out.parent / f"{out.stem}.chunks"
+    files = {Path(path).name: text.encode() for path, text in document.files.items()}
+    if files:
+        write_together(beside, files)
+    write_whole(out, document.html)
+    if beside.is_dir():
+        for path in beside.iterdir():
+            if CHUNK.fullmatch(path.name) and path.name not in files:
+                path.unlink()
+        if not any(beside.iterdir()):
+            beside.rmdir()
 
 
 def load(folder: Path) -> Results:
@@ -103,8 +160,8 @@ def load(folder: Path) -> Results:
     Raises:
         DataError: `results.json` is missing, broken or of another schema.
     """
-    predictions = _columns(folder / "predictions.parquet", ("arm", "example_id"))
-    examples = _columns(folder / "data" / "examples.parquet", ("id",), EXAMPLE_COLUMNS)
+    predictions = read(folder / "predictions.parquet", ("arm", "example_id"))
+    examples = read(folder / "data" / "examples.parquet", ("id",), EXAMPLE_COLUMNS)
     return Results(data=read_results(folder / "results.json"), predictions=predictions, examples=examples)
 
 
@@ -118,38 +175,31 @@ def read_results(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is missing", "finish the run first: `harness run` goes on where it stopped")
     try:
         data = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path} is not JSON: {error}", "rebuild it: `harness run` scores again, sending nothing"
+            f"{path} is not JSON, or cut off: {error}", "rebuild it: `harness run` scores again, sending nothing"
         ) from error
-    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        found = data.get("schema") if isinstance(data, dict) else None
+    if not isinstance(data, dict):
         raise DataError(
-            f"{path} has schema {found!r}, this version reads schema {SCHEMA}",
+            f"{path} holds no JSON object, as results.json does: it was expected to begin with {{",
+            "rebuild it: `harness run` scores again, sending nothing",
+        )
+    if data.get("schema") != SCHEMA:
+        raise DataError(
+            f"{path} has schema {data.get('schema')!r}, this version reads schema {SCHEMA}",
             "rebuild it with `harness run`, or use the version that wrote it",
         )
     return data
-
-
-def _columns(path: Path, order: tuple[str, ...], wanted: Sequence[str] = ()) -> Mapping[str, Sequence[Any]]:
-    if not path.is_file():
-        return {}
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    table = table.select([name for name in wanted or table.column_names if name in table.column_names])
-    keys = [(name, "ascending") for name in order if name in table.column_names]
-    table = table.sort_by(keys) if keys else table
-    return {name: tuple(table.column(name).to_pylist()) for name in table.column_names}
 
 
 def withhold(results: Results, samples: Samples) -> Results:
     """Takes texts and answers away before any section sees them, as far as `samples` says."""
     if samples == "all":
         return results
-    predictions = {k: v for k, v in results.predictions.items() if k not in ("response", "error")}
+    private = ("response", "error")
     if samples == "none":
-        return Results(data=results.data, predictions=predictions)
+        return Results(data=results.data, predictions=Without(results.predictions, private), samples=samples)
+    predictions = {name: results.predictions[name] for name in Without(results.predictions, private)}
     columns = results.predictions
     pairs = zip(columns.get("example_id", ()), columns.get("expected", ()), columns.get("predicted", ()), strict=True)
     wrong = {key for key, expected, predicted in pairs if expected != predicted}
@@ -161,37 +211,35 @@ def withhold(results: Results, samples: Samples) -> Results:
             predictions[name] = tuple(
                 value if key in wrong else None for key, value in zip(keys, columns[name], strict=True)
             )
-    return Results(data=results.data, predictions=predictions, examples=examples)
+    return Results(data=results.data, predictions=predictions, examples=examples, samples=samples)
 
 
-def _section(env: Environment, section: Section, results: Results, among: Mapping[str, Look]) -> dict[str, Any] | None:
-    """Renders one section; whatever a plugin raises becomes a remark in its place."""
+def _section(env: Environment, spoken: Spoken, among: Mapping[str, Look], packer: Packer) -> dict[str, Any]:
+    """Renders one section; blocks that cannot be drawn become a remark in its place."""
     from harness.report.view import views
 
-    name = str(section.name)
-    title = str(getattr(section, "title", "") or name)
-    private = Results(data=copy.deepcopy(results.data), predictions=results.predictions, examples=results.examples)
     template = env.get_template("section.html.j2")
     try:
-        shown = views(section.blocks(private), among)
-        if not shown:
-            return None
-        body = template.render(views=shown, looks=among)
-    except Exception as error:  # the page must be built whatever a plugin does
-        said = f"{type(error).__name__}: {error}"[:300]
-        remark = Callout(text=f'The section "{name}" could not be shown. The plugin raised {said}', level="error")
-        body = template.render(views=[{"kind": "callout", "block": remark}], looks=among)
-    return {"id": f"section-{_slug(name)}", "title": title, "body": own(body)}
+        blocks = [packer.pack(block, among) if isinstance(block, Explorer) else block for block in spoken.blocks]
+        body = template.render(views=views(blocks, among), looks=among)
+    except Exception as error:  # the page must be built whatever a plugin yields
+        body = template.render(views=views([remark(spoken.plugin, error)], among), looks=among)
+    return {"id": f"section-{_slug(spoken.name)}", "title": spoken.title, "body": own(body)}
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-") or hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
-def policy(css: str, script: str) -> str:
-    """Returns the page's Content-Security-Policy: nothing but our own style and script, by their hashes."""
+def policy(css: str, script: str, *, loads: bool = False) -> str:
+    """Returns the page's Content-Security-Policy: nothing but our own style and script, by their hashes.
+
+    Where there are files beside the page, what our script loads may run as well (`strict-dynamic`): of all the ways to
+    allow them, the only one that names no address and works both from disk and from a host.
+    """
+    trusted = "' 'strict-dynamic'" if loads else "'"
     return (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(css)}'; img-src data:; "
+        f"default-src 'none'; script-src '{_hash(script)}{trusted}; style-src '{_hash(css)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -207,6 +255,14 @@ def assets(*names: str) -> str:
     return "\n".join(folder.joinpath(name).read_text("utf-8").rstrip("\n") for name in names) + "\n"
 
 
+def json_island(value: Any) -> Any:
+    """Returns a value as JSON that may stand in a `<script>` of data: nothing in it can end the element."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return own(text)
+
+
 def own(text: str) -> Any:
     """Marks our own text (CSS, script, rendered templates) as safe; never anything that came from data."""
     from markupsafe import Markup
@@ -219,7 +275,7 @@ def environment() -> Environment:
     """Returns the templates' environment: autoescape on, undefined names are errors."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from harness.report.view import badge, cell
+    from harness.report.view import anchor, badge, cell, classes, stacks
 
     env = Environment(
         loader=PackageLoader("harness.report", "templates"),
@@ -228,5 +284,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.globals.update(badge=badge, cell=cell, look_of=look_of)
+    env.globals.update(
+        count=numbers.count,
+        say=words.say,
+        anchor=anchor,
+        badge=badge,
+        cell=cell,
+        classes=classes,
+        look_of=look_of,
+        stacks=stacks,
+    )
+    env.filters["json_island"] = json_island
     return env

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness import numbers
+from harness import findings, numbers
 from harness.report.blocks import Block, Callout, Cell, Column, Table, Text
+from harness.words import ENGLISH, language, noted, say
 
 HEADINGS = {
-    "quality": "Quality: are texts and labels right?",
-    "diversity": "Diversity: do the texts differ?",
-    "balance": "Balance: does each class have enough?",
-    "quantity": "Quantity: are there enough rows?",
-    "": "Other findings",
+    "quality": noted("Quality: are texts and labels right?"),
+    "diversity": noted("Diversity: do the texts differ?"),
+    "balance": noted("Balance: does each class have enough?"),
+    "quantity": noted("Quantity: are there enough rows?"),
+    "": noted("Other findings"),
 }
 """The four questions that guidance on training data asks, and the rest."""
 
 ORDER = {"error": 0, "warning": 1, "mended": 2, "ok": 3}
-MARKS = {"error": "✗ error", "warning": "! warning", "mended": "✓ mended", "ok": "✓ ok"}
+MARKS = {
+    "error": noted("✗ error"),
+    "warning": noted("! warning"),
+    "mended": noted("✓ mended"),
+    "ok": noted("✓ ok"),
+}
 
 Checks = Sequence[Mapping[str, Any]]
 
@@ -44,37 +50,49 @@ def quality_blocks(
     for level in ("error", "warning"):
         for check in checks:
             if check.get("level") == level:
-                yield Callout(text=_said(check), level=level)
+                said = findings.said(check)
+                yield Callout(text=_whole(said), level=level, lang=said.lang)
     for heading, title in HEADINGS.items():
         found = [check for check in checks if str(check.get("heading") or "") == heading]
         if found:
-            yield _findings(title, found)
+            yield _findings(say(title), found)
 
 
 def row_sum(rows_in: int, removed: Mapping[str, int]) -> str:
     """Returns the account of the rows: what came in is what stays and what each rule removed."""
-    gone = [f"{numbers.count(n)} {rule}" for rule, n in removed.items() if n]
+    gone = "".join(f" + {numbers.count(n)} {rule}" for rule, n in removed.items() if n)
     kept = rows_in - sum(removed.values())
-    return f"{numbers.count(rows_in)} rows in = {numbers.count(kept)} kept" + "".join(f" + {one}" for one in gone)
+    return say("{n} rows in = {kept} kept", n=numbers.count(rows_in), kept=numbers.count(kept)) + gone
 
 
-def _said(check: Mapping[str, Any]) -> str:
-    message, advice = str(check.get("message")), str(check.get("advice") or "")
-    return f"{message}. {advice}" if advice else message
+def _whole(said: findings.Said) -> str:
+    return f"{said.message.removesuffix('.')}. {said.advice}" if said.advice else said.message
 
 
 def _findings(title: str, checks: Checks) -> Table:
     """Says each finding in a row with its next step; its figures stand in the sentence, and in `quality.json`."""
     rows = tuple(
         (
-            MARKS.get(severity(check), severity(check)),
-            f"{check.get('message')}" + (f" → {check['advice']}" if check.get("advice") else ""),
+            say(MARKS.get(severity(check), severity(check))),
+            _finding(findings.said(check)),
             Cell(text=str(check.get("kind")), strong=check.get("level") != "ok"),
         )
         for check in sorted(checks, key=lambda check: ORDER.get(severity(check), 9))
     )
-    columns = (Column(title="Result"), Column(title="Finding → next step", prose=True), Column(title="Rule"))
+    columns = (
+        Column(title=say("Result")),
+        Column(title=say("Finding → next step"), prose=True),
+        Column(title=say("Rule")),
+    )
     return Table(caption=title, columns=columns, rows=rows)
+
+
+def _finding(said: findings.Said) -> str | Cell:
+    return _in(said.lang, said.message + (f" → {said.advice}" if said.advice else ""))
+
+
+def _in(lang: str, text: str) -> str | Cell:
+    return Cell(text=text, lang=lang) if lang else text
 
 
 def ranked_blocks(
@@ -87,6 +105,7 @@ def ranked_blocks(
         texts: Example id → text, where texts may be shown.
         most: Rows of each list.
     """
+    foreign = "" if language() == ENGLISH else ENGLISH  # what was found of a row is stored in English
     for each in ranked:
         items = list(each.get("items") or ())
         if not items:
@@ -95,19 +114,24 @@ def ranked_blocks(
             (
                 str(item.get("id")),
                 numbers.decimal(item.get("score"), 2),
-                str(item.get("note") or ""),
+                _in(foreign, str(item.get("note") or "")),
                 *((_excerpt(texts.get(str(item.get("id")), "")),) if texts else ()),
             )
             for item in items[:most]
         ]
-        text = (Column(title="Text", prose=True),) if texts else ()
-        n = each.get("n") or len(items)
+        text = (Column(title=say("Text"), prose=True),) if texts else ()
         yield Table(
-            caption=f"{each.get('title')} ({len(shown)} of {n}). {each.get('explanation')}",
+            caption=say(
+                "{title} ({shown} of {n}). {explanation}",
+                title=say(str(each.get("title"))),
+                shown=len(shown),
+                n=each.get("n") or len(items),
+                explanation=say(str(each.get("explanation"))),
+            ),
             columns=(
-                Column(title="Example", head=True),
-                Column(title="Score", numeric=True),
-                Column(title="Why", prose=True),
+                Column(title=say("Example"), head=True),
+                Column(title=say("Score"), numeric=True),
+                Column(title=say("Why"), prose=True),
                 *text,
             ),
             rows=tuple(shown),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from harness import numbers
+from harness import numbers, terms
 from harness.report.arms import Arm
 from harness.report.blocks import Tile
 from harness.report.facts import Data, Measure, comparison, contenders, cost_measure, payback, tags
+from harness.words import say, say_n
 
 
 def eyebrow(data: Data) -> list[str]:
@@ -16,20 +18,21 @@ def eyebrow(data: Data) -> list[str]:
     parts = [str((run.get("dataset") or {}).get("name") or run.get("name") or "")]
     parts.append(str(run.get("finished") or run.get("started") or "")[:10])
     if run.get("n_test") is not None:
-        parts.append(f"{numbers.count(run['n_test'])} test examples")
+        n = numbers.count(run["n_test"])
+        parts.append(say_n(run["n_test"], "{n} test example", "{n} test examples", n=n))
     if run.get("seed") is not None:
-        parts.append(f"seed {run['seed']}")
+        parts.append(say("seed {seed}", seed=run["seed"]))
     return [part for part in parts if part]
 
 
 def remarks(data: Data) -> list[str]:
     """Returns what must be known before any number is read."""
     run = data.get("run") or {}
-    found = ["preview"] if run.get("preview") else []
+    found = [terms.remark("preview")] if run.get("preview") else []
     for remark in ("simulated", "imported"):
         marked = [arm for arm in data.get("arms") or () if arm.get(remark)]
         if marked:
-            found.append(remark if len(marked) == len(data["arms"]) else f"partly {remark}")
+            found.append(terms.remark(remark) if len(marked) == len(data["arms"]) else terms.partly(remark))
     return found
 
 
@@ -37,43 +40,54 @@ def paragraph(data: Data) -> str:
     """Returns the verdict's evidence in one paragraph; every number in it stands in `results.json`."""
     first, second = contenders(data)
     if first is None:
-        return "No arm has a measured accuracy."
-    said = [_accuracy(first, "of the test examples correctly")]
+        return say("No arm has a measured accuracy.")
+    said = [_accuracy(first, second)]
     if second is not None:
-        said[0] += f"; {second['name']}{_marked(second)} {numbers.percent(second.get('accuracy'))}"
         against = comparison(data, first["name"], second["name"])
         if against is not None and against.get("difference") is not None:
-            said.append(f"The difference is {numbers.points(against['difference'])}{_evidence(against)}")
+            said.append(_difference(against))
         said += _cost(data, first, second)
-    return " ".join(f"{sentence}." for sentence in said)
+    return " ".join(said)
 
 
-def _accuracy(arm: Arm, what: str) -> str:
-    ci = arm.get("accuracy_ci") or (None, None)
-    interval = f" (95% CI {numbers.percent_interval(*ci)})" if ci[0] is not None else ""
-    return f"{arm['name']}{_marked(arm)} answers {numbers.percent(arm.get('accuracy'))} {what}{interval}"
+def _accuracy(arm: Arm, other: Arm | None) -> str:
+    low, high = arm.get("accuracy_ci") or (None, None)
+    values = {"arm": _marked(arm), "share": numbers.percent(arm.get("accuracy"))}
+    if low is not None:
+        values["interval"] = numbers.percent_interval(low, high)
+    if other is None:
+        if low is None:
+            return say("{arm} answers {share} of the test examples correctly.", **values)
+        return say("{arm} answers {share} of the test examples correctly (95% CI {interval}).", **values)
+    values |= {"other": _marked(other), "less": numbers.percent(other.get("accuracy"))}
+    if low is None:
+        return say("{arm} answers {share} of the test examples correctly; {other} {less}.", **values)
+    return say("{arm} answers {share} of the test examples correctly (95% CI {interval}); {other} {less}.", **values)
 
 
 def _marked(arm: Arm) -> str:
     marks = tags(arm)
-    return f" ({', '.join(marks)})" if marks else ""
+    return f"{arm['name']} ({', '.join(marks)})" if marks else str(arm["name"])
 
 
-def _evidence(against: dict[str, Any]) -> str:
-    ci = against.get("ci") or (None, None)
-    parts = [f"95% CI {numbers.points_interval(*ci)}"] if ci[0] is not None else []
+def _difference(against: dict[str, Any]) -> str:
+    points, parts = numbers.points(against["difference"]), _interval(against)
     p = against.get("p", against.get("mcnemar_p"))
     if p is not None:
-        parts.append(f"{against.get('p_method') or 'McNemar'}: {numbers.p_value(p)}")
-    return f" ({'; '.join(parts)})" if parts else ""
+        parts.append(f"{terms.method(str(against.get('p_method') or 'McNemar'))}: {numbers.p_value(p)}")
+    if not parts:
+        return say("The difference is {points}.", points=points)
+    return say("The difference is {points} ({evidence}).", points=points, evidence="; ".join(parts))
+
+
+def _interval(against: dict[str, Any]) -> list[str]:
+    low, high = against.get("ci") or (None, None)
+    return [] if low is None else [say("95% CI {interval}", interval=numbers.points_interval(low, high))]
 
 
 def _brief(against: dict[str, Any]) -> str:
-    ci = against.get("ci") or (None, None)
-    parts = [f"95% CI {numbers.points_interval(*ci)}"] if ci[0] is not None else []
     p = against.get("p", against.get("mcnemar_p"))
-    parts += [numbers.p_value(p).replace(" ", "\u00a0")] if p is not None else []
-    return ", ".join(parts)
+    return ", ".join([*_interval(against), *([] if p is None else [numbers.p_value(p).replace(" ", "\u00a0")])])
 
 
 def _cost(data: Data, first: Arm, second: Arm) -> list[str]:
@@ -81,25 +95,34 @@ def _cost(data: Data, first: Arm, second: Arm) -> list[str]:
     mine, other = measure.of(first), measure.of(second)
     said = []
     if mine is not None and other is not None:
-        verb = "costs" if measure.unit == "usd" else "takes"
-        of_what = "" if measure.unit == "usd" else " of this machine"
-        said.append(
-            f"{first['name']} {verb} {measure.write(mine)} instead of {measure.write(other)}{of_what}"
-            " per 1,000 requests"
-        )
+        values = {"arm": first["name"], "cost": measure.write(mine), "other": measure.write(other)}
+        if measure.unit == "usd":
+            said.append(say("{arm} costs {cost} instead of {other} per 1,000 requests.", **values))
+        else:
+            said.append(say("{arm} takes {cost} instead of {other} of this machine per 1,000 requests.", **values))
     entry = payback(data, [first["name"], second["name"]])
     if entry is not None and entry.get("requests") is not None:
-        fixed = _fixed(entry)
-        training = f"The {fixed}" if fixed else "Training"
-        said.append(
-            f"{training} of {entry['arm']} is paid back after {numbers.count(entry['requests'])}"
-            f" requests against {entry['against']}"
-        )
+        said.append(_paid_back(entry))
     return said
 
 
-def _fixed(entry: dict[str, Any]) -> str:
-    return "" if entry.get("fixed") is None else numbers.invested(entry)
+def _paid_back(entry: dict[str, Any]) -> str:
+    n, requests = entry["requests"], numbers.count(entry["requests"])
+    values = {"arm": entry["arm"], "against": entry["against"], "requests": requests}
+    if entry.get("fixed") is None:
+        return say_n(
+            n,
+            "Training of {arm} is paid back after {requests} request against {against}.",
+            "Training of {arm} is paid back after {requests} requests against {against}.",
+            **values,
+        )
+    return say_n(
+        n,
+        "The {invested} of {arm} is paid back after {requests} request against {against}.",
+        "The {invested} of {arm} is paid back after {requests} requests against {against}.",
+        invested=numbers.invested(entry),
+        **values,
+    )
 
 
 def tiles(data: Data) -> tuple[Tile, ...]:
@@ -109,20 +132,23 @@ def tiles(data: Data) -> tuple[Tile, ...]:
         return ()
     measure = cost_measure(data)
     if second is None:
-        return _alone(data, first, measure)
+        return _alone(first, measure)
     gap = comparison(data, first["name"], second["name"]) or {}
     difference = gap.get("difference")
     if difference is None and first.get("accuracy") is not None and second.get("accuracy") is not None:
         difference = first["accuracy"] - second["accuracy"]
-    both = f"{numbers.percent(first.get('accuracy'))} against {numbers.percent(second.get('accuracy'))}"
-    evidence = _brief(gap)
+    evidence = _brief(gap) or _against(numbers.percent(first.get("accuracy")), numbers.percent(second.get("accuracy")))
     latency = _latency(first), _latency(second)
     return (
-        Tile(label="Accuracy", value=numbers.points(difference), detail=evidence or both),
+        Tile(label=say("Accuracy"), value=numbers.points(difference), detail=evidence),
         _change(measure.title, measure.of(first), measure.of(second), measure.write),
-        _change("p95 latency", latency[0], latency[1], numbers.ms),
+        _change(say("p95 latency"), latency[0], latency[1], numbers.ms),
         _payback(data, first, second),
     )
+
+
+def _against(mine: str, other: str) -> str:
+    return say("{mine} against {other}", mine=mine, other=other)
 
 
 def _latency(arm: Arm, which: str = "p95") -> float | None:
@@ -130,42 +156,54 @@ def _latency(arm: Arm, which: str = "p95") -> float | None:
     return None if value is None else float(value)
 
 
-def _change(label: str, mine: float | None, other: float | None, write: Any) -> Tile:
+def _change(label: str, mine: float | None, other: float | None, write: Callable[[float | None], str]) -> Tile:
     if mine is None or other is None:
-        detail = "not measured" if mine is None and other is None else f"{write(mine)} against {write(other)}"
+        detail = say("not measured") if mine is None and other is None else _against(write(mine), write(other))
         return Tile(label=label, value=numbers.MISSING, detail=detail)
     value = numbers.change(mine / other - 1) if other else numbers.MISSING
-    return Tile(label=label, value=value, detail=f"{write(mine)} instead of {write(other)}")
+    return Tile(label=label, value=value, detail=say("{mine} instead of {other}", mine=write(mine), other=write(other)))
 
 
 def _payback(data: Data, first: Arm, second: Arm) -> Tile:
-    entry = payback(data, [first["name"], second["name"]])
+    entry, label = payback(data, [first["name"], second["name"]]), say("Payback")
     if entry is None:
-        return Tile(label="Payback", value=numbers.MISSING, detail="nothing was trained")
-    if entry.get("requests") is None:
-        never = (entry.get("saving_per_1k") or 0) <= 0 and entry.get("saving_per_1k") is not None
-        detail = str(entry.get("reason") or "saves nothing per request")
-        return Tile(label="Payback", value="Never" if never else numbers.MISSING, detail=detail)
-    fixed = _fixed(entry)
-    detail = f"for {fixed}" if fixed else f"against {entry['against']}"
-    return Tile(
-        label="Payback",
-        value=f"{numbers.count(entry['requests'])} requests",
-        detail=detail,
-    )
+        return Tile(label=label, value=numbers.MISSING, detail=say("nothing was trained"))
+    n, saving = entry.get("requests"), entry.get("saving_per_1k")
+    if n is None:
+        known = saving is not None and (saving <= 0 or entry.get("fixed") is not None)
+        return Tile(label=label, value=say("Never") if known else numbers.MISSING, detail=_why(data, entry))
+    value = say_n(n, "{n} request", "{n} requests", n=numbers.count(n))
+    if entry.get("fixed") is None:
+        return Tile(label=label, value=value, detail=say("against {arm}", arm=entry["against"]))
+    return Tile(label=label, value=value, detail=say("for {invested}", invested=numbers.invested(entry)))
 
 
-def _alone(data: Data, arm: Arm, measure: Measure) -> tuple[Tile, ...]:
-    ci = arm.get("accuracy_ci") or (None, None)
-    interval = f"95% CI {numbers.percent_interval(*ci)}" if ci[0] is not None else ""
-    of_all = f"{numbers.count(arm.get('answered'))} of {numbers.count(arm.get('n'))} answered"
+def _why(data: Data, entry: dict[str, Any]) -> str:
+    """Says in a few words why nothing is paid back."""
+    saving = entry.get("saving_per_1k")
+    if saving is None:
+        return say("costs are not known in one unit")
+    cost = (comparison(data, entry["arm"], entry["against"]) or {}).get("cost") or {}
+    if saving < 0 and cost.get("cheaper") != "same":
+        more = numbers.usd(-saving) if entry.get("unit") == "usd" else numbers.duration(-saving)
+        return say("{amount} more per 1,000 requests", amount=more)
+    if saving and entry.get("fixed") is None:
+        return say("what training cost is not known")
+    return say("a request saves nothing")
+
+
+def _alone(arm: Arm, measure: Measure) -> tuple[Tile, ...]:
+    low, high = arm.get("accuracy_ci") or (None, None)
+    interval = "" if low is None else say("95% CI {interval}", interval=numbers.percent_interval(low, high))
+    counts = {"answered": numbers.count(arm.get("answered")), "n": numbers.count(arm.get("n"))}
+    median = say("median {wait}", wait=numbers.ms(_latency(arm, "p50")))
     return (
-        Tile(label="Accuracy", value=numbers.percent(arm.get("accuracy")), detail=interval),
-        Tile(label="Macro-F1", value=numbers.decimal(arm.get("macro_f1")), detail=of_all),
-        Tile(label=measure.title, value=measure.write(measure.of(arm)), detail=""),
+        Tile(label=say("Accuracy"), value=numbers.percent(arm.get("accuracy")), detail=interval),
         Tile(
-            label="p95 latency",
-            value=numbers.ms(_latency(arm)),
-            detail=f"median {numbers.ms(_latency(arm, 'p50'))}",
+            label=say("Macro-F1"),
+            value=numbers.decimal(arm.get("macro_f1")),
+            detail=say("{answered} of {n} answered", **counts),
         ),
+        Tile(label=measure.title, value=measure.write(measure.of(arm)), detail=""),
+        Tile(label=say("p95 latency"), value=numbers.ms(_latency(arm)), detail=median),
     )

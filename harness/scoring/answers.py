@@ -22,9 +22,12 @@ Figures: TypeAlias = dict[str, Any]
 """A part of `results.json`."""
 Flags: TypeAlias = NDArray[np.bool_]
 Floats: TypeAlias = NDArray[np.float64]
+Codes: TypeAlias = NDArray[np.intp]
 
 OWN = "own"
 """Rule of an answer that a formatter read in a way of its own, such as by the words that stand for its labels."""
+UNSURE = -1.0
+"""Stands for the confidence of an answer that has none, or none that can be: it is never taken."""
 CACHEABLE_TOKENS = 1024
 """Prompts shorter than this are never cached (OpenAI's prompt caching starts at 1,024 tokens)."""
 UNANSWERED = 0.5
@@ -42,9 +45,16 @@ class Answers:
     ids: tuple[str, ...]
     rows: tuple[Prediction, ...]
     expected: tuple[str, ...]
+    names: tuple[str, ...]
+    """The labels that occur, sorted; the two columns that follow hold their places."""
+    expected_code: Codes
+    predicted_code: Codes
+    """−1 where there is no label."""
     answered: Flags
     failed: Flags
     right: Flags
+    sure: Floats
+    """How sure each answer is; `UNSURE` where that is not known."""
     usd: Floats
     """What each cost."""
     input: Floats
@@ -60,17 +70,26 @@ class Answers:
             HarnessError: Two answers to one example: they would be paired wrongly.
         """
         rows = tuple(sorted(arm.predictions, key=attrgetter("example_id")))
-        ids = tuple(row.example_id for row in rows)
+        ids = tuple([row.example_id for row in rows])
         if len(set(ids)) < len(ids):
             twice = next(one for one, other in pairwise(ids) if one == other)
             raise HarnessError(f"arm {arm.name!r} has two answers to example {twice!r}")
+        expected, predicted = [row.expected for row in rows], [row.predicted for row in rows]
+        names = tuple(sorted({*expected, *(label for label in predicted if label is not None)}))
+        places: dict[str | None, int] = {name: place for place, name in enumerate(names)} | {None: -1}
+        codes = [np.array([places[label] for label in labels], dtype=np.intp) for labels in (expected, predicted)]
+        answered = are(rows, Status.ANSWERED)
         return cls(
             ids=ids,
             rows=rows,
-            expected=tuple(row.expected for row in rows),
-            answered=are(rows, Status.ANSWERED),
+            expected=tuple(expected),
+            names=names,
+            expected_code=codes[0],
+            predicted_code=codes[1],
+            answered=answered,
             failed=are(rows, Status.FAILED),
-            right=is_right(rows),
+            right=answered & (codes[0] == codes[1]),
+            sure=confidences(rows, answered),
             usd=floats([row.cost_usd for row in rows]),
             input=floats([row.input_tokens for row in rows]),
             output=floats([row.output_tokens for row in rows]),
@@ -89,13 +108,25 @@ def are(rows: Sequence[Prediction], status: Status) -> Flags:
 
 def is_right(rows: Sequence[Prediction]) -> Flags:
     """Returns which answers are right."""
-    right = [row.status is Status.ANSWERED and row.predicted == row.expected for row in rows]
-    return np.array(right, dtype=np.bool_)
+    right = np.array([row.predicted == row.expected for row in rows], dtype=np.bool_)
+    return right & are(rows, Status.ANSWERED)
+
+
+def confidences(rows: Sequence[Prediction], answered: Flags | None = None) -> Floats:
+    """Returns how sure each answer is, `UNSURE` where that is not known or cannot be, or where there is no answer.
+
+    Args:
+        rows: The answers.
+        answered: Which of them are, where that is known already.
+    """
+    told = floats([row.confidence for row in rows])
+    there = are(rows, Status.ANSWERED) if answered is None else answered
+    return np.where(there & (told >= 0) & (told <= 1), told, UNSURE)
 
 
 def floats(values: Sequence[Any]) -> Floats:
     """Returns a column of numbers, NaN where there is none."""
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    return np.array(values, dtype=np.float64)  # NumPy takes None for NaN
 
 
 def counts(answers: Answers) -> Figures:
@@ -111,17 +142,19 @@ def readings(answers: Answers, labels: Sequence[str]) -> Figures:
     another label than the common reading, its answer counts as `OWN`.
     """
     found = dict.fromkeys((*parsing.RULES, OWN, *parsing.UNREAD), 0)
-    known: dict[str, parsing.Reading] = {}  # many answers are equal, and reading takes longer than looking up
-    for row in answers.rows:
-        if row.status is Status.FAILED:
-            continue
-        if row.strict is not None and row.strict == row.predicted:
-            found["exact"] += 1
-            continue
-        reading = known.get(row.response)
-        if reading is None:
-            reading = known[row.response] = parsing.read(row.response, labels)
-        found[reading.rule if reading.label == row.predicted else OWN] += 1
+    exact = [row.strict is not None and row.strict == row.predicted for row in answers.rows]
+    found["exact"] = int((np.array(exact, dtype=np.bool_) & ~answers.failed).sum())
+    # Many answers are equal, and reading takes longer than counting
+    others = Counter(
+        [
+            (row.response, row.predicted)
+            for row, plain, lost in zip(answers.rows, exact, answers.failed.tolist(), strict=True)
+            if not plain and not lost
+        ]
+    )
+    for (response, predicted), many in others.items():
+        reading = parsing.read(response, labels)
+        found[reading.rule if reading.label == predicted else OWN] += many
     return found
 
 
@@ -171,22 +204,29 @@ def times(answers: Answers) -> Figures:
     `latency_s` is the service time of the successful attempt, `first_token_s` the part of it until the first token,
     `queue_s` the wait for the endpoint's rate. `retry_s` is over the `retried` answers alone: it would be 0 for most.
     """
-    rows = [row for row in answers.rows if row.latency_s is not None]
-    retries = [row.retry_s for row in rows if row.retry_s]
-    streamed = [row.first_token_s for row in rows if row.first_token_s is not None]
+    rows = answers.rows
+    columns = (
+        floats([row.latency_s for row in rows]),
+        floats([row.first_token_s for row in rows]),
+        floats([row.queue_s for row in rows]),
+        floats([row.retry_s for row in rows]),
+    )
+    timed = ~np.isnan(columns[0])
+    latency, streamed, queue, retries = (column[timed & ~np.isnan(column)] for column in columns)
+    retries = retries[retries != 0]
     return {
-        "latency_s": percentiles([row.latency_s for row in rows if row.latency_s is not None]),
-        "first_token_s": percentiles(streamed) if streamed else None,
-        "queue_s": percentiles([row.queue_s for row in rows if row.queue_s is not None]),
+        "latency_s": percentiles(latency),
+        "first_token_s": percentiles(streamed) if len(streamed) else None,
+        "queue_s": percentiles(queue),
         "retry_s": percentiles(retries),
-        "timed": len(rows),
+        "timed": int(timed.sum()),
         "retried": len(retries),
     }
 
 
-def percentiles(seconds: Sequence[float]) -> dict[str, float | None]:
+def percentiles(seconds: Floats) -> dict[str, float | None]:
     """Returns the median, 95th and 99th percentile, by linear interpolation; `None` where there is nothing."""
-    if not seconds:
+    if not len(seconds):
         return {"p50": None, "p95": None, "p99": None}
     p50, p95, p99 = np.percentile(seconds, [50, 95, 99])
     return {"p50": float(p50), "p95": float(p95), "p99": float(p99)}
@@ -197,26 +237,16 @@ def confusion(answers: Answers, labels: Sequence[str]) -> Figures:
 
     Labels outside the set that occur all the same are added at its end, sorted.
     """
-    ends = zip(
-        answers.expected,
-        [row.predicted for row in answers.rows],
-        answers.answered.tolist(),
-        answers.failed.tolist(),
-        strict=True,
-    )
-    found = Counter(ends)
-    seen = {label for expected, predicted, _, _ in found for label in (expected, predicted) if label is not None}
-    names = [*labels, *sorted(seen - set(labels))]
-    index = {label: number for number, label in enumerate(names)}
-    table = [[0] * len(names) for _ in names]
-    unparsed, lost = [0] * len(names), [0] * len(names)
-    for (expected, predicted, answered, failed), many in found.items():
-        line = index[expected]
-        if answered and predicted is not None:
-            table[line][index[predicted]] += many
-        else:
-            (lost if failed else unparsed)[line] += many
-    return {"labels": names, "counts": table, "unparsed": unparsed, "failed": lost}
+    names = [*labels, *(name for name in answers.names if name not in set(labels))]
+    size, index = len(names), {label: number for number, label in enumerate(names)}
+    places = np.array([index[name] for name in answers.names], dtype=np.intp)
+    line = places[answers.expected_code] if len(answers) else answers.expected_code
+    told = answers.answered & (answers.predicted_code >= 0)
+    cells = line[told] * size + places[answers.predicted_code[told]] if told.any() else np.zeros(0, dtype=np.intp)
+    table = np.bincount(cells, minlength=size * size).reshape(size, size)
+    unparsed = np.bincount(line[~told & ~answers.failed], minlength=size)
+    lost = np.bincount(line[~told & answers.failed], minlength=size)
+    return {"labels": names, "counts": table.tolist(), "unparsed": unparsed.tolist(), "failed": lost.tolist()}
 
 
 def per_class(table: Mapping[str, Any]) -> list[Figures]:

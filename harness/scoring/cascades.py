@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.scoring.answers import Answers, Figures, Flags, Floats, is_right
+from harness.scoring.answers import Answers, Figures, Flags, Floats, confidences, is_right
 from harness.scoring.bootstrap import group_codes, resampled_means
 from harness.scoring.comparisons import Panel, Resamples
-from harness.scoring.confidence import WANTED, confidences, threshold
+from harness.scoring.confidence import WANTED, threshold
 from harness.scoring.contenders import PROMPTS, TUNED, by_validation
 from harness.scoring.facts import ArmFacts, RunFacts
 
@@ -135,7 +135,7 @@ def _stage(arm: ArmFacts, answers: Answers, line: Figures) -> Stage:
     known = confidences(arm.validation), is_right(arm.validation)
     return Stage(
         name=arm.name,
-        sure=confidences(answers.rows),
+        sure=answers.sure,
         right=answers.right,
         usd=usd,
         machine_s=None if seconds is None else seconds / 1000,

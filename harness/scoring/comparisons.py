@@ -113,6 +113,7 @@ class Panel:
             # Both: a claim must not contradict the interval that stands beside it
             "decisive": p < ALPHA and not low <= 0 <= high,
             "within_margin": -margin < low and high < margin,
+            "not_worse": [name for name, worst in ((a, low), (b, -high)) if worst > -margin],
             "claimed": False,
         }
 

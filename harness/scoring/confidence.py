@@ -7,24 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.scoring.answers import Answers, Figures, Flags, Floats, are, floats, is_right
+from harness.scoring.answers import Answers, Figures, Flags, Floats, confidences, is_right
 from harness.scoring.statistics import Interval, wilson
-from harness.types import Prediction, Status
+from harness.types import Prediction
+from harness.words import noted
 
 WANTED = (0.9, 0.95, 0.99)
 """Precisions that are asked for."""
 LEAST = 10
 """A threshold stands on this many validation answers at least: a few right ones show no precision."""
+NOT_ASKED = noted("no threshold: not asked about validation, which thresholds = true in [verdict] would change")
+NO_CONFIDENCE = noted("no threshold: no confidence in the answers to validation")
 POINTS = 50
 """Points of a risk-coverage curve at most."""
-UNSURE = -1.0
-"""Stands for the confidence of an answer that has none, or none that can be: it is never taken."""
-
-
-def confidences(rows: Sequence[Prediction]) -> Floats:
-    """Returns how sure each answer is, `UNSURE` where that is not known, or where there is no answer."""
-    told = floats([row.confidence for row in rows])
-    return np.where(are(rows, Status.ANSWERED) & (told >= 0) & (told <= 1), told, UNSURE)
 
 
 def threshold(sure: Floats, right: Flags, wanted: float) -> float | None:
@@ -121,14 +116,14 @@ def confidence(answers: Answers, validation: Sequence[Prediction], codes: NDArra
     Returns:
         `available`, `reason` where something is missing, `n_validation`, `gates` and `curve`.
     """
-    sure, right = confidences(answers.rows), answers.right
+    sure, right = answers.sure, answers.right
     if not (sure >= 0).any():
         return {"available": False, "reason": _absent(answers), "n_validation": None, "gates": [], "curve": []}
     known, held = confidences(validation), is_right(validation)
     n = int((known >= 0).sum())
     return {
         "available": True,
-        "reason": None if n else "no validation answers with a confidence: no threshold can be set",
+        "reason": None if n else NO_CONFIDENCE if len(validation) else NOT_ASKED,
         "n_validation": n,
         "gates": [gate(sure, right, wanted, threshold(known, held, wanted), codes) for wanted in WANTED],
         "curve": curve(sure, right),
@@ -137,7 +132,7 @@ def confidence(answers: Answers, validation: Sequence[Prediction], codes: NDArra
 
 def _absent(answers: Answers) -> str:
     if not len(answers):
-        return "no answers"
+        return noted("no answers")
     if not answers.answered.any():
-        return "no readable answer"
-    return "its answers carry no confidence"
+        return noted("no readable answer")
+    return noted("its answers carry no confidence")

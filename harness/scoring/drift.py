@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scipy.special import chdtrc
-
 from harness.numbers import count, percent, points, points_interval
 from harness.scoring.answers import Answers, Figures, counts
 from harness.scoring.comparisons import Panel
@@ -87,6 +85,8 @@ def _paired(before: Answers, after: Answers) -> Figures:
     n = len(pairs)
     return {
         "n": n,
+        "before": sum(was for was, _ in pairs) / n if n else None,
+        "after": sum(now for _, now in pairs) / n if n else None,
         "change": (gained - lost) / n if n else None,
         "ci": list(tango(gained, lost, n)) if n else None,
         "mcnemar_p": mcnemar(gained, lost),
@@ -101,7 +101,14 @@ def _apart(before: Answers, old_ci: Interval, was: float, after: Answers) -> Fig
     fresh = [bool(right) for name, right in zip(after.ids, after.right, strict=True) if name not in seen]
     now = sum(fresh) / len(fresh)
     change, ci = moved(was, old_ci, now, wilson(sum(fresh), len(fresh)))
-    return {"n": len(fresh), "n_test": len(before), "change": change, "ci": [max(-1.0, ci[0]), min(1.0, ci[1])]}
+    return {
+        "n": len(fresh),
+        "n_test": len(before),
+        "before": was,
+        "after": now,
+        "change": change,
+        "ci": [max(-1.0, ci[0]), min(1.0, ci[1])],
+    }
 
 
 def label_shift(old: Sequence[str], new: Sequence[str], known: Sequence[str]) -> Figures:
@@ -123,18 +130,19 @@ def label_shift(old: Sequence[str], new: Sequence[str], known: Sequence[str]) ->
         for label in labels
         if then[label] or now[label]
     ]
-    total, statistic = len(old) + len(new), 0.0
-    for one in shares:
-        both = then[one["label"]] + now[one["label"]]
-        for seen, size in ((then[one["label"]], len(old)), (now[one["label"]], len(new))):
-            expected = both * size / total
-            statistic += (seen - expected) ** 2 / expected
+    seen = [[counted[one["label"]] for one in shares] for counted in (then, now)]
     return {
         "shares": shares,
         "distance": sum(abs(one["fresh"] - one["test"]) for one in shares) / 2,
-        "p": float(chdtrc(len(shares) - 1, statistic)) if len(shares) > 1 else 1.0,
+        "p": _chi_square(seen),
         "unseen": {label: now[label] for label in sorted(set(now) - set(known))},
     }
+
+
+def _chi_square(table: Sequence[Sequence[int]]) -> float:
+    from scipy.stats import chi2_contingency
+
+    return float(chi2_contingency(table, correction=False).pvalue)
 
 
 def claim_of(line: Mapping[str, Any] | None) -> str | None:
@@ -180,16 +188,20 @@ def sentence(found: Mapping[str, Any]) -> str:
         return f"There are no two arms to compare on {n} fresh items{aside}."
     a, b = duel["pair"]
     line, old = duel["fresh"], duel["test"]
-    lead = (
-        f"{a} is right on {points(line['difference'])} against {b} (95% CI {points_interval(*line['ci'])}; "
-        f"{points(old['difference'])} on the test)"
-    )
+    known = f"95% CI {points_interval(*line['ci'])}; {points(old['difference'])} on the test"
+    lead = f"{_ahead(a, b, line['difference'])} ({known})"
     holds, claim = found["verdict"]["holds"], found["verdict"]["claim"]
     if claim is None:
         return f"The run claimed no difference that could hold or fall; on {n} fresh items {lead}{aside}."
     if holds is None:
         return f"Whether the verdict holds cannot be told from {n} fresh items: {lead}{aside}."
     return f"The verdict {'still holds' if holds else 'no longer holds'} on {n} fresh items: {lead}{aside}."
+
+
+def _ahead(a: str, b: str, gap: float) -> str:
+    if not gap:
+        return f"{a} and {b} are level"
+    return f"{a} {'leads' if gap > 0 else 'trails'} {b} by {points(abs(gap), signed=False)}"
 
 
 def _move(arm: Mapping[str, Any]) -> str:
@@ -199,20 +211,25 @@ def _move(arm: Mapping[str, Any]) -> str:
 
 
 def table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """Returns the rows of the table that the command shows, the heads first."""
-    heads = ("arm", "items", "test", "fresh", "change", "95% CI", "how", "unparsed", "failed")
-    rows = [
-        (
-            arm["name"],
-            count(arm["n"]),
-            percent(arm["test_accuracy"]),
-            percent(arm["accuracy"]),
-            points(arm["change"]),
-            points_interval(*arm["change_ci"]),
-            arm["how"],
-            count(arm["unparsed"]),
-            count(arm["failed"]),
+    """Returns the rows of the table that the command shows, the heads first.
+
+    `test`, `fresh` and `change` are over the items that were compared; the last three columns over all fresh ones.
+    """
+    heads = ("arm", "compared", "test", "fresh", "change", "95% CI", "all fresh items", "unparsed", "failed")
+    rows = []
+    for arm in found["arms"]:
+        part = arm[arm["how"]]
+        rows.append(
+            (
+                arm["name"],
+                f"{count(part['n'])} {'of the test' if arm['how'] == 'paired' else 'new'}, {arm['how']}",
+                percent(part["before"]),
+                percent(part["after"]),
+                points(arm["change"]),
+                points_interval(*arm["change_ci"]),
+                f"{percent(arm['accuracy'])} of {count(arm['n'])}",
+                count(arm["unparsed"]),
+                count(arm["failed"]),
+            )
         )
-        for arm in found["arms"]
-    ]
     return [heads, *rows]

@@ -44,6 +44,8 @@ class ArmFacts:
     shots: int | None = None
     mode: str | None = None
     """How it answers: `generate`, `choose` or `schema`."""
+    max_tokens: int | None = None
+    """Limit of an answer, where the experiment gives one."""
     simulated: bool = False
     imported: bool = False
     validation: tuple[Prediction, ...] = ()

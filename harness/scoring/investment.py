@@ -40,13 +40,17 @@ class Spent:
             training: What that training took.
             unit: `usd` or `machine_s`.
         """
+        total, candidates = self.searched(arm, unit)
+        return candidates if total is None else max(0.0, total - (training or 0.0))
+
+    def searched(self, arm: Arm, unit: str) -> tuple[float | None, float | None]:
+        """Returns what the choice of an arm's settings took in all, and what is known of its candidates' answers."""
         choice = next((each for each in self.choices if each.get("arm") == arm["name"]), None)
         if choice is None:
-            return None
-        total = number(choice.get("usd" if unit == "usd" else "seconds"))
-        if total is not None:
-            return max(0.0, total - (training or 0.0))
-        return _known([each.get("cost_usd" if unit == "usd" else "seconds") for each in choice.get("candidates") or ()])
+            return None, None
+        each = "cost_usd" if unit == "usd" else "seconds"
+        candidates = _known([candidate.get(each) for candidate in choice.get("candidates") or ()])
+        return number(choice.get("usd" if unit == "usd" else "seconds")), candidates
 
     def asking(self) -> float | None:
         """Returns what this run has spent on answers, on test and validation, those of choices left out."""

@@ -17,6 +17,7 @@ from harness.scoring.investment import Spent
 from harness.scoring.payback import paybacks
 from harness.scoring.projection import decide
 from harness.scoring.savings import Requests, Savings
+from harness.words import ENGLISH, speaking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class Repricing:
     """Model → its whole price."""
     hour_usd: float | None = None
     """USD for an hour of this machine, for arms that a local endpoint answers."""
+    per_1k: Mapping[str, float] = field(default_factory=dict)
+    """Arm → USD for 1,000 requests, for arms whose price is none of tokens."""
 
 
 def judge(results: Figures, decision: Decision, requests: Mapping[str, Requests], groups: Mapping[str, str]) -> None:
@@ -48,7 +51,8 @@ def judge(results: Figures, decision: Decision, requests: Mapping[str, Requests]
     results["payback"] = table
     results["decision"] = decide(results["arms"], table, decision, run["finished"], savings, spent)
     results["decision"]["assumptions"] = asdict(decision)
-    results["verdict"] = verdict.judge(results)
+    with speaking(ENGLISH):  # what is stored is English; a page in another language has the rules speak again
+        results["verdict"] = verdict.judge(results)
 
 
 def rejudge(
@@ -80,9 +84,9 @@ def rejudge(
 
 
 def assumptions(results: Mapping[str, Any]) -> Decision:
-    """Returns the assumptions of stored results, those of other versions included."""
+    """Returns the assumptions of stored results, of other versions too; what is null or absent is the default."""
     known = (results.get("decision") or {}).get("assumptions") or {}
-    return Decision(**{each.name: known[each.name] for each in fields(Decision) if each.name in known})
+    return Decision(**{each.name: known[each.name] for each in fields(Decision) if known.get(each.name) is not None})
 
 
 def _repriced(arm: Mapping[str, Any], prices: Repricing, results: Mapping[str, Any]) -> Figures:
@@ -99,6 +103,8 @@ def _repriced(arm: Mapping[str, Any], prices: Repricing, results: Mapping[str, A
         fresh |= {"repriced": "hour", "cost_per_1k_usd": None if busy is None else busy / 3600 * prices.hour_usd}
         if seconds is not None:
             fresh["training_cost_usd"] = seconds / 3600 * prices.hour_usd
+    if price is None and arm["name"] in prices.per_1k:
+        fresh |= {"repriced": "request", "cost_per_1k_usd": prices.per_1k[arm["name"]]}
     return fresh
 
 

@@ -188,16 +188,17 @@ def _total(arm: Arm, decision: Decision, months: float, savings: Savings | None,
 
 
 def _months_until(day: str | None, today: str) -> float | None:
-    return None if day is None else (_day(day) - _day(today)).days / DAYS_PER_MONTH
+    return None if day is None else (day_of(day) - day_of(today)).days / DAYS_PER_MONTH
 
 
 def _after(today: str, months: float) -> str | None:
     """Returns the date `months` after `today`; `None` beyond a hundred years."""
     if months > FARTHEST_MONTHS:
         return None
-    return (_day(today) + timedelta(days=math.ceil(months * DAYS_PER_MONTH))).isoformat()
+    return (day_of(today) + timedelta(days=math.ceil(months * DAYS_PER_MONTH))).isoformat()
 
 
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """Returns the day, in UTC, of an ISO date or moment."""
     moment = datetime.fromisoformat(text)
     return (moment.astimezone(UTC) if moment.tzinfo else moment).date()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from harness.errors import HarnessError
-from harness.scoring import comparisons, contenders, variance
+from harness.scoring import comparisons, contenders, fairness, variance
 from harness.scoring.answers import (
     Answers,
     Figures,
@@ -28,6 +30,7 @@ from harness.scoring.comparisons import Panel
 from harness.scoring.confidence import confidence
 from harness.scoring.decomposition import decompositions
 from harness.scoring.facts import ArmFacts, RunFacts
+from harness.scoring.intervals import Items, differences, intervals
 from harness.scoring.judging import judge, plain
 from harness.scoring.savings import Requests
 from harness.scoring.statistics import wilson
@@ -64,9 +67,10 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
     results = {
         "schema": SCHEMA,
         "run": _run(run, panel, arms),
-        "checks": [_check(check) for check in run.checks],
+        "checks": [_check(check) for check in _checks(run, lines, named)],
         "arms": lines,
         "comparisons": comparisons.compare_all(panel, primary, stars, run.margin),
+        "differences": [] if primary is None else _differences(primary, arms, answers, run),
         "choices": [dict(choice) for choice in run.choices],
         "curves": [dict(curve) for curve in run.curves],
         "training": [dict(job) for job in run.training],
@@ -107,6 +111,12 @@ def _run(run: RunFacts, panel: Panel, arms: Sequence[ArmFacts]) -> Figures:
     }
 
 
+def _checks(run: RunFacts, lines: Sequence[Figures], named: Figures) -> list[Check]:
+    """Returns what was found before, and what is unfair; of a run that is scored again, what is so now."""
+    found = fairness.checks(lines, named, run.choices, len(run.labels))
+    return [check for check in run.checks if check.kind not in fairness.MESSAGES] + found
+
+
 def _check(check: Check) -> Figures:
     return {
         "kind": check.kind,
@@ -124,7 +134,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
     table = confusion(answers, run.labels)
     cost = cost_per_request(answers)
     busy_n = n if arm.busy_n is None else arm.busy_n
-    codes = group_codes(answers.ids, run.groups) if run.groups and n else None
+    items = _items(answers, run)
     return {
         "name": arm.name,
         "family": arm.family,
@@ -147,24 +157,47 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
         "machine_s_per_1k": arm.busy_s / busy_n * 1000 if arm.local and arm.busy_s is not None and busy_n else None,
         "local": arm.local,
         "mode": arm.mode,
+        "max_tokens": arm.max_tokens,
         "refused": arm.refused,
         "complete": arm.name in panel.names,
         "barred": barred(answers, len(run.labels)),
-        "truncated": sum(row.truncated for row in answers.rows),
+        "truncated": sum([row.truncated for row in answers.rows]),
         "truncated_cost_usd": truncated_cost(answers),
         "tokens_estimated": any(row.tokens_estimated for row in answers.rows),
-        "reused": sum(row.reused for row in answers.rows),
-        "attempts": sum(row.attempts for row in answers.rows),
+        "reused": sum([row.reused for row in answers.rows]),
+        "attempts": sum([row.attempts for row in answers.rows]),
         "faults": dict(arm.faults),
         "validation_accuracy": arm.validation_accuracy,
         "n_validation": arm.n_validation,
         "metrics": dict(arm.metrics),
+        "intervals": intervals(answers, arm.metrics, items),
         "price": asdict(arm.price) if arm.price else None,
         "shutdown_date": arm.shutdown_date,
-        "confidence": confidence(answers, arm.validation, codes),
+        "confidence": confidence(answers, arm.validation, items.groups if items.clustered else None),
         "confusion": table if n else None,
         "per_class": per_class(table) if n else [],
     }
+
+
+def _items(answers: Answers, run: RunFacts) -> Items:
+    clustered = bool(run.groups) and len(answers) > 0
+    codes = group_codes(answers.ids, run.groups or {}) if clustered else np.arange(len(answers))
+    return Items(labels=run.labels, ordered=run.ordered, groups=codes, clustered=clustered, seed=run.seed)
+
+
+def _differences(
+    pair: tuple[str, str], arms: Sequence[ArmFacts], answers: Mapping[str, Answers], run: RunFacts
+) -> list[Figures]:
+    """Compares the contenders by other figures than accuracy."""
+    a, b = sorted(pair)  # resamples follow the order of the arms, and swapping these has to negate, no more
+    metrics = {arm.name: arm.metrics for arm in arms}
+    lines = differences(answers[a], answers[b], (metrics[a], metrics[b]), _items(answers[a], run))
+    return [{"a": a, "b": b, **line} if (a, b) == pair else _turned(b, a, line) for line in lines]
+
+
+def _turned(a: str, b: str, line: Figures) -> Figures:
+    ci = line["ci"]
+    return {"a": a, "b": b, **line, "difference": -line["difference"], "ci": None if ci is None else [-ci[1], -ci[0]]}
 
 
 def _accuracy(arm: ArmFacts, answers: Answers, panel: Panel) -> Figures:
@@ -173,7 +206,7 @@ def _accuracy(arm: ArmFacts, answers: Answers, panel: Panel) -> Figures:
         return {"accuracy": None, "accuracy_strict": None, "accuracy_ci": None, "ci_method": None}
     n, strict = len(answers), arm.metrics.get("accuracy_strict")
     if strict is None and any(row.strict is not None for row in answers.rows):
-        strict = sum(row.strict == row.expected for row in answers.rows) / n
+        strict = sum([row.strict == row.expected for row in answers.rows]) / n
     right = int(answers.right.sum())
     if arm.name in panel.names:
         interval, method = panel.accuracy_interval(arm.name)

@@ -92,8 +92,9 @@ class Requests:
     def _costs(self, arm: Arm, decision: Decision) -> Floats:
         price = price_of(arm)
         assumed = assumed_cached(arm, decision)
-        if arm.get("repriced") == "hour":  # of this machine: its seconds are known for all requests together
-            return np.where(self.failed, np.nan, float(arm["cost_per_1k_usd"]) / 1000)
+        if arm.get("repriced") in ("hour", "request"):  # known for all requests together
+            each = arm["cost_per_1k_usd"]
+            return np.where(self.failed, np.nan, np.nan if each is None else float(each) / 1000)
         if price is None or not (assumed or arm.get("repriced")):
             return self.usd
         cached, written = np.nan_to_num(self.cached), np.zeros_like(self.cached)

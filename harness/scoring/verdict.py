@@ -7,54 +7,17 @@ The rules are asked in order, first `BEFORE`, then `BETWEEN`; the first that app
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from harness import findings
 from harness.numbers import count, number, percent, points, usd
 from harness.scoring import wording
 from harness.scoring.contenders import TUNED
+from harness.scoring.duel import Duel, Ruling, arm_of, between, payback_of, turned
 from harness.scoring.wording import Line, Named
+from harness.words import say
 
 BASELINES = ("classical", "zero-shot")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ruling:
-    """What a rule says."""
-
-    kind: str
-    write: Callable[[Named], str]
-    """Writes the sentence, given how arms are called."""
-    arm: str | None = None
-    against: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Duel:
-    """The two contenders and their comparison."""
-
-    a: Line
-    """The tuned one, where there is one."""
-    b: Line
-    line: Line
-    """Their comparison, `a` against `b`."""
-    results: Mapping[str, Any]
-
-    @property
-    def margin(self) -> float:
-        """Differences below this share do not matter to the user."""
-        return float(self.results["run"]["margin"])
-
-    @property
-    def payback(self) -> Line | None:
-        """Payback of `a` against `b`, where `a` was trained and `b` is a prompt."""
-        return _payback(self.results, "best-prompt")
-
-    def ahead(self) -> tuple[Line, Line, Line]:
-        """Returns the more accurate contender, the other one, and their comparison in that order; `a` in a draw."""
-        if self.line["difference"] >= 0:
-            return self.a, self.b, self.line
-        return self.b, self.a, turned(self.line)
 
 
 def judge(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,10 +27,14 @@ def judge(results: Mapping[str, Any]) -> dict[str, Any]:
         results: All other parts of `results.json`.
     """
     rule, ruling = _rule(results)
-    a, b = (_arm(results, results["contenders"][side]) for side in "ab")
-    simulated = any(arm is not None and arm["simulated"] for arm in (a, b, _arm(results, ruling.arm)))
-    prefix = "Simulated: " if simulated else ""
-    sentence = wording.compose(lambda longest: prefix + ruling.write(wording.naming(longest)))
+    a, b = (arm_of(results, results["contenders"][side]) for side in "ab")
+    simulated = any(arm is not None and arm["simulated"] for arm in (a, b, arm_of(results, ruling.arm)))
+
+    def write(longest: int) -> str:
+        sentence = ruling.write(wording.naming(longest))
+        return say("Simulated: {sentence}", sentence=sentence) if simulated else sentence
+
+    sentence = wording.compose(write)
     more = what_would_change(results, ruling)
     return {
         "kind": ruling.kind,
@@ -97,38 +64,16 @@ def what_would_change(results: Mapping[str, Any], ruling: Ruling) -> str:
     points = {point["quantity"]: point for point in decision["flip_points"]}
     volume, errors, price = (points.get(name) for name in ("requests_per_month", "error_usd", "tuned_price"))
     if decision["pays"] is False and volume is not None and volume["above"] == tuned:
-        return f"Training would pay above {wording.about(volume['value'])} requests a month."
+        return say("Training would pay above {n} requests a month.", n=wording.about(volume["value"]))
     if ruling.kind == "trade-off":
         # Without a volume the price of an extra correct answer has said it already
         if decision["pays"] is False and errors is not None and errors["above"] == tuned:
-            return f"Training would pay from {usd(errors['value'])} for an error."
+            return say("Training would pay from {cost} for an error.", cost=usd(errors["value"]))
         return ""
     if ruling.kind == "never-pays" and price is not None and price["below"] == tuned and price["value"] < 1:
         digits = 1 if price["value"] > 0.99 else 0
-        return f"Training would pay at {percent(price['value'], digits)} of the model's price."
+        return say("Training would pay at {share} of the model's price.", share=percent(price["value"], digits))
     return ""
-
-
-def turned(line: Line) -> dict[str, Any]:
-    """Returns a comparison with its arms swapped."""
-    cost, p95 = line["cost"], line["p95_change"]
-    return {
-        **line,
-        "a": line["b"],
-        "b": line["a"],
-        "difference": -line["difference"],
-        "ci": [-line["ci"][1], -line["ci"][0]],
-        "only_a_right": line["only_b_right"],
-        "only_b_right": line["only_a_right"],
-        "p95_change": 1 / (1 + p95) - 1 if p95 is not None and p95 > -1 else None,
-        "cost": {
-            "unit": cost["unit"],
-            "a": cost["b"],
-            "b": cost["a"],
-            "change": cost["b"] / cost["a"] - 1 if cost["a"] else None,
-            "cheaper": {"a": "b", "b": "a"}.get(cost["cheaper"], cost["cheaper"]),
-        },
-    }
 
 
 # Before the contenders are compared
@@ -139,8 +84,8 @@ def leak(results: Mapping[str, Any]) -> Ruling | None:
     found = [check for check in results["checks"] if check["level"] == "error" and "leak" in check["kind"]]
     if not found:
         return None
-    message = str(found[0]["message"]).rstrip(" .")
-    return Ruling(kind="invalid", write=lambda _: f"No verdict: {message}.")
+    reason = findings.message(found[0]).rstrip(" .")
+    return Ruling(kind="invalid", write=lambda _: say("No verdict: {reason}.", reason=reason))
 
 
 def unavailable(results: Mapping[str, Any]) -> Ruling | None:
@@ -148,41 +93,49 @@ def unavailable(results: Mapping[str, Any]) -> Ruling | None:
     refused = [arm for arm in results["arms"] if arm["refused"]]
     if not refused or any(arm["n"] for arm in results["arms"] if arm["family"] in TUNED):
         return None
-    tuned, prompt = refused[0], _arm(results, results["contenders"]["b"])
+    tuned, prompt = refused[0], arm_of(results, results["contenders"]["b"])
 
     def write(named: Named) -> str:
-        opening = f"Training was refused, so {named(tuned)} cannot be judged"
-        return f"{opening}; {wording.right_on(prompt, named)}." if prompt is not None else f"{opening}."
+        if prompt is None:
+            return say("Training was refused, so {arm} cannot be judged.", arm=named(tuned))
+        evidence = wording.right_on(prompt, named)
+        return say("Training was refused, so {arm} cannot be judged; {evidence}.", arm=named(tuned), evidence=evidence)
 
     return Ruling(kind="unavailable", write=write, arm=tuned["name"], against=prompt["name"] if prompt else None)
 
 
 def no_opponent(results: Mapping[str, Any]) -> Ruling | None:
     """Fewer than two contenders have answers."""
-    a, b = (_arm(results, results["contenders"][side]) for side in "ab")
+    a, b = (arm_of(results, results["contenders"][side]) for side in "ab")
     if a is not None and b is not None:
         return None
     able = sorted((arm for arm in results["arms"] if arm["n"]), key=lambda arm: (-arm["accuracy"], arm["name"]))
     if not able:
-        return Ruling(kind="not-enough-data", write=lambda _: "Not enough data: no arm has answered a test item.")
+        return Ruling(kind="not-enough-data", write=lambda _: say("Not enough data: no arm has answered a test item."))
     alone, missing = a or b or able[0], [arm for arm in results["arms"] if not arm["n"]]
 
     def write(named: Named) -> str:
-        why = f"{named(missing[0])} has no answers yet" if missing else "a verdict needs a second arm"
-        return f"Not enough data: {wording.right_on(alone, named)}; {why}."
+        evidence = wording.right_on(alone, named)
+        if missing:
+            return say(
+                "Not enough data: {evidence}; {arm} has no answers yet.", evidence=evidence, arm=named(missing[0])
+            )
+        return say("Not enough data: {evidence}; a verdict needs a second arm.", evidence=evidence)
 
     return Ruling(kind="not-enough-data", write=write, arm=alone["name"])
 
 
 def unequal(results: Mapping[str, Any]) -> Ruling | None:
     """The contenders did not answer the same items."""
-    a, b = (_arm(results, results["contenders"][side]) for side in "ab")
+    a, b = (arm_of(results, results["contenders"][side]) for side in "ab")
     if a is None or b is None or between(results, a, b) is not None:
         return None
 
     def write(named: Named) -> str:
-        counts = f"{count(a['n'])} and {count(b['n'])} answers to {count(results['run']['n_test'])} items"
-        return f"No verdict: {named(a)} and {named(b)} did not answer the same test items ({counts})."
+        return say(
+            "No verdict: {a} and {b} did not answer the same test items ({n_a} and {n_b} answers to {n} items).",
+            a=named(a), b=named(b), n_a=count(a["n"]), n_b=count(b["n"]), n=count(results["run"]["n_test"]),
+        )  # fmt: skip
 
     return Ruling(kind="invalid", write=write, arm=a["name"], against=b["name"])
 
@@ -197,8 +150,11 @@ def unanswered(duel: Duel) -> Ruling | None:
             continue
 
         def write(named: Named, weak: Line = weak, other: Line = other) -> str:
-            lost = f"{count(weak['failed'])} of {count(weak['n'])} requests of {named(weak)} failed"
-            return f"Not enough data: {lost}; {wording.right_on(other, named)}."
+            return say(
+                "Not enough data: {failed} of {n} requests of {arm} failed; {evidence}.",
+                failed=count(weak["failed"]), n=count(weak["n"]), arm=named(weak),
+                evidence=wording.right_on(other, named),
+            )  # fmt: skip
 
         return Ruling(kind="not-enough-data", write=write, arm=other["name"], against=weak["name"])
     return None
@@ -210,15 +166,22 @@ def unfair(duel: Duel) -> Ruling | None:
     for weak, other in ((duel.b, duel.a), (duel.a, duel.b)):
         if weak["barred"] == "unanswered":
             lost = (weak["unparsed"] + weak["failed"]) / weak["n"]
-            fault = f"leaves {percent(lost)} of {count(weak['n'])} items without a readable answer"
+            fault = say(
+                "leaves {share} of {n} items without a readable answer", share=percent(lost), n=count(weak["n"])
+            )
         elif weak["barred"] == "below-chance":
-            guessing = f"guessing among {labels} labels gives {percent(1 / labels)}"
-            fault = f"is right on {percent(weak['accuracy'])} of items, where {guessing}"
+            fault = say(
+                "is right on {share} of items, where guessing among {labels} labels gives {chance}",
+                share=percent(weak["accuracy"]), labels=labels, chance=percent(1 / labels),
+            )  # fmt: skip
         else:
             continue
 
         def write(named: Named, weak: Line = weak, other: Line = other, fault: str = fault) -> str:
-            return f"No fair opponent: {named(weak)} {fault}, so nothing follows for {named(other)}."
+            return say(
+                "No fair opponent: {arm} {fault}, so nothing follows for {other}.",
+                arm=named(weak), fault=fault, other=named(other),
+            )  # fmt: skip
 
         return Ruling(kind="invalid", write=write, arm=weak["name"], against=other["name"])
     return None
@@ -233,7 +196,7 @@ def expires(duel: Duel) -> Ruling | None:
     if left <= 0:
 
         def late(named: Named) -> str:
-            return f"{wording.start(named(a))} comes too late: its model was shut down on {day}."
+            return wording.start(say("{arm} comes too late: its model was shut down on {day}.", arm=named(a), day=day))
 
         return Ruling(kind="expires", write=late, arm=a["name"], against=duel.b["name"])
     months = decision["months_to_break_even"]
@@ -241,10 +204,13 @@ def expires(duel: Duel) -> Ruling | None:
         return None
 
     def write(named: Named) -> str:
-        pace = f"{number(months, 1)} months at {count(decision['requests_per_month'])} requests a month"
-        end = f"it is shut down {number(left, 1)} months after the run, on {day}"
-        cost = wording.training(_payback(duel.results, decision["role"]))
-        return f"{wording.start(named(a))} never pays back: {cost} needs {pace}, but {end}."
+        said = say(
+            "{arm} never pays back: {training} needs {months} months at {n} requests a month, "
+            "but it is shut down {left} months after the run, on {day}.",
+            arm=named(a), training=wording.training(payback_of(duel.results, decision["role"])),
+            months=number(months, 1), n=count(decision["requests_per_month"]), left=number(left, 1), day=day,
+        )  # fmt: skip
+        return wording.start(said)
 
     return Ruling(kind="expires", write=write, arm=a["name"], against=decision["against"])
 
@@ -260,10 +226,16 @@ def baseline_suffices(duel: Duel) -> Ruling | None:
 
         def write(named: Named, baseline: Line = baseline, line: Line = line) -> str:
             if line["decisive"] and line["difference"] > 0:
-                stands = f"{points(line['difference'], signed=False)} more accurate than {named(leader)}"
+                stands = wording.more_accurate(line, named(leader))
             else:
-                stands = f"within {points(duel.margin, signed=False)} of {named(leader)} ({wording.gap(line)})"
-            return f"{wording.start(named(baseline))} suffices: {stands}, {wording.cheaper(line)}."
+                stands = say(
+                    "within {margin} of {arm} ({gap})",
+                    margin=points(duel.margin, signed=False), arm=named(leader), gap=wording.gap(line),
+                )  # fmt: skip
+            cost = wording.cheaper(line)
+            return wording.start(
+                say("{arm} suffices: {stands}, {cost}.", arm=named(baseline), stands=stands, cost=cost)
+            )
 
         return Ruling(kind="baseline-suffices", write=write, arm=baseline["name"], against=leader["name"])
     return None
@@ -279,9 +251,10 @@ def win(duel: Duel) -> Ruling | None:
     payback = duel.payback if better["family"] in TUNED else None
 
     def write(named: Named) -> str:
-        gain = f"{points(line['difference'], signed=False)} more accurate than {named(other)}"
+        gain = wording.more_accurate(line, named(other))
         parts = [gain, wording.cheaper(line), wording.paid_back(payback) if payback else ""]
-        return f"{wording.start(named(better))} wins: {', '.join(part for part in parts if part)}."
+        evidence = ", ".join(part for part in parts if part)
+        return wording.start(say("{arm} wins: {evidence}.", arm=named(better), evidence=evidence))
 
     return Ruling(kind="win", write=write, arm=better["name"], against=other["name"])
 
@@ -293,8 +266,12 @@ def trade_off(duel: Duel) -> Ruling | None:
         return None
 
     def write(named: Named) -> str:
-        gain = f"{points(line['difference'], signed=False)} more accurate than {named(other)}"
-        return f"{wording.start(named(better))} is {gain} but {wording.dearer(line)}{wording.each_extra(line)}."
+        said = {"arm": named(better), "gain": wording.more_accurate(line, named(other)), "cost": wording.dearer(line)}
+        each = wording.each_extra(line)
+        if each:
+            said["each"] = each
+            return wording.start(say("{arm} is {gain} but {cost}: {each} for each extra correct answer.", **said))
+        return wording.start(say("{arm} is {gain} but {cost}.", **said))
 
     return Ruling(kind="trade-off", write=write, arm=better["name"], against=other["name"])
 
@@ -309,9 +286,12 @@ def never_pays(duel: Duel) -> Ruling | None:
         return None  # what errors cost can pay for it all the same
 
     def write(named: Named) -> str:
-        cost = wording.dearer(line) if line["cost"]["cheaper"] == "b" else "is no cheaper per request"
-        fault = f"{named(a)} is no more accurate ({wording.gap(line)}) and {cost}"
-        return f"{wording.start(named(b))} wins: {fault}, so {wording.training(duel.payback)} never pays back."
+        cost = wording.dearer(line) if line["cost"]["cheaper"] == "b" else say("is no cheaper per request")
+        said = say(
+            "{winner} wins: {arm} is no more accurate ({gap}) and {cost}, so {training} never pays back.",
+            winner=named(b), arm=named(a), gap=wording.gap(line), cost=cost, training=wording.training(duel.payback),
+        )  # fmt: skip
+        return wording.start(said)
 
     return Ruling(kind="never-pays", write=write, arm=b["name"], against=a["name"])
 
@@ -327,12 +307,15 @@ def tie(duel: Duel) -> Ruling | None:
     payback = duel.payback if thrift["family"] in TUNED else None
 
     def write(named: Named) -> str:
-        opening = f"No clear accuracy winner: {wording.lead(line, named(ahead), named(other))}"
+        said = {"lead": wording.lead(line, named(ahead), named(other))}
         if thrifty["cost"]["cheaper"] != "a":
-            return f"{opening}, within the margin of {points(duel.margin, signed=False)}."
-        end = wording.paid_back(payback) if payback is not None else ""
-        pays = f", {end}" if end else ""
-        return f"{opening}; {named(thrift)} {wording.saves(thrifty)}{pays}."
+            said["margin"] = points(duel.margin, signed=False)
+            return say("No clear accuracy winner: {lead}, within the margin of {margin}.", **said)
+        said |= {"arm": named(thrift), "saves": wording.saves(thrifty)}
+        pays = wording.paid_back(payback) if payback is not None else ""
+        if pays:
+            return say("No clear accuracy winner: {lead}; {arm} {saves}, {pays}.", pays=pays, **said)
+        return say("No clear accuracy winner: {lead}; {arm} {saves}.", **said)
 
     return Ruling(kind="tie", write=write, arm=thrift["name"], against=dear["name"])
 
@@ -342,11 +325,13 @@ def not_enough_data(duel: Duel) -> Ruling:
     ahead, other, line = duel.ahead()
 
     def write(named: Named) -> str:
-        power = f"with {count(line['n'])} test items"
-        if line["smallest_difference"] is not None:
-            least = points(line["smallest_difference"], signed=False)
-            power += f", differences under about {least} cannot be told apart"
-        return f"Not enough data: {power}; {wording.lead(line, named(ahead), named(other))}."
+        said = {"n": count(line["n"]), "lead": wording.lead(line, named(ahead), named(other))}
+        if line["smallest_difference"] is None:
+            return say("Not enough data: with {n} test items; {lead}.", **said)
+        return say(
+            "Not enough data: with {n} test items, differences under about {least} cannot be told apart; {lead}.",
+            least=points(line["smallest_difference"], signed=False), **said,
+        )  # fmt: skip
 
     return Ruling(kind="not-enough-data", write=write, arm=ahead["name"], against=other["name"])
 
@@ -359,30 +344,14 @@ BETWEEN: tuple[Callable[[Duel], Ruling | None], ...] = (
 """Rules on the comparison of the contenders; the last one always applies."""
 
 
-def between(results: Mapping[str, Any], x: Line, y: Line) -> Line | None:
-    """Returns the comparison of two arms, turned so that `x` is its a; `None` where they were not paired."""
-    for line in results["comparisons"]:
-        if {line["a"], line["b"]} == {x["name"], y["name"]}:
-            return dict(line) if line["a"] == x["name"] else turned(line)
-    return None
-
-
 def _rule(results: Mapping[str, Any]) -> tuple[str, Ruling]:
     """Returns the name of the first rule that applies, and what it says."""
     for early in BEFORE:
         if (ruling := early(results)) is not None:
             return early.__name__, ruling
-    a, b = (_arm(results, results["contenders"][side]) for side in "ab")
+    a, b = (arm_of(results, results["contenders"][side]) for side in "ab")
     line = None if a is None or b is None else between(results, a, b)
     if a is None or b is None or line is None:
         raise ValueError("the rules of BEFORE let a verdict without comparison pass")
     duel = Duel(a=a, b=b, line=line, results=results)
     return next((rule.__name__, ruling) for rule in BETWEEN if (ruling := rule(duel)) is not None)
-
-
-def _arm(results: Mapping[str, Any], name: str | None) -> Line | None:
-    return next((arm for arm in results["arms"] if arm["name"] == name), None)
-
-
-def _payback(results: Mapping[str, Any], role: str | None) -> Line | None:
-    return next((line for line in results["payback"] if line["role"] == role), None)

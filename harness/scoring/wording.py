@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from harness import terms
 from harness.numbers import count, duration, invested, number, percent, percent_interval, points, points_interval, usd
+from harness.words import say
 
 Line: TypeAlias = Mapping[str, Any]
 """An arm, a comparison or a payback of `results.json`."""
@@ -30,7 +32,7 @@ def naming(longest: int) -> Named:
         said = _letters(family) in _letters(name) or family in ("mock", "other", "classical")
         # "few-shot 8-shot" would say shot twice, "fine-tuned tuned" tuned: such a name already says what it is
         said = said or any(word in _letters(family) and word in _letters(name) for word in ("shot", "tuned"))
-        return short if said else f"{family} {short}"
+        return short if said else say("{family} {arm}", family=terms.family(family), arm=short)
 
     return called
 
@@ -57,65 +59,94 @@ def start(text: str) -> str:
 
 def gap(line: Line) -> str:
     """Writes a difference with its interval: `−0.4 points, 95% CI −1.2 to +0.4`."""
-    return f"{points(line['difference'])}, 95% CI {points_interval(*line['ci'])}"
+    interval = points_interval(*line["ci"])
+    return say("{difference}, 95% CI {interval}", difference=points(line["difference"]), interval=interval)
 
 
 def lead(line: Line, ahead: str, other: str = "") -> str:
     """Writes who leads by how much, with the interval; the other arm is named where it is given."""
-    interval = f"(95% CI {points_interval(*line['ci'])})"
+    said = {"a": ahead, "b": other, "interval": points_interval(*line["ci"])}
     if not line["difference"]:
-        return f"{ahead} and {other} are level {interval}" if other else f"{ahead} is level {interval}"
-    return f"{ahead} leads{f' {other}' if other else ''} by {points(line['difference'], signed=False)} {interval}"
+        if other:
+            return say("{a} and {b} are level (95% CI {interval})", **said)
+        return say("{a} is level (95% CI {interval})", **said)
+    said["lead"] = points(line["difference"], signed=False)
+    if other:
+        return say("{a} leads {b} by {lead} (95% CI {interval})", **said)
+    return say("{a} leads by {lead} (95% CI {interval})", **said)
 
 
 def right_on(arm: Line, named: Named) -> str:
     """Writes one arm's accuracy with its interval."""
-    interval = percent_interval(*arm["accuracy_ci"])
-    return f"{named(arm)} is right on {percent(arm['accuracy'])} of {count(arm['n'])} test items (95% CI {interval})"
+    return say(
+        "{arm} is right on {share} of {n} test items (95% CI {interval})",
+        arm=named(arm),
+        share=percent(arm["accuracy"]),
+        n=count(arm["n"]),
+        interval=percent_interval(*arm["accuracy_ci"]),
+    )
+
+
+def more_accurate(line: Line, other: str) -> str:
+    """Writes how much more accurate a is than b: `4.1 points more accurate than 8-shot`."""
+    return say("{points} more accurate than {arm}", points=points(line["difference"], signed=False), arm=other)
 
 
 def cheaper(line: Line) -> str:
     """Writes what a saves on b per request, as part of a list; nothing where that is not known."""
     cost = line["cost"]
     if cost["unit"] is None:
-        return "at no fee per request" if cost["cheaper"] == "a" else ""
+        return say("at no fee per request") if cost["cheaper"] == "a" else ""
     if cost["cheaper"] == "same":
-        return "as cheap per request" if cost["unit"] == "usd" else "just as much machine time per request"
-    return f"{_less(cost)} {'cheaper' if cost['unit'] == 'usd' else 'less machine time'} per request"
+        if cost["unit"] == "usd":
+            return say("as cheap per request")
+        return say("just as much machine time per request")
+    if cost["unit"] == "usd":
+        return say("{less} cheaper per request", less=_less(cost))
+    return say("{less} less machine time per request", less=_less(cost))
 
 
 def saves(line: Line) -> str:
     """Writes the same as `cheaper` with its verb, for an a that is known to be cheaper."""
     cost = line["cost"]
     if cost["unit"] is None:
-        return "costs no fee per request"
-    return f"is {_less(cost)} cheaper per request" if cost["unit"] == "usd" else f"needs {cheaper(line)}"
+        return say("costs no fee per request")
+    if cost["unit"] == "usd":
+        return say("is {less} cheaper per request", less=_less(cost))
+    return say("needs {less} less machine time per request", less=_less(cost))
 
 
 def dearer(line: Line) -> str:
     """Writes what a costs more than b per request, with its verb."""
     change, usd_unit = line["cost"]["change"], line["cost"]["unit"] == "usd"
     if change is None:
-        return "costs more per request" if usd_unit or line["cost"]["unit"] is None else "takes more machine time"
+        if usd_unit or line["cost"]["unit"] is None:
+            return say("costs more per request")
+        return say("takes more machine time")
     if change >= 1:
-        times = f"{number(1 + change, 1)} times"
-        return f"costs {times} as much per request" if usd_unit else f"takes {times} the machine time per request"
+        times = number(1 + change, 1)
+        if usd_unit:
+            return say("costs {n} times as much per request", n=times)
+        return say("takes {n} times the machine time per request", n=times)
     more = percent(change, 0)
-    return f"is {more} dearer per request" if usd_unit else f"takes {more} more machine time per request"
+    if usd_unit:
+        return say("is {more} dearer per request", more=more)
+    return say("takes {more} more machine time per request", more=more)
 
 
 def each_extra(line: Line) -> str:
-    """Writes the price of an extra correct answer, after a colon; nothing where it is not known."""
+    """Writes the price of an extra correct answer; nothing where it is not known."""
     each = line["cost_per_extra_correct"]
     if each is None:
         return ""
-    amount = usd(each) if line["cost"]["unit"] == "usd" else f"{duration(each)} of machine time"
-    return f": {amount} for each extra correct answer"
+    return usd(each) if line["cost"]["unit"] == "usd" else say("{time} of machine time", time=duration(each))
 
 
 def training(payback: Line | None) -> str:
     """Writes the fixed cost: `its $86.00 of training`."""
-    return "its training" if payback is None or payback["fixed"] is None else f"its {invested(payback)}"
+    if payback is None or payback["fixed"] is None:
+        return say("its training")
+    return say("its {investment}", investment=invested(payback))
 
 
 def paid_back(payback: Line) -> str:
@@ -124,22 +155,24 @@ def paid_back(payback: Line) -> str:
     if payback["saving_per_1k"] is None:
         return ""
     if requests is None:
-        return "" if payback["fixed"] is None else f"but {training(payback)} is not paid back"
+        return "" if payback["fixed"] is None else say("but {training} is not paid back", training=training(payback))
     if requests == 0:
-        return "with nothing to pay back"
-    errors = ", errors counted" if payback["error_saving_per_1k"] is not None and payback["unit"] == "usd" else ""
-    return f"{training(payback)} paid back after {count(requests)} requests{errors}"
+        return say("with nothing to pay back")
+    said = {"training": training(payback), "n": count(requests)}
+    if payback["error_saving_per_1k"] is not None and payback["unit"] == "usd":
+        return say("{training} paid back after {n} requests, errors counted", **said)
+    return say("{training} paid back after {n} requests", **said)
 
 
 def about(volume: float) -> str:
     """Writes a volume: `95,556`, and from a million on `2.8 million`."""
-    return f"{number(volume / 1e6, 1)} million" if volume >= 999_999.5 else count(volume)
+    return say("{n} million", n=number(volume / 1e6, 1)) if volume >= 999_999.5 else count(volume)
 
 
 def _less(cost: Line) -> str:
     """Writes a saving; one that is not all is never written as 100%."""
     less = percent(-cost["change"], 0)
-    return "over 99%" if less == "100%" and cost["a"] else less
+    return say("over 99%") if less == "100%" and cost["a"] else less
 
 
 def _letters(text: str) -> str:

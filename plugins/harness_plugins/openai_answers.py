@@ -145,18 +145,29 @@ def _label_logprobs(reply: harness.Reply) -> dict[str, float] | None:
     if not isinstance(choices[0].get("logprobs"), dict):
         return None
     if reply.call.body.get("echo"):
+        return _echoed(choices, continuations, reply.call.note["chars"])
+    return _first_token_scores(_alternatives(choices[0]["logprobs"]), continuations)
+
+
+def _echoed(choices: Sequence[Mapping[str, Any]], continuations: Mapping[str, str], chars: int) -> dict[str, float]:
+    """Scores each label as it was written after the prompt; empty where the reply does not hold them all."""
+    try:
         ranked = sorted(choices, key=lambda choice: choice["index"])
-        return {
-            label: _scored(choice["logprobs"], reply.call.note["chars"])
-            for label, choice in zip(continuations, ranked, strict=True)
-        }
-    logprobs = choices[0]["logprobs"]
+        return {label: _scored(choice["logprobs"], chars) for label, choice in zip(continuations, ranked, strict=True)}
+    except (LookupError, TypeError, ValueError):
+        return {}
+
+
+def _alternatives(logprobs: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Returns the most probable first tokens with their log-probabilities; what is no such pair is left out."""
     if "content" in logprobs:
-        content = logprobs["content"] or [{}]
-        alternatives = [(top["token"], top["logprob"]) for top in content[0].get("top_logprobs") or []]
+        first = (_list(logprobs["content"]) or [None])[0]
+        pairs = [
+            (top.get("token"), top.get("logprob")) for top in map(_table, _list(_table(first).get("top_logprobs")))
+        ]
     else:
-        alternatives = list(((logprobs.get("top_logprobs") or [{}])[0] or {}).items())
-    return _first_token_scores(alternatives, continuations)
+        pairs = list(_table((_list(logprobs.get("top_logprobs")) or [None])[0]).items())
+    return [(token, value) for token, value in pairs if isinstance(token, str) and isinstance(value, int | float)]
 
 
 def _scored(logprobs: Mapping[str, Any], chars: int) -> float:
@@ -223,6 +234,10 @@ def _usage(reply: harness.Reply) -> dict[str, Any]:
 
 def _table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _count(value: Any) -> int | None:

@@ -121,6 +121,26 @@ def test_every_key_of_a_prompt(lab: Lab, provider: Provider) -> None:
     assert all(candidate["training_s"] is None for candidate in found["candidates"])
 
 
+def test_of_equal_prompts_the_cheapest_is_taken(lab: Lab, provider: Provider) -> None:
+    provider.set(accuracy=1.0, few_shot_accuracy=1.0)
+    write(lab, provider, few_shot("a", k=1, extra='[arms.choose]\n"shots.k" = [4, 2, 3]\nitems = 8\n'))
+    assert lab.run().code == 0
+    found = choice(lab)
+    assert {candidate["accuracy"] for candidate in found["candidates"]} == {1.0}
+    costs = {candidate["settings"]["shots.k"]: candidate["cost_usd"] for candidate in found["candidates"]}
+    assert costs[2] < costs[3] < costs[4]
+    assert found["chosen"] == {"shots.k": 2}
+
+
+def test_of_equal_prompts_without_a_price_the_shortest_is_taken(lab: Lab, provider: Provider) -> None:
+    provider.set(accuracy=1.0, few_shot_accuracy=1.0)
+    free = PRICES.replace("input = 1.0\noutput = 1.0", "input = 0.0\noutput = 0.0")
+    write(lab, provider, few_shot("a", k=1, extra='[arms.choose]\n"shots.k" = [3, 1]\nitems = 8\n'), prices=free)
+    assert lab.run().code == 0
+    assert {candidate["cost_usd"] for candidate in choice(lab)["candidates"]} == {0.0}
+    assert choice(lab)["chosen"] == {"shots.k": 1}
+
+
 def test_calibration_and_whole_tables(lab: Lab, provider: Provider) -> None:
     grid = (
         '"backend.calibrate" = [false, true]\nitems = 4\n'

@@ -70,3 +70,19 @@ def test_no_number_is_written_with_a_hyphen_or_as_nothing(x: float) -> None:
         text = write(x)
         assert "-" not in text
         assert any(character.isdigit() for character in text)
+
+
+@pytest.mark.parametrize(
+    ("x", "text"),
+    [
+        (34.699, "34.7"),
+        (0.03109, "0.0311"),
+        (9.996, "10.0"),
+        (1234.6, "1,235"),
+        (-2.5, "−2.50"),
+        (0.0, "0"),
+        (None, "–"),
+    ],
+)
+def test_significant_digits(x: float | None, text: str) -> None:
+    assert numbers.significant(x) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from support.lab import Lab
 
 from harness.errors import UnfinishedError
 from harness.evaluation import Trained
-from harness.outcome import contending, unfinished
+from harness.outcome import contending, unfinished, validated
 
 
 class Stub:
@@ -20,6 +21,7 @@ class Stub:
 
     def __init__(self, name: str, family: str) -> None:
         self.name, self.family = name, family
+        self.backend: Any = SimpleNamespace()
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,16 @@ class Stub:
 def test_contenders_are_chosen_only_where_there_is_a_choice(families: list[str], named: set[int]) -> None:
     arms: list[Any] = [Stub(str(index), family) for index, family in enumerate(families)]
     assert contending(arms) == {str(index) for index in named}
+
+
+def test_validation_is_asked_for_thresholds_where_that_is_free_or_wanted() -> None:
+    arms: list[Any] = [Stub(str(index), family) for index, family in enumerate(("fine-tuned", "few-shot", "classical"))]
+    assert validated(arms, thresholds=False) == {"2"}
+    assert validated(arms, thresholds=True) == {"0", "1", "2"}
+    arms[2].backend.calls = None  # what is asked elsewhere is not free, whatever its family
+    assert validated(arms, thresholds=False) == set()
+    several: list[Any] = [*arms, Stub("3", "zero-shot")]
+    assert validated(several, thresholds=False) == {"1", "3"} == contending(several)
 
 
 def test_what_is_left_to_do() -> None:
@@ -77,4 +89,7 @@ def test_files_of_a_run_agree_with_each_other(tmp_path: Path) -> None:
     assert lab.arms()["m"]["failed"] > 0
     quality = json.loads((folder / "data" / "quality.json").read_text())
     assert quality["rows_in"] == sum(quality["rows_out"].values()) + sum(quality["removed"].values())
+    labels = results["data"]["labels"]
+    assert [each["label"] for each in labels] == results["run"]["labels"]
+    assert {split: sum(each[split] for each in labels) for split in quality["rows_out"]} == quality["rows_out"]
     assert not [path for path in folder.rglob("*") if path.name.startswith(".") or path.suffix == ".tmp"]

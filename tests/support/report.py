@@ -39,7 +39,38 @@ PAYLOADS = (
     "=cmd|' /C calc'!A0",
     "<a href=//evil.example>x</a>",
     "`${alert(1)}`",
+    "</script><script>alert(3)</script>",
+    "<!--<script>",
+    "<iframe srcdoc='<script>alert(4)</script>'>",
+    "<svg><animate onbegin=alert(5) attributeName=x>",
+    "<math><mtext></p><img src=x onerror=alert(6)>",
+    "<template><script>alert(7)</script>",
+    "<base href=//evil.example/>",
+    "<meta http-equiv=refresh content=0;url=//evil.example>",
+    "<link rel=stylesheet href=//evil.example/x.css>",
+    "<form action=//evil.example><input autofocus onfocus=alert(8)>",
+    "<details open ontoggle=alert(9)>",
+    "<video><source onerror=alert(10)>",
+    '" autofocus onfocus=alert(11) x="',
+    "url(//evil.example/x)",
+    "</textarea><b>out</b>",
+    "&#60;b&#62; &#x3c;i&#x3e;",
+    "\\u003cscript\\u003ealert(12)\\u003c/script\\u003e",
+    '{"__proto__": {"polluted": 1}}',
+    "[link](javascript:alert(13)) ![x](//evil.example/x.png)",
+    "@everyone #1 <!-- x -->",
+    "| a | b |\n|---|---|\n# heading",
+    "../../etc/passwd\x00.html",
+    "C:\\CON\\nul",
+    "%3Cscript%3Ealert(14)%3C/script%3E",
+    "data:text/html,<script>alert(15)</script>",
+    "Z\u0351\u036b\u0343a\u0329\u032bl\u0321g\u0320o\u0323" * 3,
+    "\u2066\u200b\ufeff\u00ad hidden \u2069",
+    "-2+3+cmd|' /C calc'!A0",
+    '\t=HYPERLINK("//evil.example")',
+    "$(touch x); `touch y` && rm -rf z",
 )
+"""Texts that would do harm where they were taken for markup, script, a formula, a path, a link or a command."""
 
 
 def shipped_sections() -> list[Any]:
@@ -189,53 +220,70 @@ def twins(payloads: Sequence[str] = PAYLOADS) -> tuple[Results, Results]:
     def change(data: dict[str, Any]) -> None:
         with_choices(data)
         with_training(data)
+        with_curves(data)
 
     results = make_results(n=120, arms=6, change=change)
     hostile, harmless = (_replaced(results, payloads, harm=harm) for harm in (True, False))
     return hostile, harmless
 
 
+WORDS = frozenset(
+    {"family", "kind", "unit", "role", "metric", "level", "status", "split", "started", "finished", "letter"}
+    | {"rule", "chosen_on", "cheaper", "mode"}
+)
+"""Keys of `results.json` whose strings are words of the schema or times: their values choose what is written."""
+
+
 def _replaced(results: Results, payloads: Sequence[str], *, harm: bool) -> Results:
+    """Puts a payload in the place of each string that is no word of the schema, the same for the same string."""
+    known: dict[str, str] = {}
+
     def text(place: int, before: str = "") -> str:
         payload = payloads[place % len(payloads)]
         return f"{before}{payload if harm else 'y' * len(payload)}"
 
+    def named(value: str) -> str:
+        """Ends in what would be an element wherever it stood unescaped: one page shows it of every field."""
+        return known.setdefault(value, text(len(known), f"{len(known)}") + ("'\"><i>" if harm else "yyyyyy"))
+
+    def mapped(value: Any, key: str = "") -> Any:
+        if isinstance(value, str):
+            return value if key in WORDS or not value else named(value)
+        if isinstance(value, dict):
+            plain = value.keys() <= set(results.data["run"]["labels"]) or key in ("figures", "settings", "versions")
+            return {named(name) if plain else name: mapped(item, name) for name, item in value.items()}
+        return [mapped(item, key) for item in value] if isinstance(value, list) else value
+
     data = copy.deepcopy(dict(results.data))
-    arms = {arm["name"]: text(place, f"{place}") for place, arm in enumerate(data["arms"])}
-    labels = {label: text(place + 6, f"{place}") for place, label in enumerate(data["run"]["labels"])}
-    data = _mapped(data, arms | labels)
-    run = data["run"]
-    run["dataset"]["name"], run["command"], run["machine"], run["id"] = text(9), text(0), text(1), text(2)
-    run["dataset"]["fingerprint"] = text(3)
+    data["run"]["versions"] = {"library": "1.0"}
+    data = mapped(data)
     data["verdict"]["sentence"] = text(0, "Verdict ")
     data["checks"] = [
         {"kind": text(n), "level": level, "message": text(n + 1), "figures": {text(n + 2): text(n + 3)}}
         for n in range(len(payloads))
         for level in ("ok", "warning", "error")
     ]
-    for place, arm in enumerate(data["arms"]):
-        arm["model"] = text(place + 3)
-    for entry in data["payback"]:
-        entry["reason"] = text(4)
-    data["choices"][0]["candidates"][0]["settings"] = {text(1): text(2)}
-    data["training"][0] |= {
-        name: text(n) for n, name in enumerate(("model", "base", "status", "shutdown_date", "reason"))
-    }
+    for place, entry in enumerate(data["payback"]):
+        entry["reason"] = text(place + 4)
+    data["choices"][0]["candidates"][0]["settings"] = {text(1): text(2), "prompt": text(18)}
+    for place, job in enumerate(data["training"]):
+        names = ("model", "base", "status", "shutdown_date", "reason", "job", "reused")
+        job |= {name: text(place + n) for n, name in enumerate(names)}
+        job["hyperparameters"] = {text(place + 20): text(place + 21)}
+    ids = {name: text(place, f"{place}") for place, name in enumerate(results.examples["id"])}
     predictions = dict(results.predictions)
     for name in ("arm", "expected", "predicted"):
-        predictions[name] = tuple((arms | labels).get(value, value) for value in predictions[name])
-    predictions["response"] = tuple(text(place) for place in range(len(predictions["arm"])))
+        predictions[name] = tuple(known.get(value, value) for value in predictions[name])
+    predictions["example_id"] = tuple(ids[value] for value in predictions["example_id"])
+    rows = range(len(predictions["arm"]))
+    predictions["response"] = tuple(text(place) for place in rows)
+    predictions["error"] = tuple(text(place + 1) for place in rows)
+    predictions["shot_ids"] = tuple((next(iter(ids.values())), text(place)) for place in rows)
     examples = dict(results.examples)
+    examples["id"] = tuple(ids.values())
+    examples["label"] = tuple(known.get(value, value) for value in examples["label"])
     examples["text"] = tuple(text(place, f"{place} ") for place in range(len(examples["id"])))
     return Results(data=data, predictions=predictions, examples=examples)
-
-
-def _mapped(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, str):
-        return names.get(value, value)
-    if isinstance(value, dict):
-        return {names.get(key, key): _mapped(item, names) for key, item in value.items()}
-    return [_mapped(item, names) for item in value] if isinstance(value, list) else value
 
 
 class Page(HTMLParser):
@@ -263,7 +311,8 @@ class Page(HTMLParser):
         self.attributes += [(tag, name, value or "") for name, value in attrs]
 
     def handle_data(self, data: str) -> None:
-        for entry in self._open:
+        unread = self._open and self._open[-1][0] in ("script", "style")
+        for entry in self._open[-1:] if unread else self._open:
             entry[2] += data
 
     def handle_endtag(self, tag: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from harness.prepare.signals.corpus import Corpus, of_rows
 from harness.prepare.signals.values import Signals
 from harness.types import Check
+from harness.words import noted
 
 SHARE = 0.05
 LEAST_ROWS = 10
@@ -65,8 +66,10 @@ def boilerplate_signals(corpus: Corpus) -> Signals:
         message=message,
         figures={"found": found, "rows_covered": covered, "rows_looked_at": n, "rows": corpus.total},
         heading="quality",
-        advice="Cut such words from the texts, or make sure that the texts in use have them too: they cost tokens and "
-        "can give the label away."
+        advice=noted(
+            "Cut such words from the texts, or make sure that the texts in use have them too: they cost tokens and "
+            "can give the label away."
+        )
         if found
         else "",
     )

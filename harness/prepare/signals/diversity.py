@@ -10,6 +10,7 @@ from harness.prepare.signals.corpus import Corpus, leading, of_rows
 from harness.prepare.signals.features import word_vectors
 from harness.prepare.signals.values import Signals
 from harness.types import Check
+from harness.words import noted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +58,9 @@ def _distinct(corpus: Corpus) -> Check:
             "rows": corpus.total,
         },
         heading="diversity",
-        advice="Repeated texts add weight, not knowledge: keep one of each, or collect other ones." if few else "",
+        advice=noted("Repeated texts add weight, not knowledge: keep one of each, or collect other ones.")
+        if few
+        else "",
     )
 
 
@@ -141,7 +144,7 @@ def _vocabulary(corpus: Corpus) -> Check:
             "rows": corpus.total,
         },
         heading="diversity",
-        advice="More rows of this kind add little: collect texts from other sources or phrased in other ways."
+        advice=noted("More rows of this kind add little: collect texts from other sources or phrased in other ways.")
         if few
         else "",
     )
@@ -203,7 +206,9 @@ def _class_variety(corpus: Corpus) -> Check | None:
         message=message,
         figures={"classes": classes[:_CLASSES_TOLD], "alike": len(uniform), "rows_looked_at": n, "rows": corpus.total},
         heading="diversity",
-        advice="Collect texts of these classes that say it in other words; a model learns the phrase, not the class."
+        advice=noted(
+            "Collect texts of these classes that say it in other words; a model learns the phrase, not the class."
+        )
         if uniform
         else "",
     )

@@ -11,6 +11,7 @@ from harness.prepare.signals.corpus import Corpus, leading, of_rows
 from harness.prepare.signals.features import features
 from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, RankedItem, Signals
 from harness.types import Check, Example
+from harness.words import noted
 
 MAX_ROWS = 20_000
 MAX_WORDS = 500_000
@@ -111,8 +112,10 @@ def _advice(likely: int, found: float) -> str:
     if not likely:
         return ""
     if found < WEAK:
-        return "Words alone tell little about these labels: read the top of the list, and stop where it is right."
-    return "Read the list from the top, correct the labels that are wrong, and stop where they are right."
+        return noted(
+            "Words alone tell little about these labels: read the top of the list, and stop where it is right."
+        )
+    return noted("Read the list from the top, correct the labels that are wrong, and stop where they are right.")
 
 
 def _ranked(search: _Search) -> Ranked:
@@ -131,9 +134,11 @@ def _ranked(search: _Search) -> Ranked:
         )
     return Ranked(
         kind=KIND,
-        title="Labels that their words contradict",
-        explanation="A model that has not seen the row (TF-IDF of words and parts of words, naive Bayes, five folds) "
-        "finds another label far more probable. Score: how far it prefers that label to the given one, 0 to 1.",
+        title=noted("Labels that their words contradict"),
+        explanation=noted(
+            "A model that has not seen the row (TF-IDF of words and parts of words, naive Bayes, five folds) "
+            "finds another label far more probable. Score: how far it prefers that label to the given one, 0 to 1."
+        ),
         items=tuple(items),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from harness.prepare.signals.corpus import Corpus, Words, of_rows
 from harness.prepare.signals.values import MAX_ITEMS, Ranked, RankedItem, Signals
 from harness.types import Check
+from harness.words import noted
 
 KIND = "label-in-text"
 
@@ -61,8 +62,10 @@ def label_word_signals(corpus: Corpus, labels: Sequence[str]) -> Signals:
         message=message,
         figures={"found": rows, "classes": classes, "rows_looked_at": n, "rows": corpus.total},
         heading="quality",
-        advice="Make sure that these words were in the texts before they were labelled; where the labelling put them "
-        "there, cut them out."
+        advice=noted(
+            "Make sure that these words were in the texts before they were labelled; where the labelling put them "
+            "there, cut them out."
+        )
         if found
         else "",
     )
@@ -77,9 +80,11 @@ def _ranked(corpus: Corpus, found: Sequence[Named]) -> Ranked:
     ]
     return Ranked(
         kind=KIND,
-        title="Texts that name their own label",
-        explanation="The name of the label stands in the text, and far more often in texts of its class than in "
-        "others. Score: how far the name points to the class, 0.5 to 1.",
+        title=noted("Texts that name their own label"),
+        explanation=noted(
+            "The name of the label stands in the text, and far more often in texts of its class than in "
+            "others. Score: how far the name points to the class, 0.5 to 1."
+        ),
         items=tuple(items),
     )
 

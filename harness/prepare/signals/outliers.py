@@ -13,6 +13,7 @@ from harness.prepare.format.found import counted
 from harness.prepare.signals.corpus import Corpus, of_rows
 from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, RankedItem, Signals, joined
 from harness.types import Check
+from harness.words import noted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,11 +98,13 @@ def _near_empty(corpus: Corpus) -> _Rule:
                 found[place] = (share, f"{share:.0%} digits and punctuation")
     return _Rule(
         kind="near-empty-texts",
-        title="Texts with hardly any words",
-        explanation="Texts of one or two words where the median is above four, and texts that are mostly digits and "
-        "punctuation. Score: share of digits and punctuation, or 0.8 for two words, 0.9 for one, 1 for none.",
+        title=noted("Texts with hardly any words"),
+        explanation=noted(
+            "Texts of one or two words where the median is above four, and texts that are mostly digits and "
+            "punctuation. Score: share of digits and punctuation, or 0.8 for two words, 0.9 for one, 1 for none."
+        ),
         says=f"have at most {FEW_WORDS} words or are mostly digits and punctuation",
-        advice="Check that the texts were read whole, and remove those from which nobody could tell the label.",
+        advice=noted("Check that the texts were read whole, and remove those from which nobody could tell the label."),
         looked_at=len(corpus.rows),
         found=[(place, score, note) for place, (score, note) in found.items()],
         figures={"rows_looked_at_for_digits": len(corpus.words)},
@@ -124,11 +127,15 @@ def _lengths(corpus: Corpus) -> _Rule:
     median = float(np.median(corpus.n_characters))
     return _Rule(
         kind="unusual-length",
-        title="Texts of an unusual length",
-        explanation=f"Length in characters, on a logarithmic scale, more than {ROBUST} robust standard deviations (of "
-        f"its side) from the median, and at least {FACTOR:.0f} times longer or shorter. Score: those deviations.",
+        title=noted("Texts of an unusual length"),
+        explanation=noted(
+            "Length in characters, on a logarithmic scale, more than 3.5 robust standard deviations (of its side) from "
+            "the median, and at least 3 times longer or shorter. Score: those deviations."
+        ),
         says=f"are far longer or shorter than the others (median {median:,.0f} characters)",
-        advice="Look for rows that were joined or cut while reading; the longest ones also cost the most tokens.",
+        advice=noted(
+            "Look for rows that were joined or cut while reading; the longest ones also cost the most tokens."
+        ),
         looked_at=len(corpus.rows),
         found=[
             (place, abs(float(z[place])), counted(int(corpus.n_characters[place]), "character"))
@@ -173,11 +180,13 @@ def _own_words(corpus: Corpus) -> _Rule:
         found.append((place, float(shares[place]), f"{round(shares[place] * n)} of {n} words stand in no other text"))
     return _Rule(
         kind="unusual-words",
-        title="Texts with words of their own",
-        explanation="More than half of the words stand in no other text, which is far from usual here. "
-        "Score: share of such words.",
+        title=noted("Texts with words of their own"),
+        explanation=noted(
+            "More than half of the words stand in no other text, which is far from usual here. "
+            "Score: share of such words."
+        ),
         says="consist mostly of words that no other text has",
-        advice="Look for other languages, foreign topics and noise; remove what the model will not meet in use.",
+        advice=noted("Look for other languages, foreign topics and noise; remove what the model will not meet in use."),
         looked_at=len(corpus.words),
         found=found,
         figures={"median_share_of_own_words": usual},
@@ -204,11 +213,13 @@ def _scripts(corpus: Corpus) -> _Rule:
     usual = [script.capitalize() for script, _ in counts.most_common() if script not in rare]
     return _Rule(
         kind="unusual-script",
-        title="Texts in another script",
-        explanation="Most letters are of a script in which fewer than 5% of the texts are written. "
-        "Score: share of the texts that are in another script than this one.",
+        title=noted("Texts in another script"),
+        explanation=noted(
+            "Most letters are of a script in which fewer than 5% of the texts are written. "
+            "Score: share of the texts that are in another script than this one."
+        ),
         says=f"are in a script that is foreign to these data (usual: {', '.join(usual) or 'none'})",
-        advice="Keep these rows only if the model will meet such texts in use; otherwise remove them.",
+        advice=noted("Keep these rows only if the model will meet such texts in use; otherwise remove them."),
         looked_at=len(corpus.words),
         found=found,
         figures={"scripts": {script.capitalize(): n for script, n in counts.most_common(20)}},

@@ -23,6 +23,10 @@
   reach();
   addEventListener("resize", reach);
   document.addEventListener("toggle", reach, true);
+  // Links to single answers lead nowhere where a page holds none.
+  if (!document.querySelector(".explorer")) {
+    document.querySelectorAll('a[href^="#f="]').forEach(function (a) { a.removeAttribute("href"); });
+  }
   var links = {};
   document.querySelectorAll(".bar nav a").forEach(function (a) { links[a.getAttribute("href").slice(1)] = a; });
   if ("IntersectionObserver" in window) {

@@ -7,6 +7,7 @@ from markupsafe import Markup
 from harness.report.blocks import Axis
 from harness.report.charts.scale import Scale
 from harness.report.charts.svg import AXIS, RULE, fit, label, segment, tag, width
+from harness.words import say
 
 BELOW = 44.0
 """Room below the rows for ticks and the axis' title, px."""
@@ -25,7 +26,7 @@ def ground(axis: Axis, x: Scale, bottom: float, wide: float) -> Markup:
             last = at + half
             parts.append(label(text, at, bottom + 18, anchor="middle"))
     parts.append(segment(x.start, bottom, x.end, bottom, AXIS, thick=1.5))
-    shown = fit(axis.title + (" (log scale)" if x.log else ""), wide - 8)
+    shown = fit(say("{title} (log scale)", title=axis.title) if x.log else axis.title, wide - 8)
     half = width(shown) / 2
     middle = min(max((x.start + x.end) / 2, half + 2), wide - half - 2)
     parts.append(label(shown, middle, bottom + 39, anchor="middle"))

@@ -10,7 +10,8 @@ from harness.report.arms import Look, look_of
 from harness.report.blocks import Interval, Intervals
 from harness.report.charts.ground import BELOW, ground
 from harness.report.charts.scale import Scale, scale
-from harness.report.charts.svg import INK, LINE, RULE, SOFT, canvas, fit, label, marker, segment, tag, width
+from harness.report.charts.svg import INK, LINE, RULE, SOFT, canvas, fit_apart, label, marker, segment, tag, width
+from harness.words import say
 
 
 def draw(figure: Intervals, looks: Mapping[str, Look], wide: float, narrow: bool) -> Markup:
@@ -30,14 +31,14 @@ def draw(figure: Intervals, looks: Mapping[str, Look], wide: float, narrow: bool
     if figure.reference is not None:
         at = x(figure.reference)
         parts.append(segment(at, 4, at, bottom, SOFT, thick=1.5, dash="3 3"))
+    cut = fit_apart([_name(row, looks) for row in rows], wide - 12 if narrow else left - 16)
     for place, row in enumerate(rows):
         middle = 8 + high * place + (high - 13 if narrow else high / 2)
         parts.append(_row(row, look_of(row.arm, looks), x, middle, wide))
-        name = fit(_name(row, looks), wide - 12 if narrow else left - 16)
         if narrow:
-            parts.append(label(name, 2, middle - LINE + 2, fill=INK, halo=True))
+            parts.append(label(cut[place], 2, middle - LINE + 2, fill=INK, halo=True))
         else:
-            parts.append(label(name, left - 14, middle + 4, anchor="end", fill=INK))
+            parts.append(label(cut[place], left - 14, middle + 4, anchor="end", fill=INK))
     return canvas(wide, bottom + BELOW, f"{figure.title}. {figure.subtitle}", narrow, *parts)
 
 
@@ -56,7 +57,7 @@ def _band(figure: Intervals, x: Scale, bottom: float) -> Markup:
 
 def _row(row: Interval, look: Look, x: Scale, y: float, wide: float) -> Markup:
     if row.value is None:
-        return label(row.text or "not measured", x.start + 4, y + 4)
+        return label(row.text or say("not measured"), x.start + 4, y + 4)
     parts = []
     if row.low is not None and row.high is not None and row.high > row.low:
         parts.append(segment(x(row.low), y, x(row.high), y, look.paint, thick=2))

@@ -1,61 +1,225 @@
-"""Counts by expected and predicted label."""
+"""Counts by expected and predicted label, from 2 labels to 150."""
 
 from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from urllib.parse import quote
 
 from markupsafe import Markup
 
 from harness import numbers
 from harness.report.blocks import Matrix
-from harness.report.charts.svg import INK, LINE, SOFT, canvas, fit, label, tag, width
+from harness.report.charts.svg import INK, PAPER, SIZE, SOFT, canvas, fit, fit_apart, label, num, tag, width
+from harness.words import say
 
 HEAT = "var(--heat,#0062a3)"
+CELL = "var(--cell,#eef1f5)"
+MANY = 24
+"""With more columns than that a figure takes the page's whole width."""
+PHONE = 20
+"""So many labels a phone can name; of more it shows the most confused ones and adds up the rest."""
+SMALL = 10.0
+"""Font size where rows are too close for the usual one, px."""
 
 
 def draw(figure: Matrix, wide: float, narrow: bool) -> Markup:
     """Draws the cells; each row is shaded by its own shares, so that rare labels show as well."""
-    across = max(len(figure.columns), 1)
-    names = max((width(name) for name in figure.rows), default=0.0)
-    left = min(names, wide * (0.28 if narrow else 0.3)) + 10
-    flat = all(width(name) <= _side(wide - left - 2, across) - 4 for name in figure.columns)
-    slack = 0.0 if flat else 46.0
-    side = _side(wide - left - 2 - slack, across)
-    top = (LINE if flat else min(max((width(n) for n in figure.columns), default=0.0), 110.0) * 0.72 + 12) + 20
-    parts = [label("expected ↓   predicted →", 0, 12)]
-    for n, name in enumerate(figure.columns):
-        middle = left + side * (n + 0.5)
-        if flat:
-            parts.append(label(fit(name, side - 2), middle, top - 6, anchor="middle", fill=INK))
-        else:
-            room = min((top - 32) / 0.72, (wide - middle - 6) / 0.72)
-            parts.append(label(fit(name, room), middle - 2, top - 6, fill=INK, turn=-45))
-    for n, (name, counts) in enumerate(zip(figure.rows, figure.counts, strict=True)):
-        y = top + side * n
-        parts.append(label(fit(name, left - 10), left - 8, y + side / 2 + 4, anchor="end", fill=INK))
-        parts += _cells(counts, figure, n, left, y, side)
-    high = top + side * len(figure.rows) + 6
-    return canvas(wide, high, f"{figure.title}. {figure.subtitle}", narrow, *parts)
+    name = f"{figure.title}. {figure.subtitle}"
+    remark = ""
+    if narrow and len(figure.columns) > PHONE + 2:
+        figure = condense(figure, PHONE)
+        remark = say("Here the {n} labels most often confused.", n=numbers.count(PHONE))
+    grid = _Grid(figure=figure, wide=wide, narrow=narrow)
+    parts = [label(fit(grid.corner, wide), 0, grid.top - 6 if grid.beside else 12)]
+    parts += [*grid.column_labels(), *grid.row_labels(), *grid.cells()]
+    bottom = grid.top + grid.side * len(figure.rows) + 6
+    if remark:
+        parts.append(label(fit(remark, wide), 0, bottom + 12))
+        bottom += 18
+    return canvas(wide, bottom, name, narrow, *parts, links=bool(figure.arm))
 
 
-def _side(room: float, across: int) -> float:
-    return float(min(84.0 if across <= 4 else 56.0 if across <= 6 else 38.0, room / across))
+def condense(figure: Matrix, most: int, other: str = "") -> Matrix:
+    """Returns a matrix of the `most` labels with the most errors; the others are added up as `other`."""
+    given = [name for name in figure.rows if name != figure.folded]
+    if len(given) <= most:
+        return figure
+    weight = _errors(figure)
+    first = set(sorted(given, key=lambda name: (-weight[name], name))[:most])
+    rest = len({*figure.rows, *figure.columns} - first - {figure.missing})
+    folded = figure.folded or other or say("other ({n})", n=numbers.count(rest))
+    names = [name for name in figure.rows if name in first]
+    columns = [*names, folded, *([figure.missing] if figure.missing in figure.columns else [])]
+    table = Counter[tuple[str, str]]()
+    for row, counts in zip(figure.rows, figure.counts, strict=True):
+        for column, count in zip(figure.columns, counts, strict=True):
+            held = column if column in first or column == figure.missing else folded
+            table[row if row in first else folded, held] += count
+    added = tuple(tuple(table[row, column] for column in columns) for row in (*names, folded))
+    return replace(figure, rows=(*names, folded), columns=tuple(columns), counts=added, folded=folded)
 
 
-def _cells(counts: tuple[int, ...], figure: Matrix, row: int, left: float, y: float, side: float) -> list[Markup]:
-    total = sum(counts)
-    parts = []
-    for n, count in enumerate(counts):
-        x = left + side * n
-        share = count / total if total else 0.0
-        parts.append(tag("rect", x=x + 1, y=y + 1, width=side - 2, height=side - 2, rx=2, fill="var(--cell,#eef1f5)"))
-        if count:
-            shade = f"{0.12 + 0.88 * share:.2f}"
-            parts.append(
-                tag("rect", x=x + 1, y=y + 1, width=side - 2, height=side - 2, rx=2, fill=HEAT, fill_opacity=shade)
+def address(figure: Matrix, row: str, column: str) -> str:
+    """Returns where the page shows the answers that a cell counts; nothing where it cannot."""
+    if not figure.arm or (figure.folded and figure.folded in (row, column)):
+        return ""
+    predicted = "" if column == figure.missing else column
+    return "#f=" + ":".join(quote(part, safe="", errors="replace") for part in (figure.arm, row, predicted))
+
+
+def _errors(figure: Matrix) -> Counter[str]:
+    """Returns label → how often it was taken for another, or another for it."""
+    weight = Counter[str]()
+    for row, counts in zip(figure.rows, figure.counts, strict=True):
+        for column, count in zip(figure.columns, counts, strict=True):
+            if row != column:
+                weight[row] += count
+                weight[column] += count
+    return weight
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grid:
+    """Where everything stands in one layout."""
+
+    figure: Matrix
+    wide: float
+    narrow: bool
+
+    @cached_property
+    def left(self) -> float:
+        names = max((width(name) for name in self.figure.rows), default=0.0)
+        return float(min(names, 220.0, self.wide * (0.28 if self.narrow else 0.3))) + 10
+
+    @property
+    def across(self) -> int:
+        return max(len(self.figure.columns), 1)
+
+    @property
+    def corner(self) -> str:
+        return say("expected ↓   predicted →")
+
+    @cached_property
+    def beside(self) -> bool:
+        """Whether the word on the axes fits beside the columns' names."""
+        return width(self.corner) < self.left - 8
+
+    @cached_property
+    def flat(self) -> bool:
+        """Whether the columns' names fit above their cells."""
+        side = self._side(0.0)
+        return all(width(name) <= side - 4 for name in self.figure.columns)
+
+    @cached_property
+    def turned(self) -> float:
+        """The angle of the columns' names: aslant where that leaves a line for each, else upright."""
+        return -45.0 if self._side(46.0) >= 21 else -90.0
+
+    @cached_property
+    def side(self) -> float:
+        return self._side(46.0 if not self.flat and self.turned == -45 else 0.0)
+
+    def _side(self, slack: float) -> float:
+        most = 84.0 if self.across <= 4 else 56.0 if self.across <= 6 else 38.0
+        return min(most, (self.wide - self.left - 2 - slack) / self.across)
+
+    @property
+    def size(self) -> float:
+        return SIZE if self.side >= 14.5 else SMALL
+
+    @cached_property
+    def top(self) -> float:
+        above = 4.0 if self.beside else 20.0
+        if self.flat:
+            return above + 15
+        longest = max((width(name, self.size) for name in self.figure.columns), default=0.0)
+        return above + 12 + (min(longest, 110.0) * 0.72 if self.turned == -45 else min(longest, 130.0))
+
+    def column_labels(self) -> list[Markup]:
+        parts = []
+        names = self.figure.columns
+        above = self.top - (4 if self.beside else 20) - 8
+        cut = fit_apart(names, above, self.size)
+        for n in self._labelled(names):
+            middle = self.left + self.side * (n + 0.5)
+            if self.flat:
+                parts.append(label(fit(names[n], self.side - 2), middle, self.top - 6, anchor="middle", fill=INK))
+            elif self.turned == -45:
+                room = min(above / 0.72, (self.wide - middle - 6) / 0.72)
+                parts.append(label(fit(names[n], room), middle - 2, self.top - 6, fill=INK, turn=-45))
+            else:
+                at = middle + self.size * 0.35
+                parts.append(label(cut[n], at, self.top - 5, fill=INK, turn=-90, size=self.size))
+        return parts
+
+    def row_labels(self) -> list[Markup]:
+        names = self.figure.rows
+        cut = fit_apart(names, self.left - 10, self.size)
+        return [
+            label(
+                cut[n],
+                self.left - 8,
+                self.top + self.side * (n + 0.5) + self.size * 0.35,
+                anchor="end",
+                fill=INK,
+                size=self.size,
             )
-            text = numbers.count(count)
-            if width(text) <= side - 3:
-                fill = "var(--on-heat,#ffffff)" if share > 0.45 else INK
-                parts.append(label(text, x + side / 2, y + side / 2 + 4, anchor="middle", fill=fill))
-        if figure.columns[n] == figure.rows[row]:
-            parts.append(tag("rect", x=x + 1, y=y + 1, width=side - 2, height=side - 2, rx=2, fill="none", stroke=SOFT))
-    return parts
+            for n in self._labelled(names)
+        ]
+
+    def _labelled(self, names: Sequence[str]) -> list[int]:
+        """Returns the places that are named: all where there is room, else first those with the most errors."""
+        apart = -(-(self.size + 1.5) // self.side)
+        if self.flat or apart <= 1 or self.side >= self.size + 1:
+            return list(range(len(names)))
+        weight, taken = _errors(self.figure), list[int]()
+        for n in sorted(range(len(names)), key=lambda n: (-weight[names[n]], n)):
+            if all(abs(n - other) >= apart for other in taken):
+                taken.append(n)
+        return sorted(taken)
+
+    def cells(self) -> list[Markup]:
+        """Draws what was counted over one ground with a grid: empty cells cost nothing."""
+        figure, side = self.figure, self.side
+        high, long = side * len(figure.rows), side * len(figure.columns)
+        ground = tag("rect", x=self.left, y=self.top, width=long, height=high, fill=CELL)
+        lines = [f"M{num(self.left + side * n)} {num(self.top)}v{num(high)}" for n in range(len(figure.columns) + 1)]
+        lines += [f"M{num(self.left)} {num(self.top + side * n)}h{num(long)}" for n in range(len(figure.rows) + 1)]
+        thick = 2.0 if side >= 14 else 1.0 if side >= 5 else 0.5
+        grid = tag("path", d="".join(lines), stroke=PAPER, stroke_width=thick)
+        counted = [
+            self._cell(row, column, count, sum(counts))
+            for row, counts in enumerate(figure.counts)
+            for column, count in enumerate(counts)
+            if count
+        ]
+        places = [(n, figure.columns.index(name)) for n, name in enumerate(figure.rows) if name in figure.columns]
+        same = "".join(self._square(row, column, 1) for row, column in places)
+        diagonal = tag("path", d=same, fill="none", stroke=SOFT, stroke_width=1 if side >= 8 else 0.5)
+        return [ground, grid, tag("g", *counted, fill=HEAT), diagonal]
+
+    def _square(self, row: int, column: int, inset: float) -> str:
+        inset = inset if self.side >= 8 else 0.25
+        long = num(self.side - 2 * inset)
+        return (
+            f"M{num(self.left + self.side * column + inset)} {num(self.top + self.side * row + inset)}"
+            f"h{long}v{long}h-{long}z"
+        )
+
+    def _cell(self, row: int, column: int, count: int, total: int) -> Markup:
+        figure, side = self.figure, self.side
+        share = count / total
+        parts = [tag("path", d=self._square(row, column, 1), fill_opacity=f"{0.12 + 0.88 * share:.2f}")]
+        text = numbers.count(count)
+        if width(text) <= side - 3:
+            x, y = self.left + side * (column + 0.5), self.top + side * (row + 0.5) + 4
+            parts.append(label(text, x, y, anchor="middle", fill="var(--on-heat,#ffffff)" if share > 0.45 else INK))
+        expected, predicted = figure.rows[row], figure.columns[column]
+        if not self.narrow and self.across > MANY:  # too small for a number: the pointer tells it
+            told = say("{expected} → {predicted}: {n}", expected=expected, predicted=predicted, n=text)
+            parts.append(tag("title", told))
+        where = address(figure, expected, predicted)
+        return tag("a", *parts, href=where, tabindex="-1") if where else tag("g", *parts)

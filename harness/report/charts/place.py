@@ -45,13 +45,16 @@ class Placed:
     """Whether it stands left of its point, and so ends there."""
 
 
-def place(wanted: Sequence[tuple[float, float, Sequence[str]]], obstacles: Sequence[Box], within: Box) -> list[Placed]:
+def place(
+    wanted: Sequence[tuple[float, float, Sequence[str]]], obstacles: Sequence[Box], within: Box, *, below: bool = False
+) -> list[Placed]:
     """Finds a place for each label.
 
     Args:
         wanted: For each label the point (x, y) that it names and its texts, the preferred first, the shortest last.
         obstacles: What must stay visible.
         within: The area to stay in.
+        below: Whether below the point is preferred to beside it.
 
     Returns:
         One placed label for each wanted one, none of them overlapping another.
@@ -59,15 +62,15 @@ def place(wanted: Sequence[tuple[float, float, Sequence[str]]], obstacles: Seque
     taken = list(obstacles)
     found: list[Placed] = []
     for x, y, texts in wanted:
-        best = _first_free(x, y, texts, taken, within)
+        best = _first_free(x, y, texts, taken, within, below=below)
         taken.append(best.box)
         found.append(best)
     return found
 
 
-def _first_free(x: float, y: float, texts: Sequence[str], taken: Sequence[Box], within: Box) -> Placed:
+def _first_free(x: float, y: float, texts: Sequence[str], taken: Sequence[Box], within: Box, *, below: bool) -> Placed:
     for text in texts:
-        for box in _near(x, y, width(text)):
+        for box in sorted(_near(x, y, width(text)), key=lambda box: below and box.top < y):
             if box.inside(within) and not any(box.meets(other) for other in taken):
                 return Placed(text=text, box=box, far=False, left=box.right < x)
     for text in reversed(texts):

@@ -9,6 +9,10 @@ from itertools import pairwise
 
 from harness import numbers
 from harness.report.blocks import Axis, Unit
+from harness.words import say
+
+SHORT = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
+"""Ticks of ten of these and more are shortened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +52,17 @@ class Scale:
             else min((b - a for a, b in pairwise(among)), default=abs(value) or 1.0)
         )
         factor = {"share": 100.0, "points": 100.0, "ms": 1000.0}.get(unit, 1.0)
-        thousands = factor == 1 and unit != "s" and abs(value) >= 10_000
-        factor = 0.001 if thousands else factor
+        short, suffix = next(((size, sign) for size, sign in SHORT if abs(value) >= size * 10), (1.0, ""))
+        if factor == 1 and suffix and (unit, suffix) != ("s", "k"):
+            factor = 1 / short
         digits = max(0, -math.floor(math.log10(gap * factor) + 1e-9))
         while digits < 12 and abs(round(value * factor, digits) - value * factor) > gap * factor / 20:
             digits += 1
         text = numbers.number(value * factor, digits, signed=unit == "points")
-        text = text.rstrip("0").rstrip(".") if "." in text and (self.log or thousands) else text
-        text += "k" if thousands else ""
-        return {"share": f"{text}%", "usd": f"${text}", "ms": f"{text} ms", "s": f"{text} s"}.get(unit, text)
+        suffix = suffix if factor < 1 else ""
+        text = text.rstrip("0").rstrip(".") if "." in text and (self.log or suffix) else text
+        text += suffix
+        return {"share": f"{text}%", "usd": f"${text}", "ms": f"{text} ms", "s": say("{n} s", n=text)}.get(unit, text)
 
 
 def scale(axis: Axis, values: Iterable[float], start: float, end: float, pad: float = 0.06) -> Scale:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from itertools import takewhile
 
 from markupsafe import Markup, escape
 
@@ -78,6 +80,26 @@ def fit(text: str, room: float, size: float = SIZE) -> str:
     return kept.rstrip() + "…"
 
 
+def fit_apart(texts: Sequence[str], room: float, size: float = SIZE) -> list[str]:
+    """Returns texts cut to `room` px each; those that this makes the same lose what they begin with in common."""
+    cut = [fit(text, room, size) for text in texts]
+    alike: dict[str, list[str]] = {}
+    for text, short in zip(texts, cut, strict=True):
+        alike.setdefault(short, []).append(one_line(text))
+    start = {short: _common(found) for short, found in alike.items()}
+    return [
+        fit(f"…{one_line(text)[start[short] :]}", room, size) if start[short] else short
+        for text, short in zip(texts, cut, strict=True)
+    ]
+
+
+def _common(texts: Sequence[str]) -> int:
+    """Returns how many characters different texts begin with in common; 0 where there are no different ones."""
+    if len(set(texts)) < 2:
+        return 0
+    return sum(1 for _ in takewhile(lambda chars: len(set(chars)) == 1, zip(*texts, strict=False)))
+
+
 def one_line(text: str) -> str:
     """Returns `text` with white space folded and controls, direction marks included, left out."""
     shown = "".join(char for char in text if char.isspace() or unicodedata.category(char)[0] != "C")
@@ -94,15 +116,20 @@ def label(
     halo: bool = False,
     bold: bool = False,
     turn: float | None = None,
+    size: float = SIZE,
 ) -> Markup:
-    """Writes one line of text; `halo` sets it off from what lies below."""
+    """Writes one line of text; `halo` sets it off from what lies below. `anchor` is a side, whatever the script."""
+    rtl = _right_to_left(text)
+    side = {"start": "end", "end": "start"}.get(anchor, anchor) if rtl else anchor
     return tag(
         "text",
         text,
         x=x,
         y=y,
-        text_anchor=None if anchor == "start" else anchor,
+        text_anchor=None if side == "start" else side,
+        direction="rtl" if rtl else None,
         fill=fill,
+        font_size=None if size == SIZE else size,
         font_weight="600" if bold else None,
         stroke=PAPER if halo else None,
         stroke_width=4 if halo else None,
@@ -112,6 +139,12 @@ def label(
     )
 
 
+def _right_to_left(text: str) -> bool:
+    """Whether the first letter that has a direction is written from right to left."""
+    found = (unicodedata.bidirectional(char) for char in text)
+    return next((kind != "L" for kind in found if kind in ("L", "R", "AL")), False)
+
+
 def segment(
     x1: float, y1: float, x2: float, y2: float, stroke: str, *, thick: float = 1, dash: str | None = None
 ) -> Markup:
@@ -119,16 +152,19 @@ def segment(
     return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=thick, stroke_dasharray=dash or None)
 
 
-def canvas(width_: float, height: float, name: str, narrow: bool, *children: Markup) -> Markup:
-    """Writes the root element of a figure; `name` is what a screen reader says."""
+def canvas(width_: float, height: float, name: str, narrow: bool, *children: Markup, links: bool = False) -> Markup:
+    """Writes the root element of a figure; `name` is what a screen reader says.
+
+    An image must hold no links: a figure with `links` is a group, and hides them, as its data table has the same ones.
+    """
     return tag(
         "svg",
-        *children,
+        *((tag("g", *children, aria_hidden="true"),) if links else children),
         class_="narrow" if narrow else "wide",
         viewBox=f"0 0 {num(width_)} {num(height)}",
         width=width_,
         height=height,
-        role="img",
+        role="group" if links else "img",
         aria_label=name,
         font_size=SIZE,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -27,6 +28,7 @@ from harness.report.charts.svg import (
     tag,
     width,
 )
+from harness.words import say
 
 BOLD = 1.1
 """Bold text is wider than `width` says, by about a tenth."""
@@ -55,20 +57,21 @@ def draw(chart: Chart, looks: Mapping[str, Look], wide: float, narrow: bool) -> 
     frame = _frame(chart, wide, narrow)
     shown = [(series, look_of(series.arm, looks)) for series in chart.series if series.points]
     parts = [_axes(chart, frame)]
-    if chart.frontier:
-        parts.append(_front(chart, frame))
+    front = frontier([(p.x, p.y, s.arm) for s in chart.series for p in s.points]) if chart.frontier else []
+    if chart.diagonal:
+        parts.append(_diagonal(frame))
+    parts.append(_front(front, frame))
     lines = [(series, look) for series, look in shown if series.line]
     parts += [_line(series, look, frame) for series, look in lines]
-    obstacles = [box for series, _ in shown for box in _obstacles(series, frame)]
+    obstacles = [box for series, _ in shown for box in _obstacles(series, frame)] + _steps(front, frame)
     for series, look in shown:
         if not series.line or 2 < len(series.points) <= MANY:
             parts += [_point(point, look, frame) for point in series.points]
+    lettered = any(len(series.points) > MANY for series, _ in lines)
+    parts += [] if lettered else _ends(lines, frame, obstacles)
     parts += _marks(chart, frame, obstacles)
     parts += _point_labels([pair for pair in shown if not pair[0].line], frame, obstacles)
-    if any(len(series.points) > MANY for series, _ in lines):
-        parts += _letters(lines, frame)
-    elif lines:
-        parts += _ends(lines, frame)
+    parts += _letters(lines, frame, obstacles) if lettered else []
     return canvas(wide, frame.high, f"{chart.title}. {chart.subtitle}", narrow, *parts)
 
 
@@ -99,7 +102,7 @@ def _axes(chart: Chart, frame: Frame) -> Markup:
         parts.append(label(frame.y.write(value, chart.y.unit, marks), plot.left - 8, at + 4, anchor="end"))
     parts.append(segment(plot.left, plot.bottom, plot.right, plot.bottom, AXIS, thick=1.5))
     parts += _x_ticks(chart, frame)
-    title = chart.x.title + (" (log scale)" if frame.x.log else "")
+    title = say("{title} (log scale)", title=chart.x.title) if frame.x.log else chart.x.title
     middle = (plot.left + plot.right) / 2
     room = 2 * min(middle, frame.wide - middle)
     parts.append(label(fit(title, room), middle, frame.high - 5, anchor="middle"))
@@ -135,13 +138,30 @@ def frontier(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, fl
     return front
 
 
-def _front(chart: Chart, frame: Frame) -> Markup:
-    front = frontier([(p.x, p.y, s.arm) for s in chart.series for p in s.points])
+def _front(front: Sequence[tuple[float, float, str]], frame: Frame) -> Markup:
     if len(front) < 2:
         return Markup()
     path = f"M{num(frame.x(front[0][0]))} {num(frame.y(front[0][1]))}"
     path += "".join(f"H{num(frame.x(x))}V{num(frame.y(y))}" for x, y, _ in front[1:])
     return tag("path", d=path, fill="none", stroke=SOFT, stroke_width=1.2, stroke_dasharray="4 3")
+
+
+def _steps(front: Sequence[tuple[float, float, str]], frame: Frame) -> list[Box]:
+    """Returns what the front covers, so that no label stands on it."""
+    spots = [(frame.x(x), frame.y(y)) for x, y, _ in front]
+    boxes = []
+    for (x0, y0), (x1, y1) in pairwise(spots):
+        boxes.append(Box(left=x0, top=y0 - 1, right=x1, bottom=y0 + 1))
+        boxes.append(Box(left=x1 - 1, top=y1, right=x1 + 1, bottom=y0))
+    return boxes
+
+
+def _diagonal(frame: Frame) -> Markup:
+    """Draws the line on which both quantities are equal, as far as both axes reach."""
+    low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
+    if low >= high:
+        return Markup()
+    return segment(frame.x(low), frame.y(low), frame.x(high), frame.y(high), SOFT, thick=1.2, dash="4 3")
 
 
 def _line(series: Series, look: Look, frame: Frame) -> Markup:
@@ -200,22 +220,26 @@ def _point_labels(shown: Sequence[tuple[Series, Look]], frame: Frame, obstacles:
 
 
 def _marks(chart: Chart, frame: Frame, obstacles: list[Box]) -> list[Markup]:
-    parts = []
-    for mark in chart.marks:
-        x, y = frame.x(mark.x), frame.y(mark.y)
-        parts.append(segment(x, y, x, frame.plot.bottom, SOFT, dash="3 3"))
+    parts: list[Markup] = []
+    spots = [(frame.x(mark.x), frame.y(mark.y)) for mark in chart.marks]
+    obstacles += [Box(left=x - 6, top=y - 7, right=x + 6, bottom=y + 7) for x, y in spots]
+    plot = frame.plot
+    area = Box(left=plot.left + 2, top=16, right=plot.right, bottom=plot.bottom - 2)
+    rooms = (plot.right - plot.left - 8, 110.0)
+    wanted = [(x, y, [fit(mark.text, room) for room in rooms]) for mark, (x, y) in zip(chart.marks, spots, strict=True)]
+    for (x, y), placed in zip(spots, place(wanted, obstacles, area, below=True), strict=True):
+        parts.append(segment(x, y, x, plot.bottom, SOFT, dash="3 3"))
         parts.append(marker("diamond", x, y, INK))
-        text = fit(mark.text, frame.plot.right - frame.plot.left)
-        start = max(min(x + 10, frame.plot.right - width(text)), frame.plot.left + 2)
-        top = min(y + 18, frame.plot.bottom - LINE - 4)
-        parts.append(label(text, start, top + LINE - 4, fill=INK, halo=True))
-        obstacles.append(Box(left=start, top=top, right=start + width(text), bottom=top + LINE))
+        if any(placed.box.meets(other) for other in obstacles):
+            continue  # no room: the title and the data table say it too
+        parts.append(label(placed.text, placed.box.left, placed.box.bottom - 4, fill=INK, halo=True))
+        obstacles.append(placed.box)
     return parts
 
 
-def _letters(lines: Sequence[tuple[Series, Look]], frame: Frame) -> list[Markup]:
+def _letters(lines: Sequence[tuple[Series, Look]], frame: Frame, obstacles: Sequence[Box]) -> list[Markup]:
     """Writes each arm's letter on its line, at heights that differ so that close lines stay apart."""
-    taken: list[Box] = []
+    taken = list(obstacles)
     parts = []
     for place_, (series, look) in enumerate(lines):
         text = look.letter or fit(series.arm, 60)
@@ -243,14 +267,15 @@ def _letters(lines: Sequence[tuple[Series, Look]], frame: Frame) -> list[Markup]
     return parts
 
 
-def _ends(lines: Sequence[tuple[Series, Look]], frame: Frame) -> list[Markup]:
+def _ends(lines: Sequence[tuple[Series, Look]], frame: Frame, obstacles: list[Box]) -> list[Markup]:
     """Writes names at the right ends of lines, moved apart."""
     spots = [(frame.x(series.points[-1].x), frame.y(series.points[-1].y)) for series, _ in lines]
     heights = spread([y for _, y in spots], LINE + 1, 20, frame.plot.bottom - 4)
     parts = []
     for (series, look), (x, _), y in zip(lines, spots, heights, strict=True):
-        room = frame.wide - frame.plot.right - 10
         name = look.letter if frame.narrow and look.letter else f"{look.letter} {series.arm}".strip()
         at = min(x, frame.plot.right) + 8
-        parts.append(label(fit(name, room / BOLD), at, y + 4, fill=look.paint, halo=True, bold=True))
+        text = fit(name, (frame.wide - frame.plot.right - 10) / BOLD)
+        obstacles.append(Box(left=at - 2, top=y - LINE / 2, right=at + width(text) * BOLD, bottom=y + LINE / 2))
+        parts.append(label(text, at, y + 4, fill=look.paint, halo=True, bold=True))
     return parts

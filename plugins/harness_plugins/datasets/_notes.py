@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import harness
+from harness.words import noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,56 +34,56 @@ _RULES = {
         level="warning",
         what="label",
         message="reading like a missing one, kept as a class",
-        advice="Empty these cells if they are no class: rows without a label are counted and left out.",
+        advice=noted("Empty these cells if they are no class: rows without a label are counted and left out."),
     ),
     "rows-without-separator": Rule(
         level="warning",
         what="text",
         message="not ending with dataset.separator, kept all the same",
-        advice="Look at these rows: they were written in another way than the rest.",
+        advice=noted("Look at these rows: they were written in another way than the rest."),
     ),
     "rows-without-stop": Rule(
         level="warning",
         what="label",
         message="not ending with dataset.stop, kept all the same",
-        advice="Look at these rows: they were written in another way than the rest.",
+        advice=noted("Look at these rows: they were written in another way than the rest."),
     ),
     "duplicate-keys": Rule(
         level="warning",
         what="JSON object",
         message="naming a key more than once, of which the last value counts",
-        advice="Give each key once.",
+        advice=noted("Give each key once."),
     ),
     "broken-characters": Rule(
         level="warning",
         what="row",
         message="with halves of characters (lone surrogates), replaced by U+FFFD",
-        advice="Write the file again from its source, as UTF-8.",
+        advice=noted("Write the file again from its source, as UTF-8."),
         mends=True,
     ),
     "formula-cells": Rule(
         level="ok",
         what="cell",
         message="with a formula, read as the value that was stored with it",
-        advice="Recalculate and save the workbook if its formulas have changed since.",
+        advice=noted("Recalculate and save the workbook if its formulas have changed since."),
     ),
     "cell-errors": Rule(
         level="warning",
         what="cell",
         message="with an error like #N/A, counted as empty",
-        advice="Correct the formulas, or leave these rows out.",
+        advice=noted("Correct the formulas, or leave these rows out."),
     ),
     "zero-weight": Rule(
         level="warning",
         what="chat line",
         message="whose last answer has the weight 0, which leaves it out of training, kept all the same",
-        advice="Leave these lines out if their answers are not right.",
+        advice=noted("Leave these lines out if their answers are not right."),
     ),
     "instructions-differ": Rule(
         level="warning",
         what="chat line",
         message="with another instruction than the first, while the text is the user's message alone",
-        advice='Read the instruction as part of the text: dataset.text = ["instruction", "text"].',
+        advice=noted('Read the instruction as part of the text: dataset.text = ["instruction", "text"].'),
     ),
 }
 

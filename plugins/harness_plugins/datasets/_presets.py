@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import harness
+from harness.words import noted
 from harness_plugins.datasets._notes import shown
 
 AMAZON = "amazon_reviews_multi"
@@ -53,5 +54,7 @@ def told(source: str) -> harness.Check:
         message=f"{AMAZON} was withdrawn in 2023: {source} was read in its place, with its labels 0–4 as stars 1–5",
         figures={"source": source},
         heading="quality",
-        advice="Its licence is for non-commercial research; a commit as dataset.revision makes the run repeatable.",
+        advice=noted(
+            "Its licence is for non-commercial research; a commit as dataset.revision makes the run repeatable."
+        ),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import harness
+from harness.words import noted
 from harness_plugins.datasets import _presets, _rows
 from harness_plugins.datasets._notes import Notes, shown
 from harness_plugins.datasets._parquet import BATCH, values
@@ -227,7 +228,9 @@ def _limited(where: str, n: int) -> harness.Check:
         message=f"dataset.limit_rows: nothing after {where} was read",
         figures={"rows": n},
         heading="quantity",
-        advice="Where the source is sorted, its first rows are no fair sample: raise or drop the limit for a verdict.",
+        advice=noted(
+            "Where the source is sorted, its first rows are no fair sample: raise or drop the limit for a verdict."
+        ),
     )
 
 

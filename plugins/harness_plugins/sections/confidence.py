@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,10 +11,17 @@ import harness
 from harness import numbers
 from harness.report.arms import Arm, ranked
 from harness.report.blocks import Axis, Block, Cell, Chart, Column, Point, Results, Series, Table, Text
-from harness.report.facts import Data, arm_named, cost_measure, tags
+from harness.report.facts import Data, arm_named, by_arm, contenders, cost_measure, tags
+from harness.words import noted, say, say_n
 
 SHOWN = 0.95
 """Wanted precision of the cascades that are shown at once; the others are folded."""
+DRAWN = 2
+"""Arms whose calibration is drawn, the contenders first."""
+BINS, LEAST = 10, 10
+"""Bins of the calibration at most, and answers of each at least."""
+CLOSE = 0.02
+"""Confidence that differs from accuracy by less is close to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +29,7 @@ class Confidence:
     """Risk and coverage of each arm whose answers carry a confidence, gates, and cascades."""
 
     name: ClassVar[str] = "confidence"
-    title: ClassVar[str] = "Confidence"
+    title: ClassVar[str] = noted("Confidence")
     order: ClassVar[int] = 560
 
     def blocks(self, results: Results) -> Iterable[Block]:
@@ -30,6 +38,9 @@ class Confidence:
         able = [arm for arm in ranked(data) if (arm.get("confidence") or {}).get("available")]
         if able:
             yield _chart(able)
+        calibration = _calibration(results, able)
+        if calibration is not None:
+            yield calibration
         gates = [arm for arm in able if arm["confidence"]["n_validation"]]
         if gates:
             yield from _gates(gates)
@@ -48,9 +59,9 @@ def _chart(able: Sequence[Arm]) -> Chart:
     )
     return Chart(
         title=_finding(able),
-        subtitle="Share of right answers among the surest ones of the test items, from the most confident on.",
-        x=Axis(title="Share of items answered", unit="share", low=0, high=1),
-        y=Axis(title="Precision", unit="share", high=1),
+        subtitle=say("Share of right answers among the surest ones of the test items, from the most confident on."),
+        x=Axis(title=say("Share of items answered"), unit="share", low=0, high=1),
+        y=Axis(title=say("Precision"), unit="share", high=1),
         series=series,
     )
 
@@ -60,30 +71,98 @@ def _finding(able: Sequence[Arm]) -> str:
     gates = [(line, arm["name"]) for arm in able for line in arm["confidence"]["gates"] if line["wanted"] == SHOWN]
     known = [(line["coverage"], name) for line, name in gates if line["coverage"] is not None]
     if not known:
-        return "Surer answers, fewer items"
+        return say("Surer answers, fewer items")
     coverage, name = max(known)
-    return (
-        f"Set for {numbers.percent(SHOWN, 0)} precision, {name} answers {numbers.percent(coverage, 0)} of items alone"
+    return say(
+        "Set for {precision} precision, {arm} answers {coverage} of items alone",
+        precision=numbers.percent(SHOWN, 0),
+        arm=name,
+        coverage=numbers.percent(coverage, 0),
     )
+
+
+def _calibration(results: Results, able: Sequence[Arm]) -> Chart | None:
+    """Holds the confidence of the contenders' answers against how often these are right."""
+    answers = by_arm(results.predictions, "confidence", "expected", "predicted")
+    known = {arm["name"]: _known(answers.get(arm["name"], ())) for arm in able}
+    first = [arm["name"] for arm in contenders(results.data) if arm is not None]
+    order = sorted(known, key=lambda name: first.index(name) if name in first else len(first))
+    drawn = [name for name in order if len(known[name]) >= 2 * LEAST][:DRAWN]
+    if not drawn:
+        return None
+    series = tuple(
+        Series(arm=name, points=tuple(_bin(part) for part in _parts(known[name])), line=True)
+        for name in sorted(drawn, key=list(known).index)
+    )
+    return Chart(
+        title=_sureness(drawn[0], known[drawn[0]]),
+        subtitle=say(
+            "Share of right answers by their mean confidence, in bins of as many answers each. Bars: 95% CI. Dashed: "
+            "as often right as sure."
+        ),
+        x=Axis(title=say("Confidence"), unit="share", high=1),
+        y=Axis(title=say("Right"), unit="share", high=1),
+        series=series,
+        diagonal=True,
+        bounds=say("95% CI"),
+    )
+
+
+def _known(rows: Sequence[tuple[Any, ...]]) -> list[tuple[float, bool]]:
+    """Returns confidence and rightness of the answers that have a confidence, the least sure first."""
+    return sorted(
+        (sure, expected == predicted)
+        for sure, expected, predicted in rows
+        if sure is not None and 0 <= sure <= 1 and predicted is not None
+    )
+
+
+def _parts(known: Sequence[tuple[float, bool]]) -> Iterator[Sequence[tuple[float, bool]]]:
+    """Cuts answers into bins of equal number."""
+    number = min(BINS, len(known) // LEAST)
+    for n in range(number):
+        yield known[round(n * len(known) / number) : round((n + 1) * len(known) / number)]
+
+
+def _bin(part: Sequence[tuple[float, bool]]) -> Point:
+    from harness.scoring.statistics import wilson  # brings scipy
+
+    right = sum(hit for _, hit in part)
+    low, high = wilson(right, len(part))
+    return Point(x=math.fsum(sure for sure, _ in part) / len(part), y=right / len(part), low=low, high=high)
+
+
+def _sureness(name: str, known: Sequence[tuple[float, bool]]) -> str:
+    """States whether an arm is surer than it is right: in the mean, by more than chance and a point or two."""
+    from harness.scoring.statistics import wilson
+
+    right = sum(hit for _, hit in known)
+    mean, (low, high) = math.fsum(sure for sure, _ in known) / len(known), wilson(right, len(known))
+    if mean > max(high, right / len(known) + CLOSE):
+        return say("{arm} is surer than it is right", arm=name)
+    if mean < min(low, right / len(known) - CLOSE):
+        return say("{arm} is more often right than it is sure", arm=name)
+    return say("On the whole, {arm} is as often right as it is sure", arm=name)
 
 
 def _gates(arms: Sequence[Arm]) -> Iterable[Table]:
     """Yields the gates at the precision that is shown, and the others folded."""
     lines = [(arm, line) for arm in arms for line in arm["confidence"]["gates"]]
     shown = [(arm, line) for arm, line in lines if line["wanted"] == SHOWN]
-    caption = (
-        f"What arms answer alone where {numbers.percent(SHOWN, 0)} are to be right. Thresholds are from validation; "
-        "both shares are of the test split, where precision can turn out lower."
+    caption = say(
+        "What arms answer alone where {precision} are to be right. Thresholds are from validation; both shares are of "
+        "the test split, where precision can turn out lower.",
+        precision=numbers.percent(SHOWN, 0),
     )
     yield _gate_table(shown, caption, folded=False)
     rest = [pair for pair in lines if pair not in shown]
     if rest:
-        yield _gate_table(rest, "The same at other precisions", folded=True)
+        yield _gate_table(rest, say("The same at other precisions"), folded=True)
 
 
 def _gate_table(pairs: Sequence[tuple[Arm, Mapping[str, Any]]], caption: str, *, folded: bool) -> Table:
-    titles = ("Wanted", "Confidence from", "Answered alone (95% CI)", "Right of these (95% CI)")
-    columns = (Column(title="Arm", head=True), *(Column(title=title, numeric=True) for title in titles))
+    titles = (say("Wanted"), say("Confidence from"), say("Answered alone (95% CI)"), say("Right of these (95% CI)"))
+    columns = (Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles))
     rows = tuple(
         (
             _arm(arm),
@@ -104,28 +183,34 @@ def _share(value: float | None, ci: Sequence[float] | None) -> Cell:
 def _cascades(data: Data) -> Iterable[Table]:
     lines = data.get("cascades") or ()
     shown = [line for line in lines if line["wanted"] == SHOWN]
-    caption = (
+    caption = say(
         "Cascades, replayed from the stored answers: each arm keeps what it is sure of, by thresholds from validation, "
         "and passes the rest on."
     )
     if shown:
-        yield _table(data, shown, f"{caption} Wanted of what is kept: {numbers.percent(SHOWN, 0)} right.", folded=False)
+        wanted = say("Wanted of what is kept: {precision} right.", precision=numbers.percent(SHOWN, 0))
+        yield _table(data, shown, f"{caption} {wanted}", folded=False)
     rest = [line for line in lines if line not in shown]
     if rest:
-        title = f"{numbers.counted(len(rest), 'cascade')} at other precisions" if shown else caption
-        yield _table(data, rest, title, folded=bool(shown))
+        more = say_n(
+            len(rest),
+            "{n} cascade at other precisions",
+            "{n} cascades at other precisions",
+            n=numbers.count(len(rest)),
+        )
+        yield _table(data, rest, more if shown else caption, folded=bool(shown))
 
 
 def _table(data: Data, lines: Sequence[Mapping[str, Any]], caption: str, *, folded: bool) -> Table:
     measure = cost_measure(data)
     columns = (
-        Column(title="Cascade", head=True),
-        Column(title="Kept at", numeric=True),
-        Column(title="Asked in turn", numeric=True),
-        Column(title="Accuracy (95% CI)", numeric=True),
-        Column(title="Against its last arm", numeric=True),
+        Column(title=say("Cascade"), head=True),
+        Column(title=say("Kept at"), numeric=True),
+        Column(title=say("Asked in turn"), numeric=True),
+        Column(title=say("Accuracy (95% CI)"), numeric=True),
+        Column(title=say("Against its last arm"), numeric=True),
         Column(title=measure.title, numeric=True),
-        Column(title="That arm alone", numeric=True),
+        Column(title=say("That arm alone"), numeric=True),
     )
     rows = []
     for line in lines:
@@ -137,10 +222,7 @@ def _table(data: Data, lines: Sequence[Mapping[str, Any]], caption: str, *, fold
                 numbers.percent(line["wanted"], 0),
                 " → ".join(numbers.percent(share, 0) for share in line["shares"]),
                 Cell(text=numbers.percent(line["accuracy"]), note=numbers.percent_interval(*line["accuracy_ci"])),
-                Cell(
-                    text=f"{line['against']} {numbers.points(line['difference'])}",
-                    note=numbers.points_interval(low, high),
-                ),
+                Cell(text=numbers.points(line["difference"]), note=numbers.points_interval(low, high)),
                 measure.write(measure.of(line)),
                 measure.write(measure.of(last)) if last is not None else numbers.MISSING,
             )
@@ -156,8 +238,8 @@ def _absent(data: Data, able: Sequence[Arm]) -> Iterable[Text]:
         if found.get("reason") and (arm not in able or not found["n_validation"]):
             reasons.setdefault(str(found["reason"]), []).append(str(arm["name"]))
     if reasons:
-        said = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
-        yield Text(text=f"Not available: {said}.")
+        said = "; ".join(f"{', '.join(names)} ({say(reason)})" for reason, names in reasons.items())
+        yield Text(text=say("Not available: {arms}.", arms=said))
 
 
 def _arm(arm: Arm) -> Cell:

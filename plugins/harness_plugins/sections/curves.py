@@ -10,6 +10,8 @@ import harness
 from harness import numbers
 from harness.report.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text
 from harness.report.facts import tags
+from harness.words import noted, say, say_n
+from harness_plugins.sections._cost_axis import together
 
 FOLDED = 12
 """More points than that are shown only when asked for: the figure has them all."""
@@ -22,23 +24,24 @@ class Curves:
     """Learning curves with the size at which training passes the best prompt, and shot curves."""
 
     name: ClassVar[str] = "curves"
-    title: ClassVar[str] = "Curves"
+    title: ClassVar[str] = noted("Curves")
     order: ClassVar[int] = 430
 
     def blocks(self, results: Results) -> Iterable[Block]:
-        """Yields a figure and a table for each kind of curve that has points."""
+        """Yields both kinds of curve, alone and on one axis of cost, what they cannot say, and all points."""
         curves = results.data.get("curves") or ()
         learning = [curve for curve in curves if curve.get("kind") == "learning" and curve.get("points")]
         shots = [curve for curve in curves if curve.get("kind") == "shots" and curve.get("points")]
-        for figure in (_learning(learning), _shots(shots)):
+        for figure in (_learning(learning), _shots(shots), together(results.data, learning, shots)):
             if figure is not None:
                 yield figure
         said = [sentence for curve in learning for sentence in _said(curve)]
         if said:
             yield Text(text=" ".join(said))
-        for of, caption in ((learning, "learning curves"), (shots, "shot curves")):
-            if of:
-                yield _table(results, of, caption)
+        if learning:
+            yield _table(results, learning, say("Every point of the learning curves. Cost: training and answers."))
+        if shots:
+            yield _table(results, shots, say("Every point of the shot curves."))
 
 
 def _learning(curves: Sequence[Curve]) -> Chart | None:
@@ -57,16 +60,21 @@ def _learning(curves: Sequence[Curve]) -> Chart | None:
             series.append(Series(arm=found["against"], points=ends, line=True))
         told.add((found["against"], found["accuracy"]))
         if found["kind"] == "between":
-            marks.append(Mark(x=found["n"], y=found["accuracy"], text=f"{_about(found['n'])} examples"))
+            text = say("{n} examples", n=_about(found["n"]))
+            marks.append(Mark(x=found["n"], y=found["accuracy"], text=text))
     first = next((curve for curve in drawn if curve.get("crossing")), drawn[0])
     return Chart(
         title=_finding(first),
-        subtitle=f"{_measured(drawn)}: mean of the seeds, band from lowest to highest; across, the best prompt.",
-        x=Axis(title="Training examples", log=True, ticks=tuple(float(size) for size in sizes)),
-        y=Axis(title="Accuracy on validation", unit="share"),
+        subtitle=say(
+            "Accuracy on {n} validation examples: mean of the seeds, band from lowest to highest; across, the best "
+            "prompt.",
+            n=_items(drawn),
+        ),
+        x=Axis(title=say("Training examples"), log=True, ticks=tuple(float(size) for size in sizes)),
+        y=Axis(title=say("Accuracy on validation"), unit="share"),
         series=tuple(series),
         marks=tuple(marks),
-        bounds="Lowest to highest",
+        bounds=say("Lowest to highest"),
     )
 
 
@@ -77,12 +85,22 @@ def _shots(curves: Sequence[Curve]) -> Chart | None:
     best = max((line["mean"], -line["x"], curve["arm"]) for curve in drawn for line in curve["summary"])
     counts = sorted({line["x"] for curve in drawn for line in curve["summary"]})
     return Chart(
-        title=f"{best[2]} is best with {numbers.counted(-best[1], 'shot')}: {numbers.percent(best[0])}",
-        subtitle=f"{_measured(drawn)}: mean of the draws, band from the lowest to the highest.",
-        x=Axis(title="Shots", log=True, ticks=tuple(float(count) for count in counts)),
-        y=Axis(title="Accuracy on validation", unit="share"),
+        title=say_n(
+            -best[1],
+            "{arm} is best with {n} shot: {accuracy}",
+            "{arm} is best with {n} shots: {accuracy}",
+            arm=best[2],
+            n=numbers.count(-best[1]),
+            accuracy=numbers.percent(best[0]),
+        ),
+        subtitle=say(
+            "Accuracy on {n} validation examples: mean of the draws, band from the lowest to the highest.",
+            n=_items(drawn),
+        ),
+        x=Axis(title=say("Shots"), log=True, ticks=tuple(float(count) for count in counts)),
+        y=Axis(title=say("Accuracy on validation"), unit="share"),
         series=tuple(_mean(curve) for curve in drawn),
-        bounds="Lowest to highest",
+        bounds=say("Lowest to highest"),
     )
 
 
@@ -93,32 +111,41 @@ def _mean(curve: Curve) -> Series:
     return Series(arm=str(curve["arm"]), points=points, line=True)
 
 
-def _measured(curves: Sequence[Curve]) -> str:
-    """Says on how many examples the curves were measured."""
-    items = sorted({curve.get("n_items") or 0 for curve in curves})
-    return f"Accuracy on {' or '.join(numbers.count(n) for n in items)} validation examples"
+def _items(curves: Sequence[Curve]) -> str:
+    """Writes on how many examples the curves were measured."""
+    items = [numbers.count(n) for n in sorted({curve.get("n_items") or 0 for curve in curves})]
+    return say("{low} to {high}", low=items[0], high=items[-1]) if len(items) > 1 else items[0]
 
 
 def _finding(curve: Curve) -> str:
     """Says in one sentence where a learning curve passes the best prompt."""
     arm, found, last = curve["arm"], curve.get("crossing"), curve["summary"][-1]
     if not found:
-        return f"{arm} is right on {numbers.percent(last['mean'])} with {_examples(last['x'])}"
+        right = numbers.percent(last["mean"])
+        return say("{arm} is right on {share} with {examples}", arm=arm, share=right, examples=_examples(last["x"]))
     prompt = _prompt(found)
     if found["kind"] == "between":
-        return f"{arm} passes {prompt} at about {_about(found['n'])} training examples"
+        return say("{arm} passes {prompt} at about {n} training examples", arm=arm, prompt=prompt, n=_about(found["n"]))
     if found["kind"] == "below":
-        return f"{arm} matches {prompt} with {_examples(curve['summary'][0]['x'])} already, the fewest that were tried"
-    return f"{arm} does not reach {prompt} with {_examples(last['x'])}"
+        fewest = _examples(curve["summary"][0]["x"])
+        return say(
+            "{arm} matches {prompt} with {examples} already, the fewest that were tried",
+            arm=arm,
+            prompt=prompt,
+            examples=fewest,
+        )
+    return say("{arm} does not reach {prompt} with {examples}", arm=arm, prompt=prompt, examples=_examples(last["x"]))
 
 
 def _prompt(found: Mapping[str, Any]) -> str:
-    shots = found.get("shots")
-    return str(found["against"]) + ("" if shots is None else f" with {numbers.counted(shots, 'shot')}")
+    shots, arm = found.get("shots"), str(found["against"])
+    if shots is None:
+        return arm
+    return say_n(shots, "{arm} with {n} shot", "{arm} with {n} shots", arm=arm, n=numbers.count(shots))
 
 
 def _examples(n: int) -> str:
-    return numbers.counted(n, "training example")
+    return say_n(n, "{n} training example", "{n} training examples", n=numbers.count(n))
 
 
 def _about(n: float) -> str:
@@ -134,40 +161,49 @@ def _said(curve: Curve) -> Iterable[str]:
         low, high = found["ci"]
         fewest, most = curve["summary"][0]["x"], curve["summary"][-1]["x"]
         if low is None and high is None:
-            yield (
-                f"In {numbers.percent(found['reached'], 0)} of resamples of seeds and examples, {arm} is at least as "
-                f"accurate as {_prompt(found)} with {_examples(most)}."
+            yield say(
+                "In {share} of resamples of seeds and examples, {arm} is at least as accurate as {prompt} with "
+                "{examples}.",
+                share=numbers.percent(found["reached"], 0),
+                arm=arm,
+                prompt=_prompt(found),
+                examples=_examples(most),
             )
         else:
-            start = f"fewer than {numbers.count(fewest)}" if low is None else _about(low)
-            end = f"more than {numbers.count(most)}" if high is None else _about(high)
-            yield (
-                f"The size at which {arm} passes {_prompt(found)} lies between {start} and {end} (95% interval over "
-                "seeds and examples)."
+            yield say(
+                "The size at which {arm} passes {prompt} lies between {start} and {end} (95% interval over seeds and "
+                "examples).",
+                arm=arm,
+                prompt=_prompt(found),
+                start=say("fewer than {n}", n=numbers.count(fewest)) if low is None else _about(low),
+                end=say("more than {n}", n=numbers.count(most)) if high is None else _about(high),
             )
     if line:
         low, high = line["slope_ci"]
-        yield (
-            f"{arm} changes by {numbers.points(line['slope'])} with every doubling of its examples "
-            f"(95% interval {numbers.points_interval(low, high)}, {numbers.count(line['n_points'])} points)."
+        yield say(
+            "{arm} changes by {slope} with every doubling of its examples (95% interval {ci}, {n} measurements).",
+            arm=arm,
+            slope=numbers.points(line["slope"]),
+            ci=numbers.points_interval(low, high),
+            n=numbers.count(line["n_points"]),
         )
 
 
 def _table(results: Results, curves: Sequence[Curve], caption: str) -> Table:
     remarks = {arm["name"]: tags(arm) for arm in results.data.get("arms") or ()}
-    learning = caption == "learning curves"
+    learning = curves[0].get("kind") == "learning"
     points = [(curve, point) for curve in curves for point in curve["points"]]
     money = any(point.get("training_usd") is not None or point.get("cost_usd") is not None for _, point in points)
     reasons = any(point.get("reason") for _, point in points)
     columns = [
-        Column(title="Arm", head=True),
-        Column(title="Examples" if learning else "Shots", numeric=True),
-        Column(title="Seed" if learning else "Draw", numeric=True),
-        Column(title="Accuracy (95% CI)", numeric=True),
+        Column(title=say("Arm"), head=True),
+        Column(title=say("Examples") if learning else say("Shots"), numeric=True),
+        Column(title=say("Seed") if learning else say("Draw"), numeric=True),
+        Column(title=say("Accuracy (95% CI)"), numeric=True),
+        Column(title=say("Training") if learning else say("Input tokens"), numeric=True),
     ]
-    columns += [Column(title="Training", numeric=True)] if learning else [Column(title="Input tokens", numeric=True)]
-    columns += [Column(title="Cost", numeric=True)] if money else []
-    columns += [Column(title="Not measured", prose=True)] if reasons else []
+    columns += [Column(title=say("Cost"), numeric=True)] if money else []
+    columns += [Column(title=say("Not measured"), prose=True)] if reasons else []
     rows = []
     for curve, point in points:
         row: list[str | Cell] = [
@@ -178,11 +214,10 @@ def _table(results: Results, curves: Sequence[Curve], caption: str) -> Table:
             numbers.duration(point.get("training_s")) if learning else numbers.count(point.get("input_tokens_mean")),
         ]
         row += [numbers.usd(_cost(point))] if money else []
-        row += [point.get("reason") or ""] if reasons else []
+        row += [say(str(point.get("reason") or ""))] if reasons else []
         rows.append(tuple(row))
-    spent = " Cost: training and answers." if money and learning else ""
     return Table(
-        caption=f"Every point of the {caption}.{spent}",
+        caption=caption,
         columns=tuple(columns),
         rows=tuple(rows),
         folded=len(rows) > FOLDED,

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, TypeAlias
 
 import harness
 from harness import numbers
 from harness.report.arms import ranked
 from harness.report.blocks import Axis, Block, Column, Dot, DotRow, Dots, Matrix, Results, Table
+from harness.report.charts.matrix import condense
 from harness.report.facts import by_arm, contenders
+from harness.words import noted, say, say_n
 
-SHOWN = 18
-"""Labels of a matrix; the others, the least confused ones, are folded into one."""
-NONE = "(no label)"
+DOTS = 18
+"""Labels of the dot plot."""
+MOST, KEPT = 150, 60
+"""Labels up to which a matrix shows all; of more it shows the most confused ones and adds up the rest."""
 MISTAKES = 8
 """Rows of the table of mistakes."""
+
+Pair: TypeAlias = tuple[str, str | None]
+"""An expected label and the predicted one, `None` where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +31,7 @@ class Errors:
     """F1 by label for the two contenders, and their confusion matrices."""
 
     name: ClassVar[str] = "errors"
-    title: ClassVar[str] = "Errors"
+    title: ClassVar[str] = noted("Errors")
     order: ClassVar[int] = 600
 
     def blocks(self, results: Results) -> Iterable[Block]:
@@ -39,103 +45,137 @@ class Errors:
         names = names[:2]
         if not names:
             return
-        present = {expected for expected, _ in answers[names[0]]}
+        present = {expected for name in names for expected, _ in answers[name]}
         given = [str(label) for label in (results.data.get("run") or {}).get("labels") or ()]
         labels = [label for label in given if label in present] + sorted(present - set(given))
         yield _by_label(names, answers, labels)
         yield _mistakes(names, answers)
         for name in names:
-            yield _confusion(name, answers[name], labels)
+            yield _confusion(name, answers[name], labels, linked=bool(results.examples.get("id")))
 
 
-def _by_label(names: Sequence[str], answers: dict[str, list[tuple[str, str | None]]], labels: Sequence[str]) -> Dots:
-    scores = {name: {label: f1(answers[name], label) for label in labels} for name in names}
-    gaps = {label: max(s[label] for s in scores.values()) - min(s[label] for s in scores.values()) for label in labels}
-    shown = sorted(labels, key=lambda label: -gaps[label])[:SHOWN]
+def _by_label(names: Sequence[str], answers: Mapping[str, Sequence[Pair]], labels: Sequence[str]) -> Dots:
+    scores = {name: f1_by_label(answers[name]) for name in names}
+    gaps = {label: _gap([scores[name].get(label, 0.0) for name in names]) for label in labels}
+    shown = set(sorted(labels, key=lambda label: -gaps[label])[:DOTS])
     rows = tuple(
-        DotRow(label=label, dots=tuple(Dot(arm=name, value=scores[name][label]) for name in names))
+        DotRow(label=label, dots=tuple(Dot(arm=name, value=scores[name].get(label, 0.0)) for name in names))
         for label in labels
         if label in shown
     )
-    widest = shown[0]
-    better = max(names, key=lambda name: scores[name][widest])
-    ahead = len(names) > 1 and gaps[widest] > 0
-    title = f"{better} is furthest ahead on {widest}" if ahead else f"{names[0]} by label"
-    rest = f" The {len(shown)} labels with the widest gaps." if len(shown) < len(labels) else ""
-    return Dots(
-        title=title,
-        subtitle=f"F1 of each label on the test split.{rest}",
-        axis=Axis(title="F1", unit="number"),
-        rows=rows,
-    )
+    widest = max(labels, key=lambda label: gaps[label])
+    better = max(names, key=lambda name: scores[name].get(widest, 0.0))
+    title = say("{arm} by label", arm=names[0])
+    if len(names) > 1:
+        title = (
+            say("{arm} is furthest ahead on {label}", arm=better, label=widest)
+            if gaps[widest] > 0
+            else say("{first} and {second} are level on every label", first=names[0], second=names[1])
+        )
+    n = numbers.count(len(answers[names[0]]))
+    subtitle = say("F1 of each label, {n} test examples.", n=n)
+    if len(shown) < len(labels):
+        subtitle = say(
+            "F1 of each label, {n} test examples. The {shown} labels with the widest gaps.", n=n, shown=len(shown)
+        )
+    return Dots(title=title, subtitle=subtitle, axis=Axis(title=say("F1"), unit="number"), rows=rows)
 
 
-def _mistakes(names: Sequence[str], answers: dict[str, list[tuple[str, str | None]]]) -> Table:
-    wrong = {name: Counter((e, NONE if p is None else p) for e, p in answers[name] if e != p) for name in names}
+def _gap(values: Sequence[float]) -> float:
+    return max(values) - min(values)
+
+
+def _mistakes(names: Sequence[str], answers: Mapping[str, Sequence[Pair]]) -> Table:
+    none = no_label()
+    wrong = {name: Counter((e, none if p is None else p) for e, p in answers[name] if e != p) for name in names}
     total = sum(wrong.values(), Counter[tuple[str, str]]())
     frequent = sorted(total, key=lambda pair: (-total[pair], pair))[:MISTAKES]
     rows = [(*pair, *(numbers.count(wrong[name][pair]) for name in names)) for pair in frequent]
     rest = [numbers.count(wrong[name].total() - sum(wrong[name][pair] for pair in frequent)) for name in names]
     if len(total) > len(frequent):
-        rows.append((f"{numbers.count(len(total) - len(frequent))} other mistakes", "", *rest))
+        left = len(total) - len(frequent)
+        rows.append((say_n(left, "{n} other mistake", "{n} other mistakes", n=numbers.count(left)), "", *rest))
     columns = (
-        Column(title="Expected"),
-        Column(title="Taken for"),
+        Column(title=say("Expected"), head=True),
+        Column(title=say("Taken for")),
         *(Column(title=name, numeric=True) for name in names),
     )
-    return Table(caption="The most frequent mistakes.", columns=columns, rows=tuple(rows), half=True)
+    return Table(caption=say("The most frequent mistakes."), columns=columns, rows=tuple(rows), half=True)
 
 
-def f1(pairs: Sequence[tuple[str, str | None]], label: str) -> float:
-    """Returns 2·TP / (2·TP + FP + FN) of one label; unparsed and failed answers are misses."""
-    hit = sum(expected == label == predicted for expected, predicted in pairs)
-    either = sum((expected == label) + (predicted == label) for expected, predicted in pairs)
-    return 2 * hit / either if either else 0.0
+def f1_by_label(pairs: Sequence[Pair]) -> dict[str, float]:
+    """Returns 2·TP / (2·TP + FP + FN) of each label that occurs; unparsed and failed answers are misses."""
+    hits, either = Counter[str](), Counter[str]()
+    for expected, predicted in pairs:
+        hits[expected] += expected == predicted
+        either[expected] += 1
+        if predicted is not None:
+            either[predicted] += 1
+    return {label: 2 * hits[label] / n for label, n in either.items()}
 
 
-def _confusion(name: str, pairs: Sequence[tuple[str, str | None]], labels: Sequence[str]) -> Matrix:
-    counts = Counter((expected, NONE if predicted is None else predicted) for expected, predicted in pairs)
+def no_label() -> str:
+    """Returns what stands where an answer has no label."""
+    return say("(no label)")
+
+
+def _confusion(name: str, pairs: Sequence[Pair], labels: Sequence[str], *, linked: bool) -> Matrix:
+    none = no_label()
+    counts = Counter((expected, none if predicted is None else predicted) for expected, predicted in pairs)
+    extra = sorted({predicted for _, predicted in counts} - set(labels) - {none})
+    columns = [*labels, *extra, *([none] if any(predicted == none for _, predicted in counts) else [])]
     wrong = {pair: count for pair, count in counts.items() if pair[0] != pair[1]}
-    kept, folded = _kept(labels, wrong)
-    other = f"other ({numbers.count(len(folded))})"
-    names = [*kept, *([other] if folded else [])]
-    extra = sorted({predicted for _, predicted in counts} - set(labels) - {NONE})
-    columns = [*names, *extra[: max(0, SHOWN - len(names))]]
-    columns += [NONE] if any(predicted == NONE for _, predicted in counts) else []
-    table = Counter[tuple[str, str]]()
-    for (expected, predicted), count in counts.items():
-        row = expected if expected in kept else other
-        column = predicted if predicted in columns else other
-        table[row, column] += count
-    if other not in columns and any(column == other for _, column in table):
-        columns.append(other)
-    return Matrix(
-        title=_finding(name, wrong, sum(counts.values())),
-        subtitle=f"Confusion of {name}, test examples. Each row is shaded by its own shares.",
-        rows=tuple(names),
+    whole = Matrix(
+        title=_finding(name, wrong, len(pairs)),
+        subtitle=say(
+            "Confusion of {arm}, {n} test examples. Each row is shaded by its own shares.",
+            arm=name,
+            n=numbers.count(len(pairs)),
+        ),
+        rows=tuple(labels),
         columns=tuple(columns),
-        counts=tuple(tuple(table[row, column] for column in columns) for row in names),
+        counts=tuple(tuple(counts[row, column] for column in columns) for row in labels),
+        arm=name if linked else "",
+        missing=none,
     )
+    if len(labels) + len(extra) <= MOST:
+        return whole
+    shown = replace(
+        whole,
+        subtitle=say(
+            "Confusion of {arm}, {n} test examples: the {shown} labels most often confused. Each row is shaded by its "
+            "own shares.",
+            arm=name,
+            n=numbers.count(len(pairs)),
+            shown=KEPT,
+        ),
+    )
+    return condense(shown, KEPT)
 
 
-def _kept(labels: Sequence[str], wrong: dict[tuple[str, str], int]) -> tuple[list[str], list[str]]:
-    if len(labels) <= SHOWN:
-        return list(labels), []
-    weight = Counter[str]()
-    for (expected, predicted), count in wrong.items():
-        weight[expected] += count
-        weight[predicted] += count
-    first = set(sorted(labels, key=lambda label: (-weight[label], label))[:SHOWN])
-    return [label for label in labels if label in first], [label for label in labels if label not in first]
-
-
-def _finding(name: str, wrong: dict[tuple[str, str], int], n: int) -> str:
+def _finding(name: str, wrong: Mapping[tuple[str, str], int], n: int) -> str:
     if not wrong:
-        return f"{name} gets all {numbers.count(n)} right"
+        return say("{arm} gets all {n} right", arm=name, n=numbers.count(n))
     (expected, predicted), count = min(wrong.items(), key=lambda item: (-item[1], item[0]))
-    taken = "finds no label for" if predicted == NONE else "takes"
-    into = "" if predicted == NONE else f" for {predicted}"
-    return f"{name} most often {taken} {expected}{into} ({numbers.count(count)} times)"
+    times = numbers.count(count)
+    if predicted == no_label():
+        return say_n(
+            count,
+            "{arm} most often finds no label for {expected} ({n} time)",
+            "{arm} most often finds no label for {expected} ({n} times)",
+            arm=name,
+            expected=expected,
+            n=times,
+        )
+    return say_n(
+        count,
+        "{arm} most often takes {expected} for {predicted} ({n} time)",
+        "{arm} most often takes {expected} for {predicted} ({n} times)",
+        arm=name,
+        expected=expected,
+        predicted=predicted,
+        n=times,
+    )
 
 
 @harness.hookimpl

@@ -8,40 +8,18 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers
+from harness.report import changes
 from harness.report.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text, Unit
 from harness.report.facts import Data, arm_named, contenders, cost_measure, payback, tags
-
-ROLES = {
-    "incumbent": "in use",
-    "cheapest-acceptable": "cheapest that is good enough",
-    "best-prompt": "best prompt",
-}
-PARTS = {
-    "training": "Training",
-    "search": "Search for its settings",
-    "failed jobs": "Jobs that failed",
-    "setup": "Set-up by hand",
-    "labelling": "Labels",
-    "evaluation": "Evaluation by this run",
-}
-QUANTITIES = {
-    "requests_per_month": "Requests a month over {months} months",
-    "tuned_price": "All prices of {arm}, times",
-    "tuned_cost_per_1k": "1,000 requests of {arm}",
-    "against_price": "All prices of {against}, times",
-    "against_cost_per_1k": "1,000 requests of {against}",
-    "cache_hit": "Prompt tokens found cached",
-    "error_usd": "A wrong answer",
-    "error_usd_factor": "The costs of wrong answers, times",
-}
+from harness.words import noted, say, say_n
 
 
 @dataclass(frozen=True, kw_only=True)
 class Payback:
-    """The crossing of two bills, the same against every opponent, the horizon, and the flip points."""
+    """The crossing of two bills, the same against every opponent, and what each arm takes over the horizon."""
 
     name: ClassVar[str] = "payback"
-    title: ClassVar[str] = "Payback"
+    title: ClassVar[str] = noted("Payback")
     order: ClassVar[int] = 300
 
     def blocks(self, results: Results) -> Iterable[Block]:
@@ -54,18 +32,35 @@ class Payback:
         main = payback(data, pair) or entries[0]
         chart = _chart(data, main)
         if chart is None:
-            yield Text(text=str(main.get("reason") or "Training saves nothing per request."))
+            yield Text(text=_why_not(main))
         else:
             yield chart
         yield _table(data, entries, half=chart is not None)
         decision = data.get("decision") or {}
-        if decision.get("arm") is not None:
+        if decision.get("arm") is not None and decision.get("requests_per_month") is not None:
             yield from _horizon(data, decision)
-            yield from _flips(decision)
 
 
 def _write(value: float | None, unit: str | None) -> str:
     return numbers.usd(value) if unit == "usd" else numbers.duration(value)
+
+
+def _why_not(entry: Mapping[str, Any]) -> str:
+    """Says why there is no crossing of two bills."""
+    names = {"arm": entry["arm"], "against": entry["against"]}
+    saving = entry.get("saving_per_1k")
+    if saving is None:
+        return say("What a request costs is not known for {arm} and {against} in the same unit.", **names)
+    if entry.get("requests") == 0:
+        return say("{arm} took nothing before its first request, so there is nothing to pay back.", **names)
+    if saving < 0:
+        more = _write(-saving, entry.get("unit"))
+        if entry.get("unit") == "usd":
+            return say("1,000 requests of {arm} cost {more} more than those of {against}.", more=more, **names)
+        return say("1,000 requests of {arm} take {more} more machine time than those of {against}.", more=more, **names)
+    if saving > 0 and entry.get("fixed") is None:
+        return say("What the training of {arm} cost is not known.", **names)
+    return say("A request of {arm} saves nothing that matters against one of {against}.", **names)
 
 
 def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
@@ -84,16 +79,38 @@ def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
         Series(arm=entry["against"], points=(Point(x=0, y=0), Point(x=end, y=slope * end)), line=True),
         Series(arm=entry["arm"], points=(Point(x=0, y=fixed), Point(x=end, y=fixed + cheap * end)), line=True),
     )
-    what = "Cumulative cost" if money else "Cumulative time of this machine"
-    errors = ", wrong answers at their cost" if money and entry.get("error_saving_per_1k") is not None else ""
+    what = say("Cumulative cost") if money else say("Cumulative time of this machine")
+    shown = numbers.count(requests)
     return Chart(
-        title=f"Fine-tuning {'costs' if money else 'takes'} less after {numbers.count(requests)} requests",
-        subtitle=f"{what}, {_write(fixed, entry['unit'])} invested first{errors}.",
-        x=Axis(title="Requests", unit="requests", low=0, high=end),
+        title=_finding(requests, money=money),
+        subtitle=_method(entry, what, errors=money and entry.get("error_saving_per_1k") is not None),
+        x=Axis(title=say("Requests"), unit="requests", low=0, high=end),
         y=Axis(title=what, unit=unit, low=0),
         series=lines,
-        marks=(Mark(x=requests, y=slope * requests, text=f"pays back at {numbers.count(requests)} requests"),),
+        marks=(
+            Mark(
+                x=requests,
+                y=slope * requests,
+                text=say_n(requests, "pays back at {n} request", "pays back at {n} requests", n=shown),
+            ),
+        ),
     )
+
+
+def _finding(requests: int, *, money: bool) -> str:
+    n = numbers.count(requests)
+    if money:
+        return say_n(
+            requests, "Fine-tuning costs less after {n} request", "Fine-tuning costs less after {n} requests", n=n
+        )
+    return say_n(requests, "Fine-tuning takes less after {n} request", "Fine-tuning takes less after {n} requests", n=n)
+
+
+def _method(entry: Mapping[str, Any], what: str, *, errors: bool) -> str:
+    invested = _write(entry["fixed"], entry["unit"])
+    if errors:
+        return say("{what}, {invested} invested first, wrong answers at their cost.", what=what, invested=invested)
+    return say("{what}, {invested} invested first.", what=what, invested=invested)
 
 
 def _dear(data: Data, entry: Mapping[str, Any], measured: float | None) -> float | None:
@@ -109,25 +126,49 @@ def _table(data: Data, entries: Sequence[Mapping[str, Any]], *, half: bool) -> T
     """Returns one column for each opponent, whatever roles it has."""
     roles: dict[str, list[str]] = {}
     for entry in entries:
-        roles.setdefault(entry["against"], []).append(ROLES.get(str(entry.get("role")), str(entry.get("role") or "")))
+        roles.setdefault(entry["against"], []).append(_role(str(entry.get("role") or "")))
     others = list({entry["against"]: entry for entry in entries}.values())
     rows: list[tuple[str | Cell, ...]] = [
-        ("Which is", *(_arm(data, entry["against"], ", ".join(roles[entry["against"]])) for entry in others)),
+        (say("Which is"), *(_arm(data, entry["against"], ", ".join(roles[entry["against"]])) for entry in others)),
         *_invested(others),
-        ("Invested", *(_write(entry.get("fixed"), entry["unit"]) for entry in others)),
-        ("Saved per 1,000 requests", *(_write(entry.get("saving_per_1k"), entry["unit"]) for entry in others)),
+        (say("Invested"), *(_write(entry.get("fixed"), entry["unit"]) for entry in others)),
+        (say("Saved per 1,000 requests"), *(_write(entry.get("saving_per_1k"), entry["unit"]) for entry in others)),
     ]
     if any(entry.get("error_saving_per_1k") is not None for entry in others):
-        rows.append(("… of which on errors", *(_errors(entry) for entry in others)))
+        rows.append((say("… of which on errors"), *(_errors(entry) for entry in others)))
     if any(entry.get("cache_hit") is not None for entry in others):
-        rows.append(("Prompt tokens found cached", *(_cached(entry) for entry in others)))
-    rows.append(("Paid back after", *(_requests(entry) for entry in others)))
+        rows.append((say("Prompt tokens found cached"), *(_cached(entry) for entry in others)))
+    rows.append((say("Paid back after"), *(_requests(entry) for entry in others)))
     return Table(
-        caption=f"Training {entries[0]['arm']} instead of asking another arm.",
-        columns=(Column(title="Quantity"), *(Column(title=f"Against {entry['against']}") for entry in others)),
+        caption=say("Training {arm} instead of asking another arm.", arm=entries[0]["arm"]),
+        columns=(
+            Column(title=say("Quantity"), head=len(others) > 1),
+            *(Column(title=say("Against {arm}", arm=entry["against"])) for entry in others),
+        ),
         rows=tuple(rows),
-        half=half,
+        half=half and len(others) < 3,
     )
+
+
+def _role(role: str) -> str:
+    known = {
+        "incumbent": say("in use"),
+        "cheapest-acceptable": say("cheapest that is good enough"),
+        "best-prompt": say("best prompt"),
+    }
+    return known.get(role, role)
+
+
+def _part_name(name: str) -> str:
+    known = {
+        "training": say("Training"),
+        "search": say("Search for its settings"),
+        "failed jobs": say("Jobs that failed"),
+        "setup": say("Set-up by hand"),
+        "labelling": say("Labels"),
+        "evaluation": say("Evaluation by this run"),
+    }
+    return known.get(name, name)
 
 
 def _invested(others: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str | Cell, ...]]:
@@ -135,82 +176,72 @@ def _invested(others: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str | Cell,
     lines = [{line["name"]: line for line in entry.get("investment") or ()} for entry in others]
     names = list(dict.fromkeys(name for one in lines for name in one))
     for name in names if len(names) > 1 else ():
-        yield (PARTS.get(name, name), *(_part(one.get(name)) for one in lines))
+        yield (_part_name(name), *(_part(one.get(name)) for one in lines))
 
 
 def _part(line: Mapping[str, Any] | None) -> Cell:
     if line is None:
         return Cell(text=numbers.MISSING)
     unit = "machine_s" if line["usd"] is None else "usd"
-    note = "" if line["counted"] or line[unit] is None else "not counted"
+    note = "" if line["counted"] or line[unit] is None else say("not counted")
     return Cell(text=_write(line[unit], unit), note=note)
 
 
 def _errors(entry: Mapping[str, Any]) -> Cell:
     counted = entry["unit"] == "usd"
-    return Cell(text=numbers.usd(entry.get("error_saving_per_1k")), note="" if counted else "not counted")
+    return Cell(text=numbers.usd(entry.get("error_saving_per_1k")), note="" if counted else say("not counted"))
 
 
 def _cached(entry: Mapping[str, Any]) -> Cell:
     assumed, measured = entry.get("cache_hit"), entry.get("cache_hit_run")
-    note = "as in the run" if assumed == measured else f"assumed; {numbers.percent(measured, 0)} in the run"
-    return Cell(text=numbers.percent(assumed, 0), note="" if assumed is None else note)
+    if assumed is None:
+        return Cell(text=numbers.MISSING)
+    if assumed == measured:
+        return Cell(text=numbers.percent(assumed, 0), note=say("as in the run"))
+    note = say("assumed; {share} in the run", share=numbers.percent(measured, 0))
+    return Cell(text=numbers.percent(assumed, 0), note=note)
 
 
 def _horizon(data: Data, decision: Mapping[str, Any]) -> Iterator[Table]:
-    """Yields what the assumptions about production make of it; without a volume, for several."""
-    against = f"Against {decision['against']}"
-    months = _months(decision)
-    shutdown = f", until the model is shut down on {decision['shutdown_date']}" if decision.get("shutdown_date") else ""
-    unit = decision.get("unit")
-    if decision.get("requests_per_month") is None:
-        lines = [line for line in decision.get("table") or () if line.get("monthly_saving") is not None]
-        if lines:
-            titles = ("Requests a month", "Saved a month", f"Saved in {months} months", "Breaks even on")
-            yield Table(
-                caption=f"{against}, by volume, what was invested taken off{shutdown}.",
-                columns=tuple(Column(title=title, numeric=place < 3) for place, title in enumerate(titles)),
-                rows=tuple(_volume(line, unit) for line in lines),
-            )
-        return
+    """Yields what the volume that was asked for comes to, and what each arm would take in all."""
+    unit, when = decision.get("unit"), changes.months(decision)
     volume = numbers.count(decision["requests_per_month"])
     if decision.get("monthly_saving") is not None:
         chance = decision.get("break_even_chance")
-        note = "" if chance is None else f"{numbers.percent(chance, 0)} chance within {months} months"
+        note = _chance(numbers.percent(chance, 0), when) if changes.open_chance(chance) else ""
         yield Table(
-            caption=f"{against}, at {volume} requests a month over {months} months{shutdown}.",
-            columns=(Column(title="Quantity"), Column(title="Amount", numeric=True)),
+            caption=say(
+                "{arm} against {against}, at {volume} requests a month over {months} months.",
+                arm=decision["arm"], against=decision["against"], volume=volume, months=when,
+            ),
+            columns=(Column(title=say("Quantity")), Column(title=say("Amount"), numeric=True)),
             rows=(
-                ("Recurs each month beside requests", _write(decision.get("monthly_upkeep"), unit)),
-                ("Saved a month", _write(decision["monthly_saving"], unit)),
-                ("Saved in all, what was invested taken off", _write(decision.get("total_saving"), unit)),
-                ("Breaks even on", Cell(text=str(decision.get("break_even_date") or "never"), note=note)),
+                (say("Recurs each month beside requests"), _write(decision.get("monthly_upkeep"), unit)),
+                (say("Saved a month"), _write(decision["monthly_saving"], unit)),
+                (say("Saved in all, what was invested taken off"), _write(decision.get("total_saving"), unit)),
+                (say("Breaks even on"), Cell(text=changes.break_even(decision), note=note)),
             ),
             half=True,
-        )
-    yield from _totals(data, decision, f"at {volume} requests a month over {months} months")
+        )  # fmt: skip
+    yield from _totals(data, decision, {"volume": volume, "months": when})
 
 
-def _volume(line: Mapping[str, Any], unit: str | None) -> tuple[str, ...]:
-    return (
-        numbers.count(line["requests_per_month"]),
-        _write(line["monthly_saving"], unit),
-        _write(line["total_saving"], unit),
-        str(line["break_even_date"] or ("never" if line["monthly_saving"] <= 0 else numbers.MISSING)),
-    )
+def _chance(chance: str, months: str) -> str:
+    return say("{chance} chance within {months} months", chance=chance, months=months)
 
 
-def _totals(data: Data, decision: Mapping[str, Any], when: str) -> Iterator[Table]:
+def _totals(data: Data, decision: Mapping[str, Any], when: Mapping[str, str]) -> Iterator[Table]:
     """Yields what each arm would take in all."""
     lines = [line for line in decision.get("totals") or () if line["total"] is not None]
     if not lines:
         return
     errors = any(line["errors_per_1k"] is not None for line in lines)
-    titles = ["Invested", "1,000 requests", *(["Their errors"] if errors else []), "Each month", "In all"]
+    their = [say("Their errors")] if errors else []
+    titles = [say("Invested"), say("1,000 requests"), *their, say("Each month"), say("In all")]
     lines.sort(key=lambda line: (line["unit"] != "usd", line["total"], line["arm"]))
     yield Table(
-        caption=f"What each arm would take {when}.",
-        columns=(Column(title="Arm", head=True), *(Column(title=title, numeric=True) for title in titles)),
+        caption=say("What each arm would take at {volume} requests a month over {months} months.", **when),
+        columns=(Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles)),
         rows=tuple(
             (
                 _arm(data, line["arm"], line["arm"]),
@@ -227,42 +258,8 @@ def _totals(data: Data, decision: Mapping[str, Any], when: str) -> Iterator[Tabl
 
 def _interval(line: Mapping[str, Any]) -> Cell:
     low, high = line["errors_ci"] or (None, None)
-    note = "" if low is None else f"95% CI {numbers.usd(low)} to {numbers.usd(high)}"
+    note = "" if low is None else say("95% CI {interval}", interval=numbers.span(numbers.usd(low), numbers.usd(high)))
     return Cell(text=numbers.usd(line["errors_per_1k"]), note=note)
-
-
-def _flips(decision: Mapping[str, Any]) -> Iterator[Table]:
-    """Yields at what values the answer changes."""
-    points = [point for point in decision.get("flip_points") or () if "unit" in point]
-    if not points:
-        return
-    names = {"arm": decision["arm"], "against": decision["against"], "months": _months(decision)}
-    pays = "at any volume" if decision.get("requests_per_month") is None else f"within {names['months']} months"
-    yield Table(
-        caption=f"What would change the answer, everything else as it is: where training begins to pay {pays}.",
-        columns=(Column(title="Quantity"), Column(title="Turns at", numeric=True), Column(title="Training pays")),
-        rows=tuple(
-            (
-                QUANTITIES[point["quantity"]].format(**names) if point["quantity"] in QUANTITIES else point["quantity"],
-                _turn(point),
-                "above" if point["above"] == decision["arm"] else "below",
-            )
-            for point in points
-        ),
-    )
-
-
-def _months(decision: Mapping[str, Any]) -> str:
-    return numbers.number(decision["months"], 0 if float(decision["months"]).is_integer() else 1)
-
-
-def _turn(point: Mapping[str, Any]) -> str:
-    value = point["value"]
-    if point["unit"] == "usd":
-        return numbers.usd(value)
-    if point["unit"] == "share":
-        return numbers.percent(value)
-    return numbers.count(value) if point["unit"] == "requests" else numbers.number(value, 3)
 
 
 def _arm(data: Data, name: str, text: str) -> Cell:
@@ -270,12 +267,15 @@ def _arm(data: Data, name: str, text: str) -> Cell:
 
 
 def _requests(entry: Mapping[str, Any]) -> Cell:
-    if entry.get("requests") is None:
-        never = entry.get("saving_per_1k") is not None and entry["saving_per_1k"] <= 0
-        return Cell(text="never" if never else numbers.MISSING)
+    n = entry.get("requests")
+    if n is None:
+        saving = entry.get("saving_per_1k")
+        known = saving is not None and (saving <= 0 or entry.get("fixed") is not None)
+        return Cell(text=say("never") if known else numbers.MISSING)
     low, high = entry.get("ci") or (None, None)
-    interval = f"95% CI {numbers.count(low)} to {numbers.count(high) if high is not None else 'never'}" if low else ""
-    return Cell(text=f"{numbers.count(entry['requests'])} requests", note=interval)
+    most = numbers.count(high) if high is not None else say("never")
+    interval = say("95% CI {interval}", interval=numbers.span(numbers.count(low), most)) if low is not None else ""
+    return Cell(text=say_n(n, "{n} request", "{n} requests", n=numbers.count(n)), note=interval)
 
 
 @harness.hookimpl

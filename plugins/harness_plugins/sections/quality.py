@@ -11,6 +11,11 @@ import harness
 from harness import numbers
 from harness.report.blocks import Block, Cell, Column, Results, Table, Text
 from harness.report.quality import quality_blocks, ranked_blocks
+from harness.words import noted, say, say_n
+
+SPLITS = ("train", "validation", "test")
+FEW = 8
+"""Labels up to which their counts are shown at once; more are folded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,17 +23,17 @@ class Quality:
     """Every check with its figures; those that failed stand out."""
 
     name: ClassVar[str] = "data"
-    title: ClassVar[str] = "Data"
+    title: ClassVar[str] = noted("Data")
     order: ClassVar[int] = 900
 
     def blocks(self, results: Results) -> Iterable[Block]:
-        """Yields the findings, what leaked items did, the labels of the test split, and rows worth a look."""
+        """Yields the findings, what leaked items did, the labels of each split, and rows worth a look."""
         checks = results.data.get("checks") or []
         data = results.data.get("data") or {}
         if checks:
             yield from quality_blocks(checks, data.get("removed"), data.get("rows_in"))
         else:
-            yield Text(text="No checks are recorded for this run.")
+            yield Text(text=say("No checks are recorded for this run."))
         leaks = _leaked(results)
         if leaks is not None:
             yield leaks
@@ -54,34 +59,61 @@ def _leaked(results: Results) -> Table | None:
         for arm in arms
     )
     return Table(
-        caption="Accuracy with and without the test items that also stand in train or validation",
+        caption=say("Accuracy with and without the test items that also stand in train or validation"),
         columns=(
-            Column(title="Arm", head=True),
-            Column(title="All items", numeric=True),
-            Column(title="Without the leaked ones", numeric=True),
-            Column(title="Difference", numeric=True),
+            Column(title=say("Arm"), head=True),
+            Column(title=say("All items"), numeric=True),
+            Column(title=say("Without the leaked ones"), numeric=True),
+            Column(title=say("Difference"), numeric=True),
         ),
         rows=rows,
     )
 
 
 def _labels(results: Results) -> Table | None:
-    columns = results.predictions
-    pairs = dict(zip(columns.get("example_id", ()), columns.get("expected", ()), strict=True))
-    if not pairs:
+    """Counts each label in each split; where a run has recorded the test split alone, in that one."""
+    counts = _counted(results)
+    splits = [split for split in SPLITS if any(found[split] for found in counts.values())]
+    if not splits:
         return None
-    counts = Counter(pairs.values())
-    total = sum(counts.values())
-    given = [str(label) for label in (results.data.get("run") or {}).get("labels") or ()]
-    labels = [label for label in given if label in counts] + sorted(set(counts) - set(given))
-    rows = tuple((label, numbers.count(counts[label]), numbers.percent(counts[label] / total)) for label in labels)
-    return Table(
-        caption="Labels of the test split",
-        columns=(Column(title="Label"), Column(title="Examples", numeric=True), Column(title="Share", numeric=True)),
-        rows=rows,
-        folded=len(rows) > 8,
-        half=len(rows) <= 8,
+    totals = {split: sum(found[split] for found in counts.values()) for split in splits}
+    titles = {"train": say("Train"), "validation": say("Validation"), "test": say("Test")}
+    rows: list[tuple[str | Cell, ...]] = [
+        (label, *(_share(found[split], totals[split]) for split in splits)) for label, found in counts.items()
+    ]
+    if len(rows) > 1:
+        rows.append((Cell(text=say("All"), strong=True), *(numbers.count(totals[split]) for split in splits)))
+    columns = (
+        Column(title=say("Label"), head=True),
+        *(Column(title=titles[split], numeric=True) for split in splits),
     )
+    caption = say_n(
+        len(counts),
+        "Examples of the {n} label in each split, with its share",
+        "Examples of the {n} labels in each split, with their shares",
+        n=numbers.count(len(counts)),
+    )
+    few = len(counts) <= FEW
+    return Table(caption=caption, columns=columns, rows=tuple(rows), folded=not few, half=few)
+
+
+def _share(count: int, total: int) -> Cell:
+    return Cell(text=numbers.count(count), note=numbers.percent(count / total) if total else "")
+
+
+def _counted(results: Results) -> dict[str, Counter[str]]:
+    """Returns label → split → examples, in the order of the labels."""
+    recorded = (results.data.get("data") or {}).get("labels")
+    if recorded:
+        return {
+            str(line["label"]): Counter({split: int(line.get(split) or 0) for split in SPLITS}) for line in recorded
+        }
+    columns = results.predictions
+    expected = dict(zip(columns.get("example_id", ()), columns.get("expected", ()), strict=True))
+    found = Counter(expected.values())
+    given = [str(label) for label in (results.data.get("run") or {}).get("labels") or ()]
+    labels = [label for label in given if label in found] + sorted(set(found) - set(given))
+    return {label: Counter({"test": found[label]}) for label in labels}
 
 
 @harness.hookimpl

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness import numbers
+from harness import numbers, terms
 from harness.report.arms import ranked
 from harness.report.blocks import Block, Cell, Code, Column, Results, Table
 from harness.report.facts import tags
+from harness.words import noted, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Reproduce:
     """The command, what it ran on, and the models behind the arms."""
 
     name: ClassVar[str] = "reproduce"
-    title: ClassVar[str] = "Reproduce"
+    title: ClassVar[str] = noted("Reproduce")
     order: ClassVar[int] = 1000
 
     def blocks(self, results: Results) -> Iterable[Block]:
@@ -27,26 +28,26 @@ class Reproduce:
         if run.get("command"):
             yield Code(
                 text=str(run["command"]),
-                caption="The same command goes on where it stopped; when all is there it sends nothing.",
+                caption=say("The same command goes on where it stopped; when all is there it sends nothing."),
             )
         dataset = run.get("dataset") or {}
         versions = run.get("versions") or {}
         facts = {
-            "Run": run.get("id") or run.get("name"),
-            "Started": run.get("started"),
-            "Finished": run.get("finished"),
-            "Seed": run.get("seed"),
-            "Dataset": dataset.get("name"),
-            "Fingerprint": dataset.get("fingerprint"),
-            "Machine": run.get("machine"),
-            "Prices of": run.get("prices_date"),
+            say("Run"): run.get("id") or run.get("name"),
+            say("Started"): run.get("started"),
+            say("Finished"): run.get("finished"),
+            say("Seed"): run.get("seed"),
+            say("Dataset"): dataset.get("name"),
+            say("Fingerprint"): dataset.get("fingerprint"),
+            say("Machine"): run.get("machine"),
+            say("Prices of"): run.get("prices_date"),
             **{str(name): version for name, version in versions.items()},
         }
         rows = tuple((name, str(value)) for name, value in facts.items() if value is not None and value != "")
         yield Table(
             half=True,
-            caption="What fixes the result.",
-            columns=(Column(title="What"), Column(title="Value")),
+            caption=say("What fixes the result."),
+            columns=(Column(title=say("What")), Column(title=say("Value"))),
             rows=rows,
         )
         arms = ranked(results.data)
@@ -54,17 +55,17 @@ class Reproduce:
             models = tuple(
                 (
                     Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
-                    str(arm.get("family") or ""),
+                    terms.family(str(arm.get("family") or "")),
                     str(arm.get("model") or numbers.MISSING),
                 )
                 for arm in arms
             )
             heads = (
-                Column(title="Arm", head=True),
-                Column(title="Family"),
-                Column(title="Model"),
+                Column(title=say("Arm"), head=True),
+                Column(title=say("Family")),
+                Column(title=say("Model")),
             )
-            yield Table(half=True, caption="The arms.", columns=heads, rows=models)
+            yield Table(half=True, caption=say("The arms."), columns=heads, rows=models)
 
 
 @harness.hookimpl

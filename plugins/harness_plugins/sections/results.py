@@ -11,6 +11,7 @@ from harness import numbers
 from harness.report.arms import Arm, looks, ranked
 from harness.report.blocks import Block, Cell, Column, Results, Table, Text
 from harness.report.facts import contenders, cost_measure, tags
+from harness.words import noted, say, say_n
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Leaderboard:
     """All arms in one table, the best first."""
 
     name: ClassVar[str] = "results"
-    title: ClassVar[str] = "Results"
+    title: ClassVar[str] = noted("Results")
     order: ClassVar[int] = 100
 
     def blocks(self, results: Results) -> Iterable[Block]:
@@ -30,15 +31,19 @@ class Leaderboard:
         lost = [arm for arm in arms if arm.get("unparsed") or arm.get("failed")]
         if lost:
             said = "; ".join(f"{arm['name']}: {_lost(arm)}" for arm in lost)
-            yield Text(text=f"Counted as wrong, of {numbers.count(lost[0].get('n'))} each: {said}.")
+            n = numbers.count(lost[0].get("n"))
+            yield Text(text=say("Counted as wrong, of {n} each: {arms}.", n=n, arms=said))
         cut = [arm for arm in arms if arm.get("truncated")]
         if cut:
-            yield Text(text=f"Cut by the token limit: {'; '.join(map(_cut, cut))}.")
+            yield Text(text=say("Cut by the token limit: {arms}.", arms="; ".join(map(_cut, cut))))
         guessed = [arm["name"] for arm in arms if arm.get("tokens_estimated")]
         if guessed:
             yield Text(
-                text=f"Tokens and costs of {', '.join(guessed)} are estimated: its endpoint does not say what it has "
-                "counted, so the tokens were counted here."
+                text=say(
+                    "Tokens and costs of {arms} are estimated: its endpoint does not say what it has counted, so the "
+                    "tokens were counted here.",
+                    arms=", ".join(guessed),
+                )
             )
 
 
@@ -50,14 +55,14 @@ def _table(results: Results, arms: Sequence[Arm]) -> Table:
     maes = [arm.get("mae") for arm in arms]
     times = [_times(arm) for arm in arms]
     columns = [
-        Column(title="Rank", numeric=True),
-        Column(title="Arm", head=True),
-        Column(title="Accuracy (95% CI)", numeric=True),
-        Column(title="Macro-F1", numeric=True),
-        *([Column(title="Mean error", numeric=True)] if any(value is not None for value in maes) else []),
-        Column(title="Tokens in / out", numeric=True),
-        Column(title="Cost per 1k" if measure.unit == "usd" else "Machine time per 1k", numeric=True),
-        Column(title="Latency p50 / p95 / p99", numeric=True),
+        Column(title=say("Rank"), numeric=True),
+        Column(title=say("Arm"), head=True),
+        Column(title=say("Accuracy (95% CI)"), numeric=True),
+        Column(title=say("Macro-F1"), numeric=True),
+        *([Column(title=say("Mean error"), numeric=True)] if any(value is not None for value in maes) else []),
+        Column(title=say("Tokens in / out"), numeric=True),
+        Column(title=measure.brief, numeric=True),
+        Column(title=say("Latency p50 / p95 / p99"), numeric=True),
     ]
     rows = []
     for arm, cost, time in zip(arms, costs, times, strict=True):
@@ -83,7 +88,7 @@ def _table(results: Results, arms: Sequence[Arm]) -> Table:
         rows.append(tuple(row))
     first, _ = contenders(data)
     place = next((n for n, arm in enumerate(arms) if first is not None and arm["name"] == first["name"]), None)
-    caption = (
+    caption = say(
         "Sorted by accuracy. Arms whose paired 95% interval to the first of their rank includes zero share it. "
         "Bold: the best value of a column; shaded: the arm the verdict speaks of."
     )
@@ -92,9 +97,11 @@ def _table(results: Results, arms: Sequence[Arm]) -> Table:
 
 def _origin(arm: Arm) -> str:
     if arm.get("of") and arm["of"] != arm["name"]:
-        return f"another draw of {arm['of']}"
+        return say("another draw of {arm}", arm=arm["of"])
     shots = arm.get("shots")
-    return f"{numbers.count(shots)} shots" if shots and arm.get("family") == "few-shot" else ""
+    if not shots or arm.get("family") != "few-shot":
+        return ""
+    return say_n(shots, "{n} shot", "{n} shots", n=numbers.count(shots))
 
 
 def _best(value: float | None, values: Sequence[float | None], choose: object) -> bool:
@@ -120,14 +127,19 @@ def _milliseconds(times: Sequence[float | None]) -> str:
 
 
 def _lost(arm: Arm) -> str:
-    parts = [f"{numbers.count(arm[kind])} {kind}" for kind in ("unparsed", "failed") if arm.get(kind)]
+    parts = []
+    if arm.get("unparsed"):
+        parts.append(say("{n} unparsed", n=numbers.count(arm["unparsed"])))
+    if arm.get("failed"):
+        parts.append(say("{n} failed", n=numbers.count(arm["failed"])))
     return ", ".join(parts)
 
 
 def _cut(arm: Arm) -> str:
-    cost = arm.get("truncated_cost_usd")
+    cost, n = arm.get("truncated_cost_usd"), arm["truncated"]
     priced = "" if cost is None else f" ({numbers.usd(cost)})"
-    return f"{arm['name']}: {numbers.counted(arm['truncated'], 'answer')}{priced}"
+    answers = say_n(n, "{n} answer", "{n} answers", n=numbers.count(n))
+    return f"{arm['name']}: {answers}{priced}"
 
 
 @harness.hookimpl

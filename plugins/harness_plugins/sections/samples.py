@@ -1,16 +1,17 @@
-"""The wrong answers that teach most."""
+"""Every answer to every example, and the wrong ones that teach most."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import harness
 from harness import numbers
-from harness.report.arms import ranked
 from harness.report.blocks import Block, Cell, Column, Results, Table, Text
-from harness.report.facts import arm_named, by_arm, contenders, tags
+from harness.report.explorer.rows import Matched, gather, pair, texts
+from harness.report.facts import arm_named, tags
+from harness.words import noted, say, say_n
 
 SHOWN = 20
 TEXT, RESPONSE = 600, 120
@@ -19,64 +20,66 @@ TEXT, RESPONSE = 600, 120
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """The 20 most instructive errors of the contenders."""
+    """An explorer of all answers; where no script runs, the 20 most instructive errors of the contenders."""
 
     name: ClassVar[str] = "samples"
-    title: ClassVar[str] = "Samples"
+    title: ClassVar[str] = noted("Samples")
     order: ClassVar[int] = 800
 
     def blocks(self, results: Results) -> Iterable[Block]:
-        """Yields a table where texts may be shown, else a remark that they are left out."""
-        answers = by_arm(results.predictions, "example_id", "expected", "predicted", "response", "confidence", "status")
-        names = [arm["name"] for arm in contenders(results.data) if arm is not None and arm["name"] in answers]
-        names = names or [arm["name"] for arm in ranked(results.data) if arm["name"] in answers][:1]
-        texts = _texts(results)
+        """Yields the explorer, or why there is none."""
+        if results.samples == "none":
+            yield Text(text=say("Texts and answers are left out of this page."))
+            return
+        matched = Matched(results)
+        names = pair(results, matched)
         if not names:
             return
-        if not texts:
-            yield Text(text="Texts and answers are left out of this page.")
-            return
-        yield _table(results, names, answers, texts)
+        if results.samples == "errors":
+            yield Text(text=say("Only examples that some arm got wrong are in this page."))
+        yield gather(results, matched, names, _table(results, names, matched))
 
 
-def _texts(results: Results) -> dict[str, str]:
-    columns = results.examples
-    keys = columns.get("id") or ()
-    if "text" in columns:
-        return {key: str(text) for key, text in zip(keys, columns["text"], strict=True)}
-    fields = columns.get("fields") or ()
-    return {key: _joined(value) for key, value in zip(keys, fields, strict=False)}
-
-
-def _joined(fields: Any) -> str:
-    pairs = fields.items() if isinstance(fields, dict) else fields or ()
-    return "\n".join(str(value) for _, value in pairs if value)
-
-
-def _table(
-    results: Results, names: Sequence[str], answers: dict[str, list[tuple[Any, ...]]], texts: dict[str, str]
-) -> Table:
-    rows_of = {name: {row[0]: row for row in rows} for name, rows in answers.items()}
-    chosen = instructive([rows_of[name] for name in names])
-    rows = []
-    for key in chosen:
-        said = [rows_of[name].get(key) for name in names]
-        right = [name for name, rows_ in rows_of.items() if key in rows_ and rows_[key][1] == rows_[key][2]]
-        cells: list[str | Cell] = [_cut(texts.get(key, ""), TEXT), str(rows_of[names[0]][key][1])]
-        cells += [_answer(row) for row in said]
-        cells.append(f"{numbers.count(len(right))} of {numbers.count(len(rows_of))}")
-        rows.append(tuple(cells))
-    columns = [Column(title="Text", prose=True), Column(title="Expected")]
+def _table(results: Results, names: Sequence[str], matched: Matched) -> Table:
+    written = texts(results.examples)
+    shown = {} if written is None else dict(zip(results.examples["id"], written, strict=True))
+    rows = [_row(key, names, matched, shown) for key in instructive(names, matched)]
+    columns = [Column(title=say("Text"), prose=True), Column(title=say("Expected"))]
     columns += [Column(title=_head(results, name)) for name in names]
-    columns.append(Column(title="Arms right", numeric=True))
-    what = "the contenders" if len(names) > 1 else names[0]
-    caption = (
-        f"The {len(rows)} most instructive errors of {what}: first what only one of them got wrong, the most confident "
-        "first, then what both did."
-        if len(names) > 1
-        else f"The {len(rows)} most instructive errors of {what}."
+    columns.append(Column(title=say("Arms right"), numeric=True))
+    return Table(caption=_caption(names, len(rows)), columns=tuple(columns), rows=tuple(rows))
+
+
+def _caption(names: Sequence[str], n: int) -> str:
+    if not n:
+        return say("No error was made.")
+    if len(names) == 1:
+        return say_n(
+            n,
+            "The most instructive error of {arm}.",
+            "The {n} most instructive errors of {arm}.",
+            n=numbers.count(n),
+            arm=names[0],
+        )
+    return say_n(
+        n,
+        "The most instructive error of the contenders.",
+        "The {n} most instructive errors of the contenders: first what only one of them got wrong, the most confident "
+        "first, then what both did.",
+        n=numbers.count(n),
     )
-    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows))
+
+
+def _row(key: str, names: Sequence[str], matched: Matched, shown: Mapping[str, str | None]) -> tuple[str | Cell, ...]:
+    asked = [arm for arm in matched.arms if key in matched.rows[arm]]
+    right = [arm for arm in asked if not matched.wrong(arm, key)]
+    expected = matched.expected[matched.rows[asked[0]][key]]
+    return (
+        _cut(shown.get(key) or say("No text is stored for this example."), TEXT),
+        str(expected),
+        *(_answer(matched, name, key) for name in names),
+        say("{n} of {all}", n=numbers.count(len(right)), all=numbers.count(len(asked))),
+    )
 
 
 def _head(results: Results, name: str) -> str:
@@ -84,14 +87,14 @@ def _head(results: Results, name: str) -> str:
     return f"{name} ({', '.join(marks)})" if marks else name
 
 
-def instructive(contenders_: Sequence[dict[str, tuple[Any, ...]]]) -> list[str]:
-    """Returns the ids of at most 20 test examples: a third each of only A wrong, only B wrong and both wrong."""
-    first, second = contenders_[0], contenders_[-1]
+def instructive(names: Sequence[str], matched: Matched) -> list[str]:
+    """Returns the ids of at most 20 test examples: two fifths each of only A wrong and only B wrong, then both."""
+    first, second = names[0], names[-1]
     kinds: dict[tuple[bool, bool], list[tuple[float, str]]] = {}
-    for key in first.keys() & second.keys():
-        wrong = _wrong(first[key]), _wrong(second[key])
+    for key in matched.rows[first].keys() & matched.rows[second].keys():
+        wrong = matched.wrong(first, key), matched.wrong(second, key)
         if any(wrong):
-            sure = max(_confidence(row) for row in (first[key], second[key]) if _wrong(row))
+            sure = max(matched.confidence(name, key) for name in names if matched.wrong(name, key))
             kinds.setdefault(wrong, []).append((-sure, key))
     queues = [sorted(kinds.get(kind, ())) for kind in ((True, False), (False, True), (True, True))]
     share = [SHOWN * 2 // 5, SHOWN * 2 // 5, SHOWN - 2 * (SHOWN * 2 // 5)]
@@ -102,22 +105,17 @@ def instructive(contenders_: Sequence[dict[str, tuple[Any, ...]]]) -> list[str]:
     return [key for part in taken for _, key in part]
 
 
-def _wrong(row: tuple[Any, ...]) -> bool:
-    return bool(row[1] != row[2])
-
-
-def _confidence(row: tuple[Any, ...]) -> float:
-    return 0.0 if row[4] is None else float(row[4])
-
-
-def _answer(row: tuple[Any, ...] | None) -> Cell:
+def _answer(matched: Matched, arm: str, key: str) -> Cell:
+    row = matched.rows[arm].get(key)
     if row is None:
         return Cell(text=numbers.MISSING)
-    _, expected, predicted, response, confidence, status = row
-    sure = "" if confidence is None else numbers.percent(confidence, 0)
+    predicted, sure = matched.predicted[row], matched.confidence(arm, key)
+    note = numbers.percent(sure, 0) if sure else ""
     if predicted is not None:
-        return Cell(text=("✓ " if predicted == expected else "✗ ") + str(predicted), note=sure)
-    return Cell(text=f"✗ {_cut(str(response or ''), RESPONSE)}".strip(), tags=(str(status or "unparsed"),))
+        return Cell(text=f"{'✗' if matched.wrong(arm, key) else '✓'} {predicted}", note=note)
+    said = (matched.columns.get("response") or {row: ""})[row]
+    failed = (matched.columns.get("status") or {row: ""})[row] == "failed"
+    return Cell(text=f"✗ {_cut(said or '', RESPONSE)}".strip(), tags=(say("no answer") if failed else say("no label"),))
 
 
 def _cut(text: str, most: int) -> str:

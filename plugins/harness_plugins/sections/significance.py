@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import harness
-from harness import numbers
+from harness import numbers, terms
 from harness.report.arms import ranked
 from harness.report.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table, Text
 from harness.report.facts import Data, arm_named, comparison, contenders, tags
+from harness.words import noted, say, say_n
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Significance:
     """Paired differences with their intervals, and the counts behind them."""
 
     name: ClassVar[str] = "significance"
-    title: ClassVar[str] = "Significance"
+    title: ClassVar[str] = noted("Significance")
     order: ClassVar[int] = 500
 
     def blocks(self, results: Results) -> Iterable[Block]:
@@ -40,27 +41,31 @@ def _compared(data: Data, entries: list[Mapping[str, Any]]) -> Iterable[Block]:
         if figure is not None and (arm is first or len(figure.rows) > 1):
             yield figure
     ours = [entry for entry in entries if first is None or first["name"] in (entry["a"], entry["b"])]
-    caption = (
+    caption = say(
         "Only one right: test examples that the first arm alone and the second alone got right. The primary "
         "comparison decides; others are claimed only where it does, adjusted by Holm."
     )
     if any(entry.get("groups") for entry in entries):
-        caption += " By group: p of the clustered bootstrap, which decides; McNemar's takes examples as independent."
+        caption += " " + say(
+            "By group: p of the clustered bootstrap, which decides; McNemar's takes examples as independent."
+        )
     if ours:
         yield _table(data, ours, caption)
     rest = [entry for entry in entries if entry not in ours]
     if rest:
-        yield _table(data, rest, f"{numbers.count(len(rest))} more comparisons", folded=True)
+        more = say_n(len(rest), "{n} more comparison", "{n} more comparisons", n=numbers.count(len(rest)))
+        yield _table(data, rest, more, folded=True)
 
 
 def _differences(data: Data, name: str) -> Intervals | None:
-    rows, method = [], ""
+    rows, method, sizes = [], "", set()
     for arm in ranked(data):
         entry = comparison(data, name, arm["name"])
         if entry is None or entry.get("difference") is None:
             continue
         low, high = entry.get("ci") or (None, None)
         method = str(entry.get("ci_method") or method)
+        sizes.add(entry.get("n") or (data.get("run") or {}).get("n_test"))
         rows.append(
             Interval(
                 label=arm["name"],
@@ -74,12 +79,19 @@ def _differences(data: Data, name: str) -> Intervals | None:
     if not rows:
         return None
     margin = (data.get("verdict") or {}).get("margin")
-    band = f" Shaded: the margin of {numbers.points(margin, signed=False)}." if margin else ""
+    subtitle = [
+        say("Accuracy of {arm} minus accuracy of the other, paired, {method}.", arm=name, method=terms.method(method))
+        if method
+        else say("Accuracy of {arm} minus accuracy of the other, paired.", arm=name),
+        say("Bars: 95% CI, {n} test examples.", n=numbers.count(sizes.pop()))
+        if len(sizes) == 1 and None not in sizes
+        else say("Bars: 95% CI."),
+        say("Shaded: the margin of {margin}.", margin=numbers.points(margin, signed=False)) if margin else "",
+    ]
     return Intervals(
         title=_finding(name, rows),
-        subtitle=f"Accuracy of {name} minus accuracy of the other, paired{f', {method}' if method else ''}."
-        f" Bars: 95% CI.{band}",
-        axis=Axis(title=f"Lead of {name}, points", unit="points"),
+        subtitle=" ".join(part for part in subtitle if part),
+        axis=Axis(title=say("Lead of {arm}, points", arm=name), unit="points"),
         rows=tuple(rows),
         reference=0.0,
         margin=margin,
@@ -90,12 +102,19 @@ def _finding(name: str, rows: list[Interval]) -> str:
     ahead = [row for row in rows if row.low is not None and row.low > 0]
     behind = [row for row in rows if row.high is not None and row.high < 0]
     if len(ahead) == len(rows):
-        return f"{name} leads every other arm" if len(rows) > 1 else f"{name} leads {rows[0].label}"
+        if len(rows) == 1:
+            return say("{arm} leads {other}", arm=name, other=rows[0].label)
+        return say("{arm} leads every other arm", arm=name)
     if behind:
-        return f"{name} is behind {behind[0].label}" + (f" and {len(behind) - 1} more" if len(behind) > 1 else "")
+        return say("{arm} is behind {others}", arm=name, others=_some([row.label for row in behind], 1))
     level = [row.label for row in rows if row not in ahead]
-    shown = ", ".join(level[:2]) + (f" and {len(level) - 2} more" if len(level) > 2 else "")
-    return f"{name} cannot be told apart from {shown}"
+    return say("{arm} cannot be told apart from {others}", arm=name, others=_some(level, 2))
+
+
+def _some(names: Sequence[str], most: int) -> str:
+    """Lists the first names and says how many more there are."""
+    shown, rest = ", ".join(names[:most]), len(names) - most
+    return say("{names} and {n} more", names=shown, n=numbers.count(rest)) if rest > 0 else shown
 
 
 def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded: bool = False) -> Table:
@@ -110,7 +129,7 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
                 Cell(
                     text=numbers.points(entry.get("difference")),
                     note=numbers.points_interval(low, high) if low is not None else "",
-                    tags=("primary",) if entry.get("primary") else (),
+                    tags=(say("primary"),) if entry.get("primary") else (),
                 ),
                 f"{numbers.count(entry.get('only_a_right'))} : {numbers.count(entry.get('only_b_right'))}",
                 *([numbers.p_value(entry.get("p"))] if grouped else []),
@@ -119,13 +138,13 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
             )
         )
     columns = (
-        Column(title="Arm", head=True),
-        Column(title="Against"),
-        Column(title="Difference (95% CI)", numeric=True),
-        Column(title="Only one right", numeric=True),
-        *([Column(title="By group", numeric=True)] if grouped else []),
-        Column(title="McNemar", numeric=True),
-        Column(title="Adjusted", numeric=True),
+        Column(title=say("Arm"), head=True),
+        Column(title=say("Against")),
+        Column(title=say("Difference (95% CI)"), numeric=True),
+        Column(title=say("Only one right"), numeric=True),
+        *([Column(title=say("By group"), numeric=True)] if grouped else []),
+        Column(title=say("McNemar"), numeric=True),
+        Column(title=say("Adjusted"), numeric=True),
     )
     return Table(caption=caption, columns=columns, rows=tuple(rows), folded=folded)
 
@@ -144,10 +163,16 @@ def _relabelled(data: Data) -> Iterable[Block]:
         )
         for line in found["arms"]
     )
-    titles = ("Before", "After", "Change")
-    columns = (Column(title="Arm", head=True), *(Column(title=title, numeric=True) for title in titles))
-    caption = f"Accuracy before and after {numbers.counted(found['corrected'], 'label')} were corrected. "
-    yield Table(caption=f"{caption}Before: {found['verdict']['before']}", columns=columns, rows=rows)
+    titles = (say("Before"), say("After"), say("Change"))
+    columns = (Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles))
+    caption = say_n(
+        found["corrected"],
+        "Accuracy before and after {n} label was corrected. Before: {verdict}",
+        "Accuracy before and after {n} labels were corrected. Before: {verdict}",
+        n=numbers.count(found["corrected"]),
+        verdict=found["verdict"]["before"],
+    )
+    yield Table(caption=caption, columns=columns, rows=rows)
 
 
 def _gains(data: Data) -> Iterable[Block]:
@@ -166,13 +191,13 @@ def _gains(data: Data) -> Iterable[Block]:
         )
         for line in lines
     )
-    titles = ("Gain", "Form", "Label shares", "Task")
+    titles = (say("Gain"), say("Form"), say("Label shares"), say("Task"))
     columns = (
-        Column(title="Trained", head=True),
-        Column(title="Prompt"),
+        Column(title=say("Trained"), head=True),
+        Column(title=say("Prompt")),
         *(Column(title=title, numeric=True) for title in titles),
     )
-    caption = (
+    caption = say(
         "What training taught. Form: had the prompt been as right on the items that it left without a readable answer. "
         "Label shares: had it known how often each label occurs in train. Task: the rest."
     )
@@ -180,33 +205,37 @@ def _gains(data: Data) -> Iterable[Block]:
 
 
 def _recovered(items: int) -> str:
-    return f"{numbers.counted(items, 'item')} made readable" if items else ""
+    return say_n(items, "{n} item made readable", "{n} items made readable", n=numbers.count(items)) if items else ""
 
 
-VARIED = {  # beside the test items, of which every interval speaks
-    "shot-draw": "the draw of shots",
-    "training-seed": "the training seed",
-    "repeats": "repeated asking",
-}
+def _sources() -> dict[str, str]:
+    """Returns what can vary beside the test items, of which every interval speaks."""
+    return {
+        "shot-draw": say("the draw of shots"),
+        "training-seed": say("the training seed"),
+        "repeats": say("repeated asking"),
+    }
 
 
 def _varied(data: Data) -> Iterable[Block]:
     """Says what the experiment varied and what it did not; with several draws or seeds, how much they matter."""
     run = data.get("run") or {}
+    sources = _sources()
     varied, fixed = (
-        [VARIED[name] for name in run.get(key) or () if name in VARIED] for key in ("varied", "not_varied")
+        [sources[name] for name in run.get(key) or () if name in sources] for key in ("varied", "not_varied")
     )
     if run.get("varied"):
-        also = f" This experiment also varied {_listed(varied)}." if varied else ""
-        rest = f" It did not vary {_listed(fixed, 'or')}." if fixed else ""
-        yield Text(text=f"Intervals say how figures move with other test items.{also}{rest}")
+        said = [say("Intervals say how figures move with other test items.")]
+        said += [say("The run also varied {sources}.", sources=_listed(varied))] if varied else []
+        said += [say("The run did not vary {sources}.", sources=_either(fixed))] if fixed else []
+        yield Text(text=" ".join(said))
     lines = [line for line in data.get("variation") or () if line.get("sd_between") is not None]
     if not lines:
         return
     rows = tuple(
         (
             _arm(data, line["of"]),
-            f"{numbers.count(len(line['arms']))} {line['what']}s",
+            _tested(line),
             numbers.percent(line["mean"]),
             numbers.points(line["sd_between"], signed=False),
             numbers.points(line["sd_sample"], signed=False),
@@ -214,17 +243,38 @@ def _varied(data: Data) -> Iterable[Block]:
         )
         for line in lines
     )
-    titles = ("Tested", "Mean accuracy", "SD by draw or seed", "SD by test items", "Due to draw or seed")
-    columns = (Column(title="Arm", head=True), *(Column(title=title, numeric=True) for title in titles))
+    titles = (
+        say("Tested"),
+        say("Mean accuracy"),
+        say("SD by draw or seed"),
+        say("SD by test items"),
+        say("Due to draw or seed"),
+    )
+    columns = (Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles))
     yield Table(
-        caption="How far one accuracy moves with another draw or seed, and with other test items.",
+        caption=say("How far one accuracy moves with another draw or seed, and with other test items."),
         columns=columns,
         rows=rows,
     )
 
 
-def _listed(names: Sequence[str], word: str = "and") -> str:
-    return f"{', '.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else names[0]
+def _tested(line: Mapping[str, Any]) -> str:
+    n, count = len(line["arms"]), numbers.count(len(line["arms"]))
+    if line["what"] == "draw":
+        return say_n(n, "{n} draw", "{n} draws", n=count)
+    return say_n(n, "{n} seed", "{n} seeds", n=count) if line["what"] == "seed" else f"{count} × {line['what']}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return say("{names} and {last}", names=", ".join(names[:-1]), last=names[-1])
+
+
+def _either(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return say("{names} or {last}", names=", ".join(names[:-1]), last=names[-1])
 
 
 def _stability(data: Data) -> Iterable[Block]:
@@ -243,18 +293,29 @@ def _stability(data: Data) -> Iterable[Block]:
         for entry in asked
     )
     if rows:
-        titles = ("Asked", "Same label each time", "Two askings differ", "Accuracy", "Standard deviation")
-        columns = (Column(title="Arm", head=True), *(Column(title=title, numeric=True) for title in titles))
-        caption = (
+        titles = (
+            say("Asked"),
+            say("Same label each time"),
+            say("Two askings differ"),
+            say("Accuracy"),
+            say("Standard deviation"),
+        )
+        columns = (Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles))
+        caption = say(
             "Answer stability: every test item asked several times; the figures elsewhere are those of the first time."
         )
         lost = sum(entry.get("left_out") or 0 for entry in asked)
         if lost:
-            caption += f" Labels are not compared where an answer is missing ({numbers.counted(lost, 'item')})."
+            caption += " " + say_n(
+                lost,
+                "Labels are not compared where an answer is missing ({n} item).",
+                "Labels are not compared where an answer is missing ({n} items).",
+                n=numbers.count(lost),
+            )
         yield Table(caption=caption, columns=columns, rows=rows)
     same = [entry["arm"] for entry in entries if entry.get("reason") == "deterministic"]
     if same:
-        yield Text(text=f"Asked once, because they always answer the same: {', '.join(same)}.")
+        yield Text(text=say("Asked once, because they always answer the same: {arms}.", arms=", ".join(same)))
 
 
 def _span(accuracy: Sequence[float]) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 import harness
 from harness import numbers
@@ -15,6 +18,8 @@ from harness.report.blocks import (
     Cell,
     Chart,
     Column,
+    Heap,
+    Histogram,
     Interval,
     Intervals,
     Point,
@@ -24,8 +29,16 @@ from harness.report.blocks import (
     Text,
 )
 from harness.report.facts import by_arm, contenders, quantile, tags
+from harness.words import noted, say, say_n
 
 STEPS = (*(n / 40 for n in range(1, 40)), 0.99)
+BINS = 24
+"""Bars of the histogram of tokens at most."""
+WIDE = 4
+"""A quantity that spans more than that factor has a logarithmic axis."""
+
+Measured: TypeAlias = Mapping[str, Sequence[tuple[float | None, ...]]]
+"""Arm → latency and input tokens of each answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +46,7 @@ class Speed:
     """Latency as shares of requests answered within a time; where the time went; input tokens; training."""
 
     name: ClassVar[str] = "speed"
-    title: ClassVar[str] = "Speed and tokens"
+    title: ClassVar[str] = noted("Speed and tokens")
     order: ClassVar[int] = 700
 
     def blocks(self, results: Results) -> Iterable[Block]:
@@ -47,20 +60,24 @@ class Speed:
                 yield block
 
 
-def _latency(results: Results, measured: dict[str, list[tuple[float | None, ...]]]) -> Chart | None:
-    series = []
+def _latency(results: Results, measured: Measured) -> Chart | None:
+    series, sizes = [], set()
     for arm in ranked(results.data):
         times = sorted(row[0] for row in measured.get(arm["name"], ()) if row[0] is not None)
         if len(times) >= 5 and times[0] > 0:
             points = tuple(Point(x=quantile(times, share), y=share) for share in STEPS)
             series.append(Series(arm=arm["name"], points=points, line=True))
+            sizes.add(len(times))
     if not series:
         return None
     return Chart(
         title=_finding(results),
-        subtitle="Share of test requests answered within a time; service time of the successful attempt.",
-        x=Axis(title="Latency", unit="ms", log=True),
-        y=Axis(title="Share of requests", unit="share", low=0, high=1),
+        subtitle=say(
+            "Share of {n} test requests answered within a time; service time of the successful attempt.",
+            n=span(sizes),
+        ),
+        x=Axis(title=say("Latency"), unit="ms", log=True),
+        y=Axis(title=say("Share of requests"), unit="share", low=0, high=1),
         series=tuple(series),
     )
 
@@ -72,36 +89,77 @@ def _finding(results: Results) -> str:
         if arm is not None and (arm.get("latency_s") or {}).get("p50") is not None
     ]
     if not medians:
-        return "Latency"
-    first = f"{medians[0][0]} answers in {medians[0][1]}"
-    return f"{first}, {medians[1][0]} in {medians[1][1]} (median)" if len(medians) > 1 else f"{first} (median)"
+        return say("Latency")
+    (arm, time), *others = medians
+    if not others:
+        return say("{arm} answers in {time} (median)", arm=arm, time=time)
+    (other, longer), *_ = others
+    return say("{arm} answers in {time}, {other} in {longer} (median)", arm=arm, time=time, other=other, longer=longer)
 
 
-def _tokens(results: Results, measured: dict[str, list[tuple[float | None, ...]]]) -> Intervals | None:
-    rows = []
-    for arm in ranked(results.data):
-        mean = arm.get("input_tokens_mean")
-        if not mean:
-            continue
-        counts = sorted(row[1] for row in measured.get(arm["name"], ()) if row[1] is not None)
-        low, high = (quantile(counts, 0.05), quantile(counts, 0.95)) if counts else (None, None)
-        rows.append(
-            Interval(label=arm["name"], arm=arm["name"], value=mean, low=low, high=high, text=numbers.count(mean))
-        )
-    if not rows:
+def _tokens(results: Results, measured: Measured) -> Histogram | Intervals | None:
+    """Returns how the prompts' lengths are spread; where only their means are known, these."""
+    means = {arm["name"]: arm["input_tokens_mean"] for arm in ranked(results.data) if arm.get("input_tokens_mean")}
+    if not means:
         return None
-    most, least = max(rows, key=lambda row: row.value or 0), min(rows, key=lambda row: row.value or 0)
-    times = (most.value or 0) / (least.value or 1)
-    title = "Input tokens per request"
-    if len(rows) > 1 and times >= 1.5:
-        title = (
-            f"{most.label} carries {numbers.number(times, 0 if times >= 3 else 1)} times the tokens of {least.label}"
+    counts = {name: [row[1] for row in measured.get(name, ()) if row[1] is not None] for name in means}
+    title = _heaviest(means)
+    if not all(counts.values()):
+        rows = tuple(
+            Interval(label=name, arm=name, value=mean, text=numbers.count(mean)) for name, mean in means.items()
         )
-    return Intervals(
+        log = max(means.values()) >= WIDE * min(means.values())
+        axis = Axis(title=say("Input tokens"), unit="tokens", log=log)
+        return Intervals(title=title, subtitle=say("Input tokens per request: mean."), axis=axis, rows=rows)
+    edges, log = bins([value for found in counts.values() for value in found])
+    heaps = tuple(
+        Heap(arm=name, counts=binned(counts[name], edges), value=mean, text=numbers.count(mean))
+        for name, mean in means.items()
+    )
+    return Histogram(
         title=title,
-        subtitle="Input tokens per request: mean; bar from the 5th to the 95th percentile.",
-        axis=Axis(title="Input tokens", unit="tokens", log=times >= 4),
-        rows=tuple(rows),
+        subtitle=say(
+            "Input tokens of {n} test requests each. Marker and figure: the mean; each row is as high as its peak.",
+            n=span({len(found) for found in counts.values()}),
+        ),
+        axis=Axis(title=say("Input tokens"), unit="tokens", log=log),
+        edges=edges,
+        rows=heaps,
+    )
+
+
+def _heaviest(means: Mapping[str, float]) -> str:
+    most, least = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
+    times = means[most] / means[least]
+    if len(means) < 2 or times < 1.5:
+        return say("Input tokens per request")
+    factor = numbers.number(times, 0 if times >= 3 else 1)
+    return say("{most} carries {factor} times the tokens of {least}", most=most, factor=factor, least=least)
+
+
+def bins(values: Sequence[float]) -> tuple[tuple[float, ...], bool]:
+    """Returns the edges of at most `BINS` bins for whole numbers, and whether they are logarithmic."""
+    low, high = min(values), max(values)
+    if low > 0 and high >= WIDE * low:
+        ratio = (high / low) ** (1 / BINS)
+        return (*(low * ratio**n for n in range(BINS)), high), True
+    step = max(1, math.ceil((high - low) / BINS))
+    number = max(1, math.ceil((high - low) / step))
+    return tuple(low + step * n for n in range(number + 1)), False
+
+
+def binned(values: Sequence[float], edges: Sequence[float]) -> tuple[int, ...]:
+    """Counts the values between neighbouring edges; the last bin includes its upper edge."""
+    last = len(edges) - 2
+    found = Counter(min(max(bisect_right(edges, value) - 1, 0), last) for value in values)
+    return tuple(found[n] for n in range(last + 1))
+
+
+def span(sizes: Collection[int]) -> str:
+    """Writes how many answers arms have: one number, or the least and the most."""
+    low, high = min(sizes), max(sizes)
+    return (
+        numbers.count(low) if low == high else say("{low} to {high}", low=numbers.count(low), high=numbers.count(high))
     )
 
 
@@ -112,21 +170,21 @@ def _waits(results: Results) -> Table | Text | None:
     if not arms:
         return Text(text=taken) if taken else None
     streamed = any(arm.get("first_token_s") for arm in arms)
-    columns = [Column(title="Arm", head=True), Column(title="Service", numeric=True)]
-    columns += [Column(title="First token", numeric=True)] if streamed else []
-    columns += [Column(title=title, numeric=True) for title in ("Waiting", "Retried", "In retries")]
+    columns = [Column(title=say("Arm"), head=True), Column(title=say("Service"), numeric=True)]
+    columns += [Column(title=say("First token"), numeric=True)] if streamed else []
+    columns += [Column(title=title, numeric=True) for title in (say("Waiting"), say("Retried"), say("In retries"))]
     rows: list[tuple[str | Cell, ...]] = [
         (
             Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
             _middle_and_tail(arm, "latency_s"),
             *([_middle_and_tail(arm, "first_token_s")] if streamed else []),
             _middle_and_tail(arm, "queue_s"),
-            f"{numbers.count(arm.get('retried'))} of {numbers.count(arm['timed'])}",
+            say("{n} of {total}", n=numbers.count(arm.get("retried")), total=numbers.count(arm["timed"])),
             _middle_and_tail(arm, "retry_s"),
         )
         for arm in arms
     ]
-    caption = (
+    caption = say(
         "Where the time went, median / 95th percentile. Service: the attempt that succeeded. Waiting: for the "
         "endpoint's rate, in our own queue. In retries: attempts that failed and the pauses after them, over the "
         "answers that needed any."
@@ -146,8 +204,12 @@ def _taken_over(results: Results) -> str:
     taken = sum(arm.get("reused") or 0 for arm in ranked(results.data))
     if not taken:
         return ""
-    many = f"{numbers.counted(taken, 'answer')} {'was' if taken == 1 else 'were'}"
-    return f"{many} taken over from other runs: they have no times here and are left out."
+    return say_n(
+        taken,
+        "{n} answer was taken over from other runs: it has no time here and is left out.",
+        "{n} answers were taken over from other runs: they have no times here and are left out.",
+        n=numbers.count(taken),
+    )
 
 
 def _faults(results: Results) -> Text | None:
@@ -157,7 +219,7 @@ def _faults(results: Results) -> Text | None:
         for arm in ranked(results.data)
         if arm.get("faults")
     ]
-    return Text(text=f"Attempts that failed, in the whole run: {'; '.join(told)}.") if told else None
+    return Text(text=say("Attempts that failed, in the whole run: {arms}.", arms="; ".join(told))) if told else None
 
 
 def _table(results: Results) -> Table | None:
@@ -165,27 +227,27 @@ def _table(results: Results) -> Table | None:
     if not arms:
         return None
     keys = {
-        "Input": "input_tokens_mean",
-        "Cached": "cached_tokens_mean",
-        "Output": "output_tokens_mean",
-        "Reasoning": "reasoning_tokens_mean",
+        say("Input tokens"): "input_tokens_mean",
+        say("Cached tokens"): "cached_tokens_mean",
+        say("Output tokens"): "output_tokens_mean",
+        say("Reasoning tokens"): "reasoning_tokens_mean",
     }
     used = {title: key for title, key in keys.items() if any(arm.get(key) for arm in arms)}
     money = any(arm.get("training_cost_usd") is not None for arm in arms)
-    columns = [Column(title="Arm", head=True), Column(title="Answered", numeric=True)]
-    columns += [Column(title=f"{title} tokens", numeric=True) for title in used]
-    columns.append(Column(title="Training", numeric=True))
-    columns += [Column(title="Training cost", numeric=True)] if money else []
+    columns = [Column(title=say("Arm"), head=True), Column(title=say("Answered"), numeric=True)]
+    columns += [Column(title=title, numeric=True) for title in used]
+    columns.append(Column(title=say("Training"), numeric=True))
+    columns += [Column(title=say("Training cost"), numeric=True)] if money else []
     rows = []
     for arm in arms:
         row: list[str | Cell] = [
             Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
-            f"{numbers.count(arm.get('answered'))} of {numbers.count(arm.get('n'))}",
+            say("{n} of {total}", n=numbers.count(arm.get("answered")), total=numbers.count(arm.get("n"))),
             *(_mean(arm.get(key)) for key in used.values()),
             numbers.duration(arm.get("training_s")),
         ]
         rows.append((*row, numbers.usd(arm.get("training_cost_usd"))) if money else tuple(row))
-    return Table(caption="Means per request.", columns=tuple(columns), rows=tuple(rows))
+    return Table(caption=say("Means per request."), columns=tuple(columns), rows=tuple(rows))
 
 
 def _mean(tokens: float | None) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
+from harness import numbers
 from harness.report.arms import Arm, ranked
 from harness.report.blocks import Axis, Block, Chart, Point, Results, Series, Text
 from harness.report.charts.xy import frontier
 from harness.report.facts import Data, cost_measure
+from harness.words import noted, say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,24 +20,29 @@ class TradeOffs:
     """Two charts with the Pareto front: nothing above and left of it exists."""
 
     name: ClassVar[str] = "trade-offs"
-    title: ClassVar[str] = "Trade-offs"
+    title: ClassVar[str] = noted("Trade-offs")
     order: ClassVar[int] = 200
 
     def blocks(self, results: Results) -> Iterable[Block]:
         """Yields a chart for each quantity that at least two arms have."""
         data = results.data
         measure = cost_measure(data)
-        unit = "Cost per 1,000 requests" if measure.unit == "usd" else "Machine time per 1,000 requests"
-        cost = _chart(data, measure.of, Axis(title=unit, unit=measure.unit, log=True), "cheapest")
+        money = measure.unit == "usd"
+        title = say("Cost per 1,000 requests") if money else say("Machine time per 1,000 requests")
+        cost = _chart(data, measure.of, Axis(title=title, unit=measure.unit, log=True), _cheapest)
         if cost is not None:
             yield cost
-        latency = _chart(data, _p95, Axis(title="p95 latency", unit="ms", log=True), "fastest")
+        latency = _chart(data, _p95, Axis(title=say("p95 latency"), unit="ms", log=True), _fastest)
         if latency is not None:
             yield latency
         absent = [arm["name"] for arm in ranked(data) if measure.of(arm) is None and arm.get("accuracy") is not None]
-        what = "a price" if measure.unit == "usd" else "machine time"
         if absent and cost is not None:
-            yield Text(text=f"Not in the first chart, for want of {what}: {', '.join(absent)}.")
+            names = ", ".join(absent)
+            yield Text(
+                text=say("Not in the first chart, for want of a price: {arms}.", arms=names)
+                if money
+                else say("Not in the first chart, for want of machine time: {arms}.", arms=names)
+            )
 
 
 def _p95(arm: Arm) -> float | None:
@@ -43,8 +50,10 @@ def _p95(arm: Arm) -> float | None:
     return None if value is None else float(value)
 
 
-def _chart(data: Data, quantity: Callable[[Arm], float | None], axis: Axis, least: str) -> Chart | None:
-    series, spots = [], []
+def _chart(
+    data: Data, quantity: Callable[[Arm], float | None], axis: Axis, finding: Callable[[Sequence[str]], str]
+) -> Chart | None:
+    series, spots, sizes = [], [], set()
     for arm in ranked(data):
         x, y = quantity(arm), arm.get("accuracy")
         if x is None or y is None:
@@ -52,23 +61,51 @@ def _chart(data: Data, quantity: Callable[[Arm], float | None], axis: Axis, leas
         low, high = arm.get("accuracy_ci") or (None, None)
         series.append(Series(arm=arm["name"], points=(Point(x=x, y=y, low=low, high=high),)))
         spots.append((x, y, arm["name"]))
+        sizes.add(arm.get("n"))
     if len(series) < 2:
         return None
+    subtitle = say("Up and left is better. Dashed: Pareto front. Bars: 95% CI.")
+    if len(sizes) == 1 and None not in sizes:
+        subtitle = say(
+            "Up and left is better. Dashed: Pareto front. Bars: 95% CI, {n} test examples.",
+            n=numbers.count(sizes.pop()),
+        )
     return Chart(
-        title=_finding([name for _, _, name in frontier(spots)], least),
-        subtitle="Up and left is better. Dashed: Pareto front. Bars: 95% CI.",
+        title=finding([name for _, _, name in frontier(spots)]),
+        subtitle=subtitle,
         x=axis,
-        y=Axis(title="Accuracy, 95% CI", unit="share"),
+        y=Axis(title=say("Accuracy, 95% CI"), unit="share"),
         series=tuple(series),
         frontier=True,
     )
 
 
-def _finding(front: list[str], least: str) -> str:
+SHOWN = 4
+"""Arms of a front that a title names."""
+
+
+def _cheapest(front: Sequence[str]) -> str:
+    first, *between, last = front if len(front) > 1 else (front[0], front[0])
     if len(front) == 1:
-        return f"{front[0]} is both the {least} and the most accurate"
-    between = f"; {', '.join(front[1:-1])} between" if 2 < len(front) <= 4 else ""
-    return f"{front[0]} is the {least}, {front[-1]} the most accurate{between}"
+        return say("{arm} is both the cheapest and the most accurate", arm=first)
+    if between and len(front) <= SHOWN:
+        rest = ", ".join(between)
+        return say(
+            "{first} is the cheapest, {last} the most accurate; {rest} between", first=first, last=last, rest=rest
+        )
+    return say("{first} is the cheapest, {last} the most accurate", first=first, last=last)
+
+
+def _fastest(front: Sequence[str]) -> str:
+    first, *between, last = front if len(front) > 1 else (front[0], front[0])
+    if len(front) == 1:
+        return say("{arm} is both the fastest and the most accurate", arm=first)
+    if between and len(front) <= SHOWN:
+        rest = ", ".join(between)
+        return say(
+            "{first} is the fastest, {last} the most accurate; {rest} between", first=first, last=last, rest=rest
+        )
+    return say("{first} is the fastest, {last} the most accurate", first=first, last=last)
 
 
 @harness.hookimpl

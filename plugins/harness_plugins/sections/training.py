@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 import harness
 from harness import numbers
 from harness.report.blocks import Axis, Block, Cell, Chart, Column, Point, Results, Series, Table, Text
+from harness.words import noted, say
 
 DRAWN = 4
 """Arms whose losses are drawn; the table has all."""
 POINTS = 24
 """Points of a line: single steps are noisy, and more points would carry no markers."""
-ON_TRAIN = "on train"
-"""The name of the grey line; the other one has the arm's own name and colour."""
-
 Job = Mapping[str, Any]
+Losses = Sequence[tuple[float, float]]
+"""Step and loss."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Training:
     """Loss by step of each trained arm, and a table of the jobs."""
 
     name: ClassVar[str] = "training"
-    title: ClassVar[str] = "Training"
+    title: ClassVar[str] = noted("Training")
     order: ClassVar[int] = 450
 
     def blocks(self, results: Results) -> Iterable[Block]:
@@ -53,44 +53,59 @@ def _figure(job: Job) -> Chart | None:
     arm = str(job["arm"])
     series = [
         Series(arm=name, points=tuple(Point(x=x, y=y) for x, y in _windows(losses)), line=True)
-        for name, losses in ((ON_TRAIN, train), (arm, measured))
-        if losses
-    ]
-    said = [
-        f"in {colour} on {split}{_means(losses)}"
-        for colour, split, losses in (("colour", "validation", measured), ("grey", "train", train))
+        for name, losses in ((on_train(), train), (arm, measured))
         if losses
     ]
     return Chart(
         title=_finding(arm, train, measured),
-        subtitle=f"Cross-entropy of a token, {' and '.join(said)}.",
-        x=Axis(title="Step", low=0),
-        y=Axis(title="Loss", low=0),
+        subtitle=_subtitle(train, measured),
+        x=Axis(title=say("Step"), low=0),
+        y=Axis(title=say("Loss"), low=0),
         series=tuple(series),
     )
 
 
-def _means(losses: Sequence[tuple[float, float]]) -> str:
-    return f" (means of {numbers.count(-(-len(losses) // POINTS))} steps)" if len(losses) > POINTS else ""
+def on_train() -> str:
+    """Returns the name of the grey line; the other one has the arm's own name and colour."""
+    return say("on train")
 
 
-def _windows(losses: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _subtitle(train: Losses, measured: Losses) -> str:
+    said = say("Cross-entropy of a token, in grey on train.")
+    if measured:
+        said = say("Cross-entropy of a token, in colour on validation.")
+        said = say("Cross-entropy of a token, in colour on validation and in grey on train.") if train else said
+    if len(train) > POINTS:
+        said += " " + say("On train, points are means of {n} steps.", n=numbers.count(-(-len(train) // POINTS)))
+    if len(measured) > POINTS:
+        steps = numbers.count(-(-len(measured) // POINTS))
+        said += " " + say("On validation, points are means of {n} steps.", n=steps)
+    return said
+
+
+def _windows(losses: Losses) -> list[tuple[float, float]]:
     """Returns the means of at most `POINTS` neighbouring windows of equal size."""
     size = -(-len(losses) // POINTS)
     parts = [losses[start : start + size] for start in range(0, len(losses), size)]
     return [(sum(x for x, _ in part) / len(part), sum(y for _, y in part) / len(part)) for part in parts]
 
 
-def _finding(arm: str, train: Sequence[tuple[float, float]], measured: Sequence[tuple[float, float]]) -> str:
+def _finding(arm: str, train: Losses, measured: Losses) -> str:
     if len(measured) < 2:
         (_, first), (_, last) = train[0], train[-1]
-        return f"Loss of {arm} on train goes from {_loss(first)} to {_loss(last)}"
+        return say("Loss of {arm} on train goes from {first} to {last}", arm=arm, first=_loss(first), last=_loss(last))
     step, best = min(measured, key=lambda point: point[1])
     last_step, last = measured[-1]
     if step == last_step:
-        return f"Loss of {arm} on validation is lowest at the end: {_loss(last)}"
-    where = f"at step {numbers.count(int(step))} of {numbers.count(int(last_step))}"
-    return f"Loss of {arm} on validation is lowest {where}: {_loss(best)}, in the end {_loss(last)}"
+        return say("Loss of {arm} on validation is lowest at the end: {loss}", arm=arm, loss=_loss(last))
+    return say(
+        "Loss of {arm} on validation is lowest at step {step} of {steps}: {best}, in the end {last}",
+        arm=arm,
+        step=numbers.count(int(step)),
+        steps=numbers.count(int(last_step)),
+        best=_loss(best),
+        last=_loss(last),
+    )
 
 
 def _loss(value: float) -> str:
@@ -100,29 +115,29 @@ def _loss(value: float) -> str:
 def _table(jobs: Sequence[Job]) -> Table:
     arms: list[str | Cell] = [Cell(text=str(job["arm"]), arm=str(job["arm"]), strong=True) for job in jobs]
     columns: list[tuple[Column, list[str | Cell]]] = [
-        (Column(title="Arm", head=True), arms),
-        (Column(title="Trained from"), [str(job.get("base") or numbers.MISSING) for job in jobs]),
-        (Column(title="Became"), [_became(job) for job in jobs]),
+        (Column(title=say("Arm"), head=True), arms),
+        (Column(title=say("Trained from")), [str(job.get("base") or numbers.MISSING) for job in jobs]),
+        (Column(title=say("Became")), [_became(job) for job in jobs]),
     ]
     wanted = (
-        ("Examples", lambda job: job.get("n_train")),
-        ("Epochs", lambda job: _setting(job, "n_epochs")),
-        ("Batch", lambda job: _setting(job, "batch_size")),
-        ("Rate ×", lambda job: _setting(job, "learning_rate_multiplier")),
-        ("Steps", lambda job: job.get("n_steps")),
-        ("Tokens", lambda job: job.get("trained_tokens")),
-        ("Checkpoints", lambda job: len(job.get("checkpoints") or ()) or None),
+        (say("Examples"), lambda job: job.get("n_train")),
+        (say("Epochs"), lambda job: _setting(job, "n_epochs")),
+        (say("Batch"), lambda job: _setting(job, "batch_size")),
+        (say("Rate ×"), lambda job: _setting(job, "learning_rate_multiplier")),
+        (say("Steps"), lambda job: job.get("n_steps")),
+        (say("Tokens"), lambda job: job.get("trained_tokens")),
+        (say("Checkpoints"), lambda job: len(job.get("checkpoints") or ()) or None),
     )
     for title, value in wanted:
         cells: list[str | Cell] = [_number(value(job)) for job in jobs]
         if set(cells) != {numbers.MISSING}:
             columns.append((Column(title=title, numeric=True), cells))
-    for title, key, write in (("Time", "seconds", numbers.duration), ("Shut down on", "shutdown_date", str)):
+    for title, key, write in ((say("Time"), "seconds", numbers.duration), (say("Shut down on"), "shutdown_date", str)):
         if any(job.get(key) is not None for job in jobs):
             cells = [numbers.MISSING if job.get(key) is None else write(job[key]) for job in jobs]
             columns.append((Column(title=title, numeric=True), cells))
     return Table(
-        caption="The training jobs, with the settings that the endpoint chose where it was left to it.",
+        caption=say("The training jobs, with the settings that the endpoint chose where it was left to it."),
         columns=tuple(column for column, _ in columns),
         rows=tuple(zip(*(cells for _, cells in columns), strict=True)),
     )
@@ -130,7 +145,7 @@ def _table(jobs: Sequence[Job]) -> Table:
 
 def _became(job: Job) -> str | Cell:
     model = job.get("model")
-    tags = ("taken over",) if job.get("reused") else ()
+    tags = (say("taken over"),) if job.get("reused") else ()
     return Cell(text=str(model), tags=tags) if model else str(job.get("status") or numbers.MISSING)
 
 

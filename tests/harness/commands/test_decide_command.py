@@ -134,6 +134,17 @@ def test_each_option_changes_what_it_says(made: Path) -> None:
     assert as_json(made, "--incumbent", "zero-shot")["decision"]["against"] == "zero-shot"
 
 
+def test_an_arm_without_tokens_is_given_the_price_of_its_requests(made: Path) -> None:
+    assert as_json(made, "--incumbent", "tf-idf")["decision"]["total_saving"] is None
+    found = as_json(made, "--incumbent", "tf-idf", "--price", "tf-idf.per_1k=3")
+    entry = next(line for line in found["payback"] if line["role"] == "incumbent")
+    tuned = next(arm for arm in stored(made)["arms"] if arm["name"] == "tuned")
+    assert entry["unit"] == "usd"
+    assert entry["saving_per_1k"] == pytest.approx(3 - tuned["cost_per_1k_usd"])
+    assert entry["ci"][0] <= entry["requests"] <= entry["ci"][1]
+    assert {"assumption": "tf-idf.per_1k", "before": None, "now": 3.0} in found["changed"]
+
+
 def test_the_table_stands_before_the_sentence(made: Path) -> None:
     lines = decide(made, "--cache-hit", "0.5", "--price", "8-shot.input=1").out.rstrip().splitlines()
     table = [line.split("  ") for line in lines[:-1]]
@@ -156,6 +167,8 @@ def test_the_table_stands_before_the_sentence(made: Path) -> None:
         (("--price", "large"), "MODEL.KEY=X is expected"),
         (("--price", "tf-idf.input=1"), "no arm pays for tf-idf"),
         (("--price", "local.hour=1"), "no arm of this run answers on a local endpoint"),
+        (("--price", "8-shot.per_1k=1"), "8-shot pays for tokens"),
+        (("--price", "tf-idff.per_1k=1"), 'there is no arm "tf-idff"; did you mean "tf-idf"?'),
         (("--price", "local.day=1"), 'this machine has no price "day"'),
         (("--cache-hit", "1.5"), "1.5 is not in the range"),
         (("--cache-hit", "nan"), "a finite number is expected"),

@@ -93,9 +93,12 @@ def test_strict_asks_for_the_bound_of_the_interval(run: Path) -> None:
     assert gate(run, "--min", between, "--strict").code == 3
     assert gate(run, "--min", f"accuracy={low - 1e-9}", "--strict").code == 0
     assert gate(run, "--max", f"accuracy={high - 1e-9}", "--strict").code == 3
-    done = gate(run, "--min", "macro_f1=0.1", "--strict")
+    low = arm(run, "good")["intervals"]["macro_f1"]["ci"][0]
+    assert gate(run, "--min", f"macro_f1={low - 1e-9}", "--strict").code == 0
+    assert gate(run, "--min", f"macro_f1={low + 1e-9}", "--strict").code == 3
+    done = gate(run, "--min", "attempts=1", "--strict")
     assert done.code == 2
-    assert "no interval is known of macro_f1" in done.err
+    assert "no interval is known of attempts" in done.err
 
 
 def test_not_worse_than_is_shown_by_the_interval(run: Path) -> None:
@@ -110,6 +113,18 @@ def test_not_worse_than_is_shown_by_the_interval(run: Path) -> None:
         change(run, lambda results, bound=bound: results["run"].update(margin=-bound + 1e-6))  # type: ignore[misc]
         assert gate(run, "--arm", POOR, "--not-worse-than", "good").code == code
     assert gate(run, "--arm", "good", "--not-worse-than", "good").code == 2
+
+
+def test_not_worse_than_speaks_of_the_comparison_on_the_page(run: Path) -> None:
+    found = json.loads(gate(run, "--arm", "good", "--not-worse-than", POOR, "--json").out)
+    stored = {(line["a"], line["b"]): line for line in json.loads((run / "results.json").read_text())["comparisons"]}
+    assert found["conditions"][0]["interval"] == stored["good", POOR]["ci"]
+    # What the page shows counts, also where it was reached in another way than it would be today
+    change(run, lambda results: [line.update(ci=[-0.3, 0.3]) for line in results["comparisons"]])
+    assert gate(run, "--arm", "good", "--not-worse-than", POOR).code == 3
+    change(run, lambda results: results.update(comparisons=[]))
+    made = json.loads(gate(run, "--arm", "good", "--not-worse-than", POOR, "--json").out)
+    assert made["conditions"][0]["interval"] == found["conditions"][0]["interval"]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.report.blocks import Callout, Table, Text
 from harness.report.quality import quality_blocks, ranked_blocks, row_sum, severity
-from harness.report.terminal import quality_to_terminal
+from harness.report.writers.findings import quality_to_terminal
 
 
 def check(kind: str, level: str = "ok", heading: str = "quality", **more: Any) -> dict[str, Any]:

@@ -133,9 +133,34 @@ def test_each_outcome_has_its_sentence() -> None:
         return drift.sentence({"n": 1200, "arms": arms, "contenders": duel, "verdict": verdict})
 
     sentences = [said(True), said(False), said(None), said(None, None)]
-    assert sentences[0].startswith("The verdict still holds on 1,200 fresh items: a is right on +8.0 points")
+    assert sentences[0].startswith("The verdict still holds on 1,200 fresh items: a leads b by 8.0 points (")
+    assert "+10.0 points on the test" in sentences[0]
     assert "accuracy of a fell by 10.0 points" in sentences[0]
     assert all(one != other for one, other in pairwise(sentences))
     assert "no longer holds" in sentences[1]
     assert "cannot be told" in sentences[2]
     assert "claimed no difference" in sentences[3]
+    duel["fresh"] = line(-0.03, -0.06, -0.001)
+    assert "a trails b by 3.0 points (95% CI −6.0 to −0.1; +10.0 points on the test)" in said(False)
+    duel["fresh"] = line(0.0, -0.02, 0.02)
+    assert "a and b are level (95% CI −2.0 to +2.0" in said(None)
+
+
+@pytest.mark.parametrize("shared", [0, 20, 60, 100])
+def test_a_row_of_the_table_is_over_the_same_items(shared: int) -> None:
+    """The change is the difference of the two figures beside it, however many of the fresh items stood in the test."""
+    old = rows(0, 80, 100)
+    again = [row(one.example_id, "yes", "no" if place % 9 == 0 else one.predicted) for place, one in enumerate(old)]
+    found = arm(old, [*again[:shared], *rows(500, 70, 100)][:100] if shared else rows(500, 70, 100))
+    part = found[str(found["how"])]
+    assert isinstance(part, dict)
+    assert found["how"] == ("paired" if shared >= 50 else "unpaired")
+    assert part["n"] == (shared if shared >= 50 else 100 - shared)
+    assert part["after"] - part["before"] == pytest.approx(found["change"])
+    heads, shown = drift.table({"arms": [found]})
+    told = dict(zip(heads, shown, strict=True))
+    assert told["compared"].startswith(f"{part['n']} {'of the test' if shared >= 50 else 'new'}, ")
+    change = round(100 * (part["after"] - part["before"]), 1)
+    assert float(told["change"].split()[0].replace("−", "-")) == pytest.approx(change, abs=0.05)
+    assert abs(float(told["fresh"][:-1]) - float(told["test"][:-1]) - change) <= 0.11
+    assert told["all fresh items"].endswith(" of 100")

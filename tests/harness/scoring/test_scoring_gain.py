@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.results import ARMS, LABELS, make_arm, make_examples, make_run
 
+from harness.scoring import decomposition
 from harness.scoring.answers import Answers
 from harness.scoring.bootstrap import resampled_means
 from harness.scoring.decomposition import decompose
@@ -232,3 +233,73 @@ def test_results_split_the_gain_of_each_tuned_arm_over_the_best_prompt() -> None
     (primary,) = [line for line in results["comparisons"] if line["primary"]]
     assert first["difference"] == pytest.approx(primary["difference"], abs=1e-12)
     assert build(make_run(examples), made[1:3])["decomposition"] == []
+
+
+# Intervals of the parts
+
+
+def drawn(n: int, seed: int, *, told: bool) -> tuple[list[Prediction], list[Prediction]]:
+    """Draws a prompt that likes one label too much and leaves some answers unreadable, and a tuned arm."""
+    draw = np.random.default_rng(seed)
+    names, likes = np.array(LABELS), np.array([0.7, 0.15, 0.15])
+    expected = draw.choice(names, p=[0.2, 0.3, 0.5], size=n).tolist()
+    weights = [draw.dirichlet(likes * 8 + 2 * (names == label)) for label in expected]
+    said: list[tuple[str, str | None]] = [
+        (label, None if draw.random() < 0.1 else str(names[each.argmax()]))
+        for label, each in zip(expected, weights, strict=True)
+    ]
+    given = [dict(zip(LABELS, each.tolist(), strict=True)) for each in weights] if told else None
+    tuned = [(label, label if draw.random() < 0.9 else str(draw.choice(names))) for label in expected]
+    return list(predictions(tuned)), list(predictions(said, given))
+
+
+PRIOR = {"negative": 0.2, "neutral": 0.3, "positive": 0.5}
+
+
+def parts(tuned: Sequence[Prediction], prompt: Sequence[Prediction], **more: Any) -> dict[str, Any]:
+    sides = [Answers.of(ArmFacts(name="x", family="other", predictions=tuple(rows))) for rows in (tuned, prompt)]
+    return decompose(sides[0], sides[1], PRIOR, LABELS, **more)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_intervals_of_the_parts_are_those_of_plain_resampling(told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    tuned, prompt = drawn(300, 2, told=told)
+    found = parts(tuned, prompt, seed=3)
+    assert found["prior_method"] == ("probabilities" if told else "chance")
+    assert found["prior"] > 0.02
+    assert found["ci_method"] == "bootstrap, 2,000 resamples of test items"
+    monkeypatch.setattr(decomposition, "affordable", lambda *_: 2)  # what follows needs the parts alone
+    rng = np.random.default_rng(1)
+    again = []
+    for _ in range(80):
+        places = rng.integers(300, size=300)
+        # The same item may be drawn again: under a name of its own
+        sides = [[replace(rows[at], example_id=f"{k:05}") for k, at in enumerate(places)] for rows in (tuned, prompt)]
+        again.append(parts(*sides))
+    for part in ("format", "prior", "task"):
+        values = np.array([each[part] for each in again])
+        low, high = found[f"{part}_ci"]
+        assert low <= found[part] <= high
+        assert (high - low) / 3.92 == pytest.approx(values.std(), rel=0.35), part
+        assert np.mean((values >= low) & (values <= high)) > 0.88, part
+
+
+def test_groups_widen_the_intervals_of_the_parts() -> None:
+    few = drawn(60, 4, told=False)
+    many = [[replace(row, example_id=f"{row.example_id} {k}") for row in rows for k in range(8)] for rows in few]
+    alone, together = parts(*many), parts(*many, groups=np.repeat(np.arange(60), 8))
+    assert together["ci_method"].startswith("clustered bootstrap")
+    for part in ("format", "prior", "task"):
+        assert alone[part] == together[part]
+        widths = [each[f"{part}_ci"][1] - each[f"{part}_ci"][0] for each in (alone, together)]
+        assert widths[1] > 2 * widths[0]
+
+
+def test_parts_that_are_not_known_have_no_interval() -> None:
+    one = decompose(answers([("positive", "positive")]), answers([("positive", "neutral")]), PRIOR, LABELS)
+    assert one["format_ci"] is one["prior_ci"] is one["task_ci"] is one["ci_method"] is None
+    without = decompose(answers([("a", "a"), ("b", "b")]), answers([("a", "a"), ("b", None)]), {}, ("a", "b"))
+    assert without["prior_ci"] is None
+    assert without["task_ci"] is not None
+    mute = decompose(answers([("a", "a")] * 3), answers([("a", None)] * 3), {"a": 1.0}, ("a",))
+    assert mute["format_ci"] is mute["task_ci"] is None

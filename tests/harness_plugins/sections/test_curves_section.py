@@ -37,7 +37,7 @@ def test_without_curves_there_is_no_section() -> None:
 
 def test_figures_show_means_ranges_the_best_prompt_and_the_crossing() -> None:
     results = make_results(arms=4, change=with_curves)
-    learning, shots = blocks(results, Chart)
+    learning, shots, _ = blocks(results, Chart)
     few, tuned = results.data["curves"]
     n = tuned["crossing"]["n"]
     assert learning.title == f"tuned passes 8-shot at about {round(n, -1):.0f} training examples"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from harness import findings
 from harness.report.charts.svg import one_line
 from harness.report.quality import HEADINGS, ORDER, row_sum, severity
+from harness.words import say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,7 +33,7 @@ def quality_to_terminal(report: Mapping[str, Any], *, brief: bool = False) -> Re
         found = [check for check in report["checks"] if (check.get("heading") or "") == heading]
         shown = [check for check in found if not (brief and severity(check) == "ok")]
         if shown:
-            lines += [Text(""), Text(title, style="bold"), *_findings(shown)]
+            lines += [Text(""), Text(say(title), style="bold"), *_findings(shown)]
     lines += _ranked(report.get("ranked") or ())
     return Group(*lines)
 
@@ -43,10 +45,11 @@ def _findings(checks: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
     lines: list[RenderableType] = []
     for check in sorted(checks, key=lambda check: ORDER.get(severity(check), 9)):
         mark, style = STYLES.get(severity(check), ("·", ""))
-        said = Text.assemble((mark, style), f" {one_line(str(check['message']))} ", (f"[{check['kind']}]", "dim"))
-        lines.append(Padding(said, (0, 0, 0, 2), expand=False))
-        if check.get("advice"):
-            lines.append(Padding(Text(f"→ {one_line(str(check['advice']))}"), (0, 0, 0, 6), expand=False))
+        said = findings.said(check)
+        line = Text.assemble((mark, style), f" {one_line(said.message)} ", (f"[{check['kind']}]", "dim"))
+        lines.append(Padding(line, (0, 0, 0, 2), expand=False))
+        if said.advice:
+            lines.append(Padding(Text(f"→ {one_line(said.advice)}"), (0, 0, 0, 6), expand=False))
     return lines
 
 
@@ -59,7 +62,10 @@ def _ranked(ranked: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
         items = each.get("items") or ()
         if not items:
             continue
-        lines += [Text(""), Text(f"{each['title']}: {len(items)}, the first of them", style="bold")]
+        lines += [
+            Text(""),
+            Text(say("{title}: {n}, the first of them", title=say(str(each["title"])), n=len(items)), style="bold"),
+        ]
         lines += [
             Padding(
                 Text(f"{item['id']}  {item['score']:.2f}  {one_line(str(item['note']))}{_text(item)}"),

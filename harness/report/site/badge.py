@@ -1,0 +1,95 @@
+"""A verdict in one line, as a picture for a README: the run's name, the kind of verdict, its figure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from xml.sax.saxutils import escape
+
+from harness import numbers
+from harness.report import facts
+from harness.report.sentence import sentence
+from harness.words import say
+
+OURS = "<desc>finetune-harness</desc>"
+"""Stands in every badge that is ours."""
+LONGEST = 28
+"""Characters of a name that are shown."""
+_COLOURS = {
+    "win": "#0a6b4a", "trade-off": "#8a5300", "never-pays": "#8a5300", "baseline-suffices": "#0062a3", "tie": "#4f5661",
+    "not-enough-data": "#4f5661", "expires": "#8a5300", "unavailable": "#b3261e", "invalid": "#b3261e",
+}  # fmt: skip
+"""Kind of verdict → background, dark enough for white letters (4.5:1)."""
+_UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
+"""What XML forbids, and what would turn the line's direction."""
+
+
+def draw(data: Mapping[str, Any], name: str) -> str:
+    """Draws the badge: SVG that loads nothing.
+
+    Args:
+        data: `results.json`.
+        name: What the run is called in the site, for want of a name of its own.
+    """
+    run, verdict = data.get("run") or {}, data.get("verdict") or {}
+    left = _short(str(run.get("name") or name))
+    right = _short(line(data), 60)
+    title = _plain(str(sentence(data)) if verdict.get("sentence") else right)
+    colour = _COLOURS.get(str(verdict.get("kind")), _COLOURS["invalid"])
+    a, b = _width(left) + 14, _width(right) + 14
+    texts = "".join(
+        f'<text x="{x:g}" y="14" textLength="{_width(text):g}" lengthAdjust="spacingAndGlyphs">{escape(text)}</text>'
+        for x, text in ((7, left), (a + 7, right))
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{a + b:g}" height="20" role="img">'
+        f"<title>{escape(title)}</title>{OURS}"
+        f'<clipPath id="r"><rect width="{a + b:g}" height="20" rx="4"/></clipPath>'
+        f'<g clip-path="url(#r)"><rect width="{a:g}" height="20" fill="#2a2f37"/>'
+        f'<rect x="{a:g}" width="{b:g}" height="20" fill="{colour}"/></g>'
+        f'<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">{texts}</g></svg>\n'
+    )
+
+
+def line(data: Mapping[str, Any]) -> str:
+    """Says a verdict in a few words, with its difference of accuracy where two arms are compared."""
+    verdict = data.get("verdict") or {}
+    first, second = facts.contenders(data)
+    gap = None
+    if first is not None and second is not None:
+        gap = (facts.comparison(data, str(first["name"]), str(second["name"])) or {}).get("difference")
+    arm = _short(str(verdict.get("arm") or (first or {}).get("name") or ""))
+    said = _kind(str(verdict.get("kind")), arm)
+    said = said if gap is None else say("{verdict}, {difference}", verdict=said, difference=numbers.points(gap))
+    simulated = any(arm.get("simulated") for arm in data.get("arms") or ())
+    return say("simulated: {verdict}", verdict=said) if simulated else said
+
+
+def _kind(kind: str, arm: str) -> str:
+    told = {
+        "win": say("{arm} wins", arm=arm),
+        "trade-off": say("trade-off"),
+        "never-pays": say("training never pays"),
+        "baseline-suffices": say("baseline suffices"),
+        "tie": say("tie"),
+        "not-enough-data": say("not enough data"),
+        "expires": say("expires before it pays"),
+        "unavailable": say("training unavailable"),
+        "invalid": say("invalid"),
+    }
+    return told.get(kind) or say("no verdict")
+
+
+def _plain(text: str) -> str:
+    return _UNREADABLE.sub("\ufffd", text)
+
+
+def _short(text: str, most: int = LONGEST) -> str:
+    flat = " ".join(_plain(text).split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+
+
+def _width(text: str) -> float:
+    """Returns about how wide a text is in Verdana of 11 px; `textLength` makes it exactly that."""
+    return sum(11.0 if ord(c) > 0x1100 else 3.9 if c in "iljI.,:;|'! " else 9.3 if c in "mwMW@%" else 6.9 for c in text)

@@ -1,0 +1,1 @@
+"""A report in forms other than the page: for a terminal, as Markdown and as JSON."""

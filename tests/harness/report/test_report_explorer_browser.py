@@ -1,0 +1,376 @@
+"""The explorer in a real browser: filters, search, dialog, links, the CSV file, and what is there without a script."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import http.server
+import io
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import expect
+from support.explored import ODD_IDS, SCRIPTS, answers, explored
+from support.report import PAYLOADS, twins
+
+from harness import numbers
+from harness.report import page as pages
+from harness.report.blocks import Matrix, Results
+from harness.report.charts.matrix import address
+from harness.report.explorer import packing
+from harness_plugins.sections.errors import Errors
+from harness_plugins.sections.samples import Samples
+
+pytestmark = pytest.mark.xdist_group("chromium")
+
+CHROMIUM = Path("/usr/bin/chromium")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+READY = ".explorer.x-ready"
+OURS = """div fieldset legend label span input small select option p button table caption thead tbody tr th td nav bdi b
+h3 h4 dl dt dd svg circle path rect polygon line details summary ol li"""
+ROWS = "[...document.querySelectorAll('.x-live .x-open')].map((button) => button.ariaLabel)"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if not CHROMIUM.exists():
+        pytest.fail(f"{CHROMIUM} is missing: apt-get install -y chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return explored(n=130)
+
+
+@pytest.fixture(scope="module")
+def path(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("explorer") / "page.html"
+    pages.write(pages.compose(results, [Errors(), Samples()], name="page"), out)
+    return out
+
+
+@pytest.fixture
+def opened(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page; at the end no page has said or asked for anything that it should not."""
+    contexts, wrong = [], []
+
+    def open_page(path: Path | str, wide: int = 1280, asked: int = 1, **options: Any) -> Any:
+        context = browser.new_context(viewport={"width": wide, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("dialog", lambda dialog: wrong.append(dialog.message))
+        page.goto(path if isinstance(path, str) else path.as_uri())
+        if options.get("java_script_enabled", True):
+            page.wait_for_selector(READY)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def settled(page: Any, count: int) -> None:
+    page.wait_for_selector(f'.x-count:text-matches("^{count} of ")')
+
+
+def expected_counts(results: Results) -> dict[str, int]:
+    rows = answers(results)
+    a, b = rows["tuned"], rows["8-shot"]
+    wrong = [(a[k]["predicted"] != a[k]["expected"], b[k]["predicted"] != b[k]["expected"]) for k in a]
+    kind = {key: {"failed": "no answer"}.get(row["status"], row["predicted"]) for key, row in a.items()}
+    other = {key: {"failed": "no answer"}.get(row["status"], row["predicted"]) for key, row in b.items()}
+    return {
+        "all": len(a),
+        "differ": sum(kind[key] != other[key] for key in a),
+        "onlyA": wrong.count((True, False)),
+        "onlyB": wrong.count((False, True)),
+        "both": wrong.count((True, True)),
+        "unparsed": sum(a[key]["predicted"] is None or b[key]["predicted"] is None for key in a),
+    }
+
+
+def test_presets_show_what_they_say(opened: Any, path: Path, results: Results) -> None:
+    page = opened(path)
+    counts = expected_counts(results)
+    assert min(counts.values()) > 0
+    for name, count in counts.items():
+        page.check(f'.x-presets input[value="{name}"]', force=True)
+        settled(page, count)
+        assert page.evaluate(f"{ROWS}.length") == min(count, 50)
+    texts = page.eval_on_selector_all(".x-presets small", "all => all.map((one) => one.textContent)")
+    assert [int(text) for text in texts] == list(counts.values())
+
+
+def test_filters_and_search_find_what_is_there(opened: Any, path: Path, results: Results) -> None:
+    page, rows = opened(path), answers(results)["tuned"]
+    page.select_option(".x-expected", label="negative")
+    settled(page, sum(row["expected"] == "negative" for row in rows.values()))
+    page.select_option(".x-predicted", label="positive")
+    settled(page, sum((row["expected"], row["predicted"]) == ("negative", "positive") for row in rows.values()))
+    page.click(".x-clear")
+    settled(page, 130)
+    page.select_option(".x-slice", label="country = مصر")
+    settled(page, len([place for place in range(130) if place % 3 == 1]))
+    page.click(".x-clear")
+    page.fill(".x-query", SCRIPTS[2][7:14])
+    settled(page, len([place for place in range(130) if place % len(SCRIPTS) == 2]))
+    assert page.evaluate("getComputedStyle(document.querySelector('.x-live td.prose')).direction") == "rtl"
+    page.fill(".x-query", "nothing has this")
+    settled(page, 0)
+    assert "Take a filter away" in page.inner_text(".x-live tbody")
+
+
+def test_arms_can_be_chosen(opened: Any, path: Path, results: Results) -> None:
+    page, rows = opened(path), answers(results)
+    page.select_option(".x-a", label="D · tf-idf")
+    page.select_option(".x-b", label="C · zero-shot")
+    page.check('.x-presets input[value="onlyA"]', force=True)
+    right = {name: {key for key, row in rows[name].items() if row["predicted"] == row["expected"]} for name in rows}
+    settled(page, len(right["zero-shot"] - right["tf-idf"]))
+    assert page.inner_text(".x-presets label:nth-of-type(3)").startswith("Only D wrong")
+    assert page.locator(".x-live thead").inner_text().split()[3:7] == ["D", "tf-idf", "C", "zero-shot"]
+
+
+def test_presets_keep_the_focus(opened: Any, path: Path) -> None:
+    page = opened(path)
+    page.focus('.x-presets input[value="all"]')
+    for name in ("differ", "onlyA"):
+        page.keyboard.press("ArrowRight")
+        page.wait_for_selector(f'.x-presets input[value="{name}"]:focus:checked', state="attached")
+
+
+def test_pages_of_the_table_turn(opened: Any, path: Path) -> None:
+    page = opened(path)
+    seen = page.evaluate(ROWS)
+    for _ in range(3):  # the last press is one too many
+        page.focus(".x-on")
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(50)
+        seen += [name for name in page.evaluate(ROWS) if name not in seen]
+    assert len(seen) == len(set(seen)) == 130
+    assert page.inner_text(".x-page") == "Page 3 of 3"
+    assert page.get_attribute(".x-on", "aria-disabled") == "true"
+
+
+def test_dialog_by_keyboard(opened: Any, path: Path) -> None:
+    page = opened(path)
+    names = [name.removeprefix("Open example ") for name in page.evaluate(ROWS)]
+    page.focus(".x-live tbody tr:nth-child(2) button")
+    page.keyboard.press("Enter")
+    title = page.locator(".x-title bdi")
+    page.wait_for_selector(".x-dialog[open]")
+    assert title.text_content() == names[1]
+    assert page.url.endswith(f"#s={quote(names[1], safe='')}")
+    for key, name in (("ArrowRight", names[2]), ("PageDown", names[3]), ("ArrowLeft", names[2]), ("PageUp", names[1])):
+        page.keyboard.press(key)
+        expect(title).to_have_text(name)
+    page.keyboard.press("ArrowRight")
+    expect(title).to_have_text(names[2])
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".x-dialog:not([open])", state="attached")
+    assert page.evaluate("document.activeElement.ariaLabel") == f"Open example {names[2]}"
+
+
+@pytest.mark.parametrize("key", ODD_IDS)
+def test_a_link_leads_to_an_example(opened: Any, path: Path, results: Results, key: str) -> None:
+    page = opened(f"{path.as_uri()}#s={quote(key, safe='')}")
+    page.wait_for_selector(".x-dialog[open]")
+    assert page.locator(".x-title bdi").text_content() == key
+    texts = dict(zip(results.examples["id"], results.examples["text"], strict=True))
+    assert page.locator(".x-text").text_content() == texts[key]
+
+
+def test_a_cell_of_the_confusion_leads_to_its_answers(opened: Any, path: Path, results: Results) -> None:
+    rows, page = answers(results)["8-shot"], opened(path)
+    empty = Matrix(title="", subtitle="", rows=(), columns=(), counts=(), arm="8-shot", missing="none")
+    for expected, predicted in (("positive", "negative"), ("negative", None), ("neutral", "neutral")):
+        link = address(empty, expected, "none" if predicted is None else predicted)
+        count = sum((row["expected"], row["predicted"]) == (expected, predicted) for row in rows.values())
+        cells = page.locator(f'svg.wide a[href="{link}"]')
+        assert count == 0 or cells.count() == 1
+        if count:
+            cells.click()
+        else:
+            page.evaluate("(link) => { location.hash = link; }", link)
+        settled(page, count)
+        assert page.evaluate("document.activeElement.className") == "x-count"
+    page.evaluate("location.hash = '#f=no%20arm:a:b'")
+    page.evaluate("location.hash = '#f=%E0%A4%A'")
+    page.wait_for_timeout(50)
+    settled(page, count)
+
+
+def test_dialog_shows_all_that_is_known_of_an_answer(opened: Any, path: Path, results: Results) -> None:
+    page, rows = opened(path), answers(results)
+    texts = dict(zip(results.examples["id"], results.examples["text"], strict=True))
+    labels = dict(zip(results.examples["id"], results.examples["label"], strict=True))
+    page.click(".x-live tbody tr:nth-child(1) button")
+    seen = 0
+    for _ in range(15):
+        key = page.locator(".x-title bdi").text_content()
+        shown = [" ".join(text.split()) for text in page.locator(".x-answer").all_text_contents()]
+        for text, arm in zip(shown, ("tuned", "8-shot", "zero-shot", "tf-idf"), strict=True):
+            row = rows[arm][key]
+            known = [] if row["latency_s"] is None else [numbers.ms(_four(row["latency_s"]))]
+            known += [] if row["cost_usd"] is None else [numbers.usd(_four(row["cost_usd"]))]
+            known += [] if row["input_tokens"] is None else [f"{numbers.count(row['input_tokens'])} / "]
+            known += [row["predicted"]] if row["predicted"] else [row["response"]]
+            assert [value for value in known if value not in text] == []
+            seen += len(known)
+        shots = page.locator(".x-shots li").all_text_contents()
+        wanted = [[labels[name] + texts[name] for name in rows[arm][key]["shot_ids"]] for arm in ("tuned", "8-shot")]
+        assert shots == wanted[0] + wanted[1]
+        assert page.locator(".x-shots details[open]").count() == 0
+        page.click(".x-next")
+        expect(page.locator(".x-title bdi")).not_to_have_text(key)
+    assert seen > 150
+
+
+def _four(x: float) -> float:
+    return float(f"{x:.4g}")
+
+
+def test_csv_has_the_rows_that_are_shown_and_no_formula(opened: Any, path: Path, results: Results) -> None:
+    page, rows = opened(path, accept_downloads=True), answers(results)
+    page.select_option(".x-expected", label="negative")
+    wanted = {key for key, row in rows["tuned"].items() if row["expected"] == "negative"}
+    settled(page, len(wanted))
+    with page.expect_download() as download:
+        page.click(".x-save")
+    raw = Path(download.value.path()).read_bytes()
+    table = list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
+    texts = dict(zip(results.examples["id"], results.examples["text"], strict=True))
+    assert {line["id"] for line in table} == wanted
+    assert any(texts[key].startswith("=") for key in wanted)
+    for line in table:
+        text = texts[line["id"]]
+        assert line["text"] == ("'" + text if text.startswith("=") else text)
+        for arm in rows:
+            row = rows[arm][line["id"]]
+            assert line[f"{arm} predicted"] == (row["predicted"] or "")
+            assert line[f"{arm} status"] == row["status"]
+            assert float(line[f"{arm} latency_s"]) == pytest.approx(row["latency_s"], rel=1e-3)
+
+
+@pytest.mark.parametrize(("wide", "scheme"), [(1280, "light"), (390, "dark")])
+def test_nothing_is_wrong_with_explorer_and_dialog(opened: Any, path: Path, wide: int, scheme: str) -> None:
+    page = opened(path, wide, color_scheme=scheme)
+    assert violations(page) == []
+    page.click(".x-live tbody tr:nth-child(3) button")
+    page.wait_for_selector(".x-shots summary")
+    page.locator(".x-shots summary").first.click()
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= wide
+    assert page.eval_on_selector(".x-dialog", "dialog => dialog.scrollWidth - dialog.clientWidth") <= 0
+
+
+def violations(page: Any) -> list[str]:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(page, ".explorer", options={"runOnly": RULES, "resultTypes": ["violations"]})
+    return [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in found.response["violations"]]
+
+
+def test_without_a_script_and_on_paper_the_errors_stand(opened: Any, path: Path) -> None:
+    page = opened(path, java_script_enabled=False)
+    assert page.locator(".x-static tbody tr").count() == 20
+    assert page.is_visible(".x-static")
+    assert not page.is_visible(".x-controls")
+    page = opened(path)
+    assert not page.is_visible(".x-static")
+    page.emulate_media(media="print")
+    assert page.is_visible(".x-static")
+    assert not page.is_visible(".x-controls")
+
+
+def test_hostile_texts_stay_texts(opened: Any, tmp_path: Path) -> None:
+    out = tmp_path / "hostile.html"
+    out.write_text(pages.render(twins()[0], [Samples()]), "utf-8")
+    page = opened(out)
+    kinds = "[...new Set([...document.querySelectorAll('.x-live *, .x-dialog *')].map((one) => one.localName))]"
+    found = set(page.evaluate(kinds))
+    page.click(".x-live tbody tr button")
+    for _ in range(len(PAYLOADS) + 2):
+        page.wait_for_selector(".x-answer")
+        found |= set(page.evaluate(kinds))
+        page.keyboard.press("ArrowRight")
+    assert "dl" in found
+    assert found <= set(OURS.split())
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, results: Results) -> Path:
+    """Writes a page that holds 40 of 130 texts, the others in files beside it; returns its path."""
+    monkeypatch.setattr(packing, "ROWS", 20)
+    monkeypatch.setattr(packing, "INLINE_ROWS", 40)
+    out = tmp_path / "a page #1.html"
+    pages.write(pages.compose(results, [Samples()], name=out.stem), out)
+    return out
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[str]:
+    """Serves the folder on this machine."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            """Says nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("where", ["disk", "host"])
+def test_files_beside_a_page_are_read_when_needed(opened: Any, large: Path, host: str, where: str) -> None:
+    address_ = large.as_uri() if where == "disk" else f"{host}/{quote(large.name)}"
+    page = opened(address_)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.fill(".x-query", "no. 1")  # in texts of all parts
+    settled(page, len([n for n in range(130) if str(n).startswith("1")]))
+    assert len(asked) == 4  # of seven parts two are in the page, and its first 50 rows needed a third
+    assert all("a%20page%20%231.chunks/" in url for url in asked if not url.endswith("favicon.ico"))
+    assert "is not in this page" not in page.inner_text(".x-live tbody")
+
+
+def test_lost_files_are_said_to_be(browser: Any, large: Path) -> None:
+    for path in large.with_suffix(".chunks").iterdir():
+        path.unlink()
+    page = browser.new_page()
+    page.goto(large.as_uri())
+    page.wait_for_selector(READY)
+    page.click(".x-on")
+    expect(page.locator(".x-progress")).to_contain_text("a page #1.chunks")
+    assert "Its text is not in this page." in page.inner_text(".x-live tbody")
+    page.click(".x-live tbody tr:nth-child(1) button")
+    page.wait_for_selector(".x-dialog[open]")
+    assert "Its text is not in this page." in page.inner_text(".x-text")
+    page.close()
+
+
+def test_one_arm_alone_and_one_example(opened: Any, tmp_path: Path) -> None:
+    results = explored(n=1, arms=1)
+    out = tmp_path / "alone.html"
+    out.write_text(pages.render(replace(results, data={"schema": 1}), [Samples()]), "utf-8")
+    page = opened(out)
+    assert page.locator(".x-presets label").count() == 3
+    assert page.locator(".x-b").count() == 0
+    settled(page, 1)
