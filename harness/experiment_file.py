@@ -240,6 +240,15 @@ class ArmTable(_Table):
     of: str | None = None
 
 
+class PluginsTable(_Table):
+    """Which plugins may be loaded."""
+
+    files: list[str] = []
+    """Loose files that `--plugin` has to repeat."""
+    allow: list[str] | None = None
+    """Distributions whose plugins may be imported, beside those that ship; by default all."""
+
+
 class ExperimentFile(_Table):
     """The file's tables as they come."""
 
@@ -247,7 +256,8 @@ class ExperimentFile(_Table):
     seed: int = 7
     repeats: int = Field(default=1, ge=1, le=20)
     """How often each test item is asked; the first answer is the result, all of them say how stable it is."""
-    plugins: list[str] = []
+    plugins: PluginsTable | list[str] = []
+    """A list is short for the table's `files`."""
     dataset: dict[str, Any]
     prepare: PrepareTable = PrepareTable()
     endpoints: dict[str, EndpointTable] = {}

@@ -36,6 +36,25 @@ def load(path: Path, plugins: Plugins, *, allowed_files: Sequence[str | Path] = 
         ExperimentError: Something in it is wrong; one line says what, where and what is nearest.
         PluginError: It needs a plugin that there is not, or that failed to load.
     """
+    source, tables = _read(path)
+    return _Resolver(path=path, source=source, plugins=plugins).experiment(tables, allowed_files)
+
+
+def allowed(path: Path) -> list[str] | None:
+    """Returns the distributions to which an experiment limits plugins; `None` where it does not.
+
+    What is wrong with the table is said when the experiment is loaded.
+
+    Raises:
+        ExperimentError: The file is missing or broken.
+    """
+    table = _read(path)[1].get("plugins")
+    named = table.get("allow") if isinstance(table, dict) else None
+    return [str(name) for name in named] if isinstance(named, list) else None
+
+
+def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Returns an experiment file's bytes and tables."""
     try:
         source = path.read_bytes()
     except FileNotFoundError:
@@ -49,7 +68,7 @@ def load(path: Path, plugins: Plugins, *, allowed_files: Sequence[str | Path] = 
         raise ExperimentError(f"{path}: not UTF-8 (byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{path}: not TOML: {error}") from None
-    return _Resolver(path=path, source=source, plugins=plugins).experiment(tables, allowed_files)
+    return source, tables
 
 
 def restored(tables: Mapping[str, Any], path: Path, plugins: Plugins) -> Experiment:
@@ -123,10 +142,11 @@ class _Resolver:
 
     def _loose_files(self, file: ExperimentFile, allowed: Sequence[str | Path]) -> None:
         given = {Path(name).resolve() for name in allowed}
-        for index, name in enumerate(file.plugins):
+        short = isinstance(file.plugins, list)
+        for index, name in enumerate(file.plugins if isinstance(file.plugins, list) else file.plugins.files):
             if (self.path.parent / name).resolve() not in given:
                 raise self.error(
-                    f"plugins[{index}]",
+                    f"plugins[{index}]" if short else f"plugins.files[{index}]",
                     f"code is loaded only when the command repeats it: --plugin {self.path.parent / name}",
                 )
 

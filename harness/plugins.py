@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -214,13 +216,21 @@ def broke(plugin: object, doing: str, said: str, hint: str = "") -> PluginError:
     return PluginError(f"{called(plugin)}: {doing} {said}", hint)
 
 
-def discover(files: Sequence[str | Path] = (), blocked: Iterable[str] = ()) -> Plugins:
+ALLOW = "HARNESS_PLUGINS_ALLOW"
+"""Environment variable: distributions, with commas between them, whose plugins may be loaded; nothing else is."""
+
+
+def discover(
+    files: Sequence[str | Path] = (), blocked: Iterable[str] = (), allowed: Iterable[str] | None = None
+) -> Plugins:
     """Finds and loads every plugin.
 
     Args:
         files: Loose plugin files, given by `--plugin`.
         blocked: Entry points or distributions that are not even imported, and names of installed plugins that are left
             out. A loose file is asked for by name, so it stays: it can take the place of a blocked plugin.
+        allowed: Distributions whose plugins may be imported, beside those that ship; by default all. What the
+            environment variable `HARNESS_PLUGINS_ALLOW` says limits them too.
 
     Returns:
         What loaded and what failed, each sorted by kind and name.
@@ -229,11 +239,12 @@ def discover(files: Sequence[str | Path] = (), blocked: Iterable[str] = ()) -> P
         PluginError: A file of `files` does not exist or does not load: it was asked for by name.
     """
     shut = set(blocked)
+    open_to = _allowed(allowed)
     records: list[Record] = []
     failures: list[Failure] = []
     for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda point: (point.name, point.value)):
         distribution, version = _origin(point)
-        if shut & {point.name, distribution}:
+        if shut & {point.name, distribution} or not open_to(distribution):
             continue
         whole = f"{distribution} {version}".strip()
         found = _entry(point, whole, version)
@@ -246,6 +257,17 @@ def discover(files: Sequence[str | Path] = (), blocked: Iterable[str] = ()) -> P
         records=tuple(sorted(kept, key=lambda record: (record.kind, record.name, record.distribution))),
         failures=tuple(failure for failure in failures if failure.name not in shut),
     )
+
+
+def _allowed(allowed: Iterable[str] | None) -> Callable[[str], bool]:
+    """Returns what says whether a distribution's plugins may be imported; names as PyPA normalises them."""
+    told = os.environ.get(ALLOW)
+    limits = [set(map(_normal, names)) for names in (allowed, told and told.split(",")) if names is not None]
+    return lambda distribution: distribution == OWN or all(_normal(distribution) in limit for limit in limits)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def _entry(point: EntryPoint, distribution: str, version: str) -> Plugins:

@@ -8,6 +8,8 @@ a language on.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +19,9 @@ from importlib import resources
 from harness.errors import UsageError, nearest
 
 ENGLISH = "en"
+ISOLATE, END = "\u2068", "\u2069"
+"""Begin and end a part of a line that has a direction of its own."""
+ISOLATED = re.compile(f"{ISOLATE}[^{ISOLATE}{END}]*{END}")
 _LANGUAGE: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
 
@@ -25,18 +30,37 @@ def say(message: str, /, **values: object) -> str:
 
     Args:
         message: The English string; a literal, so that it can be collected. Values stand as `{name}`.
-        values: What stands for the names: text as it is, never looked at for braces.
+        values: What stands for the names: text as it is, never looked at for braces. Text of a right-to-left script
+            is isolated, or it would pull the punctuation and the numbers after it to its other side.
     """
     language = _LANGUAGE.get()
     written = message if language == ENGLISH else _catalogue(language).get(message, (message,))[0]
-    return written.format_map(values) if values else written
+    return written.format_map(_isolated(values)) if values else written
 
 
 def say_n(n: float, one: str, many: str, /, **values: object) -> str:
     """Returns one of two strings, `one` where `n` is 1: `say_n(rows, "{n} row", "{n} rows", n=count(rows))`."""
     language = _LANGUAGE.get()
     forms = (one, many) if language == ENGLISH else _catalogue(language).get(one, (one, many))
-    return (forms[0] if n == 1 or len(forms) == 1 else forms[1]).format_map(values)
+    return (forms[0] if n == 1 or len(forms) == 1 else forms[1]).format_map(_isolated(values))
+
+
+def _isolated(values: Mapping[str, object]) -> Mapping[str, object]:
+    return {name: isolated(value) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def isolated(text: str) -> str:
+    """Returns text to stand within a line: with letters of a right-to-left script, between marks that isolate it.
+
+    What is isolated already, such as a name in a sentence that is said within another, is left as it is.
+    """
+    if text.isascii() or not _right_to_left(ISOLATED.sub("", text)):
+        return text
+    return f"{ISOLATE}{text}{END}"
+
+
+def _right_to_left(text: str) -> bool:
+    return any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
 
 
 def noted(message: str) -> str:

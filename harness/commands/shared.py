@@ -73,11 +73,11 @@ def opened(path: Path, options: Mapping[str, Any]) -> tuple[Experiment, RunOptio
         path: The experiment file.
         options: Those of `plugin_options`, and of a run as many as the command has.
     """
-    from harness.experiment_reader import load
+    from harness.experiment_reader import allowed, load
     from harness.plugins import discover
     from harness.session import RunOptions
 
-    plugins = discover(options["files"], options["blocked"])
+    plugins = discover(options["files"], options["blocked"], allowed(path))
     experiment = load(path, plugins, allowed_files=options["files"])
     return experiment, RunOptions(
         out=options["out"],

@@ -8,10 +8,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.items import write_items
 from support.lab import Lab, call
 
 from harness.errors import PluginError, UnfinishedError
-from harness.plugins import KINDS, Plugins, attributed, discover
+from harness.plugins import ALLOW, KINDS, Plugins, attributed, discover
 
 HEAD = """
 from contextlib import contextmanager
@@ -206,6 +207,39 @@ def test_blocked_before_import(site: Path, tmp_path: Path) -> None:
         assert "own" not in {record.name for record in plugins.records}
     discover()
     assert trace.exists()
+
+
+def test_only_what_is_allowed_is_imported(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace = tmp_path / "trace"
+    install(site, "side-effects", "leaves_trace_too", f"open({str(trace)!r}, 'w').close()\n" + backend())
+    for limit in ([], ["another"]):
+        assert "own" not in {record.name for record in discover(allowed=limit).records}
+    monkeypatch.setenv(ALLOW, "another, third")
+    assert {record.name for record in discover().records} >= {"few-shot", "accuracy"}, "what ships is always there"
+    assert "own" not in {record.name for record in discover(allowed=["side-effects"]).records}
+    assert not trace.exists()
+    monkeypatch.setenv(ALLOW, "another,Side_Effects")
+    assert "own" in {record.name for record in discover(allowed=["side.effects"]).records}
+
+
+@pytest.mark.parametrize(("allow", "code"), [('["own-package"]', 0), ("[]", 2)])
+def test_an_experiment_limits_plugins(site: Path, tmp_path: Path, allow: str, code: int) -> None:
+    install(site, "own-package", f"own_of_{code}", backend("own-answers"))
+    write_items(tmp_path / "items.csv")
+    (tmp_path / "e.toml").write_text(
+        f"""
+        name = "limited"
+        plugins = {{ allow = {allow} }}
+        dataset = {{ plugin = "files", path = "items.csv", text = "text", label = "label" }}
+        [[arms]]
+        name = "own"
+        backend = {{ plugin = "own-answers" }}
+        formatter = {{ plugin = "plain" }}
+        """
+    )
+    done = call("run", tmp_path / "e.toml", "--out", tmp_path / "runs", "--yes", "--quiet")
+    assert done.code == code, done
+    assert ('"own-answers"' in done.err) == bool(code)
 
 
 def test_two_of_one_name_name_both(site: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from harness import numbers, terms
 from harness.errors import UsageError
-from harness.words import language, languages, noted, say, say_n, speaking
+from harness.words import isolated, language, languages, noted, say, say_n, speaking
 
 
 def test_english_is_what_stands_in_the_code() -> None:
@@ -36,6 +36,21 @@ def test_one_form_serves_all_numbers_where_a_language_has_one() -> None:
     with speaking("ko"):
         assert say_n(1, "{n} request", "{n} requests", n="1") == "요청 1건"
         assert say_n(2, "{n} request", "{n} requests", n="2") == "요청 2건"
+
+
+def test_a_right_to_left_name_is_isolated_once_and_others_are_left_alone() -> None:
+    for name in ("עברית", "נמוך v2", "منخفض"):
+        within = f"\u2068{name}\u2069"
+        assert say("{arm}, {n} items", arm=name, n=3) == f"{within}, 3 items"
+        assert say_n(2, "{n} row of {arm}", "{n} rows of {arm}", n="2", arm=name) == f"2 rows of {within}"
+        said = say("{arm} leads", arm=name)
+        assert say("Simulated: {sentence}", sentence=said) == f"Simulated: {said}"
+        assert say("{a} and {b}", a=said, b=name) == f"{said} and {within}"
+        with speaking("ko"):
+            assert say("{arm} alone", arm=name).count(within) == 1
+        assert isolated(f"{within}, {name}") == f"\u2068{within}, {name}\u2069"
+    for name in ("plain", "한국어", "Ünïcode é", "日本", "\u202ename", ""):
+        assert isolated(name) == name
 
 
 def test_numbers_differ_by_their_units_alone() -> None:

@@ -101,8 +101,10 @@ def _common(texts: Sequence[str]) -> int:
 
 
 def one_line(text: str) -> str:
-    """Returns `text` with white space folded and controls, direction marks included, left out."""
-    shown = "".join(char for char in text if char.isspace() or unicodedata.category(char)[0] != "C")
+    """Returns `text` with white space folded and controls left out; of direction marks, isolates in pairs stay."""
+    paired = _PAIRED.fullmatch(text) is not None
+    kept = (ISOLATE, END) if paired else ()
+    shown = "".join(char for char in text if char.isspace() or char in kept or unicodedata.category(char)[0] != "C")
     return " ".join(shown.split())
 
 
@@ -140,8 +142,8 @@ def label(
 
 
 def _right_to_left(text: str) -> bool:
-    """Whether the first letter that has a direction is written from right to left."""
-    found = (unicodedata.bidirectional(char) for char in text)
+    """Whether the first letter that has a direction, outside of isolates, is written from right to left."""
+    found = (unicodedata.bidirectional(char) for char in ISOLATED.sub("", text) or text)
     return next((kind != "L" for kind in found if kind in ("L", "R", "AL")), False)
 
 
