@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import HARNESS
+from support.cli import HARNESS, harness
 from support.lab import Lab, call
 
 from harness import cli
@@ -209,3 +209,13 @@ def test_control_characters_of_data_do_not_reach_the_terminal(tmp_path: Path) ->
     assert done.code == 2
     assert "\\x1b[31mred\\x07" in done.err
     assert all(character.isprintable() or character == "\n" for character in done.err)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_and_options(shell: str, tmp_path: Path) -> None:
+    script = harness(cwd=tmp_path, env={"_HARNESS_COMPLETE": f"{shell}_source"})
+    assert "_HARNESS_COMPLETE" in script.out
+    words = {"COMP_WORDS": "harness pub", "COMP_CWORD": "1" if shell != "fish" else "pub"}
+    found = harness(cwd=tmp_path, env={"_HARNESS_COMPLETE": f"{shell}_complete", **words})
+    assert "publish" in found.out
+    assert "prepare" not in found.out
