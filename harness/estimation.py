@@ -32,7 +32,8 @@ from harness.execution.questions import settled
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.journal import Journal
 from harness.preparation import data as stage
-from harness.prepare import Prepared, fingerprint
+from harness.prepare.options import Prepared
+from harness.prepare.stage import fingerprint
 from harness.prepare.token_rules import default_epochs, epoch_tokens
 from harness.prices import BATCH
 from harness.probing import Probe

@@ -26,7 +26,7 @@ from harness.journal import Job
 from harness.numbers import usd as usd_text
 from harness.plugins import attributed
 from harness.preparation.training_sets import profile_of, refuse
-from harness.prepare import training_file
+from harness.prepare.training import training_file
 from harness.runs import slug
 from harness.training import Trainer, Upload, job_tag, upload_of
 from harness.training_record import deploy_first, deploy_too, record

@@ -1,8 +1,8 @@
 """What checks found, in the language of the moment.
 
 `results.json` and `quality.json` hold the sentences in English. Another language writes them anew from a check's kind
-and figures (`findings_of_data`, `findings_of_runs`); where that cannot be done, the English sentence stands, and is
-marked as English.
+and figures (`findings_of_data`, `findings_of_files`, `findings_of_runs`); where that cannot be done, the English
+sentence stands, and is marked as English.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ def said(check: Check) -> Said:
     """Returns a check's sentence and its next step, in the language of the moment where that can be written."""
     from harness.findings_of_data import MESSAGES as ON_DATA
     from harness.findings_of_data import advise
+    from harness.findings_of_files import ADVICE
+    from harness.findings_of_files import MESSAGES as ON_FILES
     from harness.findings_of_runs import MESSAGES as ON_RUNS
     from harness.scoring.fairness import MESSAGES as ON_FAIRNESS
 
@@ -42,12 +44,13 @@ def said(check: Check) -> Said:
         return stored
     english = Said(message=stored.message, advice=stored.advice, lang=ENGLISH)
     kind, figures = str(check.get("kind")), check.get("figures") or {}
-    write = ON_DATA.get(kind) or ON_RUNS.get(kind) or ON_FAIRNESS.get(kind)
+    write = ON_DATA.get(kind) or ON_RUNS.get(kind) or ON_FILES.get(kind) or ON_FAIRNESS.get(kind)
     if write is None:
         return english
     try:
         message = write(figures, check)
-        advice = advise(kind, figures, stored.advice)
+        told = ADVICE.get(kind) if stored.advice else None
+        advice = told(figures, check) if told else advise(kind, figures, stored.advice)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):  # figures of another version
         return english
     # An advice that no catalogue has is of another version as well

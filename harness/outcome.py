@@ -19,7 +19,7 @@ from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment_file import DecisionTable
 from harness.files import write_json
 from harness.machine_time import machine_seconds, spans
-from harness.prepare import Prepared
+from harness.prepare.options import Prepared
 from harness.prices import Prices
 from harness.runs import RunFolder
 from harness.types import Check, Prediction, Split, Status

@@ -15,7 +15,8 @@ from harness.evaluation import Evaluation, Trained
 from harness.execution.questions import Answered, settled
 from harness.experiment import Arm, Experiment
 from harness.preparation import data as stage
-from harness.prepare import Prepared, fingerprint
+from harness.prepare.options import Prepared
+from harness.prepare.stage import fingerprint
 from harness.runs import RunFolder, run_folder
 from harness.session import RunOptions, opened, require_keys, require_prices
 from harness.sweeps import Sweeps

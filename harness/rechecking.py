@@ -16,7 +16,8 @@ from harness.execution.work import digest
 from harness.files import write_json
 from harness.manifest import now
 from harness.numbers import counted
-from harness.prepare import clean, find_leaks
+from harness.prepare import clean
+from harness.prepare.leaks import find_leaks
 from harness.reopening import Reopened, tools
 from harness.runs import RunFolder
 from harness.types import Example, Prediction, Split, Status

@@ -18,7 +18,7 @@ from harness.experiment import Arm, Experiment
 from harness.experiment_reader import restored
 from harness.journal import Journal
 from harness.plugins import Plugins
-from harness.prepare import Prepared
+from harness.prepare.options import Prepared
 from harness.runs import RunFolder
 from harness.secrets import Scrubber
 from harness.session import RunOptions, Session, put_together, require_keys, require_prices

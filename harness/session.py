@@ -32,7 +32,7 @@ from harness.interrupts import Interrupts
 from harness.journal import Journal
 from harness.preparation import data as stage
 from harness.preparation.training_sets import require_classes
-from harness.prepare import Prepared
+from harness.prepare.options import Prepared
 from harness.prices import Prices
 from harness.runs import DEFAULT_OUT, RunFolder
 from harness.secrets import Scrubber

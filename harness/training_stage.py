@@ -13,7 +13,7 @@ from harness.execution.questions import mark
 from harness.experiment import Arm, Experiment
 from harness.following import Detail
 from harness.preparation import data as stage
-from harness.prepare import fingerprint
+from harness.prepare.stage import fingerprint
 from harness.runs import RunFolder, run_folder
 from harness.session import RunOptions, opened, require_keys, require_prices
 from harness.sweeps import Sweeps

@@ -22,6 +22,7 @@ ENGLISH = "en"
 ISOLATE, END = "\u2068", "\u2069"
 """Begin and end a part of a line that has a direction of its own."""
 ISOLATED = re.compile(f"{ISOLATE}[^{ISOLATE}{END}]*{END}")
+"""An isolated part of a line."""
 _LANGUAGE: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
 

@@ -26,10 +26,14 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT /
 BLOCK = re.compile(
     r"(?:<!-- file: (?P<file>\S+) -->\n)?^```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+KOREAN = ROOT / "docs" / "ko"
+TRANSLATED = {path: ROOT / path.name if path.name == "README.md" else ROOT / "docs" / path.relative_to(KOREAN)
+              for path in sorted(KOREAN.rglob("*.md"))}  # fmt: skip
+"""Translation → original. Its commands are the original's, and are not run again."""
 OWN = frozenset({"from-labelled-data-to-a-deployed-model.md"})
 """Documents whose commands are run by a test of their own, which looks at what comes of them."""
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
-HEADING = re.compile(r"^#+ ", re.MULTILINE)
+FIGURES = re.compile(r"`[^`]+`|\d[\d.,–]*\d|\d|\*\*")
 
 
 def blocks(document: Path) -> list[tuple[str | None, str, str]]:
@@ -49,7 +53,7 @@ def commands(document: Path) -> list[str]:
 
 
 def runnable(document: Path) -> bool:
-    return any(command.startswith("harness ") for command in commands(document))
+    return document not in TRANSLATED and any(command.startswith("harness ") for command in commands(document))
 
 
 @cache
@@ -116,6 +120,37 @@ def test_commands_and_options_exist(document: Path) -> None:
         assert re.search(rf"^\s*{re.escape(words[1])}\b", help_of(), re.MULTILINE), f"no such command: {line}"
         for option in (word for word in words[2:] if word.startswith("--")):
             assert option in help_of(words[1]), f"no such option: {option} in {line}"
+
+
+def shape(document: Path) -> list[str]:
+    """Returns what a translation leaves as it is: headings, items, and the figures of tables and quotations."""
+    lines = BLOCK.sub("", document.read_text(encoding="utf-8")).splitlines()
+    quoted = " ".join(line for line in lines if line.startswith(">"))
+    rows = [line for line in lines if line.startswith("|")]
+    figures = [" ".join(FIGURES.findall(line)) for line in (quoted, *rows)]
+    return [match[0] for line in lines if (match := re.match(r"#+ |- |!", line))] + figures
+
+
+def targets(document: Path) -> set[Path]:
+    """Returns the files that a document leads to, the originals in the place of their translations."""
+    found = {(document.parent / target).resolve() for target in LINK.findall(document.read_text(encoding="utf-8"))}
+    return {TRANSLATED.get(path, path) for path in found}
+
+
+def test_there_are_translations() -> None:
+    assert {path.name for path in TRANSLATED} >= {"README.md", "tutorial.md"}
+
+
+@pytest.mark.parametrize("document", TRANSLATED, ids=name)
+def test_a_translation_shows_what_its_original_shows(document: Path) -> None:
+    original = TRANSLATED[document]
+    for shown, wanted in zip(blocks(document), blocks(original), strict=True):
+        assert shown == wanted
+    assert shape(document) == shape(original)
+    assert targets(document) - {original} == targets(original) - {original}
+    for here, other in ((document, original), (original, document)):
+        (line,) = re.findall(r"^\[(?:English|한국어)\]\((.*)\)$", here.read_text(encoding="utf-8"), re.MULTILINE)
+        assert (here.parent / line).resolve() == other
 
 
 def test_readme_and_guide_show_the_same_smallest_plugin() -> None:

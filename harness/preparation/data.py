@@ -19,9 +19,12 @@ from harness.files import json_text, write_together
 from harness.numbers import counted
 from harness.plugins import attributed
 from harness.preparation.training_sets import Written, sets_of, written
-from harness.prepare import Fractions, Prepared, PrepareOptions, fold, limited, prepare
 from harness.prepare.clean import Cluster
+from harness.prepare.limit import limited
+from harness.prepare.normalise import fold
+from harness.prepare.options import Fractions, Prepared, PrepareOptions
 from harness.prepare.shingles import shingles
+from harness.prepare.stage import prepare
 from harness.types import Check, Context, Example, Split
 from harness.words import noted
 

@@ -19,8 +19,8 @@ from harness.preparation import data as stage
 from harness.preparation.data import Loaded
 from harness.preparation.training_files import file_findings, is_training_file
 from harness.preparation.training_sets import TrainingSet, Written, sets_of, written
-from harness.prepare import PrepareOptions
 from harness.prepare.format import completion_findings
+from harness.prepare.options import PrepareOptions
 from harness.prepare.profiles import PROFILES, Profile
 from harness.prices import Prices
 from harness.starter.arms import own_instruction

@@ -14,9 +14,10 @@ from harness.errors import DataError
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.plugins import attributed
 from harness.preparation.training_files import content_findings
-from harness.prepare import Prepared, training_file
+from harness.prepare.options import Prepared
 from harness.prepare.profiles import Profile, profile_for
 from harness.prepare.token_rules import TrainingCounts, label_findings, special_token_findings, token_findings
+from harness.prepare.training import training_file
 from harness.prices import Prices
 from harness.runs import slug
 from harness.tokens import Vocabulary, line_tokens, training_limit, vocabulary_of

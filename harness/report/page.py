@@ -37,8 +37,10 @@ EXAMPLE_COLUMNS = ("id", "split", "label", "text", "fields", "group", "slices", 
 """What the page reads of `examples.parquet`; its other columns repeat the text fields."""
 
 STYLES = ("base.css", "decision.css")
-SCRIPTS = ("theme.js", "decision.js", "calculator.js")
+SCRIPTS = ("theme.js", "decision.js", "calculator.js", "matrix.js")
 """What a run's page is styled and driven by: files of `assets/`, in this order."""
+
+_COMMENT = re.compile(r"//.*|/\*[^*]*\*/")
 
 CHUNK = re.compile(r"[0-9a-f]{16}\.js")
 """Names of the files beside a page."""
@@ -250,9 +252,10 @@ def _hash(text: str) -> str:
 
 @cache
 def assets(*names: str) -> str:
-    """Returns files of `assets/`, such as `base.css`, one after the other."""
+    """Returns files of `assets/`, such as `base.css`, one after the other, without indents and lines of comment."""
     folder = resources.files("harness.report").joinpath("assets")
-    return "\n".join(folder.joinpath(name).read_text("utf-8").rstrip("\n") for name in names) + "\n"
+    lines = [line.strip() for name in names for line in folder.joinpath(name).read_text("utf-8").splitlines()]
+    return "\n".join(line for line in lines if line and not _COMMENT.fullmatch(line)) + "\n"
 
 
 def json_island(value: Any) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness import findings, numbers
+from harness import findings, findings_of_rows, numbers
 from harness.report.blocks import Block, Callout, Cell, Column, Table, Text
-from harness.words import ENGLISH, language, noted, say
+from harness.words import noted, say
 
 HEADINGS = {
     "quality": noted("Quality: are texts and labels right?"),
@@ -91,6 +91,11 @@ def _finding(said: findings.Said) -> str | Cell:
     return _in(said.lang, said.message + (f" → {said.advice}" if said.advice else ""))
 
 
+def _note(text: str) -> str | Cell:
+    said = findings_of_rows.said(text)
+    return _in(said.lang, said.message)
+
+
 def _in(lang: str, text: str) -> str | Cell:
     return Cell(text=text, lang=lang) if lang else text
 
@@ -105,7 +110,6 @@ def ranked_blocks(
         texts: Example id → text, where texts may be shown.
         most: Rows of each list.
     """
-    foreign = "" if language() == ENGLISH else ENGLISH  # what was found of a row is stored in English
     for each in ranked:
         items = list(each.get("items") or ())
         if not items:
@@ -114,7 +118,7 @@ def ranked_blocks(
             (
                 str(item.get("id")),
                 numbers.decimal(item.get("score"), 2),
-                _in(foreign, str(item.get("note") or "")),
+                _note(str(item.get("note") or "")),
                 *((_excerpt(texts.get(str(item.get("id")), "")),) if texts else ()),
             )
             for item in items[:most]

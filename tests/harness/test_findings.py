@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from harness import findings, findings_of_data, findings_of_runs
-from harness.prepare import Fractions, PrepareOptions, prepare
+from harness import findings, findings_of_data, findings_of_files, findings_of_rows, findings_of_runs
+from harness.preparation.training_files import content_findings
+from harness.prepare.options import Fractions, PrepareOptions
+from harness.prepare.profiles import OPENAI
+from harness.prepare.stage import prepare
 from harness.scoring import fairness
 from harness.types import Example
 from harness.words import speaking
@@ -63,6 +67,54 @@ def test_every_check_of_data_is_written_in_korean_with_figures_of_its_own(option
         assert {number for number in NUMBER.findall(korean.message) if number not in known} <= GIVEN, check
 
 
+def test_what_was_found_of_rows_is_written_in_korean_with_its_figures() -> None:
+    texts = [*rows(), *(Example(fields={"text": text}, label=label) for text, label in SINGLE)]
+    found = prepare(texts, PrepareOptions(split=Fractions(train=0.2, validation=0.5, test=0.3), seed=3)).ranked
+    notes = [item.note for each in found for item in each.items]
+    forms = {next((n for n, (form, _) in enumerate(findings_of_rows.FORMS) if re.fullmatch(form, note)), note)
+             for note in notes}  # fmt: skip
+    assert len(forms) >= 5, forms
+    for note in [*notes, '"5" → more likely "1" (93% against below 0.1%, 4 apart)', 'holds "late"', "5 characters"]:
+        assert findings_of_rows.said(note).message == note
+        with speaking("ko"):
+            said = findings_of_rows.said(note)
+            assert re.search("[가-힣]", said.message), note
+            assert (said.lang, sorted(NUMBER.findall(said.message))) == ("", sorted(NUMBER.findall(note)))
+    with speaking("ko"):
+        assert findings_of_rows.said("of another version").lang == "en"
+
+
+SINGLE = [("1234 5678 !!! 99", "poor"), ("why", "great"), ("zyx wvu tsr qpo nml kji", "poor")]
+
+
+@pytest.mark.parametrize("completions", [
+    ["great", "poor"], [f"a text number {n} of many.\n" for n in range(40)],
+    [f"{word} a text that ends {word}" for word in WORDS for _ in range(15)],
+])  # fmt: skip
+@pytest.mark.parametrize("end", ["\n\n###\n\n", ""])
+@pytest.mark.parametrize("n", [8, 60, 150])
+def test_checks_of_training_files_are_written_in_korean(completions: list[str], end: str, n: int) -> None:
+    lines = [
+        {"prompt": f"{row.text}{end}", "completion": f" {completions[k % len(completions)]}"}
+        for k, row in enumerate(rows()[:n])
+    ]
+    data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+    for check in content_findings(data, OPENAI, Path("train.a.jsonl")):
+        found = asdict(check) | {"figures": {**check.figures, "file": "train.a.jsonl"}}
+        with speaking("ko"):
+            said = findings.said(found)
+        if check.kind in findings_of_files.MESSAGES:
+            assert (said.lang, bool(said.advice)) == ("", bool(check.advice)), check
+            assert "train.a.jsonl" in said.message
+            numbers = NUMBER.findall(check.message + check.advice)
+            assert set(NUMBER.findall(said.message + said.advice)) <= {
+                *numbers,
+                *NUMBER.findall(written(check.figures)),
+            }
+        else:
+            assert said.lang == "en"
+
+
 GIVEN = {"80", "5", "20", "9", "1", "1,000", "95"}
 """Numbers that sentences hold of themselves: a fifth, nine times as probable."""
 
@@ -80,7 +132,8 @@ def written(figures: Any) -> str:
 
 
 def test_a_kind_is_written_in_one_place_and_something_finds_it() -> None:
-    tables = (findings_of_data.MESSAGES, findings_of_runs.MESSAGES, fairness.MESSAGES)
+    of_data, of_files = findings_of_data.MESSAGES, findings_of_files.MESSAGES
+    tables = (of_data, of_files, findings_of_runs.MESSAGES, fairness.MESSAGES)
     kinds = [kind for table in tables for kind in table]
     assert len(kinds) == len(set(kinds))
     emitted = {

@@ -214,15 +214,32 @@ def with_training(data: dict[str, Any]) -> None:
     ]  # fmt: skip
 
 
+def everything(data: dict[str, Any]) -> None:
+    """Adds what a search tried, curves and training: a page of it has all sections."""
+    with_choices(data)
+    with_curves(data)
+    with_training(data)
+
+
+def labelled(results: Results, number: int, accuracy: float = 0.85) -> Results:
+    """Returns results over so many labels, each answer right with the probability `accuracy`."""
+    draw = random.Random(5)
+    labels = tuple(f"intent_{n:02}_of_a_bank" for n in range(number))
+    ids = results.predictions["example_id"]
+    of = {key: labels[n % number] for n, key in enumerate(dict.fromkeys(ids))}
+    expected = tuple(of[key] for key in ids)
+    predicted = tuple(label if draw.random() < accuracy else draw.choice([*labels, None]) for label in expected)
+    data = {**results.data, "run": {**results.data["run"], "labels": list(labels)}}
+    counts = [{"label": label, "train": 80, "validation": 9, "test": 11} for label in labels]
+    data["data"] = {**(data.get("data") or {}), "labels": counts}
+    changed = {**results.predictions, "expected": expected, "predicted": predicted}
+    return dataclasses.replace(results, data=data, predictions=changed)
+
+
 def twins(payloads: Sequence[str] = PAYLOADS) -> tuple[Results, Results]:
     """Returns results with payloads in every field that reaches a page, and the same with harmless letters."""
 
-    def change(data: dict[str, Any]) -> None:
-        with_choices(data)
-        with_training(data)
-        with_curves(data)
-
-    results = make_results(n=120, arms=6, change=change)
+    results = make_results(n=120, arms=6, change=everything)
     hostile, harmless = (_replaced(results, payloads, harm=harm) for harm in (True, False))
     return hostile, harmless
 

@@ -11,6 +11,7 @@ from harness.errors import nearest
 from harness.numbers import counted as counted
 from harness.prepare.profiles import LARGEST_WEIGHT, Profile
 from harness.types import Check
+from harness.words import noted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +121,7 @@ def examples(rows: int, profile: Profile) -> Iterator[Check]:
         message=message,
         figures=figures,
         heading="quantity",
-        advice="Label more examples: each doubling of their number gains about as much again."
+        advice=noted("Label more examples: each doubling of their number gains about as much again.")
         if rows < ADVISED
         else "",
     )

@@ -9,6 +9,7 @@ from typing import Any
 from harness.prepare.format import found, texts
 from harness.prepare.format.facts import Facts
 from harness.types import Check
+from harness.words import noted
 
 SEPARATORS = (" ->", "\n\n###\n\n", "\n\n===\n\n", "\n\n---\n\n", "\n\n===>\n\n", "\n\n--->\n\n")
 """Offered in this order, as the retired tool did; the first one only where no prompt has a line break."""
@@ -130,7 +131,9 @@ def prompt_prefix(facts: Facts) -> Iterator[Check]:
             f"{found.quoted(facts.beginning)}",
             figures={"characters": len(facts.beginning), "prefix": facts.beginning},
             heading="quality",
-            advice="Leave the instruction out: a model that is trained on the task needs none, and it costs tokens.",
+            advice=noted(
+                "Leave the instruction out: a model that is trained on the task needs none, and it costs tokens."
+            ),
         )
 
 

@@ -27,6 +27,22 @@
   if (!document.querySelector(".explorer")) {
     document.querySelectorAll('a[href^="#f="]').forEach(function (a) { a.removeAttribute("href"); });
   }
+  // The sections are one tab stop, and arrow keys go from one to the next: a toolbar, as screen readers call it.
+  var bar = document.querySelector(".bar .links"), stops = bar ? Array.from(bar.children) : [];
+  function stop(at) { stops.forEach(function (a, n) { a.tabIndex = n === at ? 0 : -1; }); }
+  if (stops.length > 1) {
+    bar.setAttribute("role", "toolbar");
+    bar.setAttribute("aria-label", bar.parentElement.getAttribute("aria-label"));
+    stop(0);
+    bar.addEventListener("focusin", function (event) { stop(stops.indexOf(event.target)); });
+    bar.addEventListener("keydown", function (event) {
+      var at = stops.indexOf(event.target), last = stops.length - 1;
+      var to = { ArrowRight: at < last ? at + 1 : 0, ArrowLeft: at > 0 ? at - 1 : last, Home: 0, End: last }[event.key];
+      if (at < 0 || to === undefined || event.altKey || event.ctrlKey || event.metaKey) { return; }
+      event.preventDefault();
+      stops[to].focus();
+    });
+  }
   var links = {};
   document.querySelectorAll(".bar nav a").forEach(function (a) { links[a.getAttribute("href").slice(1)] = a; });
   if ("IntersectionObserver" in window) {

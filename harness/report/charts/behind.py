@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from harness import numbers
-from harness.report.blocks import Cell, Chart, Column, Dots, Figure, Histogram, Intervals, Matrix, Table
+from harness.report.blocks import Cell, Chart, Column, Dots, Figure, Histogram, Intervals, Matrix, Point, Table
 from harness.report.charts import matrix
 from harness.report.charts.scale import write
 from harness.words import say
+
+ROWS = 25
+"""Points of a line that its table has at most: a figure shows hundreds, but nobody reads so many."""
 
 
 def table(figure: Figure) -> Table:
@@ -33,7 +38,7 @@ def _points(figure: Chart) -> Table:
         columns.append(Column(title=figure.bounds or say("95% interval"), numeric=True))
     rows = []
     for series in figure.series:
-        for place, point in enumerate(series.points):
+        for place, point in enumerate(_some(series.points)):
             row: list[str | Cell] = [
                 Cell(text=series.arm, arm=series.arm if place == 0 else ""),  # hundreds of markers
                 write(point.x, figure.x.unit),
@@ -42,7 +47,16 @@ def _points(figure: Chart) -> Table:
             if bounds:
                 row.append(_range(point.low, point.high, figure.y.unit))
             rows.append(tuple(row))
-    return Table(caption=figure.title, columns=tuple(columns), rows=tuple(rows))
+    caption = figure.title
+    if any(len(series.points) > ROWS for series in figure.series):
+        caption = say("{title}: {n} points of each arm", title=figure.title, n=numbers.count(ROWS))
+    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows))
+
+
+def _some(points: Sequence[Point]) -> Sequence[Point]:
+    """Returns the first point, the last one, and others at even distances between."""
+    last = len(points) - 1
+    return points if last < ROWS else [points[round(n * last / (ROWS - 1))] for n in range(ROWS)]
 
 
 def _pivot(figure: Chart) -> Table | None:
@@ -116,7 +130,10 @@ def _pairs(figure: Matrix) -> Table:
         for column, count in zip(figure.columns, counts, strict=True)
         if count
     ]
-    rows = tuple((row, column, _count(figure, row, column, -count)) for _, count, row, column in sorted(found))
+    rows = tuple(
+        (row, column, numbers.count(-count) if right else _count(figure, row, column, -count))
+        for right, count, row, column in sorted(found)
+    )
     columns = (
         Column(title=say("Expected")),
         Column(title=say("Predicted")),

@@ -28,18 +28,18 @@ SMALL = 10.0
 def draw(figure: Matrix, wide: float, narrow: bool) -> Markup:
     """Draws the cells; each row is shaded by its own shares, so that rare labels show as well."""
     name = f"{figure.title}. {figure.subtitle}"
-    remark = ""
+    remark, many = "", len(figure.columns) > MANY
     if narrow and len(figure.columns) > PHONE + 2:
         figure = condense(figure, PHONE)
         remark = say("Here the {n} labels most often confused.", n=numbers.count(PHONE))
-    grid = _Grid(figure=figure, wide=wide, narrow=narrow)
+    grid = _Grid(figure=figure, wide=wide, narrow=narrow, many=many)
     parts = [label(fit(grid.corner, wide), 0, grid.top - 6 if grid.beside else 12)]
-    parts += [*grid.column_labels(), *grid.row_labels(), *grid.cells()]
+    parts += [grid.column_labels(), grid.row_labels(), *grid.cells()]
     bottom = grid.top + grid.side * len(figure.rows) + 6
     if remark:
         parts.append(label(fit(remark, wide), 0, bottom + 12))
         bottom += 18
-    return canvas(wide, bottom, name, narrow, *parts, links=bool(figure.arm))
+    return canvas(wide, bottom, name, narrow, *parts, links=bool(figure.arm) and not many)
 
 
 def condense(figure: Matrix, most: int, other: str = "") -> Matrix:
@@ -67,7 +67,11 @@ def address(figure: Matrix, row: str, column: str) -> str:
     if not figure.arm or (figure.folded and figure.folded in (row, column)):
         return ""
     predicted = "" if column == figure.missing else column
-    return "#f=" + ":".join(quote(part, safe="", errors="replace") for part in (figure.arm, row, predicted))
+    return "#f=" + ":".join(map(_quoted, (figure.arm, row, predicted)))
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="", errors="replace")
 
 
 def _errors(figure: Matrix) -> Counter[str]:
@@ -88,6 +92,8 @@ class _Grid:
     figure: Matrix
     wide: float
     narrow: bool
+    many: bool
+    """Whether there are so many cells that they are drawn together."""
 
     @cached_property
     def left(self) -> float:
@@ -138,7 +144,8 @@ class _Grid:
         longest = max((width(name, self.size) for name in self.figure.columns), default=0.0)
         return above + 12 + (min(longest, 110.0) * 0.72 if self.turned == -45 else min(longest, 130.0))
 
-    def column_labels(self) -> list[Markup]:
+    def column_labels(self) -> Markup:
+        """Writes the columns' names: level, aslant or upright."""
         parts = []
         names = self.figure.columns
         above = self.top - (4 if self.beside else 20) - 8
@@ -146,29 +153,26 @@ class _Grid:
         for n in self._labelled(names):
             middle = self.left + self.side * (n + 0.5)
             if self.flat:
-                parts.append(label(fit(names[n], self.side - 2), middle, self.top - 6, anchor="middle", fill=INK))
+                short = fit(names[n], self.side - 2)
+                parts.append(label(short, middle, self.top - 6, anchor="middle", inherited="middle", fill=None))
             elif self.turned == -45:
                 room = min(above / 0.72, (self.wide - middle - 6) / 0.72)
-                parts.append(label(fit(names[n], room), middle - 2, self.top - 6, fill=INK, turn=-45))
+                parts.append(label(fit(names[n], room), middle - 2, self.top - 6, fill=None, turn=-45))
             else:
-                at = middle + self.size * 0.35
-                parts.append(label(cut[n], at, self.top - 5, fill=INK, turn=-90, size=self.size))
-        return parts
+                parts.append(label(cut[n], middle + self.size * 0.35, self.top - 5, fill=None, turn=-90))
+        small = self.size if not self.flat and self.turned == -90 and self.size != SIZE else None
+        return tag("g", *parts, fill=INK, font_size=small, text_anchor="middle" if self.flat else None)
 
-    def row_labels(self) -> list[Markup]:
+    def row_labels(self) -> Markup:
+        """Writes the rows' names."""
         names = self.figure.rows
         cut = fit_apart(names, self.left - 10, self.size)
-        return [
-            label(
-                cut[n],
-                self.left - 8,
-                self.top + self.side * (n + 0.5) + self.size * 0.35,
-                anchor="end",
-                fill=INK,
-                size=self.size,
-            )
+        low = self.top + self.size * 0.35
+        parts = [
+            label(cut[n], self.left - 8, low + self.side * (n + 0.5), anchor="end", inherited="end", fill=None)
             for n in self._labelled(names)
         ]
+        return tag("g", *parts, fill=INK, font_size=None if self.size == SIZE else self.size, text_anchor="end")
 
     def _labelled(self, names: Sequence[str]) -> list[int]:
         """Returns the places that are named: all where there is room, else first those with the most errors."""
@@ -190,16 +194,58 @@ class _Grid:
         lines += [f"M{num(self.left)} {num(self.top + side * n)}h{num(long)}" for n in range(len(figure.rows) + 1)]
         thick = 2.0 if side >= 14 else 1.0 if side >= 5 else 0.5
         grid = tag("path", d="".join(lines), stroke=PAPER, stroke_width=thick)
-        counted = [
-            self._cell(row, column, count, sum(counts))
-            for row, counts in enumerate(figure.counts)
-            for column, count in enumerate(counts)
-            if count
-        ]
         places = [(n, figure.columns.index(name)) for n, name in enumerate(figure.rows) if name in figure.columns]
         same = "".join(self._square(row, column, 1) for row, column in places)
         diagonal = tag("path", d=same, fill="none", stroke=SOFT, stroke_width=1 if side >= 8 else 0.5)
-        return [ground, grid, tag("g", *counted, fill=HEAT), diagonal]
+        return [ground, grid, self._together() if self.many else self._apart(), diagonal]
+
+    def _counted(self) -> list[tuple[int, int, int, float]]:
+        """Returns row, column, count and share of its row of each cell that counts something."""
+        return [
+            (row, column, count, count / sum(counts))
+            for row, counts in enumerate(self.figure.counts)
+            for column, count in enumerate(counts)
+            if count
+        ]
+
+    def _apart(self) -> Markup:
+        return tag("g", *(self._cell(*cell) for cell in self._counted()), fill=HEAT)
+
+    def _together(self) -> Markup:
+        """Draws hundreds of cells in few elements: one line of dashes for each shade, one group for each ink.
+
+        The group says where its cells are and what they count; a script makes tooltips and links of that.
+        """
+        figure, side = self.figure, self.side
+        thick = side - (2 if side >= 8 else 0.5)
+        square = figure.columns[: len(figure.rows)] == figure.rows and len(figure.columns) > len(figure.rows)
+        shades: dict[str, list[str]] = {}
+        texts: dict[str, list[Markup]] = {}
+        for row, column, count, share in self._counted():
+            x, y = self.left + side * (column + 0.5), self.top + side * (row + 0.5)
+            shade = f"{0.12 + 0.88 * round(share * 16) / 16:.2f}"
+            shades.setdefault(shade, []).append(f"M{num(x - thick / 2)} {num(y)}h{num(thick)}")
+            if width(text := numbers.count(count)) <= side - 3:
+                ink = "var(--on-heat,#ffffff)" if share > 0.45 else INK
+                texts.setdefault(ink, []).append(label(text, x, y + 4, anchor="middle", inherited="middle", fill=None))
+        drawn = [tag("path", d="".join(spots), stroke_opacity=shade) for shade, spots in sorted(shades.items())]
+        written = [tag("g", *found, fill=ink, text_anchor="middle") for ink, found in sorted(texts.items())]
+        return tag(
+            "g",
+            tag("g", *drawn, stroke=HEAT, stroke_width=thick),
+            *written,
+            class_="cells",
+            data_grid=" ".join(f"{value:.3f}" for value in (self.left, self.top, side)),
+            data_arm=_quoted(figure.arm) or None,
+            data_rows=" ".join(map(self._name, figure.rows)),
+            data_more=" ".join(map(self._name, figure.columns[len(figure.rows) :])) if square else None,
+            data_columns=None if square else " ".join(map(self._name, figure.columns)),
+            data_counts=" ".join(f"{row},{column},{count}" for row, column, count, _ in self._counted()),
+        )
+
+    def _name(self, name: str) -> str:
+        """Returns a label as an address has it; a star, which no such label is, for several labels."""
+        return "*" if name == self.figure.folded else "" if name == self.figure.missing else _quoted(name)
 
     def _square(self, row: int, column: int, inset: float) -> str:
         inset = inset if self.side >= 8 else 0.25
@@ -209,17 +255,12 @@ class _Grid:
             f"h{long}v{long}h-{long}z"
         )
 
-    def _cell(self, row: int, column: int, count: int, total: int) -> Markup:
+    def _cell(self, row: int, column: int, count: int, share: float) -> Markup:
         figure, side = self.figure, self.side
-        share = count / total
         parts = [tag("path", d=self._square(row, column, 1), fill_opacity=f"{0.12 + 0.88 * share:.2f}")]
         text = numbers.count(count)
         if width(text) <= side - 3:
             x, y = self.left + side * (column + 0.5), self.top + side * (row + 0.5) + 4
             parts.append(label(text, x, y, anchor="middle", fill="var(--on-heat,#ffffff)" if share > 0.45 else INK))
-        expected, predicted = figure.rows[row], figure.columns[column]
-        if not self.narrow and self.across > MANY:  # too small for a number: the pointer tells it
-            told = say("{expected} → {predicted}: {n}", expected=expected, predicted=predicted, n=text)
-            parts.append(tag("title", told))
-        where = address(figure, expected, predicted)
+        where = address(figure, figure.rows[row], figure.columns[column])
         return tag("a", *parts, href=where, tabindex="-1") if where else tag("g", *parts)

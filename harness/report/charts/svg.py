@@ -8,6 +8,8 @@ from itertools import takewhile
 
 from markupsafe import Markup, escape
 
+from harness.words import END, ISOLATE, ISOLATED
+
 INK = "var(--ink,#1b1d21)"
 SOFT = "var(--soft,#565c66)"
 RULE = "var(--rule,#d5d9df)"
@@ -102,8 +104,7 @@ def _common(texts: Sequence[str]) -> int:
 
 def one_line(text: str) -> str:
     """Returns `text` with white space folded and controls left out; of direction marks, isolates in pairs stay."""
-    paired = _PAIRED.fullmatch(text) is not None
-    kept = (ISOLATE, END) if paired else ()
+    kept = ISOLATE + END if text.count(ISOLATE) == text.count(END) else ""
     shown = "".join(char for char in text if char.isspace() or char in kept or unicodedata.category(char)[0] != "C")
     return " ".join(shown.split())
 
@@ -114,30 +115,35 @@ def label(
     y: float,
     *,
     anchor: str = "start",
-    fill: str = SOFT,
+    inherited: str = "start",
+    fill: str | None = SOFT,
     halo: bool = False,
     bold: bool = False,
     turn: float | None = None,
     size: float = SIZE,
 ) -> Markup:
-    """Writes one line of text; `halo` sets it off from what lies below. `anchor` is a side, whatever the script."""
+    """Writes one line of text; `halo` sets it off from what lies below. `anchor` is a side, whatever the script.
+
+    Within a group that says it for all: no `fill`, the usual `size`, and in `inherited` the group's anchor. The usual
+    fill is the figure's own.
+    """
     rtl = _right_to_left(text)
     side = {"start": "end", "end": "start"}.get(anchor, anchor) if rtl else anchor
     return tag(
         "text",
         text,
-        x=x,
-        y=y,
-        text_anchor=None if side == "start" else side,
+        x=x if turn is None else None,
+        y=y if turn is None else None,
+        text_anchor=None if side == inherited else side,
         direction="rtl" if rtl else None,
-        fill=fill,
+        fill=None if fill == SOFT else fill,
         font_size=None if size == SIZE else size,
         font_weight="600" if bold else None,
         stroke=PAPER if halo else None,
         stroke_width=4 if halo else None,
         stroke_linejoin="round" if halo else None,
         paint_order="stroke" if halo else None,
-        transform=None if turn is None else f"rotate({num(turn)} {num(x)} {num(y)})",
+        transform=None if turn is None else f"translate({num(x)} {num(y)})rotate({num(turn)})",
     )
 
 
@@ -151,7 +157,16 @@ def segment(
     x1: float, y1: float, x2: float, y2: float, stroke: str, *, thick: float = 1, dash: str | None = None
 ) -> Markup:
     """Writes a straight line."""
-    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=thick, stroke_dasharray=dash or None)
+    width_ = None if thick == 1 else thick
+    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=width_, stroke_dasharray=dash or None)
+
+
+def strokes(lines: Sequence[tuple[float, float, float, float]], stroke: str) -> Markup:
+    """Writes level and upright lines that look the same, such as those of a grid, as one element."""
+    path = "".join(
+        f"M{num(x1)} {num(y1)}" + (f"H{num(x2)}" if y1 == y2 else f"V{num(y2)}") for x1, y1, x2, y2 in lines
+    )
+    return tag("path", d=path, stroke=stroke)
 
 
 def canvas(width_: float, height: float, name: str, narrow: bool, *children: Markup, links: bool = False) -> Markup:
@@ -168,6 +183,7 @@ def canvas(width_: float, height: float, name: str, narrow: bool, *children: Mar
         height=height,
         role="group" if links else "img",
         aria_label=name,
+        fill=SOFT,
         font_size=SIZE,
     )
 

@@ -25,6 +25,7 @@ from harness.report.charts.svg import (
     marker,
     num,
     segment,
+    strokes,
     tag,
     width,
 )
@@ -96,9 +97,9 @@ def _axes(chart: Chart, frame: Frame) -> Markup:
     plot = frame.plot
     parts = [label(fit(chart.y.title, frame.wide - 8), 2, 13)]
     marks = frame.y.ticks(5)
+    parts.append(strokes([(plot.left, frame.y(value), plot.right, frame.y(value)) for value in marks], RULE))
     for value in marks:
         at = frame.y(value)
-        parts.append(segment(plot.left, at, plot.right, at, RULE))
         parts.append(label(frame.y.write(value, chart.y.unit, marks), plot.left - 8, at + 4, anchor="end"))
     parts.append(segment(plot.left, plot.bottom, plot.right, plot.bottom, AXIS, thick=1.5))
     parts += _x_ticks(chart, frame)
@@ -112,15 +113,16 @@ def _axes(chart: Chart, frame: Frame) -> Markup:
 def _x_ticks(chart: Chart, frame: Frame) -> list[Markup]:
     plot, last = frame.plot, -1e9
     marks = list(chart.x.ticks) or frame.x.ticks(4 if frame.narrow else 6)
-    parts = []
+    parts, ticks = [], []
     for value in marks:
         text, at = frame.x.write(value, chart.x.unit, marks), frame.x(value)
         half = width(text) / 2
         if at - half < last + 8 or at + half > frame.wide:
             continue
         last = at + half
-        parts.append(segment(at, plot.bottom, at, plot.bottom + 4, AXIS))
+        ticks.append((at, plot.bottom, at, plot.bottom + 4))
         parts.append(label(text, at, plot.bottom + 18, anchor="middle"))
+    parts.append(strokes(ticks, AXIS))
     if frame.x.zero:  # the axis is broken between zero and the smallest positive value
         gap = plot.left + (plot.right - plot.left) * 0.07
         parts.append(segment(gap - 3, plot.bottom, gap + 3, plot.bottom, PAPER, thick=3))

@@ -59,11 +59,22 @@ def _chart(able: Sequence[Arm]) -> Chart:
     )
     return Chart(
         title=_finding(able),
-        subtitle=say("Share of right answers among the surest ones of the test items, from the most confident on."),
+        subtitle=say(
+            "Share of right answers among the surest ones of {n} test items, from the most confident on.",
+            n=_sizes([arm.get("n") for arm in able]),
+        ),
         x=Axis(title=say("Share of items answered"), unit="share", low=0, high=1),
         y=Axis(title=say("Precision"), unit="share", high=1),
         series=series,
     )
+
+
+def _sizes(sizes: Sequence[int | None]) -> str:
+    """Writes how many answers arms have: one number, or the least and the most."""
+    known = sorted({size for size in sizes if size is not None})
+    if len(known) < 2:
+        return numbers.count(known[0]) if known else numbers.MISSING
+    return numbers.span(numbers.count(known[0]), numbers.count(known[-1]))
 
 
 def _finding(able: Sequence[Arm]) -> str:
@@ -97,8 +108,9 @@ def _calibration(results: Results, able: Sequence[Arm]) -> Chart | None:
     return Chart(
         title=_sureness(drawn[0], known[drawn[0]]),
         subtitle=say(
-            "Share of right answers by their mean confidence, in bins of as many answers each. Bars: 95% CI. Dashed: "
-            "as often right as sure."
+            "Share of right answers by their mean confidence, in bins of as many answers each; answers: {arms}. Bars: "
+            "95% CI. Dashed: as often right as sure.",
+            arms="; ".join(f"{name} {numbers.count(len(known[name]))}" for name in drawn),
         ),
         x=Axis(title=say("Confidence"), unit="share", high=1),
         y=Axis(title=say("Right"), unit="share", high=1),

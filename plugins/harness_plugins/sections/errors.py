@@ -48,22 +48,25 @@ class Errors:
         present = {expected for name in names for expected, _ in answers[name]}
         given = [str(label) for label in (results.data.get("run") or {}).get("labels") or ()]
         labels = [label for label in given if label in present] + sorted(present - set(given))
-        yield _by_label(names, answers, labels)
+        yield _by_label(names, answers, labels, ordinal=bool((results.data.get("run") or {}).get("ordered")))
         yield _mistakes(names, answers)
         for name in names:
             yield _confusion(name, answers[name], labels, linked=bool(results.examples.get("id")))
 
 
-def _by_label(names: Sequence[str], answers: Mapping[str, Sequence[Pair]], labels: Sequence[str]) -> Dots:
+def _by_label(
+    names: Sequence[str], answers: Mapping[str, Sequence[Pair]], labels: Sequence[str], *, ordinal: bool
+) -> Dots:
+    """Returns the labels with the widest gap first; those that have an order keep it."""
     scores = {name: f1_by_label(answers[name]) for name in names}
     gaps = {label: _gap([scores[name].get(label, 0.0) for name in names]) for label in labels}
-    shown = set(sorted(labels, key=lambda label: -gaps[label])[:DOTS])
+    widest_first = sorted(labels, key=lambda label: -gaps[label])
+    shown = widest_first[:DOTS]
     rows = tuple(
         DotRow(label=label, dots=tuple(Dot(arm=name, value=scores[name].get(label, 0.0)) for name in names))
-        for label in labels
-        if label in shown
+        for label in ([label for label in labels if label in set(shown)] if ordinal else shown)
     )
-    widest = max(labels, key=lambda label: gaps[label])
+    widest = widest_first[0]
     better = max(names, key=lambda name: scores[name].get(widest, 0.0))
     title = say("{arm} by label", arm=names[0])
     if len(names) > 1:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import harness
 from harness import numbers
@@ -58,7 +58,7 @@ def _table(results: Results, arms: Sequence[Arm]) -> Table:
         Column(title=say("Rank"), numeric=True),
         Column(title=say("Arm"), head=True),
         Column(title=say("Accuracy (95% CI)"), numeric=True),
-        Column(title=say("Macro-F1"), numeric=True),
+        Column(title=say("Macro-F1 (95% CI)") if _any_scores(arms) else say("Macro-F1"), numeric=True),
         *([Column(title=say("Mean error"), numeric=True)] if any(value is not None for value in maes) else []),
         Column(title=say("Tokens in / out"), numeric=True),
         Column(title=measure.brief, numeric=True),
@@ -76,7 +76,11 @@ def _table(results: Results, arms: Sequence[Arm]) -> Table:
                 note=numbers.percent_interval(*ci).removesuffix("%") if ci else "",
                 strong=_best(arm.get("accuracy"), accuracy, max),
             ),
-            Cell(text=numbers.decimal(arm.get("macro_f1")), strong=_best(arm.get("macro_f1"), f1, max)),
+            Cell(
+                text=numbers.decimal(arm.get("macro_f1")),
+                note=_scores((arm.get("intervals") or {}).get("macro_f1")),
+                strong=_best(arm.get("macro_f1"), f1, max),
+            ),
         ]
         if len(columns) == 8:
             row.append(Cell(text=numbers.decimal(arm.get("mae"), 2), strong=_best(arm.get("mae"), maes, min)))
@@ -102,6 +106,16 @@ def _origin(arm: Arm) -> str:
     if not shots or arm.get("family") != "few-shot":
         return ""
     return say_n(shots, "{n} shot", "{n} shots", n=numbers.count(shots))
+
+
+def _any_scores(arms: Sequence[Arm]) -> bool:
+    return any(_scores((arm.get("intervals") or {}).get("macro_f1")) for arm in arms)
+
+
+def _scores(interval: Mapping[str, Any] | None) -> str:
+    """Writes the bounds of a score that is no share: `0.887–0.966`."""
+    low, high = (interval or {}).get("ci") or (None, None)
+    return "" if low is None or high is None else f"{numbers.decimal(low)}–{numbers.decimal(high)}"
 
 
 def _best(value: float | None, values: Sequence[float | None], choose: object) -> bool:

@@ -51,6 +51,8 @@ def _compared(data: Data, entries: list[Mapping[str, Any]]) -> Iterable[Block]:
         )
     if ours:
         yield _table(data, ours, caption)
+        yield from _not_worse(data, ours)
+    yield from _others(data)
     rest = [entry for entry in entries if entry not in ours]
     if rest:
         more = say_n(len(rest), "{n} more comparison", "{n} more comparisons", n=numbers.count(len(rest)))
@@ -149,6 +151,63 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
     return Table(caption=caption, columns=columns, rows=tuple(rows), folded=folded)
 
 
+def _not_worse(data: Data, entries: Sequence[Mapping[str, Any]]) -> Iterable[Text]:
+    """Says which arms are no worse than another one beyond the margin, where they are not shown to lead it."""
+    margin = (data.get("run") or {}).get("margin")
+    shown: dict[str, list[str]] = {}
+    for entry in entries:
+        low, high = entry.get("ci") or (None, None)
+        if low is None or high is None:
+            continue
+        for name, other, leads in ((entry["a"], entry["b"], low > 0), (entry["b"], entry["a"], high < 0)):
+            if name in (entry.get("not_worse") or ()) and not leads:
+                shown.setdefault(name, []).append(other)
+    for name, others in shown.items():
+        if margin is not None:
+            yield Text(
+                text=say(
+                    "{arm} is shown not to be worse than {others}: less accurate by {margin} at most, if at all.",
+                    arm=name,
+                    others=_listed(others),
+                    margin=numbers.points(margin, signed=False),
+                )
+            )
+
+
+def _metrics() -> dict[str, str]:
+    """Returns the figures beside accuracy by which the contenders are compared."""
+    return {
+        "macro_f1": say("Macro-F1"),
+        "balanced_accuracy": say("Balanced accuracy"),
+        "mae": say("Mean error"),
+        "mae_all": say("Mean error, a missing label counted as the worst"),
+    }
+
+
+def _others(data: Data) -> Iterable[Table]:
+    """Compares the contenders by other figures than accuracy."""
+    names = _metrics()
+    lines = [line for line in data.get("differences") or () if line["metric"] in names and line.get("ci") is not None]
+    if not lines:
+        return
+    rows = []
+    for line in lines:
+        share = line["metric"] == "balanced_accuracy"
+        value, (low, high) = line["difference"], line["ci"]
+        said = numbers.points(value) if share else numbers.number(value, 3, signed=True)
+        bounds = [numbers.number(bound, 3, signed=True) for bound in (low, high)]
+        note = numbers.points_interval(low, high) if share else numbers.span(*bounds)
+        rows.append((names[line["metric"]], _arm(data, line["a"]), _arm(data, line["b"]), Cell(text=said, note=note)))
+    columns = (
+        Column(title=say("Figure"), head=True),
+        Column(title=say("Arm")),
+        Column(title=say("Against")),
+        Column(title=say("Difference (95% CI)"), numeric=True),
+    )
+    caption = say("The contenders by other figures; intervals: {method}.", method=terms.method(lines[0]["ci_method"]))
+    yield Table(caption=caption, columns=columns, rows=tuple(rows))
+
+
 def _relabelled(data: Data) -> Iterable[Block]:
     """Shows results before and after labels were corrected, in a copy that `harness relabel` made."""
     found = data.get("relabel")
@@ -185,9 +244,9 @@ def _gains(data: Data) -> Iterable[Block]:
             _arm(data, line["a"]),
             _arm(data, line["b"]),
             numbers.points(line["difference"]),
-            Cell(text=numbers.points(line["format"]), note=_recovered(line["recovered"])),
-            numbers.points(line["prior"]),
-            numbers.points(line["task"]),
+            _part(line, "format", _recovered(line["recovered"])),
+            _part(line, "prior"),
+            _part(line, "task"),
         )
         for line in lines
     )
@@ -201,7 +260,16 @@ def _gains(data: Data) -> Iterable[Block]:
         "What training taught. Form: had the prompt been as right on the items that it left without a readable answer. "
         "Label shares: had it known how often each label occurs in train. Task: the rest."
     )
+    if any(line.get("task_ci") for line in lines):
+        caption += " " + say("In small figures: 95% CI.")
     yield Table(caption=caption, columns=columns, rows=rows)
+
+
+def _part(line: Mapping[str, Any], name: str, remark: str = "") -> Cell:
+    """Writes a part of a gain with its interval, in points, and a remark."""
+    low, high = line.get(f"{name}_ci") or (None, None)
+    bounds = numbers.points_interval(low, high) if low is not None else ""
+    return Cell(text=numbers.points(line[name]), note="; ".join(filter(None, (bounds, remark))))
 
 
 def _recovered(items: int) -> str:

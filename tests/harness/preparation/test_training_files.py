@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError
 from harness.preparation.training_files import extra_columns, file_findings, read_chat_file, read_completion_file
-from harness.prepare import training_file
 from harness.prepare.profiles import AZURE, LOCAL, OPENAI
+from harness.prepare.training import training_file
 from harness.types import Example
 from harness_plugins.formatters.chat import Chat
 from harness_plugins.formatters.completion import Completion

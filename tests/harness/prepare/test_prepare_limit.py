@@ -7,7 +7,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.prepare import Fractions, Prepared, PrepareOptions, limited, prepare
+from harness.prepare.limit import limited
+from harness.prepare.options import Fractions, Prepared, PrepareOptions
+from harness.prepare.stage import prepare
 from harness.types import Example, Split
 
 COMMON, RARE = 435, 65

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError, ExperimentError
-from harness.prepare import Fractions
+from harness.prepare.options import Fractions
 from harness.prepare.split import assign, moment
 from harness.types import Example, Split
 

@@ -8,8 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from harness.prepare import Fractions, PrepareOptions, find_leaks, fold, prepare, training_file
+from harness.prepare.leaks import find_leaks
+from harness.prepare.normalise import fold
+from harness.prepare.options import Fractions, PrepareOptions
 from harness.prepare.shingles import shingles
+from harness.prepare.stage import prepare
+from harness.prepare.training import training_file
 from harness.types import Example, Split
 
 WORDS = ("good", "bad", "fine", "broken", "battery", "screen", "price", "sound", "case", "cable")

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
-from harness.prepare import training_file
 from harness.prepare.normalise import keyed_hash
 from harness.prepare.profiles import AZURE, LOCAL, NEBIUS, OPENAI
+from harness.prepare.training import training_file
 from harness.types import Example
 from harness_plugins.formatters.chat import Chat
 from harness_plugins.formatters.completion import Completion

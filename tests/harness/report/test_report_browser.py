@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.report import make_results, shipped_sections, twins, with_choices, with_training
+from support.report import everything, labelled, make_results, shipped_sections, twins, with_choices, with_training
 from support.site import publish, write_finished
 
 from harness.report.page import render
+from harness.words import speaking
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
@@ -21,6 +22,9 @@ ARGUMENTS = [
 ]  # fmt: skip
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
+VIEWS = (("wide", "light"), ("wide", "dark"), ("narrow", "dark"), ("narrow", "light"))
+STOPS = 25
+"""Tab stops before the explorer at most."""
 
 SVG_TEXTS = """() => {
   const found = [];
@@ -73,7 +77,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Writes an ordinary page, a hostile one, many arms, a failed arm, one arm alone, and a site's index."""
+    """Writes an ordinary page, a hostile one, many arms and labels, a failed arm, a Korean page, a site's index."""
     folder, sections = tmp_path_factory.mktemp("pages"), shipped_sections()
 
     def failed(data: dict[str, Any]) -> None:
@@ -94,39 +98,45 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "trained": make_results(arms=8, n=120, change=with_training),
         "failed": make_results(arms=4, n=80, change=failed),
         "alone": make_results(arms=1, n=80),
+        "everything": make_results(arms=6, change=everything),
+        "intents": labelled(make_results(arms=2, n=400), 77),
     }
     found = {}
     for name, one in results.items():
         found[name] = folder / f"{name}.html"
         found[name].write_text(render(one, sections), "utf-8")
+    found["korean"] = folder / "korean.html"
+    with speaking("ko"):
+        found["korean"].write_text(render(results["everything"], sections), "utf-8")
     runs = [write_finished(folder / f"run-{n}", make_results(n=30, arms=2)) for n in range(3)]
     found["index"] = publish(runs, folder / "site", sections)
     return found
 
 
-def look(browser: Any, path: Path, size: str, scheme: str) -> dict[str, Any]:
-    """Opens a page and returns what is wrong with it."""
-    wide, high = SIZES[size]
-    context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=scheme)
-    try:
-        page = context.new_page()
-        said: list[str] = []
-        asked: list[str] = []
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(path.as_uri())
-        return {
-            "console": said,
-            "requests": asked[1:],
-            "wider": max(0, page.evaluate("document.documentElement.scrollWidth") - wide),
-            "outside": page.evaluate(SVG_TEXTS),
-            "covered": page.evaluate(COVERED),
-            "cut off": page.evaluate(CUT_OFF),
-            "axe": violations(page),
+def look(browser: Any, path: Path, views: Sequence[tuple[str, str]] = VIEWS) -> dict[str, Any]:
+    """Opens a page, turns it to each of some sizes and colour schemes, and returns what is wrong with it in any."""
+    page = browser.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    found: dict[str, Any] = {}
+    for size, scheme in views:
+        wide, high = SIZES[size]
+        page.set_viewport_size({"width": wide, "height": high})
+        page.emulate_media(color_scheme=scheme)
+        found |= {
+            f"{size} {scheme}: wider": max(0, page.evaluate("document.documentElement.scrollWidth") - wide),
+            f"{size} {scheme}: outside": page.evaluate(SVG_TEXTS),
+            f"{size} {scheme}: covered": page.evaluate(COVERED),
+            f"{size} {scheme}: cut off": page.evaluate(CUT_OFF),
+            f"{size} {scheme}: axe": violations(page),
         }
-    finally:
-        context.close()
+    page.close()
+    found |= {"console": said, "requests": asked[1:]}
+    return {what: value for what, value in found.items() if value}
 
 
 def violations(page: Any) -> list[str]:
@@ -136,31 +146,14 @@ def violations(page: Any) -> list[str]:
     return [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in found.response["violations"]]
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_wrong_with_a_page(browser: Any, pages: dict[str, Path], scheme: str, size: str) -> None:
-    wrong = {key: value for key, value in look(browser, pages["ordinary"], size, scheme).items() if value}
-    assert wrong == {}
+@pytest.mark.parametrize("name", ["ordinary", "hostile", "fourteen", "intents", "trained", "failed", "korean"])
+def test_nothing_is_wrong_with_a_page(browser: Any, pages: dict[str, Path], name: str) -> None:
+    """At 1280 and 390 px, in light and in dark; the index and compare pages are looked at with their site."""
+    assert look(browser, pages[name]) == {}
 
 
-@pytest.mark.parametrize(
-    ("name", "size"),
-    [
-        ("hostile", "wide"),
-        ("hostile", "narrow"),
-        ("fourteen", "wide"),
-        ("fourteen", "narrow"),
-        ("trained", "wide"),
-        ("trained", "narrow"),
-        ("failed", "wide"),
-        ("alone", "narrow"),
-        ("index", "narrow"),
-    ],
-)
-def test_nothing_is_wrong_with_an_unusual_page(browser: Any, pages: dict[str, Path], name: str, size: str) -> None:
-    scheme = "dark" if size == "narrow" else "light"
-    wrong = {key: value for key, value in look(browser, pages[name], size, scheme).items() if value}
-    assert wrong == {}
+def test_nothing_is_wrong_with_one_arm_alone(browser: Any, pages: dict[str, Path]) -> None:
+    assert look(browser, pages["alone"], [("narrow", "dark")]) == {}
 
 
 def test_first_screen_of_a_phone_shows_verdict_and_tiles(browser: Any, pages: dict[str, Path]) -> None:
@@ -185,21 +178,35 @@ def test_nothing_is_cut_off_between_phone_and_desk(browser: Any, pages: dict[str
 
 
 def test_keyboard_reaches_controls_and_the_theme_turns(browser: Any, pages: dict[str, Path]) -> None:
+    """On a page with all sections; links to the sections are one stop, with arrow keys between them."""
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
-    page.goto(pages["ordinary"].as_uri())
+    page.goto(pages["everything"].as_uri())
     page.wait_for_selector(".explorer.x-ready")
     stops = []
     while len(stops) < 60 and not page.evaluate("document.activeElement.closest('.explorer') !== null"):
         page.keyboard.press("Tab")
         stops.append(page.evaluate(STOP))
+    sections = page.locator(".links a")
+    sections.first.focus()
+    walked = []
+    for _ in range(sections.count()):
+        walked.append(page.evaluate("document.activeElement.getAttribute('href')"))
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("End")
+    page.keyboard.press("Enter")
+    jumped = page.evaluate("location.hash")
     paper = "getComputedStyle(document.body).backgroundColor"
     before = page.evaluate(paper)
     page.focus("#theme")
     page.keyboard.press("Enter")
     after = page.evaluate(paper)
+    sectioned = page.eval_on_selector_all("main > section", "all => all.map((one) => one.id)")
     page.close()
     assert any(stop.startswith("BUTTON") for stop in stops)
-    assert 10 <= len([stop for stop in stops[:-1] if not stop.startswith("NAV")]) <= 25  # the links to sections apart
+    assert 10 <= len(stops[:-1]) <= STOPS
+    assert len([stop for stop in stops if stop.startswith("NAV")]) == 1
+    assert walked == [f"#{section}" for section in sectioned]
+    assert jumped == walked[-1]
     assert before != after
 
 

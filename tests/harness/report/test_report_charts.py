@@ -15,7 +15,8 @@ from harness.report.blocks import Axis, Chart, Interval, Intervals, Mark, Matrix
 from harness.report.charts import behind, intervals, matrix, xy
 from harness.report.charts.place import Box, place, spread
 from harness.report.charts.scale import scale
-from harness.report.charts.svg import fit, num, one_line, width
+from harness.report.charts.svg import fit, label, num, one_line, width
+from harness.words import say
 
 FINITE = st.floats(min_value=1e-6, max_value=1e6)
 
@@ -106,6 +107,10 @@ def test_cut_text_fits(text: str, room: float) -> None:
 
 def test_direction_marks_do_not_reach_a_figure() -> None:
     assert one_line("a\u202eb\x00c\u2028d") == "abc d"
+    assert one_line("\u2068עברית\u2069, 3") == "\u2068עברית\u2069, 3"
+    assert one_line("\u2068open") == "open"
+    assert "direction" not in label(say("{arm} leads", arm="עברית"), 10, 10)
+    assert 'direction="rtl"' in label("\u2068עברית\u2069", 10, 10)
 
 
 @pytest.mark.parametrize(("value", "text"), [(1.0, "1"), (-0.01, "0"), (12.34, "12.3"), (-3.25, "-3.2")])

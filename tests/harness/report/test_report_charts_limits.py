@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator
-from html import unescape
 from itertools import pairwise
 from typing import Any
 
@@ -58,26 +58,35 @@ def arms_of(n: int, naming: Callable[[int], str]) -> dict[str, Look]:
     return looks({"arms": data})
 
 
-def corners(text: re.Match[str]) -> tuple[str, list[Corner]]:
+def corners(text: ET.Element, given: dict[str, str]) -> tuple[str, list[Corner]]:
     """Returns what a text element says and the corners of its box, by the widths that the drawing reckons with."""
-    attributes = dict(re.findall(r'([\w-]+)="([^"]*)"', text[1]))
-    said = unescape(text[2])
+    attributes = given | text.attrib
+    said = text.text or ""
     size = float(attributes.get("font-size", 12))
     long = width(said, size) * (1.1 if attributes.get("font-weight") else 1.0)
     anchor = attributes.get("text-anchor", "start")
     if attributes.get("direction") == "rtl":
         anchor = {"start": "end", "end": "start"}.get(anchor, anchor)
     left = {"start": 0.0, "middle": -long / 2, "end": -long}[anchor]
-    turned = re.match(r"rotate\((\S+) ", attributes.get("transform", ""))
-    angle = math.radians(float(turned[1]) if turned else 0.0)
-    x, y = float(attributes["x"]), float(attributes["y"])
+    turned = re.match(r"translate\((\S+) (\S+)\)rotate\((\S+)\)", attributes.get("transform", ""))
+    angle = math.radians(float(turned[3]) if turned else 0.0)
+    x, y = (float(turned[1]), float(turned[2])) if turned else (float(attributes["x"]), float(attributes["y"]))
     box = ((left, -size * 0.8), (left + long, -size * 0.8), (left + long, size * 0.15), (left, size * 0.15))
     cos, sin = math.cos(angle), math.sin(angle)
     return said, [(x + a * cos - b * sin, y + a * sin + b * cos) for a, b in box]
 
 
 def texts(drawn: str) -> list[tuple[str, list[Corner]]]:
-    return [corners(match) for match in re.finditer(r"<text([^>]*)>([^<]*)</text>", drawn)]
+    return [corners(*pair) for pair in _texts(ET.fromstring(drawn), {})]
+
+
+def _texts(element: ET.Element, given: dict[str, str]) -> Iterator[tuple[ET.Element, dict[str, str]]]:
+    """Yields the text elements, each with what the elements around it say of all their texts."""
+    for child in element:
+        if child.tag == "text":
+            yield child, given
+        said = {name: child.attrib[name] for name in ("font-size", "text-anchor") if name in child.attrib}
+        yield from _texts(child, given | said)
 
 
 def overlap(one: list[Corner], other: list[Corner]) -> float:
@@ -195,15 +204,19 @@ def test_names_of_a_matrix_are_readable(size: int, naming: str) -> None:
     for wide, narrow in ((FULL if size > matrix.MANY else WIDE, False), (NARROW, True)):
         drawn = str(matrix.draw(figure, wide, narrow))
         assert wrong(drawn) == []
-        anchored = re.findall(r'<text[^>]*text-anchor="(?:end|start)"[^>]*fill="var\(--ink', drawn)
-        assert len(anchored) >= min(size, 20)
+        rows = [group for group in ET.fromstring(drawn).iter("g") if group.get("text-anchor") == "end"]
+        assert [group.get("fill") for group in rows] == ["var(--ink,#1b1d21)"]
+        assert len(rows[0]) >= min(size, 20)
 
 
 def test_seventy_seven_labels_are_all_named_on_a_wide_page() -> None:
     drawn = str(matrix.draw(confusion(77, lambda n: f"intent_number_{n:02}"), FULL, False))
     said = [text for text, _ in texts(drawn)]
     assert [text for text in said if text.startswith("intent_")] == [f"intent_number_{n:02}" for n in range(77)] * 2
-    assert "<title>intent_number_00 → intent_number_00: 1,234</title>" in drawn
+    [cells] = [group for group in ET.fromstring(drawn).iter("g") if group.get("class") == "cells"]
+    assert cells.attrib["data-rows"].split(" ") == [f"intent_number_{n:02}" for n in range(77)]
+    assert cells.attrib["data-counts"].startswith("0,0,1234 ")
+    assert len(cells.attrib["data-counts"].split(" ")) == 77 + 77 * 7 - 7
 
 
 def test_a_phone_shows_the_most_confused_labels_and_adds_up_the_rest() -> None:

@@ -6,9 +6,11 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 from support.report import make_results, shipped_sections, with_choices, with_curves, with_training
 from support.verdicts import CASES, run
 
@@ -17,6 +19,7 @@ from harness.report.blocks import Results
 from harness.report.page import render
 from harness.report.sentence import sentence
 from harness.report.writers.markdown import to_markdown
+from harness.report.writers.terminal import to_terminal
 from harness.scoring.results import build
 from harness.scoring.verdict import judge
 from harness.scoring.wording import LONGEST
@@ -100,6 +103,27 @@ def test_a_korean_page_has_no_english_of_ours(shape: str) -> None:
     for check in results.data["checks"]:  # Markdown has no way to mark what is English
         text = text.replace(check["message"], "")
     assert english_in(re.sub(r"</?\w+[^>]*>|&\w+;|^`+\w+$", " ", text, flags=re.MULTILINE), results) == []
+
+
+def test_markdown_and_a_terminal_say_verdict_and_checks_in_korean() -> None:
+    case = CASES["leak"]
+    data = build(run(**case.changes), list(case.arms))
+    data["checks"] = [
+        {"kind": "exact-leak", "level": "error", "heading": "quality", "advice": "", "mended": 0,
+         "message": "12 test examples stand in train, e.g. a1 and b2",
+         "figures": {"test_examples": 12, "pairs": [["a1", "b2"]]}},
+    ]  # fmt: skip
+    with speaking("ko"):
+        console = Console(width=400, record=True, file=StringIO())
+        console.print(to_terminal(Results(data=data)))
+        written = (to_markdown(Results(data=data), SECTIONS), console.export_text())
+        verdict, check = sentence(data), findings.said(data["checks"][0])
+    assert verdict.lang == check.lang == ""
+    for text in written:
+        assert verdict.text in text
+        assert check.message in text
+        for english in (data["verdict"]["sentence"], data["checks"][0]["message"]):
+            assert english not in text
 
 
 def test_strings_of_scripts_come_from_the_page_in_its_language() -> None:

@@ -13,10 +13,14 @@ from typing import Any, ClassVar
 import pytest
 from support.prose import strange_numbers
 from support.report import Page, make_results, shipped_sections, twins, with_choices, write_run
+from support.verdicts import CASES, run
 
 from harness.errors import DataError
 from harness.report.blocks import Axis, Chart, Matrix, Point, Results, Series, Table, Text
 from harness.report.page import build, render
+from harness.report.writers.markdown import to_markdown
+from harness.scoring.results import build as build_results
+from harness.scoring.verdict import judge
 
 SECTIONS = shipped_sections()
 
@@ -30,6 +34,18 @@ def test_heading_is_the_verdict_letter_for_letter() -> None:
     page = page_of(results)
     assert page.texts["h1"] == [results.data["verdict"]["sentence"]]
     assert page.texts["title"] == page.texts["h1"]
+
+
+def test_right_to_left_names_are_isolated_in_every_sentence_and_letter_for_letter_in_the_heading() -> None:
+    case = CASES["win"]
+    text = json.dumps(build_results(run(**case.changes), list(case.arms)))
+    data = json.loads(text.replace('"small"', '"נמוך"').replace('"large"', '"גבוה"'))
+    data["verdict"] = dict(data["verdict"]) | judge(data)
+    sentence = data["verdict"]["sentence"]
+    assert re.findall("[^ ]*[\u0590-\u05ff]+[^ :,]*", sentence) == ["\u2068נמוך\u2069", "\u2068גבוה\u2069"]
+    page = page_of(Results(data=data))
+    assert page.texts["h1"] == page.texts["title"] == [sentence]
+    assert to_markdown(Results(data=data)).startswith("## " + sentence.partition(" $")[0])
 
 
 def test_all_shipped_sections_stand_in_order() -> None:
@@ -306,10 +322,17 @@ def test_a_section_cannot_change_what_others_see() -> None:
 
 
 def test_every_figure_has_its_data_table() -> None:
-    page = page_of(make_results(change=with_choices))
+    html = render(make_results(change=with_choices), SECTIONS)
+    page = Page(html)
     figures = page.elements["figure"] - 1  # the command is no figure of numbers
     assert figures >= 9
-    assert sum(text.strip().startswith("Data table") for text in page.texts["summary"]) == figures
+    behind = re.findall(r'<details class="behind">.*?</details>', html, re.DOTALL)
+    tables = [re.findall(r"<caption>([^<]*)</caption>", details) for details in behind]
+    assert sum(map(len, tables)) == figures
+    for details, captions in zip(behind, tables, strict=True):
+        summary = details.partition("</summary>")[0]
+        assert ("Data tables" in summary) == (len(captions) > 1)
+        assert all(caption.partition(": 25 points")[0] in summary for caption in captions)
     assert page.texts["figcaption"]
 
 
