@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from harness.numbers import counted, points, points_interval
+from harness.numbers import count, points, points_interval
 from harness.stored import Stored
 from harness.types import Prediction
-from harness.words import noted
+from harness.words import noted, say, say_n
 
 LISTED = 20
 """Flipped items that are listed of each kind."""
@@ -162,19 +162,37 @@ def _sentence(lines: Sequence[Mapping[str, Any]], settings: Sequence[Mapping[str
     """Says in one sentence what is known to have changed."""
     known = [line for line in lines if line["difference"] is not None]
     if not known:
-        return "The runs have no arm in common that was asked in both."
+        return say("The runs have no arm in common that was asked in both.")
     claimed = sorted((line for line in known if line["claimed"]), key=lambda line: -abs(line["difference"]))
-    differ = f"{counted(len(settings), 'setting')} {'differs' if len(settings) == 1 else 'differ'}"
-    if not claimed:
-        widest = max(known, key=lambda line: abs(line["difference"]))
-        largest = f"{points(widest['difference'])} ({widest['name']}, 95% CI {points_interval(*widest['ci'])})"
-        return f"No arm's accuracy has changed by more than chance: the largest difference is {largest}; {differ}."
-    first = claimed[0]
-    more = f"; {counted(len(claimed) - 1, 'more arm')} changed" if len(claimed) > 1 else ""
-    way = "better" if first["difference"] > 0 else "worse"
-    size = points(abs(first["difference"]), signed=False)
-    interval = points_interval(*first["ci"])
-    return f"{first['name']} has become {size} {way} (difference 95% CI {interval}){more}; {differ}."
+    changed = _changed(claimed) if claimed else _unchanged(max(known, key=lambda line: abs(line["difference"])))
+    n = len(settings)
+    return say_n(n, "{changed}; {n} setting differs.", "{changed}; {n} settings differ.", changed=changed, n=count(n))
+
+
+def _unchanged(widest: Mapping[str, Any]) -> str:
+    return say(
+        "No arm's accuracy has changed by more than chance: the largest difference is {points} ({arm}, 95% CI "
+        "{interval})",
+        points=points(widest["difference"]), arm=widest["name"], interval=points_interval(*widest["ci"]),
+    )  # fmt: skip
+
+
+def _changed(claimed: Sequence[Mapping[str, Any]]) -> str:
+    first, more = claimed[0], len(claimed) - 1
+    told = {
+        "arm": first["name"],
+        "points": points(abs(first["difference"]), signed=False),
+        "interval": points_interval(*first["ci"]),
+    }
+    if first["difference"] > 0:
+        said = say("{arm} has become {points} better (difference 95% CI {interval})", **told)
+    else:
+        said = say("{arm} has become {points} worse (difference 95% CI {interval})", **told)
+    if not more:
+        return said
+    return say_n(
+        more, "{changed}; {n} more arm changed", "{changed}; {n} more arms changed", changed=said, n=count(more)
+    )
 
 
 def written(value: Any) -> str:

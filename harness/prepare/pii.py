@@ -35,6 +35,9 @@ _NUMBER = re.compile(r"[\dA-Z](?:[\d ().-]{8}|[A-Z][0-9]{2})")
 _ASCII_NUMBER = re.compile(r"[0-9A-Z](?:[0-9 ().-]{8}|[A-Z][0-9]{2})")
 """The two that match where one of the first two does: half the price of both, and the ASCII one two thirds of that."""
 
+BESIDE = 256
+"""Characters behind something that was found in which more of its kind is looked for."""
+
 _IBAN_LENGTHS = {
     code: int(length)
     for code, length in re.findall(
@@ -123,16 +126,37 @@ def _cards(text: str, number: int) -> Spans:
 
 def _phones(text: str, number: int) -> Spans:
     """International numbers first: those of the other forms beside them are found in the next round."""
-    international = tuple(_all(_PHONE, text)) if "+" in text else ()
-    return international or _all(_NATIONAL_PHONE, text, number)
+    international = tuple(_all(_PHONE, text, 0, _NATIONAL_PHONE)) if "+" in text else ()
+    return international or _all(_NATIONAL_PHONE, text, number, _PHONE)
 
 
 def _ssns(text: str, number: int) -> Spans:
     return _all(_SSN, text, number)
 
 
-def _all(pattern: re.Pattern[str], text: str, start: int = 0) -> Spans:
-    return (found.span() for found in pattern.finditer(text, start))
+def _all(pattern: re.Pattern[str], text: str, start: int = 0, *kin: re.Pattern[str]) -> Spans:
+    """Yields what a pattern finds, and what can be recognised beside it once it is replaced.
+
+    Without the latter, a text of nothing but keys would lose one in each round.
+    """
+    while found := pattern.search(text, start):
+        span: tuple[int, int] | None = found.span()
+        while span is not None:
+            yield span
+            start = span[1]
+            span = _beside((pattern, *kin), text, start)
+
+
+def _beside(patterns: tuple[re.Pattern[str], ...], text: str, start: int) -> tuple[int, int] | None:
+    """Returns what a pattern finds at `start` or a sign or two behind it if the text began there."""
+    after = text[start : start + BESIDE]
+    for pattern in patterns:
+        for skipped in range(3 if after else 0):
+            found = pattern.match(after, skipped)
+            # What reaches the end might go on: the next round sees it whole
+            if found and (found.end() < len(after) - 24 or start + BESIDE >= len(text)):
+                return start + found.start(), start + found.end()
+    return None
 
 
 def _ibans(text: str, _: int) -> Spans:

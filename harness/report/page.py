@@ -37,7 +37,7 @@ EXAMPLE_COLUMNS = ("id", "split", "label", "text", "fields", "group", "slices", 
 """What the page reads of `examples.parquet`; its other columns repeat the text fields."""
 
 STYLES = ("base.css", "decision.css")
-SCRIPTS = ("theme.js", "decision.js", "calculator.js", "matrix.js")
+SCRIPTS = ("theme.js", "decision.js", "calculator.js")
 """What a run's page is styled and driven by: files of `assets/`, in this order."""
 
 _COMMENT = re.compile(r"//.*|/\*[^*]*\*/")
@@ -92,7 +92,8 @@ def compose(
     first, second = facts.contenders(data)
     explored = packer.count > 0
     css = assets(*STYLES, *(["explorer.css"] if explored else []))
-    script = assets(*SCRIPTS, *(["parts.js", "explorer.js"] if explored else []))
+    cells = any('class="cells"' in str(body["body"]) for body in bodies)
+    script = assets(*SCRIPTS, *(["matrix.js"] if cells else []), *(["parts.js", "explorer.js"] if explored else []))
     page = env.get_template("page.html.j2").render(
         lang=words.language(),
         policy=policy(css, script, loads=bool(packer.files)),

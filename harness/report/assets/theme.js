@@ -51,7 +51,10 @@
         if (!entry.isIntersecting || !links[entry.target.id]) { return; }
         Object.keys(links).forEach(function (id) {
           links[id].classList.toggle("here", id === entry.target.id);
-          if (id === entry.target.id) { links[id].setAttribute("aria-current", "true"); }
+          if (id === entry.target.id) {
+            links[id].setAttribute("aria-current", "true");
+            if (bar) { bar.scrollLeft = links[id].offsetLeft - bar.offsetLeft - bar.clientWidth / 2; }
+          }
           else { links[id].removeAttribute("aria-current"); }
         });
       });

@@ -10,7 +10,7 @@ from harness.report.charts import matrix
 from harness.report.charts.scale import write
 from harness.words import say
 
-ROWS = 25
+ROWS = 21
 """Points of a line that its table has at most: a figure shows hundreds, but nobody reads so many."""
 
 

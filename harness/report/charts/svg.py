@@ -163,9 +163,7 @@ def segment(
 
 def strokes(lines: Sequence[tuple[float, float, float, float]], stroke: str) -> Markup:
     """Writes level and upright lines that look the same, such as those of a grid, as one element."""
-    path = "".join(
-        f"M{num(x1)} {num(y1)}" + (f"H{num(x2)}" if y1 == y2 else f"V{num(y2)}") for x1, y1, x2, y2 in lines
-    )
+    path = "".join(f"M{num(x1)} {num(y1)}" + (f"H{num(x2)}" if y1 == y2 else f"V{num(y2)}") for x1, y1, x2, y2 in lines)
     return tag("path", d=path, stroke=stroke)
 
 

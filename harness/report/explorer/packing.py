@@ -136,6 +136,11 @@ def squeezed(value: Any) -> Markup:
     return Markup(base64.b64encode(packed).decode("ascii"))  # noqa: S704
 
 
+def unpacked(text: str) -> str:
+    """Returns the JSON that `squeezed` packed; of a file beside the page, nothing."""
+    return gzip.decompress(base64.b64decode(text)).decode("utf-8") if text else ""
+
+
 def _bounds(n: int, texts: Sequence[str | None] | None) -> Iterator[tuple[int, int]]:
     """Yields where chunks begin and end."""
     first = letters = 0

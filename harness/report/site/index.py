@@ -36,6 +36,8 @@ class Row:
     payback: float | None
     """Requests."""
     remarks: tuple[str, ...]
+    lang: str = ""
+    """The sentence's language, where that is not the page's."""
 
     @property
     def age(self) -> tuple[str, str]:
@@ -63,7 +65,10 @@ def read_row(folder: Path) -> Row:
     Raises:
         DataError: Its `results.json` is missing, broken or of another schema.
     """
-    data = completed(_few(read_results(folder / "results.json"))).data
+    whole = read_results(folder / "results.json")
+    data = completed(_few(whole)).data
+    # Another language has the rules speak again, and these ask for more than the index does
+    said = sentence(data if words.language() == words.ENGLISH else completed(whole).data)
     run = data["run"]
     first, second = facts.contenders(data)
     names = [str(arm["name"]) for arm in (first, second) if arm is not None]
@@ -71,7 +76,8 @@ def read_row(folder: Path) -> Row:
     paid = facts.payback(data, names) if names else None
     return Row(
         id=folder.name,
-        sentence=str(sentence(data)),
+        sentence=said.text,
+        lang=said.lang,
         dataset=str((run.get("dataset") or {}).get("name") or ""),
         finished=str(run.get("finished") or run.get("started") or "")[:19],
         n=run.get("n_test"),

@@ -16,6 +16,7 @@ from harness import numbers
 from harness.errors import GateError, UsageError
 from harness.files import json_text
 from harness.report import scan
+from harness.report.explorer.packing import unpacked
 from harness.report.page import Samples, build, read_results
 from harness.report.site import private
 from harness.report.site.badge import draw
@@ -111,13 +112,21 @@ def stage(run: Path, folder: Path, sections: Sequence[Section], wishes: Wishes) 
     return Staged(name=name, folder=folder, samples=samples, texts=texts, columns=columns)
 
 
+_ISLAND = re.compile(r'<script type="text/plain"[^>]*>([A-Za-z0-9+/=\s]*)</script>')
+"""What `explorer.packing.squeezed` made, in a page."""
+
+
 def look_at(place: str, text: str) -> None:
     """Looks through a rendered file for keys: a plugin may have put there what no result holds.
+
+    What is packed in it is unpacked first: among millions of random letters some look like a key.
 
     Raises:
         GateError: It holds one.
     """
-    found = [scan.Finding(place, scan.KEY, shown) for shown in scan.suspects(text)]
+    packed = [unpacked(island[1]) for island in _ISLAND.finditer(text)]
+    shown = {one for part in (_ISLAND.sub("", text), *packed) for one in scan.suspects(part)}
+    found = [scan.Finding(place, scan.KEY, one) for one in sorted(shown)]
     _hold(place, found, "it is in none of the run's files: a section plugin or a setting brought it in")
 
 

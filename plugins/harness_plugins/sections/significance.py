@@ -52,11 +52,11 @@ def _compared(data: Data, entries: list[Mapping[str, Any]]) -> Iterable[Block]:
     if ours:
         yield _table(data, ours, caption)
         yield from _not_worse(data, ours)
-    yield from _others(data)
     rest = [entry for entry in entries if entry not in ours]
     if rest:
         more = say_n(len(rest), "{n} more comparison", "{n} more comparisons", n=numbers.count(len(rest)))
         yield _table(data, rest, more, folded=True)
+    yield from _others(data)
 
 
 def _differences(data: Data, name: str) -> Intervals | None:
@@ -114,7 +114,6 @@ def _finding(name: str, rows: list[Interval]) -> str:
 
 
 def _some(names: Sequence[str], most: int) -> str:
-    """Lists the first names and says how many more there are."""
     shown, rest = ", ".join(names[:most]), len(names) - most
     return say("{names} and {n} more", names=shown, n=numbers.count(rest)) if rest > 0 else shown
 

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 
 import pytest
@@ -5,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.keys import KEYS, may_hold_key
+from harness.prepare import pii
 from harness.prepare.pii import kinds, mask
 from harness.types import Example, content_id
 
@@ -142,3 +144,24 @@ def test_a_private_key_goes_whole_and_what_follows_stays():
     assert mask(row).text == "my key: [KEY] is secret"
     cut = Example(fields={"text": f"my key: {key[:150]}\nand more"}, label="x")
     assert mask(cut).text == "my key: [KEY]\nand more"
+
+
+@pytest.mark.parametrize("piece", ["AKIA", "AKIA0123456789ABCDEF", "+49 123 456 7890", "+a@b.cc", "(212) 555-0123"])
+def test_ten_times_the_text_takes_ten_times_the_time(piece: str) -> None:
+    def seconds(letters: int) -> float:
+        text = (piece * (letters // len(piece) + 1))[:letters]
+        start = time.process_time()
+        pii.masked(text)
+        return time.process_time() - start
+
+    short = min(seconds(20_000) for _ in range(5))
+    assert min(seconds(200_000) for _ in range(3)) < 20 * short
+
+
+@pytest.mark.parametrize("filler", ["", " ", "+", ";", "\n", "x"])
+def test_nothing_is_left_of_keys_that_stand_close_together(filler: str) -> None:
+    text = filler.join(["AKIA0123456789ABCDEF"] * 40)
+    clean, found = pii.masked(text)
+    assert found == {"key"}
+    assert pii.masked(clean) == (clean, frozenset())
+    assert "AKIA" not in clean or filler == "x"

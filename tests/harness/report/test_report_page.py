@@ -332,7 +332,7 @@ def test_every_figure_has_its_data_table() -> None:
     for details, captions in zip(behind, tables, strict=True):
         summary = details.partition("</summary>")[0]
         assert ("Data tables" in summary) == (len(captions) > 1)
-        assert all(caption.partition(": 25 points")[0] in summary for caption in captions)
+        assert all(caption.partition(": 21 points")[0] in summary for caption in captions)
     assert page.texts["figcaption"]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import gzip
 import json
 import re
 import time
@@ -21,9 +23,10 @@ from harness.errors import GateError
 from harness.keys import KEYS, may_hold_key
 from harness.report import scan
 from harness.report.blocks import Results
+from harness.report.explorer.packing import squeezed
 from harness.report.page import load
 from harness.report.site.badge import OURS, draw, line
-from harness.report.site.staging import FOLDER
+from harness.report.site.staging import FOLDER, look_at
 
 SETTINGS = {"arms": [{"name": "a", "formatter": {"instruction": "Say it."}}], "dataset": {"path": "a.csv"}}
 
@@ -275,3 +278,14 @@ def test_no_name_leads_out_of_the_site(name: str) -> None:
     if FOLDER.fullmatch(name):
         assert not {"/", "\\", "\0"} & set(name)
         assert not name.startswith(".")
+
+
+def test_packed_letters_are_no_key_and_packed_keys_are_found() -> None:
+    page = '<p>x</p><script type="text/plain" class="x-chunk">{}</script>'
+    chance = base64.b64encode(gzip.compress(b"x", 0, mtime=0)).decode()
+    assert scan.suspects(chance + " AIza" + "a1B2c" * 8)  # what chance can bring about
+    look_at("index.html", page.format(squeezed({"text": ["nothing"]})))
+    with pytest.raises(GateError, match=r"AIza"):
+        look_at("index.html", page.format(squeezed({"text": ["AIza" + "a1B2c" * 8]})))
+    with pytest.raises(GateError, match=r"AIza"):
+        look_at("index.html", page.format("") + "AIza" + "a1B2c" * 8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,9 +20,11 @@ from harness.errors import DataError, GateError, UsageError
 from harness.publication import listed
 from harness.report.blocks import Results
 from harness.report.page import compose, load
+from harness.report.sentence import sentence
 from harness.report.site.index import pairs, read_rows, render_index
 from harness.report.site.plan import planned
 from harness.report.site.staging import Wishes
+from harness.words import speaking
 
 SECTIONS = shipped_sections()[:3]
 """Enough for a page: what sections say is tested elsewhere."""
@@ -328,3 +331,15 @@ def test_what_a_section_brings_in_is_looked_at_too(run: Path, tmp_path: Path) ->
     with pytest.raises(GateError, match="section plugin"):
         publish([run], tmp_path / "site", [Careless()], redact=True)
     assert not (tmp_path / "site").exists()
+
+
+def test_a_korean_site_says_verdicts_and_what_changed_in_korean(tmp_path: Path) -> None:
+    runs = [a_run(tmp_path / f"reviews-0000000{day}", day=day) for day in (1, 2)]
+    with speaking("ko"):
+        text = publish(runs, tmp_path / "site", SECTIONS).read_text("utf-8")
+        said = sentence(some_results().data)
+    assert said.lang == ""
+    assert text.count(said.text) >= len(runs)
+    assert some_results().data["verdict"]["sentence"] not in text
+    (compared,) = (tmp_path / "site").glob("compare/*.html")
+    assert re.search("<h1>.*[가-힣]", compared.read_text("utf-8"))

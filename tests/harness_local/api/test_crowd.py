@@ -54,6 +54,7 @@ async def crowd(url: str) -> list[str]:
     return [answer for answer in answers if answer is not None]
 
 
+@pytest.mark.thorough
 @pytest.mark.xdist_group("local-api")
 def test_who_stays_is_answered_and_nothing_is_left_of_who_goes(server: Live) -> None:
     process = psutil.Process(server.process.pid)

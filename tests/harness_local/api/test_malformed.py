@@ -113,6 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Liv
     server.kill()
 
 
+@pytest.mark.thorough
 @pytest.mark.xdist_group("local-api")
 def test_a_thousand_malformed_bodies(server: Live) -> None:
     caller = Caller(server)

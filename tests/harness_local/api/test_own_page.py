@@ -44,6 +44,7 @@ def test_the_page_knows_every_route_and_loads_nothing_from_elsewhere(small: Live
             client.get(small.url.removesuffix("/v1") + path, cast_to=object)
 
 
+@pytest.mark.thorough
 @pytest.mark.xdist_group("local-api")
 def test_schemathesis_finds_nothing(brief: Live, tmp_path: Path) -> None:
     described = page(brief)

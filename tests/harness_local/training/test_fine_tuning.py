@@ -238,6 +238,7 @@ def sentences(nouns: list[str]) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.thorough
 def test_true_labels_are_learned_and_shuffled_ones_teach_nothing(client: OpenAI) -> None:
     known, fresh = sentences(NOUNS[:4]), sentences(NOUNS[5:])
     # Each word has either label equally often: whatever is right on other sentences then is right by chance.
