@@ -116,7 +116,7 @@ def duration(seconds: float | None) -> str:
         return MISSING
     size = abs(seconds)
     if size < 119.5:
-        digits = 0 if size >= 9.95 else 1 if size >= 0.95 or not size else min(_two_significant(size), 6)
+        digits = 0 if size >= 9.95 or not size else 1 if size >= 0.95 else min(_two_significant(size), 6)
         return say("{n} s", n=number(seconds, digits))
     minutes = round(size / 60)
     sign = MINUS if seconds < 0 else ""

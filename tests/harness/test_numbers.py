@@ -39,7 +39,7 @@ from harness import numbers
         (numbers.duration(0.0421), "0.042 s"),
         (numbers.duration(720), "12 min"),
         (numbers.duration(12_000), "3 h 20 min"),
-        (numbers.duration(0), "0.0 s"),
+        (numbers.duration(0), "0 s"),
         (numbers.count(12_181), "12,181"),
         (numbers.decimal(0.9219), "0.922"),
         (numbers.p_value(0.0341), "p = 0.034"),
