@@ -242,8 +242,11 @@ def discover(
     open_to = _allowed(allowed)
     records: list[Record] = []
     failures: list[Failure] = []
+    origins: dict[int, tuple[str, str]] = {}
     for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda point: (point.name, point.value)):
-        distribution, version = _origin(point)
+        # All points of a distribution share one object, and each look at its metadata parses a file
+        known = origins.get(id(point.dist))
+        distribution, version = origins[id(point.dist)] = known or _origin(point)
         if shut & {point.name, distribution} or not open_to(distribution):
             continue
         whole = f"{distribution} {version}".strip()
