@@ -151,26 +151,25 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
 
 
 def _not_worse(data: Data, entries: Sequence[Mapping[str, Any]]) -> Iterable[Text]:
-    """Says which arms are no worse than another one beyond the margin, where they are not shown to lead it."""
-    margin = (data.get("run") or {}).get("margin")
+    """Says which arms are no worse than another one, where they are not shown to lead it."""
+    margin = (data.get("run") or {}).get("margin") or 0.0
     shown: dict[str, list[str]] = {}
     for entry in entries:
-        low, high = entry.get("ci") or (None, None)
-        if low is None or high is None:
+        if not entry.get("ci"):
             continue
+        low, high = entry["ci"]
         for name, other, leads in ((entry["a"], entry["b"], low > 0), (entry["b"], entry["a"], high < 0)):
             if name in (entry.get("not_worse") or ()) and not leads:
                 shown.setdefault(name, []).append(other)
     for name, others in shown.items():
-        if margin is not None:
-            yield Text(
-                text=say(
-                    "{arm} is shown not to be worse than {others}: less accurate by {margin} at most, if at all.",
-                    arm=name,
-                    others=_listed(others),
-                    margin=numbers.points(margin, signed=False),
-                )
+        yield Text(
+            text=say(
+                "{arm} is shown not to be worse than {others}: less accurate by {margin} at most, if at all.",
+                arm=name,
+                others=_listed(others),
+                margin=numbers.points(margin, signed=False),
             )
+        )
 
 
 def _metrics() -> dict[str, str]:
@@ -186,7 +185,7 @@ def _metrics() -> dict[str, str]:
 def _others(data: Data) -> Iterable[Table]:
     """Compares the contenders by other figures than accuracy."""
     names = _metrics()
-    lines = [line for line in data.get("differences") or () if line["metric"] in names and line.get("ci") is not None]
+    lines = [line for line in data.get("differences") or () if line["metric"] in names and line.get("ci")]
     if not lines:
         return
     rows = []

@@ -96,7 +96,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     results = {
         "ordinary": make_results(arms=6, change=with_choices),
         "hostile": twins()[0],
-        "fourteen": make_results(arms=14, n=120, change=long_names),
+        "fourteen": make_results(arms=14, n=40, change=long_names),
         "failed": make_results(arms=4, n=80, change=failed),
         "alone": make_results(arms=1, n=80),
         "everything": make_results(arms=6, change=everything),
