@@ -13,6 +13,9 @@ from harness.scoring.facts import Decision
 from harness.scoring.investment import Spent, fixed_cost, investment, training_of
 from harness.scoring.savings import Savings
 
+TIMES = 10.0
+"""From here on a ratio is said as "times as much", not in percent."""
+
 
 def paybacks(
     arms: Sequence[Arm],
@@ -109,6 +112,11 @@ def _requests(fixed: float | None, bills: Bills, tuned: Arm, other: Arm) -> tupl
         more = f" {numbers.percent(mine / its - 1, 0)}" if its else ""
         what = "costs" if bills.unit == "usd" else "takes"
         time = "" if bills.unit == "usd" else " machine time"
+        if its and mine / its >= TIMES:
+            return (
+                None,
+                f"A request of {a} {what} {numbers.number(mine / its)} times as much{time} as one of {b}{errors}.",
+            )
         return None, f"A request of {a} {what}{more} more{time} than one of {b}{errors}."
     if fixed is None:
         return None, f"What the training of {a} cost is not known."

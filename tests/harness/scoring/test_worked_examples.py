@@ -10,7 +10,9 @@ import pytest
 from support.results import make_run
 
 from harness.numbers import count, percent, usd
+from harness.scoring.costs import Bills
 from harness.scoring.facts import ArmFacts, Decision, Price
+from harness.scoring.payback import _requests
 from harness.scoring.results import build
 from harness.types import Prediction, Status
 
@@ -92,3 +94,15 @@ def test_never_against_a_newer_model() -> None:
     assert entry["reason"] == "A request of trained costs 256% more than one of newer."
     assert bold("never")
     assert not [p for p in decision["flip_points"] if p["quantity"] == "requests_per_month"]
+
+
+@pytest.mark.parametrize(
+    ("prices", "said"),
+    [
+        ((2.0, 1.0), "A request of tuned takes 100% more machine time than one of classical."),
+        ((68.0, 0.1), "A request of tuned takes 680 times as much machine time as one of classical."),
+    ],
+)
+def test_how_much_more_a_request_takes(prices: tuple[float, float], said: str) -> None:
+    bills = Bills(unit="machine_s", prices=prices, errors=None)
+    assert _requests(60.0, bills, {"name": "tuned"}, {"name": "classical"}) == (None, said)
