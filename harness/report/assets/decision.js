@@ -141,7 +141,7 @@ const Decision = (function () {
     if (x === null) { return MISSING; }
     const size = Math.abs(x);
     if (size < 119.5) {
-      const digits = size >= 9.95 ? 0 : size >= 0.95 || !size ? 1 : Math.min(twoSignificant(size), 6);
+      const digits = size >= 9.95 || !size ? 0 : size >= 0.95 ? 1 : Math.min(twoSignificant(size), 6);
       return fill(words.s, { n: number(x, digits) });
     }
     const minutes = Math.round(size / 60), sign = x < 0 ? MINUS : "";
