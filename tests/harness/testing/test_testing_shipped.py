@@ -43,7 +43,9 @@ NEEDS = {"ray": "ray", "mlflow": "mlflow", "sentence-embeddings": "torch"}
 
 
 def _case(record: Record) -> Any:
-    marks = [pytest.mark.thorough] if record.name in SLOW else []
+    marks: list[Any] = [pytest.mark.thorough] if record.name in SLOW else []
+    if record.name == "mlflow":
+        marks.append(pytest.mark.filterwarnings("ignore"))  # of MLflow's own libraries
     return pytest.param(record, id=f"{record.kind}-{record.name}", marks=marks)
 
 
