@@ -17,8 +17,9 @@ from collections.abc import Iterable
 import pluggy
 
 from harness.contract import Backend, Dataset, Executor, Formatter, Metric, Observer, Section, Selector
+from harness.origins import GROUP
 
-PROJECT = "finetune_harness"
+PROJECT = GROUP
 """pluggy's project name and the entry-point group."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)

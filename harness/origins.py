@@ -1,12 +1,17 @@
-"""Where a plugin's class comes from, in words for people: for remarks and errors that must name it."""
+"""Where a plugin's class comes from: named in remarks and errors, and limited to what a user allows."""
 
 from __future__ import annotations
 
+import os
+import re
 import sys
+from collections.abc import Callable, Iterable
 from importlib.metadata import entry_points
 
 GROUP = "finetune_harness"
 """The entry-point group of plugins."""
+ALLOW = "HARNESS_PLUGINS_ALLOW"
+"""Environment variable: distributions, with commas between them, whose plugins may be loaded; nothing else is."""
 
 
 def origin(plugin: object) -> str:
@@ -28,3 +33,19 @@ def origin(plugin: object) -> str:
             return f"{dist.name} {dist.version}".strip()
     file = getattr(sys.modules.get(module), "__file__", None)
     return str(file).replace("\\", "/").rsplit("/", 1)[-1] if file else module
+
+
+def limited(allowed: Iterable[str] | None) -> Callable[[str], bool]:
+    """Returns what says whether a distribution's plugins may be imported.
+
+    Args:
+        allowed: The distributions that an experiment allows; `None` where it allows all. What the environment
+            variable `ALLOW` says limits them too. Names are compared as PyPA normalises them.
+    """
+    told = os.environ.get(ALLOW)
+    limits = [set(map(_normal, names)) for names in (allowed, told and told.split(",")) if names is not None]
+    return lambda distribution: all(_normal(distribution) in limit for limit in limits)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
-import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,7 +24,7 @@ import pluggy
 from harness import contract, hookspecs
 from harness.asides import speaker
 from harness.errors import HarnessError, PluginError, disk_full, nearest
-from harness.origins import origin
+from harness.origins import limited, origin
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dataset": ("harness_datasets", ("load",)),
@@ -216,10 +214,6 @@ def broke(plugin: object, doing: str, said: str, hint: str = "") -> PluginError:
     return PluginError(f"{called(plugin)}: {doing} {said}", hint)
 
 
-ALLOW = "HARNESS_PLUGINS_ALLOW"
-"""Environment variable: distributions, with commas between them, whose plugins may be loaded; nothing else is."""
-
-
 def discover(
     files: Sequence[str | Path] = (), blocked: Iterable[str] = (), allowed: Iterable[str] | None = None
 ) -> Plugins:
@@ -239,7 +233,7 @@ def discover(
         PluginError: A file of `files` does not exist or does not load: it was asked for by name.
     """
     shut = set(blocked)
-    open_to = _allowed(allowed)
+    open_to = limited(allowed)
     records: list[Record] = []
     failures: list[Failure] = []
     origins: dict[int, tuple[str, str]] = {}
@@ -247,7 +241,7 @@ def discover(
         # All points of a distribution share one object, and each look at its metadata parses a file
         known = origins.get(id(point.dist))
         distribution, version = origins[id(point.dist)] = known or _origin(point)
-        if shut & {point.name, distribution} or not open_to(distribution):
+        if shut & {point.name, distribution} or not (distribution == OWN or open_to(distribution)):
             continue
         whole = f"{distribution} {version}".strip()
         found = _entry(point, whole, version)
@@ -260,17 +254,6 @@ def discover(
         records=tuple(sorted(kept, key=lambda record: (record.kind, record.name, record.distribution))),
         failures=tuple(failure for failure in failures if failure.name not in shut),
     )
-
-
-def _allowed(allowed: Iterable[str] | None) -> Callable[[str], bool]:
-    """Returns what says whether a distribution's plugins may be imported; names as PyPA normalises them."""
-    told = os.environ.get(ALLOW)
-    limits = [set(map(_normal, names)) for names in (allowed, told and told.split(",")) if names is not None]
-    return lambda distribution: distribution == OWN or all(_normal(distribution) in limit for limit in limits)
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def _entry(point: EntryPoint, distribution: str, version: str) -> Plugins:

@@ -12,7 +12,8 @@ from support.items import write_items
 from support.lab import Lab, call
 
 from harness.errors import PluginError, UnfinishedError
-from harness.plugins import ALLOW, KINDS, Plugins, attributed, discover
+from harness.origins import ALLOW
+from harness.plugins import KINDS, Plugins, attributed, discover
 
 HEAD = """
 from contextlib import contextmanager
