@@ -120,12 +120,11 @@ def label(
     halo: bool = False,
     bold: bool = False,
     turn: float | None = None,
-    size: float = SIZE,
 ) -> Markup:
     """Writes one line of text; `halo` sets it off from what lies below. `anchor` is a side, whatever the script.
 
-    Within a group that says it for all: no `fill`, the usual `size`, and in `inherited` the group's anchor. The usual
-    fill is the figure's own.
+    Within a group that says it for all: no `fill`, and in `inherited` the group's anchor. The usual fill, and the size,
+    are the figure's own.
     """
     rtl = _right_to_left(text)
     side = {"start": "end", "end": "start"}.get(anchor, anchor) if rtl else anchor
@@ -137,7 +136,6 @@ def label(
         text_anchor=None if side == inherited else side,
         direction="rtl" if rtl else None,
         fill=None if fill == SOFT else fill,
-        font_size=None if size == SIZE else size,
         font_weight="600" if bold else None,
         stroke=PAPER if halo else None,
         stroke_width=4 if halo else None,
