@@ -7,7 +7,7 @@ a virtual environment of its own (`peers.py`). Two things are timed, each in a f
 printed:
 
 - reading and checks: the tool's own reader and each of its validators once, as its command calls them, without what
-  follows them; ours by `file_findings` (`harness.preparation.training_files`), which also checks what the tool does
+  follows them; ours by `file_findings` (`harness.data_stage.training_files`), which also checks what the tool does
   not. Imports are left out.
 - the whole command, `openai tools fine_tunes.prepare_data -f FILE -q`, imports and its writing of files included;
   ours is the same call in a fresh Python, imports included.
@@ -50,7 +50,7 @@ import json, resource, sys, time
 from pathlib import Path
 import numpy, pyarrow.compute, pyarrow.json
 from harness.prepare.profiles import OPENAI
-from harness.preparation.training_files import file_findings, read_completion_file
+from harness.data_stage.training_files import file_findings, read_completion_file
 began = time.perf_counter()
 found = file_findings(Path(sys.argv[1]), OPENAI)
 seconds = time.perf_counter() - began

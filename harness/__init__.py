@@ -47,7 +47,7 @@ from harness.types import (
 )
 
 if TYPE_CHECKING:
-    from harness.loaded import Loaded
+    from harness.finished.loaded import Loaded
 
 __version__ = "0.1.0"
 
@@ -63,7 +63,7 @@ def load(run: str | Path, runs: str | Path = "runs") -> Loaded:
         UsageError: There is no such run; the nearest is named.
         DataError: It has no results yet, or they are of another schema.
     """
-    from harness import loaded
+    from harness.finished import loaded
 
     return loaded.load(run, runs)
 

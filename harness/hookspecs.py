@@ -17,9 +17,8 @@ from collections.abc import Iterable
 import pluggy
 
 from harness.contract import Backend, Dataset, Executor, Formatter, Metric, Observer, Section, Selector
-from harness.origins import GROUP
 
-PROJECT = GROUP
+PROJECT = "finetune_harness"
 """pluggy's project name and the entry-point group."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)

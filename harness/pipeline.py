@@ -7,19 +7,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness import continuing, curves, ledger, manifest, outcome
-from harness.choosing import Choosing, Chosen
 from harness.console import Console
+from harness.data_stage import stage
 from harness.errors import GateError, HarnessError, UsageError, nearest
-from harness.evaluation import Evaluation, Trained
 from harness.execution.questions import Answered, settled
 from harness.experiment import Arm, Experiment
-from harness.preparation import data as stage
 from harness.prepare.options import Prepared
 from harness.prepare.stage import fingerprint
+from harness.pricing import ledger
+from harness.running import manifest, outcome
+from harness.running.arm_training import Evaluation, Trained
+from harness.running.session import RunOptions, opened, require_keys, require_prices
 from harness.runs import RunFolder, run_folder
-from harness.session import RunOptions, opened, require_keys, require_prices
-from harness.sweeps import Sweeps
+from harness.training import continuing
+from harness.trials import curves
+from harness.trials.choosing import Choosing, Chosen
+from harness.trials.sweeps import Sweeps
 from harness.types import Check, Example, Split
 
 

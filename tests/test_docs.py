@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from support.cli import ROOT, harness
 
-from harness.experiment_file import ExperimentFile
+from harness.experiment.file import ExperimentFile
 from harness.hookspecs import PROJECT
 from harness.plugins import KINDS, discover
 
@@ -196,7 +196,7 @@ def test_reference_names_every_check_of_the_data() -> None:
     from harness.prepare.clean import RULES
 
     reference = (ROOT / "docs" / "reference" / "checks.md").read_text(encoding="utf-8")
-    folders = ("harness/prepare", "harness/preparation", "plugins/harness_plugins/datasets")
+    folders = ("harness/prepare", "harness/data_stage", "plugins/harness_plugins/datasets")
     sources = [path.read_text(encoding="utf-8") for folder in folders for path in (ROOT / folder).rglob("*.py")]
     kinds = {kind for source in sources for kind in re.findall(r'Check\(\s*kind="([a-z0-9-]+)"', source)}
     assert len(kinds) > 30

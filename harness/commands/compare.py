@@ -19,8 +19,8 @@ from harness.commands.shared import command, runs_option
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
 def compare(run_a: str, run_b: str, runs: Path, as_json: bool) -> None:
     """Compare two runs: differences, flipped items, settings."""
-    from harness import comparing
-    from harness.stored import Stored
+    from harness.finished import comparing
+    from harness.finished.stored import Stored
 
     found = comparing.compare(Stored.find(run_a, runs), Stored.find(run_b, runs))
     if as_json:

@@ -35,9 +35,9 @@ def decide(
     run: str, runs: Path, prices: Sequence[str], error_usd: Sequence[str], as_json: bool, **settings: Any
 ) -> None:
     """Verdict and payback under other assumptions; sends nothing."""
-    from harness.deciding import Wanted
-    from harness.deciding import decide as decide_anew
     from harness.errors import UsageError
+    from harness.finished.deciding import Wanted
+    from harness.finished.deciding import decide as decide_anew
     from harness.runs import find_run
 
     given = {name: value for name, value in settings.items() if value is not None}

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from harness.errors import HarnessError, UnfinishedError, disk_full
-from harness.interrupts import INTERRUPTED
 from harness.plugins import OWN
+from harness.running.interrupts import INTERRUPTED
 
 
 def ended(command: Callable[[], Any], *, debug: bool = False) -> int:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.asides import spared_stdout
 from harness.commands.shared import command, opened, plugin_options
+from harness.plugins.asides import spared_stdout
 
 if TYPE_CHECKING:
-    from harness.estimate import ArmEstimate, Band, Estimate
+    from harness.estimation.estimate import ArmEstimate, Band, Estimate
 
 WIDE = 10_000
 
@@ -32,7 +32,7 @@ def estimate(experiment: Path, probe: bool, quiet: bool, as_json: bool, **option
     """Say what a run takes: tokens, dollars, time, what it can show."""
     from harness.console import Console
     from harness.errors import GateError, UsageError
-    from harness.estimation import estimate as carry_out
+    from harness.estimation.stage import estimate as carry_out
     from harness.numbers import usd
 
     loaded, settings = opened(experiment, options)
@@ -132,7 +132,7 @@ def _lines(found: Estimate) -> Iterator[str]:
 
 
 def _price_hint(arm: ArmEstimate) -> str:
-    from harness.estimate import NO_PRICE
+    from harness.estimation.estimate import NO_PRICE
 
     if arm.usd_reason != NO_PRICE:
         return ""

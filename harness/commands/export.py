@@ -18,9 +18,9 @@ from harness.commands.shared import command, plugin_options, runs_option
 @plugin_options
 def export(run: str, arm: str, out: Path, runs: Path, files: Any, blocked: Any) -> None:
     """Write an arm as a folder to deploy, with a script on openai alone."""
-    from harness.exporting import export as write
+    from harness.finished.exporting import export as write
+    from harness.finished.reopening import reopen
     from harness.plugins import discover
-    from harness.reopening import reopen
     from harness.runs import find_run
 
     done = write(reopen(find_run(run, runs), discover(files, blocked), files), arm, out)

@@ -31,10 +31,10 @@ from harness.commands.shared import command, runs_option
 @runs_option
 def gate(run: str, least: Sequence[str], most: Sequence[str], others: Sequence[str], **options: Any) -> None:
     """Hold a run against conditions, for CI."""
-    from harness import gating
     from harness.errors import GateError
     from harness.files import write_whole
-    from harness.stored import Stored
+    from harness.finished import gating
+    from harness.finished.stored import Stored
 
     wanted = gating.Gate(
         limits=(

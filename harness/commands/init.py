@@ -82,7 +82,7 @@ def _endpoint(url: str | None, model: str | None) -> Endpoint | None:
         return None
     from pydantic import ValidationError
 
-    from harness.experiment_file import EndpointTable
+    from harness.experiment.file import EndpointTable
     from harness.starter.start import endpoint_of
 
     try:

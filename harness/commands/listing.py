@@ -87,7 +87,7 @@ def plugins(
 
 
 def _as_json(found: Plugins) -> dict[str, Any]:
-    from harness.options import option_names
+    from harness.plugins.options import option_names
 
     return {
         "plugins": [
@@ -114,7 +114,7 @@ def checked(found: Plugins, name: str, options: Sequence[str]) -> None:
         UsageError: Its options are missing or wrong.
     """
     from harness.errors import PluginError
-    from harness.options import OptionError
+    from harness.plugins.options import OptionError
     from harness.testing import BrokenPromisesError, check_plugin
 
     records = found.named(name)

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from harness.asides import spared_stdout
 from harness.commands.shared import command, plugin_options, runs_option
+from harness.plugins.asides import spared_stdout
 
 
 @command("harness predict food-reviews --arm tuned new.csv -o labelled.csv")
@@ -31,10 +31,10 @@ def predict(run: str, data: Path, arm: str, out: Path, text: str | None, **optio
     The file has all columns and rows of DATA, in their order, and beside them predicted, status, confidence, response.
     """
     from harness.console import Console
+    from harness.finished.predicting import predict as label
+    from harness.finished.reopening import reopen
     from harness.numbers import counted, usd
     from harness.plugins import discover
-    from harness.predicting import predict as label
-    from harness.reopening import reopen
     from harness.runs import find_run
 
     plugins = discover(options["files"], options["blocked"])

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.asides import spared_stdout
 from harness.commands.shared import command, plugin_options
+from harness.plugins.asides import spared_stdout
 
 if TYPE_CHECKING:
     from harness.console import Console
-    from harness.preparation.standalone import Result
+    from harness.data_stage.standalone import Result
 
 WIDE = 10_000
 PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
@@ -41,8 +41,8 @@ PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
 def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
     """Clean, check and split data; write training files."""
     from harness.console import Console
-    from harness.preparation.data import uncollected
-    from harness.preparation.standalone import carry_out
+    from harness.data_stage.stage import uncollected
+    from harness.data_stage.standalone import carry_out
 
     with spared_stdout(), Console(quiet=quiet) as console, uncollected():
         source = _source(data, options, console)
@@ -63,15 +63,15 @@ def _stem(data: Path) -> str:
 
 
 def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
+    from harness.data_stage.standalone import Target, of_experiment, of_file
     from harness.errors import UsageError
     from harness.guessing.guess import Given
     from harness.plugins import discover
-    from harness.preparation.standalone import Target, of_experiment, of_file
 
     plugins = discover(options["files"], options["blocked"])
     columns = {name: options[name] for name in ("text", "label", "group", "split")}
     if data.suffix == ".toml":
-        from harness.experiment_reader import load
+        from harness.experiment.reader import load
 
         given = [f"--{name}" for name in (*columns, "provider", "model") if options[name] is not None]
         if given:

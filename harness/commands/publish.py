@@ -26,7 +26,7 @@ from harness.words import ENGLISH, languages, speaking
 @plugin_options
 def publish(names: Sequence[str], site: Path, **options: Any) -> None:
     """Add runs to a static site; says what leaves before it does."""
-    from harness.publication import publish_runs
+    from harness.finished.publication import publish_runs
     from harness.report.site.staging import Wishes
     from harness.runs import find_run
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from harness.asides import spared_stdout
 from harness.commands.shared import command, plugin_options, runs_option
+from harness.plugins.asides import spared_stdout
 
 
 @command("harness recheck food-reviews march.csv")
@@ -29,11 +29,11 @@ def recheck(run: str, data: Path, text: str | None, label: str | None, **options
     Rows that were in train are left out. What was found stays in the run's folder, under rechecks/.
     """
     from harness.console import Console
+    from harness.finished.rechecking import recheck as check
+    from harness.finished.rechecking import remarks
+    from harness.finished.reopening import reopen
     from harness.numbers import usd
     from harness.plugins import discover
-    from harness.rechecking import recheck as check
-    from harness.rechecking import remarks
-    from harness.reopening import reopen
     from harness.runs import find_run
     from harness.scoring.drift import table
 

@@ -11,7 +11,7 @@ import click
 from harness.commands.shared import command, plugin_options, runs_option
 
 if TYPE_CHECKING:
-    from harness.stored import Stored
+    from harness.finished.stored import Stored
 
 
 @command("harness relabel food-reviews -o disputed.csv")
@@ -26,9 +26,9 @@ def relabel(
     run: str, filled: Path | None, runs: Path, files: Sequence[str], blocked: Sequence[str], **sheet: Any
 ) -> None:
     """Hand out disputed test items, blind; rescore a copy. Asks no model."""
-    from harness import relabelling
     from harness.errors import UsageError
-    from harness.stored import Stored
+    from harness.finished import relabelling
+    from harness.finished.stored import Stored
 
     stored = Stored.find(run, runs)
     if filled is None:
@@ -44,7 +44,7 @@ def relabel(
 
 
 def _apply(stored: Stored, filled: Path, files: Sequence[str], blocked: Sequence[str]) -> None:
-    from harness import relabelling
+    from harness.finished import relabelling
     from harness.numbers import percent, percent_interval, points
     from harness.plugins import discover
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.asides import spared_stdout
 from harness.commands.shared import F, command, opened, plugin_options
+from harness.plugins.asides import spared_stdout
 
 if TYPE_CHECKING:
     from harness.pipeline import Finished
@@ -50,7 +50,7 @@ def demo(**options: Any) -> None:
     """The default experiment, real in every part; no key needed."""
     from importlib.resources import as_file, files
 
-    from harness.manifest import machine
+    from harness.running.manifest import machine
 
     if not options["quiet"]:
         where = machine()
@@ -79,7 +79,7 @@ def _carry_out(path: Path, options: dict[str, Any]) -> None:
 
 def _cost(finished: Finished) -> str | None:
     """Says what the run has cost; a run without results, or with those of an earlier version, says nothing."""
-    from harness.ledger import line
+    from harness.pricing.ledger import line
 
     try:
         return line(json.loads(finished.folder.results.read_text(encoding="utf-8")))

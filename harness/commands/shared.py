@@ -14,7 +14,7 @@ from harness.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
-    from harness.session import RunOptions
+    from harness.running.session import RunOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -73,9 +73,9 @@ def opened(path: Path, options: Mapping[str, Any]) -> tuple[Experiment, RunOptio
         path: The experiment file.
         options: Those of `plugin_options`, and of a run as many as the command has.
     """
-    from harness.experiment_reader import allowed, load
+    from harness.experiment.reader import allowed, load
     from harness.plugins import discover
-    from harness.session import RunOptions
+    from harness.running.session import RunOptions
 
     plugins = discover(options["files"], options["blocked"], allowed(path))
     experiment = load(path, plugins, allowed_files=options["files"])
@@ -93,8 +93,8 @@ def opened(path: Path, options: Mapping[str, Any]) -> tuple[Experiment, RunOptio
 
 def report_sections(files: Sequence[str], blocked: Sequence[str]) -> list[Any]:
     """Returns instances of the report's sections; those that need options of an experiment are left out."""
-    from harness.options import construct, needs_options
     from harness.plugins import discover
+    from harness.plugins.options import construct, needs_options
 
     plugins = discover(files, blocked)
     plugins.check()

@@ -16,7 +16,7 @@ from harness.commands.shared import command, plugin_options, report_sections, ru
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
 
-    from harness.journal_view import Attempt, Found
+    from harness.journal.view import Attempt, Found
     from harness.runs import RunFolder
 
 ROWS = 100
@@ -60,7 +60,7 @@ def show(run: str, runs: Path, wanted: Sequence[str], sql: str | None, **options
 
 
 def _show_results(folder: RunFolder, as_json: bool) -> None:
-    from harness.ledger import line as cost_line
+    from harness.pricing.ledger import line as cost_line
     from harness.report.page import load
     from harness.report.writers.as_json import dumps
     from harness.report.writers.terminal import to_terminal
@@ -120,7 +120,7 @@ def _console() -> RichConsole:
 
 
 def _show_query(folder: RunFolder, sql: str, limit: int, as_json: bool) -> None:
-    from harness.journal_view import query
+    from harness.journal.view import query
 
     found = query(folder.journal, sql, limit)
     if as_json:
@@ -175,7 +175,7 @@ def _show_failed(folder: RunFolder, as_json: bool) -> None:
 
 def _failed_items(folder: RunFolder) -> Iterator[dict[str, Any]]:
     """Yields what failed, with its attempts; of a run without predictions what the journal alone knows."""
-    from harness.journal_view import attempts, without_answer
+    from harness.journal.view import attempts, without_answer
 
     rows = _failed_rows(folder)
     if rows is None:

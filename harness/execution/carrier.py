@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.execution.engine import Engine
 from harness.execution.targets import Target, remote_target
-from harness.experiment_file import EndpointTable, EnvironmentValue
+from harness.experiment.file import EndpointTable, EnvironmentValue
 from harness.journal import GROUP, Record
 from harness.secrets import Scrubber
 from harness.types import Call

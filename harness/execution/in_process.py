@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any
 
-from harness import guard
 from harness.contract import LocalBackend
 from harness.journal import Entry, Journal
-from harness.plugins import attributed, broke
+from harness.plugins import attributed, broke, guard
 from harness.secrets import Scrubber
 from harness.types import Answer, Context, Prompt
 

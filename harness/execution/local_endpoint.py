@@ -20,7 +20,7 @@ from types import TracebackType
 from harness.errors import UnfinishedError, UsageError
 from harness.execution.targets import Target
 from harness.experiment import LOCAL
-from harness.experiment_file import EndpointTable
+from harness.experiment.file import EndpointTable
 from harness.files import folder_whole, write_json
 
 KEY_NAME = "HARNESS_LOCAL_KEY"

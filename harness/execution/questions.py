@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness import guard
 from harness.contract import EmbeddingSelector, RemoteBackend
 from harness.errors import PluginError, UsageError
 from harness.execution.counting import counted
@@ -18,8 +17,8 @@ from harness.execution.vectors import Vectors
 from harness.execution.work import Request, answer_key, digest, tokens_of
 from harness.experiment import Arm, plain
 from harness.journal import Entry
-from harness.plugins import attributed
-from harness.prices import BATCH
+from harness.plugins import attributed, guard
+from harness.pricing.prices import BATCH
 from harness.types import Answer, Call, Example, Prediction, Prompt, Reply, Status, Usage
 
 PICKERS = 4

@@ -13,7 +13,7 @@ from harness.execution.engine import STRIKES, Engine, Failed
 from harness.execution.targets import blocking_client
 from harness.execution.work import Request
 from harness.experiment import LOCAL
-from harness.experiment_file import EndpointTable
+from harness.experiment.file import EndpointTable
 from harness.journal import Entry, Fault, Journal, Record
 from harness.types import Call, Reply
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.experiment_file import EndpointTable, EnvironmentValue
+from harness.experiment.file import EndpointTable, EnvironmentValue
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI

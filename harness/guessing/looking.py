@@ -14,8 +14,8 @@ from harness.guessing.guess import Given, Guesses, guess
 from harness.guessing.layout import find_header, find_quotes
 from harness.guessing.prepared import is_prepared, known, readable
 from harness.guessing.rules import Guess
-from harness.options import OptionError, construct
 from harness.plugins import Plugins
+from harness.plugins.options import OptionError, construct
 from harness.types import Context
 
 ROWS = 20_000

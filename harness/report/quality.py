@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness import findings, findings_of_rows, numbers
+from harness import findings, numbers
+from harness.findings import rows as findings_of_rows
 from harness.report.blocks import Block, Callout, Cell, Column, Table, Text
 from harness.words import noted, say
 

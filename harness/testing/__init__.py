@@ -216,7 +216,7 @@ def check_plugin(
     Raises:
         BrokenPromisesError: It breaks its contract.
         ValueError: There is no such kind, or no promise of a name in `skip`.
-        harness.options.OptionError: The options are not what the class takes.
+        harness.plugins.options.OptionError: The options are not what the class takes.
     """
     if kind not in KINDS:
         raise ValueError(f"there is no kind {kind!r}; there is {', '.join(KINDS)}")
@@ -245,7 +245,7 @@ def check_plugin(
 def _maker(plugin: Any, options: Options | None) -> Callable[[], Any]:
     import copy
 
-    from harness.options import construct
+    from harness.plugins.options import construct
 
     if not isinstance(plugin, type):
         return lambda: copy.deepcopy(plugin)

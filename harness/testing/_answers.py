@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.guard import wrong_field
+from harness.plugins.guard import wrong_field
 from harness.testing._samples import REPLIES, context, good_reply, prompts, run_folder
 from harness.testing._trial import Trial, shown
 from harness.types import Answer, Call, JobSpec, Prompt, Reply, TrainingFiles

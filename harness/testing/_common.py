@@ -46,7 +46,7 @@ def common(trial: Trial) -> None:
 
 def _options(trial: Trial) -> None:
     from harness.experiment import plain
-    from harness.options import OptionError, construct
+    from harness.plugins.options import OptionError, construct
 
     cls = trial.cls
     try:

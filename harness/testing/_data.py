@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.guard import wrong_example
+from harness.plugins.guard import wrong_example
 from harness.prepare.normalise import fold
 from harness.testing._samples import ANSWERS, context, odd_examples
 from harness.testing._trial import Trial, shown

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.origins import origin
+from harness.plugins.origins import origin
 from harness.testing._promises import promises
 
 SHOWN = 300
@@ -75,9 +75,9 @@ class Trial:
 
         Raises:
             Abandoned: It cannot be made.
-            harness.options.OptionError: It is not given what it needs.
+            harness.plugins.options.OptionError: It is not given what it needs.
         """
-        from harness.options import OptionError
+        from harness.plugins.options import OptionError
 
         try:
             self.plugin = self.make()

@@ -15,8 +15,8 @@ from harness.words import ENGLISH, languages
 
 OTHERS = [language for language in languages() if language != ENGLISH]
 FIELD = re.compile(r"\{(\w+)\}")
-SHOWN = ("harness/report", "plugins/harness_plugins/sections", "harness/numbers.py", "harness/findings_of_data.py",
-         "harness/findings_of_files.py", "harness/findings_of_runs.py", "harness/scoring/wording.py",
+SHOWN = ("harness/report", "plugins/harness_plugins/sections", "harness/numbers.py", "harness/findings/data.py",
+         "harness/findings/files.py", "harness/findings/runs.py", "harness/scoring/wording.py",
          "harness/scoring/verdict.py", "harness/scoring/fairness.py")  # fmt: skip
 """What writes pages."""
 UNSHOWN = re.compile(

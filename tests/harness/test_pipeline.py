@@ -625,7 +625,7 @@ def harness_observers():
 
 
 def test_observers_that_fail_or_hang_do_no_harm(lab: Lab, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness import watching
+    from harness.running import watching
 
     monkeypatch.setattr(watching, "CLOSE_S", 0.1)
     (lab.path / "watch.py").write_text(OBSERVERS)

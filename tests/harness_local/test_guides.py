@@ -12,7 +12,7 @@ import pytest
 from support.cli import ROOT
 from support.local import Live
 
-from harness.experiment_reader import load
+from harness.experiment.reader import load
 from harness.plugins import discover
 from harness_local.training.task import Hyperparameters
 

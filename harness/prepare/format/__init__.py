@@ -4,7 +4,7 @@ They are every check of the retired `openai tools fine_tunes.prepare_data` (`ope
 those for chat files.
 
 A new rule is one function that yields findings, one line in a tuple below, and one row in `docs/reference/checks.md`.
-Nothing here reads a file: `harness.preparation.training_files` does.
+Nothing here reads a file: `harness.data_stage.training_files` does.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import numbers, terms, words
-from harness.comparing import compare
+from harness.finished.comparing import compare
+from harness.finished.stored import Stored
 from harness.report.arms import looks
 from harness.report.blocks import Axis, Block, Callout, Cell, Column, Interval, Intervals, Table, Text
 from harness.report.complete import completed
@@ -17,7 +18,6 @@ from harness.report.site.index import Row
 from harness.report.site.staging import PAGE
 from harness.report.view import views
 from harness.runs import RunFolder
-from harness.stored import Stored
 from harness.words import say
 
 LONGEST = 400

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.lab import Lab, call
 
-from harness.comparing import _flat, _two_samples, differing
+from harness.finished.comparing import _flat, _two_samples, differing
 
 SPLIT = "[prepare]\nsplit = { train = 0.3, validation = 0.1, test = 0.6 }\n"
 

@@ -15,7 +15,7 @@ import pytest
 from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
-from harness import exported
+from harness.finished import exported
 
 KEY = "sk-test-export-0123456789abcdef"
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.2, test = 0.4 }\n"
@@ -202,14 +202,14 @@ def test_shots_that_hang_on_the_item_are_refused(provider: Provider, tmp_path: P
     ],
 )
 def test_the_parser_of_the_folder_reads_plainly(text: str, label: str) -> None:
-    from harness.exporting import _parser
+    from harness.finished.exporting import _parser
 
     words = {"positive": " positive", "negative": " negative", "very positive": " very positive"}
     assert exported.parsed({"parser": _parser(words)}, text) == label
 
 
 def test_numbers_are_read_however_they_are_spelt() -> None:
-    from harness.exporting import _parser
+    from harness.finished.exporting import _parser
 
     arm = {"parser": _parser({label: f" {label}" for label in "12345"})}
     said = ["4", "four stars", "4.0", "4/5", "**4**", "10", "3 or 4", ""]

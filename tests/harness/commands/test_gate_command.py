@@ -14,8 +14,8 @@ import pytest
 from support.cli import Finished
 from support.lab import Lab, call
 
-from harness import gating
-from harness.gating import Finding, Held, quantile_interval
+from harness.finished import gating
+from harness.finished.gating import Finding, Held, quantile_interval
 
 SPLIT = "[prepare]\nsplit = { train = 0.3, validation = 0.1, test = 0.6 }\n[verdict]\nmargin = 0.05\n"
 ARMS = """

@@ -15,7 +15,7 @@ import pytest
 from support.cli import Finished
 from support.lab import call
 
-from harness.experiment_reader import load
+from harness.experiment.reader import load
 from harness.guessing.looking import ROWS
 from harness.plugins import discover
 from harness.tables import write_examples

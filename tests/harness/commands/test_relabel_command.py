@@ -18,10 +18,10 @@ from support.lab import LABELS, Lab, call, endpoint, few_shot, task
 from support.provider import Provider
 
 from harness import tables
-from harness.relabelling import CONTROLS, disputed
+from harness.finished.relabelling import CONTROLS, disputed
+from harness.finished.stored import Stored
 from harness.scoring.results import build
 from harness.scoring.statistics import wilson
-from harness.stored import Stored
 from harness.types import Example
 
 KEY = "sk-test-relabel-0123456789abcdef"

@@ -19,7 +19,7 @@ from harness.execution.engine import STRIKES, Engine
 from harness.execution.sender import Sender
 from harness.execution.targets import Target, remote_target
 from harness.execution.work import Request, answer_key
-from harness.experiment_file import EndpointTable, EnvironmentValue
+from harness.experiment.file import EndpointTable, EnvironmentValue
 from harness.journal import Entry, Fault, Journal
 from harness.types import Call, Reply, Usage
 

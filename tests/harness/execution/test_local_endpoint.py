@@ -15,7 +15,7 @@ import pytest
 from harness.errors import UnfinishedError, UsageError
 from harness.execution import local_endpoint
 from harness.execution.local_endpoint import LocalEndpoint, adopt_state
-from harness.experiment_file import EndpointTable
+from harness.experiment.file import EndpointTable
 
 PYTHON = sys.executable
 SERVES = """
@@ -121,7 +121,7 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from harness.execution import local_endpoint
-from harness.experiment_file import EndpointTable
+from harness.experiment.file import EndpointTable
 local_endpoint.sys.executable = sys.argv[1]
 endpoint = local_endpoint.LocalEndpoint(Path(sys.argv[2]), EndpointTable(), lambda _: None)
 endpoint.target()

@@ -10,7 +10,7 @@ from support.canned import GOOD, canned
 from harness.execution.engine import Engine
 from harness.execution.targets import blocking_client, remote_target
 from harness.execution.work import Request
-from harness.experiment_file import EndpointTable
+from harness.experiment.file import EndpointTable
 from harness.journal import Journal
 
 

@@ -17,7 +17,7 @@ from support.report import Page, make_results, shipped_sections
 from support.site import publish, write_finished
 
 from harness.errors import DataError, GateError, UsageError
-from harness.publication import listed
+from harness.finished.publication import listed
 from harness.report.blocks import Results
 from harness.report.page import compose, load
 from harness.report.sentence import sentence

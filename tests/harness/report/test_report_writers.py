@@ -14,8 +14,8 @@ from support.lab import call
 from support.report import Page, make_results, write_run
 
 from harness.errors import PluginError
-from harness.options import construct
 from harness.plugins import discover
+from harness.plugins.options import construct
 from harness.report import blocks
 from harness.report.blocks import Block, Results
 from harness.report.page import render

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError
 from harness.experiment import Experiment
-from harness.experiment_reader import load
+from harness.experiment.reader import load
 from harness.guessing.guess import Given, guess
 from harness.plugins import discover
 from harness.starter import toml_writing

@@ -14,7 +14,7 @@ import pytest
 from openai import OpenAI
 from support.local import MODEL, Live, lines, start
 
-from harness.launching import file_name, files_there
+from harness.training.launching import file_name, files_there
 
 HYPERPARAMETERS = {"n_epochs": 3, "batch_size": 4, "lora_layers": 6}
 

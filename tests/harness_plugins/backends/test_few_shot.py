@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness import Message, Prompt, Reply
-from harness.options import OptionError, construct
+from harness.plugins.options import OptionError, construct
 from harness_plugins.backends.few_shot import FewShot
 
 PROMPT = Prompt(messages=(Message(role="user", content="u"),), continuations={"a": "a", "b": "b"})

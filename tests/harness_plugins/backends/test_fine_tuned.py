@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import JobSpec, Prompt, TrainingFiles
-from harness.options import OptionError, construct
+from harness.plugins.options import OptionError, construct
 from harness_plugins.backends.fine_tuned import FineTuned
 
 FILES = TrainingFiles(train=Path("t"), validation=None, n_train=1, n_validation=0)

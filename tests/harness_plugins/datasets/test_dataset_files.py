@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import harness
 from harness import Split
 from harness.contract import TabularDataset
-from harness.options import construct
+from harness.plugins.options import construct
 from harness_plugins.datasets.files import Files
 
 CSV = """\

@@ -6,7 +6,7 @@ import pytest
 import harness
 from harness import Split
 from harness.contract import TabularDataset
-from harness.options import OptionError, construct
+from harness.plugins.options import OptionError, construct
 from harness_plugins.datasets.huggingface import HuggingFace
 
 datasets = pytest.importorskip("datasets")

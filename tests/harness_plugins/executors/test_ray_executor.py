@@ -26,7 +26,7 @@ from harness.execution.engine import Engine
 from harness.execution.sender import Sender
 from harness.execution.targets import remote_target
 from harness.execution.work import Request, answer_key
-from harness.experiment_file import EndpointTable
+from harness.experiment.file import EndpointTable
 from harness.journal import Journal
 from harness.secrets import Scrubber
 from harness.types import Call

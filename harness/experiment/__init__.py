@@ -1,0 +1,176 @@
+"""An experiment, complete and consistent: what `harness.experiment.reader` makes of a file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.contract import Backend, Dataset, Embedded, Executor, Formatter, Metric, Observer, Section, Selector
+from harness.experiment.file import (
+    BudgetTable,
+    ChooseBudget,
+    DecisionTable,
+    EndpointTable,
+    EnvironmentValue,
+    LearningCurve,
+    PrepareTable,
+    PriceTable,
+    ShotCurve,
+    VerdictTable,
+)
+from harness.plugins import Plugins
+from harness.types import Continued
+
+LOCAL = "local"
+"""The endpoint that the harness starts itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shots:
+    """A selector with its number of shots and draw."""
+
+    selector: Selector
+    k: int
+    draw: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One contender, its plugins made."""
+
+    name: str
+    backend: Backend
+    formatter: Formatter
+    shots: Shots | None
+    candidates: tuple[tuple[Mapping[str, Any], Arm], ...] = ()
+    """Settings → the arm with them, where something is chosen on validation."""
+    choose_items: int | None = None
+    """How many validation examples the choice looks at; all where `None`."""
+    choose_budget: ChooseBudget = field(default_factory=ChooseBudget)
+    combinations: int = 0
+    """Of how many combinations the candidates are a draw."""
+    checkpoints: bool = False
+    """Whether the checkpoints of a training are candidates too."""
+    of: str | None = None
+    learning_curve: LearningCurve | None = None
+    """Like the other curve it adds answers and changes none: it is no part of what names a run."""
+    shot_curve: ShotCurve | None = None
+
+    @property
+    def contenders(self) -> tuple[Arm, ...]:
+        """The arms that may answer: the candidates, where something is chosen."""
+        return tuple(one for _, one in self.candidates) or (self,)
+
+    @property
+    def family(self) -> str:
+        """The backend's family; a few-shot backend that never sees a shot is zero-shot."""
+        offered = [arm.shots.k if arm.shots else 0 for _, arm in self.candidates]
+        shown = max(offered, default=self.shots.k if self.shots else 0)
+        return "zero-shot" if self.backend.family == "few-shot" and shown == 0 else self.backend.family
+
+    @property
+    def trained(self) -> bool:
+        """Whether an endpoint has to train the arm, or one of its candidates, before it can answer."""
+        return any(
+            hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None
+            for arm in (self, *(arm for _, arm in self.candidates))
+        )
+
+    def endpoint_names(self) -> set[str]:
+        """Returns the endpoints that the arm and its candidates use."""
+        arms = [self, *(arm for _, arm in self.candidates)]
+        names = {name for arm in arms if (name := getattr(arm.backend, "endpoint", None))}
+        return names | {given.endpoint for given in self.embeddings()}
+
+    def embeddings(self) -> list[Embedded]:
+        """Returns whose vectors the arm and its candidates need to pick shots."""
+        shots = [arm.shots for arm in (self, *(arm for _, arm in self.candidates)) if arm.shots and arm.shots.k > 0]
+        return [given for one in shots if (given := getattr(one.selector, "embeddings", None)) is not None]
+
+    def resolved(self) -> dict[str, Any]:
+        """Returns the arm as plain values: what an answer depends on."""
+        return {
+            "name": self.name,
+            "backend": plain(self.backend),
+            "formatter": plain(self.formatter),
+            "shots": {**plain(self.shots.selector), "k": self.shots.k, "draw": self.shots.draw} if self.shots else None,
+            "choose": [dict(settings) for settings, _ in self.candidates],
+            "choose_items": self.choose_items,
+            "of": self.of,
+            **({"checkpoints": True} if self.checkpoints else {}),  # absent otherwise: names of runs stay
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """One experiment, complete and consistent."""
+
+    name: str
+    seed: int
+    path: Path
+    dataset: Dataset
+    prepare: PrepareTable
+    endpoints: Mapping[str, EndpointTable]
+    prices: Mapping[str, PriceTable]
+    budget: BudgetTable
+    verdict: VerdictTable
+    decision: DecisionTable
+    executor: Executor
+    arms: tuple[Arm, ...]
+    repeats: int = 1
+    """How often each test item is asked. More of them add answers and change none."""
+    metrics: tuple[Metric, ...] = ()
+    sections: tuple[Section, ...] = ()
+    observers: tuple[Observer, ...] = ()
+    plugins: Plugins = field(default_factory=lambda: Plugins(records=()))
+    tables: Mapping[str, Any] = field(default_factory=dict)
+    """The file's tables as they stand in it."""
+    continued: Mapping[str, Continued] = field(default_factory=dict)
+    """Model of an earlier run from which training goes on → what is known of it."""
+
+    def answer_settings(self) -> dict[str, Any]:
+        """Returns what changes an answer, as plain values; not, for one, concurrency, repeats, prices or executor."""
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            "dataset": plain(self.dataset),
+            "prepare": self.prepare.model_dump(),
+            "endpoints": {
+                name: {
+                    "base_url": table.base_url,
+                    "query": table.query,
+                    "model": table.model,
+                    **({"context": table.context} if table.context else {}),  # absent otherwise: names of runs stay
+                }
+                for name, table in sorted(self.endpoints.items())
+            },
+            "arms": [arm.resolved() for arm in self.arms],
+        }
+
+    def asks_for(self, kind: str, plugin: Any) -> bool:
+        """Whether the experiment's tables or `--plugin` name a plugin that would take part anyway.
+
+        Args:
+            kind: The tables that would: `metrics`, `sections` or `observers`.
+            plugin: Its instance.
+        """
+        record = self.plugins.find(plugin)
+        named = {table.get("plugin") for table in self.tables.get(kind, ()) if isinstance(table, Mapping)}
+        return plugin.name in named or (record is not None and record.loose)
+
+    def secret_names(self) -> tuple[str, ...]:
+        """Returns the environment variables that the experiment names."""
+        names = {table.api_key_env for table in self.endpoints.values() if table.api_key_env}
+        for table in self.endpoints.values():
+            names |= {value.env for value in table.headers.values() if isinstance(value, EnvironmentValue)}
+        return tuple(sorted(names))
+
+
+def plain(plugin: Any) -> dict[str, Any]:
+    """Returns a plugin's name and options as JSON values."""
+    options = asdict(plugin) if is_dataclass(plugin) and not isinstance(plugin, type) else {}
+    loaded: dict[str, Any] = json.loads(json.dumps({"plugin": plugin.name, **options}, default=str))
+    return loaded

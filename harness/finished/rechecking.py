@@ -1,0 +1,242 @@
+"""`harness recheck`: the arms of a run on fresh labelled data; does the verdict still hold?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from harness import tables
+from harness.console import Console
+from harness.errors import DataError, UnfinishedError, UsageError
+from harness.execution.questions import Answered
+from harness.execution.work import digest
+from harness.files import write_json
+from harness.finished import new_data
+from harness.finished.reopening import Reopened, tools
+from harness.numbers import counted
+from harness.prepare import clean
+from harness.prepare.leaks import find_leaks
+from harness.running.manifest import now
+from harness.runs import RunFolder
+from harness.types import Example, Prediction, Split, Status
+
+PLACE = "rechecks"
+"""Folder in the run's, with a folder for each recheck."""
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fresh:
+    """Labelled items that the arms have not learnt from."""
+
+    examples: tuple[Example, ...]
+    left_out: Mapping[str, int]
+    """Reason → rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rechecked:
+    """What a recheck came to."""
+
+    folder: Path
+    found: Mapping[str, Any]
+    """`recheck.json`."""
+    usd: float
+    unfinished: UnfinishedError | None = None
+
+
+def recheck(
+    run: Reopened,
+    data: Path,
+    console: Console,
+    *,
+    text: Sequence[str] = (),
+    label: str | None = None,
+    max_usd: float | None = None,
+    again: bool = False,
+) -> Rechecked:
+    """Asks the arms of a run about fresh items, and holds their answers against those to the test.
+
+    Args:
+        run: The run; it must have been scored.
+        data: Labelled data.
+        console: Is told how far it has come.
+        text: Columns in the place of the run's text columns.
+        label: The column of the label, in the place of the run's.
+        max_usd: What this may cost; what the run may where it is `None`.
+        again: Ask anew what an earlier recheck of the same data has asked.
+
+    Raises:
+        UsageError: The run was never scored, or a column is not there.
+        DataError: No row is left.
+        GateError: The budget ends, or personal data would leave this machine.
+    """
+    old = _predictions(run)
+    arms = [arm for arm in run.arms() if arm.name in old]
+    if not arms:
+        raise UsageError(f"{run.id} has no scored arm", "finish the run first")
+    given = new_data.read(run, data, text=text, label=label)
+    fresh = _fresh(run, new_data.without_personal_data(run.experiment, arms, given.examples), data)
+    folder = _place(run, fresh, again=again)
+    with ExitStack() as stack:
+        # Nothing is taken over from the run: a model that changed behind its name would not show.
+        work = tools(run, arms, folder.journal, console, stack, max_usd=max_usd)
+        answers = work.asking.ask([(arm, fresh.examples) for arm in arms], "asking the fresh items")
+        unfinished, usd = work.asking.engine.unfinished(), work.asking.journal.spent()
+    new = {arm.name: answered for arm, answered in zip(arms, answers, strict=True)}
+    tables.write_predictions(folder.predictions, [one.prediction for answered in answers for one in answered])
+    found = {"schema": SCHEMA, "run": run.id, "data": given.name, "made": now(), **_found(run, fresh, old, new)}
+    if unfinished is None:
+        write_json(folder.path / "recheck.json", found)
+    return Rechecked(folder=folder.path, found=found, usd=usd, unfinished=unfinished)
+
+
+def _place(run: Reopened, fresh: Fresh, *, again: bool) -> RunFolder:
+    """Returns the recheck's folder: that of the same data, or with `again` one that is not finished."""
+    marks = sorted([one.id, one.label] for one in fresh.examples)
+    first = run.folder.path / PLACE / digest(marks)[:8]
+    place, number = first, 1
+    while again and (place / "recheck.json").is_file():
+        number += 1
+        place = first.with_name(f"{first.name}-{number}")
+    return RunFolder(place)
+
+
+def _fresh(run: Reopened, examples: Sequence[Example], data: Path) -> Fresh:
+    """Leaves out what cannot be asked, what says the same twice, and what the arms have learnt from."""
+    table = run.experiment.prepare
+    rows = clean.items(replace(example, split=None) for example in examples)
+    kept, left_out = clean.usable(rows)
+    exact = clean.without_exact(kept, table.conflicts)
+    left_out = {**left_out, **exact.removed}
+    kept = clean.with_distinct_ids(exact.rows)
+    if table.duplicates == "near":
+        near = clean.without_near(kept, table.conflicts)
+        kept, left_out = near.rows, {**left_out, **near.removed}
+    fresh = [replace(row.example, split=Split.TEST) for row in kept]
+    learnt = [example for split in (Split.TRAIN, Split.VALIDATION) for example in run.data.of(split)]
+    leaks = find_leaks([*(replace(one, group=None) for one in fresh), *(replace(one, group=None) for one in learnt)])
+    seen = {leak.a: leak.split_b for leak in leaks if leak.split_a == Split.TEST}
+    for split in (Split.TRAIN, Split.VALIDATION):
+        left_out[f"in {split}"] = sum(place == split for place in seen.values())
+    fresh = [replace(one, split=None) for one in fresh if one.id not in seen]
+    if not fresh:
+        reasons = ", ".join(f"{reason}: {n}" for reason, n in left_out.items() if n)
+        raise DataError(
+            f"{data}: no row is left to ask about ({reasons})", "Bring labelled rows that were not in train."
+        )
+    return Fresh(examples=tuple(sorted(fresh, key=lambda one: one.id)), left_out=left_out)
+
+
+def _predictions(run: Reopened) -> dict[str, list[Prediction]]:
+    """Returns the run's answers to its test items, by arm."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not run.results:
+        raise UsageError(
+            f"{run.id} has not been scored yet", f"finish it: {run.manifest.get('command') or 'harness run'}"
+        )
+    try:
+        rows = pq.read_table(
+            run.folder.predictions, columns=["arm", "example_id", "expected", "predicted", "status"]
+        ).to_pylist()
+    except (OSError, pa.ArrowException):
+        raise UsageError(
+            f"{run.folder.predictions} cannot be read", "run the experiment again: nothing is sent"
+        ) from None
+    found: dict[str, list[Prediction]] = {}
+    for row in rows:
+        found.setdefault(row["arm"], []).append(Prediction(**{**row, "status": Status(row["status"])}))
+    return found
+
+
+def _found(
+    run: Reopened, fresh: Fresh, old: Mapping[str, Sequence[Prediction]], new: Mapping[str, Sequence[Answered]]
+) -> dict[str, Any]:
+    from harness.scoring import drift
+
+    test = run.data.of(Split.TEST)
+    seed, margin = run.experiment.seed, run.experiment.verdict.margin
+    before = drift.panel_of({name: old[name] for name in new}, len(test), _groups(test), seed)
+    after = drift.panel_of(
+        {name: [one.prediction for one in answered] for name, answered in new.items()},
+        len(fresh.examples),
+        _groups(fresh.examples),
+        seed,
+    )
+    labels = {example.id: example.label for example in test}
+    duel = _duel(run, before[1], after[1], margin)
+    claim = drift.claim_of(duel["test"]) if duel else None
+    found = {
+        "n": len(fresh.examples),
+        "n_test": len(test),
+        "left_out": dict(fresh.left_out),
+        "n_shared": sum(example.id in labels for example in fresh.examples),
+        "relabelled": sum(labels.get(one.id, one.label) != one.label for one in fresh.examples),
+        "labels": drift.label_shift(list(labels.values()), [one.label for one in fresh.examples], run.data.labels),
+        "arms": [drift.arm_drift(name, (before[0][name], before[1]), (after[0][name], after[1])) for name in new],
+        "contenders": duel,
+        "verdict": {
+            "kind": run.results["verdict"]["kind"],
+            "sentence": run.results["verdict"]["sentence"],
+            "claim": claim,
+            "holds": drift.ruling(claim, duel["test"], duel["fresh"], margin) if duel else None,
+        },
+    }
+    return {**found, "sentence": drift.sentence(found)}
+
+
+def _groups(examples: Sequence[Example]) -> dict[str, str] | None:
+    return {one.id: one.group for one in examples if one.group is not None} or None
+
+
+def _duel(run: Reopened, before: Any, after: Any, margin: float) -> dict[str, Any] | None:
+    """Compares the two arms of the verdict, then and now; the contenders where the verdict names no two."""
+    from harness.scoring.drift import moved
+
+    verdict, contenders = run.results["verdict"], run.results.get("contenders") or {}
+    pairs = ((verdict.get("arm"), verdict.get("against")), (contenders.get("a"), contenders.get("b")))
+    able = set(before.names) & set(after.names)
+    pair = next(((a, b) for a, b in pairs if a in able and b in able and a != b), None)
+    if pair is None:
+        return None
+    old, new = before.compare(*pair, margin), after.compare(*pair, margin)
+    change, ci = moved(old["difference"], tuple(old["ci"]), new["difference"], tuple(new["ci"]))
+    return {"pair": list(pair), "test": old, "fresh": new, "change": change, "change_ci": list(ci)}
+
+
+def remarks(found: Mapping[str, Any]) -> list[str]:
+    """Returns what a reader must know beside the table, a line each."""
+    from harness.numbers import p_value, points
+
+    lines = [f"left out: {counted(n, 'row')}, {reason}" for reason, n in found["left_out"].items() if n]
+    if found["n_shared"]:
+        lines.append(f"{counted(found['n_shared'], 'item')} of them stood in the run's test")
+    if found["relabelled"]:
+        lines.append(f"{counted(found['relabelled'], 'item')} of these have another label now")
+    shift = found["labels"]
+    if shift["p"] < 0.05:
+        moves = sorted(shift["shares"], key=lambda one: -abs(one["fresh"] - one["test"]))[:3]
+        said = ", ".join(f'"{one["label"]}" {points(one["fresh"] - one["test"])}' for one in moves)
+        lines.append(f"labels occur in other shares than in the test ({p_value(shift['p'])}): {said}")
+    if shift["unseen"]:
+        said = ", ".join(f'"{label}" ({n:,})' for label, n in shift["unseen"].items())
+        lines.append(f"labels that the run has never seen, wrong for every arm: {said}")
+    duel = found["contenders"]
+    if duel:
+        lines.append(_gap(duel))
+    return lines
+
+
+def _gap(duel: Mapping[str, Any]) -> str:
+    from harness.numbers import points, points_interval
+
+    a, b = duel["pair"]
+    return (
+        f"{a} − {b}: {points(duel['test']['difference'])} on the test, {points(duel['fresh']['difference'])} here; "
+        f"a change of {points(duel['change'])} (95% CI {points_interval(*duel['change_ci'])})"
+    )

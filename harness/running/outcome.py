@@ -1,0 +1,363 @@
+"""From answers to the run's result files: facts for scoring, results.json, predictions, trials, quality."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import PurePath
+from typing import Any
+
+from harness import tables
+from harness.errors import UnfinishedError
+from harness.execution.questions import Answered, settled
+from harness.execution.work import digest
+from harness.experiment import LOCAL, Arm, Experiment
+from harness.experiment.file import DecisionTable
+from harness.files import write_json
+from harness.prepare.options import Prepared
+from harness.pricing import arm_prices
+from harness.pricing.machine_time import machine_seconds, spans
+from harness.pricing.prices import Prices
+from harness.running import measures
+from harness.running.arm_training import Trained, accuracy
+from harness.runs import RunFolder
+from harness.trials import choice_record, curve_record
+from harness.trials.choosing import Chosen
+from harness.trials.curves import PROMPTED, Curves
+from harness.types import Check, Prediction, Split, Status
+from harness.words import noted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """All that a run has to be scored."""
+
+    arms: tuple[Arm, ...]
+    ready: Mapping[str, Trained]
+    choices: Mapping[str, Chosen]
+    validation: Mapping[str, Sequence[Answered]]
+    test: Mapping[str, Sequence[Answered]]
+    again: Mapping[str, Sequence[Sequence[Answered]]] = field(default_factory=dict)
+    """Arm → its answers to the test items when they were asked again, once for each time."""
+    faults: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """Arm → kind → attempts that failed, in the whole run."""
+    checks: tuple[Check, ...] = ()
+    ledger: Mapping[str, Any] | None = None
+    """What the run has cost, as the journal knows it."""
+    curves: Curves = field(default_factory=Curves)
+    failed_jobs: Sequence[tuple[str, str, int]] = ()
+    """Arm, base model and trained tokens of jobs that came to nothing."""
+
+
+def contending(arms: Sequence[Arm]) -> set[str]:
+    """Names the arms between which contenders must be chosen: those of a side that has more than one.
+
+    Sides are the fine-tuned and the prompted arms; where one of them is empty, all arms stand on one side.
+    """
+    tuned = [arm.name for arm in arms if arm.family == "fine-tuned"]
+    prompted = [arm.name for arm in arms if arm.family in PROMPTED]
+    if tuned and prompted:
+        return {name for side in (tuned, prompted) if len(side) > 1 for name in side}
+    return {arm.name for arm in arms} if len(arms) > 2 else set()
+
+
+def has_answer(answered: Answered) -> bool:
+    """Whether a question did not fail."""
+    return answered.prediction.status is not Status.FAILED
+
+
+def validated(arms: Sequence[Arm], *, thresholds: bool) -> set[str]:
+    """Names the arms that are asked about validation, those aside for which something is chosen on it anyway.
+
+    Those that contend; and for the sake of thresholds, which follow from answers to validation, arms that cost next to
+    nothing, or with `thresholds` (`[verdict]` of the experiment) all of them.
+    """
+    free = {arm.name for arm in arms if arm.family == "classical" and not hasattr(arm.backend, "calls")}
+    return contending(arms) | free | {arm.name for arm in arms if thresholds}
+
+
+def unfinished(error: UnfinishedError | None, ready: Mapping[str, Trained]) -> UnfinishedError | None:
+    """Returns what is left to do, where something is."""
+    refusals = [one.refusal for one in ready.values() if one.refusal is not None]
+    if error is not None or not refusals:
+        return error
+    message, _, hint = refusals[0].partition("\n")
+    return UnfinishedError(message, hint or "the other arms are finished; the same command goes on")
+
+
+def write(
+    folder: RunFolder, experiment: Experiment, data: Prepared, outcome: Outcome, manifest: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Scores a run and writes its result files.
+
+    Returns:
+        `results.json` as a dict.
+
+    Raises:
+        PluginError: A metric raised or returned something that is no figure.
+    """
+    from harness.scoring.results import build
+
+    backends = [one.arm.backend for one in outcome.ready.values()]
+    prices = Prices.of(experiment)
+    prices.trained |= {b.model: b.base for b in backends if getattr(b, "model", None) and getattr(b, "base", None)}  # type: ignore[attr-defined]
+    measured = [name for name, one in outcome.ready.items() if not getattr(one.arm.backend, "simulated", False)]
+    seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
+    computed, lost = _metrics(experiment, data, outcome)
+    arms = [
+        replace(_arm_facts(arm, experiment, data, outcome, prices, seconds), metrics=computed[arm.name])
+        for arm in outcome.arms
+    ]
+    checks = (*data.checks, *outcome.checks, *outcome.curves.checks, *lost)
+    checks += (*_price_checks(outcome, prices), *_choose_checks(outcome, data), *_dropped_checks(outcome))
+    results = build(_run_facts(experiment, data, outcome, manifest, checks), arms)
+    tables.write_predictions(folder.predictions, [row for arm in arms for row in arm.predictions])
+    _write_trials(folder, outcome)
+    write_json(folder.results, results)
+    return dict(results)
+
+
+def _run_facts(
+    experiment: Experiment, data: Prepared, outcome: Outcome, manifest: Mapping[str, Any], checks: tuple[Check, ...]
+) -> Any:
+    from harness.running.manifest import now
+    from harness.scoring.facts import RunFacts
+
+    test = data.of(Split.TEST)
+    groups = {example.id: example.group for example in test if example.group is not None}
+    hour = Prices.of(experiment).hour_usd()
+    return RunFacts(
+        name=experiment.name,
+        id=manifest["id"],
+        started=manifest["created"],
+        finished=now(),
+        seed=experiment.seed,
+        n_test=len(test),
+        dataset=_dataset_name(experiment),
+        fingerprint=data.fingerprint,
+        labels=data.labels,
+        ordered=bool(getattr(experiment.dataset, "ordered", False)),
+        preview=bool(manifest["preview"]),
+        command=manifest["command"],
+        groups=groups or None,
+        margin=experiment.verdict.margin,
+        checks=checks,
+        choices=tuple(choice_record.record(chosen, hour) for chosen in outcome.choices.values()),
+        curves=curve_record.results(outcome.curves, experiment.seed),
+        repeats=_repeats(outcome) if experiment.repeats > 1 else (),
+        training=tuple(one.record for one in outcome.ready.values() if one.record),
+        decision=decision_facts(experiment.decision),
+        machine=manifest["machine"],
+        prior=_prior(data),
+        leaked=_leaked(data),
+        data=_data(data),
+        prices_date=manifest["prices"]["sources"],
+        ledger=outcome.ledger,
+    )
+
+
+def _prior(data: Prepared) -> dict[str, float]:
+    """Returns each label's share of the training split."""
+    known = Counter(example.label for example in data.of(Split.TRAIN))
+    return {label: known[label] / known.total() for label in data.labels} if known else {}
+
+
+def _leaked(data: Prepared) -> frozenset[str]:
+    """Returns the test examples that an arm has seen: in train or validation, or in a prompt."""
+    shown = [name for check in data.checks if check.kind == "prompt-leak" for name in check.figures["ids"]]
+    return frozenset([leak.a for leak in data.leaks if leak.split_a == Split.TEST] + shown)
+
+
+RANKED = 20
+"""Rows of each list of suspicious ones that the results hold; `quality.json` has more."""
+
+
+def _data(data: Prepared) -> dict[str, Any]:
+    """Returns what became of the rows, and which are worth a look."""
+    ranked = [asdict(each) for each in data.ranked]
+    found = {str(split): Counter(example.label for example in data.of(split)) for split in Split}
+    return {
+        "rows_in": data.rows_in,
+        "rows_out": {split: counts.total() for split, counts in found.items()},
+        "labels": [
+            {"label": label, **{split: counts[label] for split, counts in found.items()}} for label in data.labels
+        ],
+        "removed": dict(data.removed),
+        "ranked": [{**each, "n": len(each["items"]), "items": each["items"][:RANKED]} for each in ranked],
+    }
+
+
+def _dataset_name(experiment: Experiment) -> str:
+    """Returns how readers know the data: a file's or repository's name, else the plugin's."""
+    path = getattr(experiment.dataset, "path", None)
+    return PurePath(path).name if isinstance(path, str) and path else experiment.dataset.name
+
+
+def decision_facts(table: DecisionTable) -> Any:
+    """Returns what the money side assumes, as the scoring takes it."""
+    from harness.scoring.facts import Decision
+
+    return Decision(**{name: getattr(table, name) for name in Decision.__dataclass_fields__})
+
+
+def _arm_facts(
+    arm: Arm, experiment: Experiment, data: Prepared, outcome: Outcome, prices: Prices, seconds: Mapping[str, float]
+) -> Any:
+    from harness.scoring.facts import ArmFacts
+
+    ready = outcome.ready[arm.name]
+    asked = ready.arm
+    answers = outcome.test.get(arm.name, ())
+    endpoint = getattr(asked.backend, "endpoint", None)
+    local = endpoint in (None, LOCAL)
+    simulated = bool(getattr(asked.backend, "simulated", False))
+    busy_n = len(spans(answers))
+    timed = local and busy_n > 0 and not simulated  # simulated seconds are nobody's
+    rows = [answer.prediction for answer in answers]
+    hour = prices.hour_usd()
+    if endpoint == LOCAL and hour is not None and busy_n:
+        each = seconds[arm.name] / busy_n / 3600 * hour
+        rows = [replace(row, cost_usd=each) for row in rows]
+    validation = outcome.validation.get(arm.name)
+    return ArmFacts(
+        name=arm.name,
+        family=arm.family,
+        predictions=tuple(rows),
+        model=getattr(asked.backend, "model", None) or getattr(asked.backend, "base", None),
+        of=arm.of,
+        shots=(asked.shots.k if asked.shots else 0) if arm.family in (*PROMPTED, "fine-tuned") else None,
+        mode=None if getattr(asked.backend, "imported", False) else getattr(asked.backend, "answer", None),
+        max_tokens=getattr(asked.backend, "max_tokens", None),
+        simulated=simulated,
+        imported=bool(getattr(asked.backend, "imported", False)),
+        validation=tuple(answer.prediction for answer in validation or ()),
+        validation_accuracy=accuracy(validation) if validation else None,
+        n_validation=len(validation) if validation else None,
+        training_cost_usd=arm_prices.training_usd(ready, endpoint, hour),
+        training_s=ready.seconds,
+        shutdown_date=ready.record.get("shutdown_date"),
+        failed_training_usd=arm_prices.failed_usd(outcome.failed_jobs, prices, arm.name) if endpoint != LOCAL else None,
+        local=local,
+        busy_s=seconds.get(arm.name) if timed else None,
+        busy_n=busy_n if timed else None,
+        refused=ready.refused,
+        price=arm_prices.price_of(prices, endpoint, asked),
+        faults=outcome.faults.get(arm.name, {}),
+    )
+
+
+def _metrics(
+    experiment: Experiment, data: Prepared, outcome: Outcome
+) -> tuple[dict[str, dict[str, float | None]], list[Check]]:
+    """Computes every metric for every arm."""
+    tested = measures.Tested(
+        examples={example.id: example for example in data.of(Split.TEST)},
+        labels=data.labels,
+        ordered=bool(getattr(experiment.dataset, "ordered", False)),
+    )
+    rows = {arm.name: [answer.prediction for answer in outcome.test.get(arm.name, ())] for arm in outcome.arms}
+    return measures.measured(experiment.metrics, tested, rows, lambda metric: experiment.asks_for("metrics", metric))
+
+
+def _repeats(outcome: Outcome) -> tuple[dict[str, Any], ...]:
+    """Returns how stable each arm's answers are; of those that were not asked again, why."""
+    from harness.scoring.repeats import stability
+
+    found = []
+    for name, first in outcome.test.items():
+        times = [[answer.prediction for answer in answers] for answers in (first, *outcome.again.get(name, ()))]
+        known = None if len(times) > 1 else "deterministic" if settled(outcome.ready[name].arm) else "not-asked"
+        found.append(stability(name, times, known))
+    return tuple(found)
+
+
+def _write_trials(folder: RunFolder, outcome: Outcome) -> None:
+    """Writes what stands beside the results: candidates, contenders on validation, repeats, points of curves."""
+    rows: list[Prediction] = []
+    names: list[str] = []
+    for chosen in outcome.choices.values():
+        for name, each in zip(choice_record.names(chosen), chosen.tried, strict=True):
+            rows += [answer.prediction for answer in each.answers]
+            names += [name] * len(each.answers)
+    for arm, answers_of in outcome.validation.items():
+        if arm not in outcome.choices:
+            rows += [answer.prediction for answer in answers_of]
+            names += ["validation"] * len(answers_of)
+    for arm, again in outcome.again.items():
+        for repeat, answers_of in enumerate((outcome.test[arm], *again)):
+            rows += [answer.prediction for answer in answers_of]
+            names += [f"repeat {repeat}"] * len(answers_of)
+    for name, row in curve_record.trials(outcome.curves):
+        rows.append(row)
+        names.append(name)
+    tables.write_predictions(folder.trials, rows, names)
+
+
+def _price_checks(outcome: Outcome, prices: Prices) -> list[Check]:
+    """Says which models have no price: their costs stay unknown, they are never guessed."""
+    checks = []
+    asked = [
+        (getattr(ready.arm.backend, "endpoint", None), getattr(ready.arm.backend, "model", None))
+        for ready in outcome.ready.values()
+    ]
+    asked += [(given.endpoint, given.model) for ready in outcome.ready.values() for given in ready.arm.embeddings()]
+    for endpoint, model in asked:
+        if model and endpoint not in (None, LOCAL) and not prices.known(endpoint, model):
+            checks.append(
+                Check(
+                    kind="missing-price",
+                    level="warning",
+                    message=f'No price is known for {model}, its costs are unknown: [prices."{model}"] gives input, '
+                    "cached_input and output in USD for a million tokens.",
+                    figures={"model": model},
+                )
+            )
+    return list({check.message: check for check in checks}.values())
+
+
+def _choose_checks(outcome: Outcome, data: Prepared) -> list[Check]:
+    """Says why a local arm that chooses reads its prompt once for each label."""
+    scored = [
+        name
+        for name, one in outcome.ready.items()
+        if getattr(one.arm.backend, "answer", None) == "choose" and getattr(one.arm.backend, "endpoint", None) == LOCAL
+    ]
+    if not scored:
+        return []
+    message = (
+        f'{", ".join(scored)}: answer = "choose" scores each label as a continuation, so the input tokens of a request '
+        f"count the prompt {len(data.labels)} times; what was read once is counted as cached."
+    )
+    return [Check(kind="choose-tokens", level="ok", message=message, figures={"labels": len(data.labels)})]
+
+
+def _dropped_checks(outcome: Outcome) -> list[Check]:
+    """Says of which arms the model saw fewer shots than were picked."""
+    checks = []
+    for name, answers in outcome.test.items():
+        dropped = [answered.dropped for answered in answers if answered.dropped]
+        if dropped:
+            figures = {"arm": name, "items": len(dropped), "shots": sum(dropped), "n": len(answers)}
+            message = (
+                f"{name}: the model's context is too short for all shots of {len(dropped):,} of {len(answers):,} test "
+                f"items; {sum(dropped):,} shots, those farthest from the item, were left out."
+            )
+            advice = noted("Lower shots.k, take shorter texts for shots, or a model with a longer context.")
+            checks.append(Check(kind="shots-dropped", level="warning", message=message, figures=figures, advice=advice))
+    return checks
+
+
+def chain(outcome: Outcome) -> dict[str, Any]:
+    """Returns the later links of the hash chain: files → job → model → answers."""
+    answers = [
+        [name, row.prediction.example_id, row.prediction.response, str(row.prediction.status)]
+        for name, rows in sorted(outcome.test.items())
+        for row in rows
+    ]
+    return {
+        "files": {name: dict(one.files) for name, one in outcome.ready.items() if one.files},
+        "jobs": {name: one.job for name, one in outcome.ready.items() if one.job},
+        "models": {name: one.model for name, one in outcome.ready.items() if one.model},
+        "answers": digest(answers),
+    }

@@ -1,0 +1,1 @@
+"""What is tried on validation: candidates of a choice, and points of learning and shot curves."""

@@ -1,0 +1,88 @@
+"""What `results.json` and `trials.parquet` say of a choice on validation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.experiment import LOCAL
+from harness.experiment.candidates import CHECKPOINT, worded
+from harness.pricing.machine_time import machine_seconds, spans
+from harness.running.arm_training import accuracy, is_right
+from harness.trials.choosing import Chosen, Tried
+from harness.types import Status
+
+
+def record(chosen: Chosen, hour_usd: float | None) -> dict[str, Any]:
+    """Returns a choice for `results.json`: what was tried, what each of it came to, and what it cost.
+
+    Args:
+        chosen: The choice.
+        hour_usd: USD for an hour of a local endpoint's machine, where that has a price.
+    """
+    seconds = machine_seconds({str(place): spans(each.answers) for place, each in enumerate(chosen.tried)})
+    hourly = hour_usd if getattr(chosen.arm.backend, "endpoint", None) == LOCAL else None
+    candidates = [_candidate(each, seconds[str(place)], hourly) for place, each in enumerate(chosen.tried)]
+    jobs = {each.ready.job or place: one for place, (each, one) in enumerate(zip(chosen.tried, candidates, strict=True))
+            if one["checkpoint"] is None and one["trained"]}  # fmt: skip
+    asked = [one for one in candidates if one["n"]]
+    budget = chosen.arm.choose_budget
+    return {
+        "arm": chosen.arm.name,
+        "split": "validation",
+        "chosen": dict(chosen.settings),
+        "candidates": candidates,
+        "tried": len(candidates),
+        "combinations": chosen.arm.combinations,
+        "skipped": sum(chosen.why_skipped.values()),
+        "why_skipped": dict(chosen.why_skipped),
+        "budget": {"trials": budget.trials, "usd": budget.usd, "seconds": budget.seconds},
+        "usd": whole([one["cost_usd"] for one in asked] + [one["training_usd"] for one in jobs.values()]),
+        "seconds": whole([one["seconds"] for one in asked] + [one["training_s"] for one in jobs.values()]),
+        "wall_s": chosen.wall_s,
+    }
+
+
+def names(chosen: Chosen) -> list[str]:
+    """Returns what each candidate is called in `trials.parquet`, in the order of `Chosen.tried`."""
+    return [worded(each.settings) or "final" for each in chosen.tried]
+
+
+def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str, Any]:
+    from harness.scoring.statistics import wilson
+
+    answers, ready = each.answers, each.ready
+    rows = [answer.prediction for answer in answers]
+    right = sum(is_right(row) for row in rows)
+    costs = [row.cost_usd for row in rows if row.status != Status.FAILED]
+    tokens = [row.input_tokens for row in rows if row.input_tokens is not None]
+    last = CHECKPOINT not in each.settings  # a checkpoint's training is that of its job's last model
+    trained = last and ready.seconds is not None
+    return {
+        "settings": dict(each.settings),
+        "checkpoint": each.settings.get(CHECKPOINT),
+        "model": ready.model,
+        "n": len(rows),
+        "accuracy": accuracy(answers) if answers else None,
+        "accuracy_ci": list(wilson(right, len(answers))) if answers else None,
+        "unparsed": sum(row.status == Status.UNPARSED for row in rows),
+        "failed": sum(row.status == Status.FAILED for row in rows),
+        "cost_usd": whole(costs) if hour_usd is None or not rows else seconds / 3600 * hour_usd,
+        "seconds": seconds if answers else None,
+        "input_tokens_mean": sum(tokens) / len(tokens) if tokens else None,
+        "trained": trained,
+        "training_usd": _training_usd(ready.usd, ready.seconds, hour_usd) if trained else None,
+        "training_s": ready.seconds if trained else None,
+        "trained_tokens": ready.tokens if trained else None,
+        "reason": None if ready.refusal is None else ready.refusal.partition("\n")[0],
+    }
+
+
+def _training_usd(usd: float | None, seconds: float | None, hour_usd: float | None) -> float | None:
+    return usd if hour_usd is None or seconds is None else seconds / 3600 * hour_usd
+
+
+def whole(values: Sequence[float | None]) -> float | None:
+    """Returns a sum, `None` where a part of it is not known or there is none."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None

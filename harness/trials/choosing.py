@@ -1,0 +1,335 @@
+"""Chooses settings on validation: tries candidates within a budget and takes the best of each arm.
+
+Choosing sees what training sees, `Learning`: no test example is in its reach. What it has decided (which candidates
+were begun, and that the budget let no more begin) stands in the journal, so that the same command decides it once.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from harness.execution.questions import Answered, mark
+from harness.execution.work import digest
+from harness.experiment import LOCAL, Arm
+from harness.experiment.candidates import CHECKPOINT, worded
+from harness.experiment.file import ChooseBudget
+from harness.numbers import duration
+from harness.numbers import usd as usd_text
+from harness.running.arm_training import JOBS_AT_ONCE, Evaluation, Trained, accuracy, needs_job
+from harness.trials.sweeps import Sweeps
+from harness.types import Example
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One candidate with its answers on validation; none where it could not be trained."""
+
+    settings: Mapping[str, Any]
+    ready: Trained
+    answers: tuple[Answered, ...] = ()
+
+    @property
+    def usd(self) -> float:
+        """Dollars that its answers have cost this run."""
+        rows = [answer.prediction for answer in self.answers]
+        return sum(row.cost_usd or 0.0 for row in rows if not row.reused)
+
+    @property
+    def burden(self) -> tuple[float, float]:
+        """Dollars and input tokens of an answer, whoever paid for it: what asking it in production would take.
+
+        0 where nothing is known; among candidates of one arm, which share model and endpoint, that is so for all.
+        """
+        rows = [answer.prediction for answer in self.answers]
+        return _mean([row.cost_usd for row in rows]), _mean([row.input_tokens for row in rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a choice on validation looked at and took."""
+
+    arm: Arm
+    settings: Mapping[str, Any]
+    ready: Trained
+    tried: tuple[Tried, ...]
+    why_skipped: Mapping[str, int] = field(default_factory=dict)
+    """`usd` or `seconds` → candidates for which the choice's budget had none left."""
+    wall_s: float | None = None
+    """Seconds that the choice has taken, where they were limited."""
+
+    @property
+    def answers(self) -> tuple[Answered, ...]:
+        """What the chosen candidate answered."""
+        return next((each.answers for each in self.tried if each.settings == self.settings), ())
+
+    @property
+    def training_usd(self) -> float:
+        """Dollars of the jobs that this run has trained, each counted once."""
+        jobs = {each.ready.job: each.ready.usd or 0.0 for each in self.tried if not each.ready.reused}
+        return sum(jobs.values())
+
+    @property
+    def usd(self) -> float:
+        """Dollars that the choice has cost this run: training and answers."""
+        return self.training_usd + sum(each.usd for each in self.tried)
+
+
+@dataclass(kw_only=True)
+class _Search:
+    """One arm's choice as it goes on."""
+
+    arm: Arm
+    examples: tuple[Example, ...]
+    key: str
+    """Under which its decisions are noted."""
+    begun: list[str]
+    """Marks of the candidates that were begun, in whichever command."""
+    taken: list[int]
+    """Candidates that need no decision: nothing limits the choice, or they were begun before."""
+    waiting: list[int]
+    """Those that are begun as far as the budget allows."""
+    tried: dict[tuple[int, int], Tried] = field(default_factory=dict)
+    """Number of the candidate and of its checkpoint → what came of it."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    closed: bool = False
+    """Whether all has been decided."""
+
+    @property
+    def budget(self) -> ChooseBudget:
+        return self.arm.choose_budget
+
+    @property
+    def limited(self) -> bool:
+        return self.budget.usd is not None or self.budget.seconds is not None
+
+    @property
+    def late(self) -> bool:
+        return self.budget.seconds is not None and self.seconds >= self.budget.seconds
+
+    def chosen(self) -> Chosen:
+        """Takes the best; of equals a job's last model rather than a checkpoint, then the cheapest, then the first."""
+        order = sorted(self.tried)
+        best = min(order, key=lambda at: (-accuracy(self.tried[at].answers), at[1] > 0, *self.tried[at].burden, at))
+        return Chosen(
+            arm=self.arm,
+            settings=self.tried[best].settings,
+            ready=self.tried[best].ready,
+            tried=tuple(self.tried[at] for at in order),
+            why_skipped=dict(self.skipped),
+            wall_s=None if self.budget.seconds is None else self.seconds,
+        )
+
+    def covers(self, cost: float, kept: float) -> bool:
+        """Whether the dollars cover something more, beside those that are kept for what begins with it."""
+        return self.budget.usd is None or self.chosen_usd() + kept + cost <= self.budget.usd
+
+    def chosen_usd(self) -> float:
+        return self.chosen().usd if self.tried else 0.0
+
+
+@dataclass(kw_only=True)
+class Choosing:
+    """Choices of one run."""
+
+    work: Evaluation
+    _known: dict[str, Chosen] = field(default_factory=dict, init=False)
+    """Arm → what it came to, where nothing was left to do for it."""
+
+    def choose(self, arms: Sequence[Arm]) -> list[Chosen]:
+        """Tries the candidates of every arm on validation, and takes the best of each arm.
+
+        Arms whose time is limited are searched one after the other: the clock is theirs alone.
+
+        Raises:
+            GateError: The run's budget is used up.
+        """
+        searches = [self._opened(arm) for arm in arms if arm.name not in self._known]
+        together = [search for search in searches if search.budget.seconds is None]
+        alone = [[search] for search in searches if search.budget.seconds is not None]
+        for group in (together, *alone):
+            while any(search.taken or search.waiting for search in group):
+                self._round(group)
+            for search in group:
+                self._close(search)
+        chosen = self._known | {search.arm.name: search.chosen() for search in searches}
+        return [chosen[arm.name] for arm in arms]
+
+    def known(self, arm: Arm) -> Arm | None:
+        """Returns an arm as it would answer, where nothing has to be trained, asked or decided for that."""
+        work = self.work
+        if not arm.candidates:
+            return work.ready(arm).arm if work.trained(arm) else None
+        search = self._opened(arm)
+        candidates = [arm.candidates[number] for number in search.taken]
+        if search.waiting or not all(work.trained(one, candidate=True) for _, one in candidates):
+            return None
+        ready = [(settings, work.ready(one, candidate=True)) for settings, one in candidates]
+        asked = [one for _, one in ready]
+        asked += [other for each in ready for settings, other in self._checkpoints(arm, *each)
+                  if not search.limited or _mark(settings) in search.begun]  # fmt: skip
+        if not work.asking.answered([(one.arm, search.examples) for one in asked]):
+            return None
+        self._known[arm.name] = self.choose([arm])[0]
+        return self._known[arm.name].ready.arm
+
+    # One arm's search
+
+    def _opened(self, arm: Arm) -> _Search:
+        """Returns a search with what was decided before."""
+        key = f"choice {arm.name} {mark(arm)[:16]}"
+        everything = list(range(len(arm.candidates)))
+        search = _Search(
+            arm=arm, examples=self.work.sample(arm.choose_items), key=key, begun=[], taken=everything, waiting=[]
+        )
+        if not search.limited:
+            return search
+        note = json.loads(self.work.asking.journal.note(key) or "{}")
+        search.begun, search.seconds = list(note.get("begun", ())), float(note.get("seconds", 0.0))
+        search.closed = bool(note.get("closed")) and note.get("budget") == _limits(search.budget)
+        search.taken = [number for number in everything if self._begun(search, number)]
+        if search.closed:
+            search.skipped = Counter(note["skipped"])
+        else:
+            search.waiting = [number for number in everything if number not in search.taken]
+        return search
+
+    def _begun(self, search: _Search, number: int) -> bool:
+        """Whether a candidate was begun before, or has answered everything before the choice had a budget."""
+        settings, one = search.arm.candidates[number]
+        if _mark(settings) in search.begun or search.closed:
+            return _mark(settings) in search.begun
+        if not self.work.trained(one, candidate=True):
+            return False
+        return self.work.asking.answered([(self.work.ready(one, candidate=True).arm, search.examples)])
+
+    def _round(self, group: Sequence[_Search]) -> None:
+        """Trains and asks the next candidates of some searches, side by side, and then their checkpoints."""
+        clock = time.monotonic()
+        going = [(search, number) for search in group for number in self._next(search)]
+        for search in group:
+            self._note(search)
+        candidates = [search.arm.candidates[number] for search, number in going]
+        names = [search.arm.name + _in_brackets(search.arm.candidates[number][0]) for search, number in going]
+        ready = self.work.ready_all([one for _, one in candidates], candidate=True, names=names)
+        self._ask([(search, (number, 0), Tried(settings=settings, ready=one))
+                   for (search, number), (settings, _), one in zip(going, candidates, ready, strict=True)])  # fmt: skip
+        for search in group:
+            search.seconds += time.monotonic() - clock
+        clock = time.monotonic()
+        further = [found for search, number in going for found in self._further(search, number)]
+        for search in group:
+            self._note(search)
+        self._ask(further)
+        for search in group:
+            search.seconds += time.monotonic() - clock
+            self._note(search)
+
+    def _ask(self, asked: Sequence[tuple[_Search, tuple[int, int], Tried]]) -> None:
+        pairs = [(each.ready.arm, search.examples) for search, _, each in asked if not each.ready.refusal]
+        answers = iter(self.work.asking.ask(pairs, "choosing on validation"))
+        for search, at, each in asked:
+            search.tried[at] = each if each.ready.refusal else replace(each, answers=tuple(next(answers)))
+
+    def _next(self, search: _Search) -> list[int]:
+        """Takes the candidates that begin now out of those that wait; those for which nothing is left are skipped."""
+        if search.taken or not search.limited:
+            batch, search.taken = search.taken, []
+            return self._begin(search, batch)
+        batch, kept = [], 0.0
+        while search.waiting and len(batch) < _abreast(search.arm.candidates[search.waiting[0]][1]):
+            number = search.waiting.pop(0)
+            first = not (search.tried or batch)
+            cost = self._cost(search, number)
+            if search.late and not first:
+                search.skipped["seconds"] += 1
+            elif first or search.covers(cost, kept):
+                batch.append(number)
+                kept += cost
+            else:
+                search.skipped["usd"] += 1
+        return self._begin(search, batch)
+
+    def _cost(self, search: _Search, number: int) -> float:
+        if search.budget.usd is None:
+            return 0.0
+        return Sweeps(work=self.work).cost(search.arm.candidates[number][1], search.arm.choose_items)
+
+    def _begin(self, search: _Search, batch: list[int]) -> list[int]:
+        marks = [_mark(search.arm.candidates[number][0]) for number in batch]
+        search.begun += [each for each in marks if each not in search.begun]
+        return batch
+
+    def _further(self, search: _Search, number: int) -> Iterator[tuple[_Search, tuple[int, int], Tried]]:
+        """Yields the checkpoints of a candidate that are asked too; each costs what the candidate itself has cost."""
+        last, kept = search.tried[number, 0], 0.0
+        for place, (settings, ready) in enumerate(self._checkpoints(search.arm, last.settings, last.ready), 1):
+            here = _mark(settings)
+            if search.limited and here not in search.begun:
+                if search.closed:
+                    continue
+                if search.late or not search.covers(last.usd, kept):
+                    search.skipped["seconds" if search.late else "usd"] += 1
+                    continue
+                search.begun.append(here)
+                kept += last.usd
+            yield search, (number, place), Tried(settings=settings, ready=ready)
+
+    def _checkpoints(
+        self, arm: Arm, settings: Mapping[str, Any], ready: Trained
+    ) -> Iterator[tuple[Mapping[str, Any], Trained]]:
+        for each in ready.checkpoints if arm.checkpoints else ():
+            backend = replace(ready.arm.backend, model=each["model"])  # type: ignore[type-var]
+            yield (
+                {**settings, CHECKPOINT: each.get("step")},
+                replace(ready, arm=replace(ready.arm, backend=backend), model=each["model"]),
+            )
+
+    def _close(self, search: _Search) -> None:
+        """Lets nothing more be decided."""
+        if search.limited and not search.closed:
+            search.closed = True
+            self._note(search)
+        if search.skipped:
+            spent = f"{usd_text(search.chosen_usd())}, {duration(search.seconds)}"
+            self.work.asking.console.say(
+                f"{search.arm.name}: {search.skipped.total():,} candidates left out, for the budget of the choice "
+                f"does not cover them ({spent} are spent)"
+            )
+
+    def _note(self, search: _Search) -> None:
+        if search.limited:
+            told = {
+                "budget": _limits(search.budget), "begun": search.begun, "seconds": search.seconds,
+                "skipped": dict(search.skipped), "closed": search.closed,
+            }  # fmt: skip
+            self.work.asking.journal.take_note(search.key, json.dumps(told))
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    """Returns the mean of the known ones, to nine significant digits: summing in another order must not decide."""
+    known = [value for value in values if value is not None]
+    return float(f"{math.fsum(known) / len(known):.9g}") if known else 0.0
+
+
+def _limits(budget: ChooseBudget) -> list[float | None]:
+    return [budget.usd, budget.seconds]
+
+
+def _mark(settings: Mapping[str, Any]) -> str:
+    return digest(dict(settings))[:16]
+
+
+def _abreast(one: Arm) -> int:
+    """Returns how many candidates begin together where a budget watches: jobs elsewhere wait for others, not for us."""
+    return JOBS_AT_ONCE if needs_job(one) and one.backend.endpoint != LOCAL else 1  # type: ignore[attr-defined]
+
+
+def _in_brackets(settings: Mapping[str, Any]) -> str:
+    return f" ({worded(settings)})" if settings else ""

@@ -1,0 +1,122 @@
+"""What a choice on validation is going to cost, before anything is sent: estimates, and the refusal of those too large.
+
+Prompts are taken at 3 characters a token, which is on the safe side in most languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import ExperimentError
+from harness.experiment import LOCAL, Arm
+from harness.experiment.candidates import worded
+from harness.journal.siblings import sibling_job
+from harness.numbers import usd as usd_text
+from harness.pricing.arm_prices import unpriced
+from harness.running.arm_training import Evaluation, needs_job
+from harness.types import Usage
+
+OUTPUT_TOKENS = 8
+"""Tokens of an answer that names a label."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweeps:
+    """Estimates the choices of a run."""
+
+    work: Evaluation
+
+    def cost(self, one: Arm, items: int | None = None) -> float:
+        """Returns the dollars that training and asking a candidate would cost; 0 where none are billed.
+
+        Args:
+            one: The candidate.
+            items: How many validation examples it is asked about; all where `None`.
+        """
+        endpoint = getattr(one.backend, "endpoint", None)
+        if endpoint in (None, LOCAL):
+            return 0.0
+        asking = self.work.asking
+        prompts = asking.asker.prompts(one, self.work.sample(items))
+        sizes = [len(p.text) + sum(len(m.content) for m in p.messages) for p in prompts]
+        usages = [Usage(input=size // 3 + 1, output=OUTPUT_TOKENS) for size in sizes]
+        costs = [asking.prices.request_usd(endpoint, self._model(one), usage) for usage in usages]
+        return self.training(one) + sum(cost or 0.0 for cost in costs)
+
+    def training(self, one: Arm) -> float:
+        """Returns the dollars of a candidate's job, 0 where its model is there."""
+        if not needs_job(one) or self.work.trained(one, candidate=True):
+            return 0.0
+        plan = self.work.plan(one, candidate=True)
+        taken_over = any(sibling_job(journal, plan.tag) for journal in self.work.trainer.siblings)
+        return 0.0 if taken_over else plan.usd or 0.0
+
+    def foreseen(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
+        """Returns the candidates that the choice's dollars would let begin, were all estimates right."""
+        limit = arm.choose_budget.usd
+        kept: list[tuple[Mapping[str, Any], Arm]] = []
+        spent = 0.0
+        for settings, one in arm.candidates:
+            cost = 0.0 if limit is None else self.cost(one, arm.choose_items)
+            if not kept or limit is None or spent + cost <= limit:
+                spent += cost
+                kept.append((settings, one))
+        return kept
+
+    def refuse(self, arms: Sequence[Arm]) -> None:
+        """Refuses choices that their budget, or the run's, cannot cover.
+
+        Raises:
+            ExperimentError: With the figures and what to change; nothing has been sent.
+        """
+        cap = self.work.asking.engine.budget.max_usd
+        trained = 0.0
+        for arm in (arm for arm in arms if arm.candidates):
+            limits = (("choose.budget.usd", arm.choose_budget.usd), ("budget.max_usd", cap))
+            given = [(name, limit) for name, limit in limits if limit is not None]
+            if not given:
+                continue
+            self._require_prices(arm)
+            jobs = {self.work.plan(one, True).tag: self.training(one) for _, one in arm.candidates if needs_job(one)}
+            settings, first = arm.candidates[0]
+            name = f"its first candidate ({worded(settings)}) alone" if settings else "the arm"
+            alone = self.cost(first, arm.choose_items)
+            for each in given:
+                _refuse(arm, each, f"training its {len(jobs)} candidates", sum(jobs.values()))
+                _refuse(arm, each, f"trying {name} on validation", alone)
+            trained += sum(jobs.values())
+        if cap is not None and trained > cap:
+            raise ExperimentError(
+                f"training the candidates of all choices would cost about {usd_text(trained)}, more than the "
+                f"{usd_text(cap)} of budget.max_usd; nothing was launched",
+                "raise it, or give fewer values to try",
+            )
+
+    def _require_prices(self, arm: Arm) -> None:
+        for _, one in arm.candidates:
+            lacking = unpriced(self.work.asking.prices, one)
+            if lacking is not None:
+                model, advice = lacking
+                raise ExperimentError(
+                    f"arms.{arm.name}: its choice has a budget in dollars, but no price is known for {model}", advice
+                )
+
+    def _model(self, one: Arm) -> str:
+        """Returns a model with a candidate's price: of one that is not trained yet, a name that says its base."""
+        if not needs_job(one):
+            return str(getattr(one.backend, "model", None))
+        base = self.work.plan(one, candidate=True).spec.base
+        self.work.asking.prices.trained[f"ft:{base}"] = base
+        return f"ft:{base}"
+
+
+def _refuse(arm: Arm, limit: tuple[str, float], what: str, usd: float) -> None:
+    name, most = limit
+    if usd > most:
+        raise ExperimentError(
+            f"arms.{arm.name}: {what} would cost about {usd_text(usd)}, more than the {usd_text(most)} of {name}; "
+            "nothing was launched",
+            "raise it, or give fewer or cheaper values to try, or fewer items",
+        )

@@ -1,0 +1,97 @@
+"""The two ledgers: what a run has cost, and what it would have cost had nothing been taken over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.experiment.file import PriceTable
+from harness.journal import Entry, Fault, Job, Journal
+from harness.pricing.arm_prices import failed_usd
+from harness.pricing.ledger import failed_jobs, line, of
+from harness.pricing.prices import Prices
+
+
+def entry(key: str, usd: float | None = None, endpoint: str = "api", **more: Any) -> Entry:
+    return Entry(key=key, arm="a", endpoint=endpoint, body={"x": 1}, usd=usd, **more)
+
+
+def fault(key: str) -> Fault:
+    return Fault(time=0, key=key, arm="a", endpoint="api", attempt=1, kind="rate", message="429")
+
+
+def job(tag: str, **result: Any) -> Job:
+    return Job(tag=tag, arm="a", spec={}, files={}, job=tag, model="m", status="succeeded", result=result)
+
+
+def ledger(path: Path, *records: Entry | Fault | Job) -> dict[str, Any]:
+    with Journal(path / "journal.sqlite") as journal:
+        journal.add([record for record in records if not isinstance(record, Job)])
+        for record in records:
+            if isinstance(record, Job):
+                journal.save_job(record)
+        return of(journal.path)
+
+
+def test_by_hand(tmp_path: Path) -> None:
+    found = ledger(
+        tmp_path,
+        entry("1", 0.5), entry("2", 0.25, reused="other"), entry("3"), entry("4", error="refused"),
+        entry("5", endpoint=""), entry("6", 0.0, endpoint="local"), fault("1"), fault("4"),
+        job("j1", usd=2.0), job("j2", usd=4.0, reused="other"), job("j3"),
+    )  # fmt: skip
+    assert found == {
+        "spent_usd": 2.5, "without_reuse_usd": 6.75, "training_usd": 2.0, "answers": 6, "answers_reused": 1,
+        "answers_without_price": 1, "failed_attempts": 2,
+    }  # fmt: skip
+    said = line({"ledger": found})
+    assert said == "spent $2.50; $6.75 without what was taken over from other runs; 1 answer without a known price"
+
+
+def test_jobs_that_came_to_nothing_after_some_training(tmp_path: Path) -> None:
+    spec = {"base": "small"}
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for tag, more in (
+            ("lost", {"result": {"trained_tokens": 500}}),
+            ("refused", {"result": {"trained_tokens": None}}),
+            ("good", {"model": "m", "status": "succeeded", "result": {"trained_tokens": 900}}),
+            ("elsewhere", {"result": {"trained_tokens": 700, "reused": "other"}}),
+            ("running", {"finished": None, "result": None}),
+        ):
+            settings: dict[str, Any] = {"model": None, "status": "cancelled", "finished": 1.0, **more}
+            journal.save_job(Job(tag=tag, arm="tuned", spec=spec, files={}, job=tag, **settings))
+        assert failed_jobs(journal.path) == [("tuned", "small", 500)]
+    prices = Prices(own={"small": PriceTable(training=4.0)}, urls={})
+    assert failed_usd([("tuned", "small", 500), ("other", "small", 9)], prices, "tuned") == pytest.approx(0.002)
+    assert failed_usd([("tuned", "unknown", 500)], prices, "tuned") is None
+    assert failed_usd([], prices, "tuned") is None
+
+
+def test_nothing_that_costs_is_no_dollar(tmp_path: Path) -> None:
+    found = ledger(tmp_path, entry("5", endpoint=""), entry("6", 0.0, endpoint="local"), job("j"))
+    assert (found["spent_usd"], found["without_reuse_usd"], found["training_usd"]) == (None, None, None)
+    assert line({"ledger": found}) is None
+    assert line({}) is None
+
+
+def test_an_unknown_price_is_no_zero(tmp_path: Path) -> None:
+    found = ledger(tmp_path, entry("1"), entry("2", reused="other"))
+    assert (found["spent_usd"], found["without_reuse_usd"], found["answers_without_price"]) == (None, None, 2)
+
+
+def test_what_was_taken_over_alone_costs_nothing(tmp_path: Path) -> None:
+    found = ledger(tmp_path, entry("1", 0.5, reused="other"))
+    assert (found["spent_usd"], found["without_reuse_usd"]) == (0.0, 0.5)
+
+
+def test_equal_ledgers_are_said_once_and_estimates_are_marked() -> None:
+    found = {"spent_usd": 1.0, "without_reuse_usd": 1.0, "answers_without_price": 0}
+    assert line({"ledger": found}) == "spent $1.00"
+    assert line({"ledger": found, "arms": [{"tokens_estimated": True}]}) == "spent about $1.00"
+
+
+@pytest.mark.parametrize("usd", [0.0, 0.125])
+def test_a_price_of_zero_is_a_price(tmp_path: Path, usd: float) -> None:
+    assert ledger(tmp_path, entry("1", usd))["spent_usd"] == usd

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.pricing.machine_time import machine_seconds
+
+MOMENTS = st.floats(0, 100, allow_nan=False).map(lambda value: round(value, 3))
+SPANS = st.lists(st.tuples(MOMENTS, MOMENTS).map(lambda pair: (min(pair), max(pair))), max_size=8)
+
+
+def union(spans: list[tuple[float, float]]) -> float:
+    total, end = 0.0, float("-inf")
+    for start, stop in sorted(spans):
+        total += max(0.0, stop - max(start, end))
+        end = max(end, stop)
+    return total
+
+
+def test_an_arm_alone_gets_the_time_in_which_it_was_busy() -> None:
+    assert machine_seconds({"a": [(0, 2), (1, 3), (5, 6)]}) == {"a": 4}
+
+
+def test_shared_moments_are_divided_by_requests_under_way() -> None:
+    seconds = machine_seconds({"a": [(0, 4), (0, 4), (0, 4)], "b": [(2, 6)]})
+    assert seconds["a"] == pytest.approx(2 + 2 * 3 / 4)
+    assert seconds["b"] == pytest.approx(2 * 1 / 4 + 2)
+
+
+def test_nobody_asked_nothing() -> None:
+    assert machine_seconds({"a": [], "b": []}) == {"a": 0, "b": 0}
+
+
+@given(st.dictionaries(st.sampled_from("abc"), SPANS, max_size=3))
+def test_the_shares_add_up_to_the_busy_time(by_arm: dict[str, list[tuple[float, float]]]) -> None:
+    everything = [span for spans in by_arm.values() for span in spans]
+    assert sum(machine_seconds(by_arm).values()) == pytest.approx(union(everything), abs=1e-6)

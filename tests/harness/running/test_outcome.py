@@ -1,0 +1,95 @@
+"""From answers to result files: what is counted, timed and chained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from support.lab import Lab
+
+from harness.errors import UnfinishedError
+from harness.running.arm_training import Trained
+from harness.running.outcome import contending, unfinished, validated
+
+
+class Stub:
+    """An arm as far as naming contenders looks at it."""
+
+    def __init__(self, name: str, family: str) -> None:
+        self.name, self.family = name, family
+        self.backend: Any = SimpleNamespace()
+
+
+@pytest.mark.parametrize(
+    ("families", "named"),
+    [
+        (["fine-tuned", "few-shot"], set()),
+        (["fine-tuned", "few-shot", "zero-shot"], {1, 2}),
+        (["fine-tuned", "fine-tuned", "few-shot"], {0, 1}),
+        (["fine-tuned", "fine-tuned", "few-shot", "zero-shot", "classical"], {0, 1, 2, 3}),
+        (["classical", "mock"], set()),
+        (["classical", "mock", "other"], {0, 1, 2}),
+        (["few-shot"], set()),
+        ([], set()),
+    ],
+)
+def test_contenders_are_chosen_only_where_there_is_a_choice(families: list[str], named: set[int]) -> None:
+    arms: list[Any] = [Stub(str(index), family) for index, family in enumerate(families)]
+    assert contending(arms) == {str(index) for index in named}
+
+
+def test_validation_is_asked_for_thresholds_where_that_is_free_or_wanted() -> None:
+    arms: list[Any] = [Stub(str(index), family) for index, family in enumerate(("fine-tuned", "few-shot", "classical"))]
+    assert validated(arms, thresholds=False) == {"2"}
+    assert validated(arms, thresholds=True) == {"0", "1", "2"}
+    arms[2].backend.calls = None  # what is asked elsewhere is not free, whatever its family
+    assert validated(arms, thresholds=False) == set()
+    several: list[Any] = [*arms, Stub("3", "zero-shot")]
+    assert validated(several, thresholds=False) == {"1", "3"} == contending(several)
+
+
+def test_what_is_left_to_do() -> None:
+    error = UnfinishedError("requests have no answer")
+    arm: Any = None
+    assert unfinished(None, {"a": Trained(arm=arm)}) is None
+    assert unfinished(error, {"a": Trained(arm=arm)}) is error
+    left = unfinished(None, {"a": Trained(arm=arm, refusal="refused\ntrain elsewhere"), "b": Trained(arm=arm)})
+    assert left is not None
+    assert (left.message, left.hint) == ("refused", "train elsewhere")
+
+
+def test_files_of_a_run_agree_with_each_other(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 90)
+    mock = '[[arms]]\nname = "m"\nbackend = { plugin = "mock", accuracy = 0.7, unparsed_rate = 0.2, fail_rate = 0.1 }\n'
+    classical = '[[arms]]\nname = "c"\nbackend = { plugin = "classical" }\n'
+    lab.write(mock + classical, dataset="[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n")
+    done = lab.run()
+    assert done.code in {0, 4}, done
+    folder, results = lab.folder, lab.results()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["id"] == results["run"]["id"] == folder.name
+    assert manifest["chain"]["results"] == hashlib.sha256((folder / "results.json").read_bytes()).hexdigest()
+    assert manifest["chain"]["data"] == results["run"]["dataset"]["fingerprint"]
+    assert set(manifest["chain"]) >= {"data", "split", "files", "jobs", "models", "answers", "results"}
+    assert manifest["arms"] == ["m", "c"]
+    assert {name.split()[1] for name in manifest["plugins"]} >= {"mock", "classical", "files", "accuracy"}
+    for name, arm in lab.arms().items():
+        rows = [row for row in lab.predictions() if row["arm"] == name]
+        assert len(rows) == arm["n"] == results["run"]["n_test"] == 45
+        for status in ("answered", "unparsed", "failed"):
+            assert sum(row["status"] == status for row in rows) == arm[status]
+        assert arm["answered"] + arm["unparsed"] + arm["failed"] == arm["n"]
+        right = sum(row["predicted"] == row["expected"] for row in rows)
+        assert arm["accuracy"] == pytest.approx(right / 45)
+    assert lab.arms()["m"]["unparsed"] > 0
+    assert lab.arms()["m"]["failed"] > 0
+    quality = json.loads((folder / "data" / "quality.json").read_text())
+    assert quality["rows_in"] == sum(quality["rows_out"].values()) + sum(quality["removed"].values())
+    labels = results["data"]["labels"]
+    assert [each["label"] for each in labels] == results["run"]["labels"]
+    assert {split: sum(each[split] for each in labels) for split in quality["rows_out"]} == quality["rows_out"]
+    assert not [path for path in folder.rglob("*") if path.name.startswith(".") or path.suffix == ".tmp"]
