@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.report import make_results
 
-from harness.report.site.index import OURS, pairs, read_rows, render_index
+from harness.site.index import OURS, pairs, read_rows, render_index
 
 
 def main() -> None:

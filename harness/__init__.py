@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import parsing
+from harness import blocks, parsing
+from harness.blocks import Results
 from harness.contract import Carrier, Send
 from harness.errors import (
     DataError,
@@ -24,8 +25,6 @@ from harness.errors import (
 from harness.hookspecs import hookimpl
 from harness.prepare.normalise import fold
 from harness.prepare.shingles import nearly_same, shingles
-from harness.report import blocks
-from harness.report.blocks import Results
 from harness.types import (
     Answer,
     Call,

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
-from harness.report.blocks import Block, Results
+from harness.blocks import Block, Results
 from harness.types import Answer, Call, Context, Event, Example, JobSpec, Prompt, Reply, Rows, TrainingFiles
 
 AnswerAll: TypeAlias = Callable[[Sequence[Prompt]], "list[Answer]"]

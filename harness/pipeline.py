@@ -12,10 +12,11 @@ from harness.data_stage import stage
 from harness.errors import GateError, HarnessError, UsageError, nearest
 from harness.execution.questions import Answered, settled
 from harness.experiment import Arm, Experiment
+from harness.journal import ledger
+from harness.outcome import result_files as outcome
 from harness.prepare.options import Prepared
 from harness.prepare.stage import fingerprint
-from harness.pricing import ledger
-from harness.running import manifest, outcome
+from harness.running import manifest
 from harness.running.arm_training import Evaluation, Trained
 from harness.running.session import RunOptions, opened, require_keys, require_prices
 from harness.runs import RunFolder, run_folder

@@ -26,9 +26,9 @@ from harness.words import ENGLISH, languages, speaking
 @plugin_options
 def publish(names: Sequence[str], site: Path, **options: Any) -> None:
     """Add runs to a static site; says what leaves before it does."""
-    from harness.finished.publication import publish_runs
-    from harness.report.site.staging import Wishes
     from harness.runs import find_run
+    from harness.site.publication import publish_runs
+    from harness.site.staging import Wishes
 
     folders = [find_run(name, options["runs"]) for name in names]
     sections = report_sections(options["files"], options["blocked"])

@@ -79,7 +79,7 @@ def _carry_out(path: Path, options: dict[str, Any]) -> None:
 
 def _cost(finished: Finished) -> str | None:
     """Says what the run has cost; a run without results, or with those of an earlier version, says nothing."""
-    from harness.pricing.ledger import line
+    from harness.journal.ledger import line
 
     try:
         return line(json.loads(finished.folder.results.read_text(encoding="utf-8")))

@@ -60,7 +60,7 @@ def show(run: str, runs: Path, wanted: Sequence[str], sql: str | None, **options
 
 
 def _show_results(folder: RunFolder, as_json: bool) -> None:
-    from harness.pricing.ledger import line as cost_line
+    from harness.journal.ledger import line as cost_line
     from harness.report.page import load
     from harness.report.writers.as_json import dumps
     from harness.report.writers.terminal import to_terminal

@@ -31,7 +31,7 @@ def train(experiment: Path, follow: bool, quiet: bool, as_json: bool, **options:
     It works in the folder of the experiment's run: `harness run` then finds the models there.
     """
     from harness.console import Console
-    from harness.running.training_stage import train as carry_out
+    from harness.training_stage import train as carry_out
 
     loaded, settings = opened(experiment, options)
     with spared_stdout(), Console(quiet=quiet) as console:

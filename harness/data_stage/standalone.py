@@ -22,7 +22,7 @@ from harness.plugins.options import construct
 from harness.prepare.format import completion_findings
 from harness.prepare.options import PrepareOptions
 from harness.prepare.profiles import PROFILES, Profile
-from harness.pricing.prices import Prices
+from harness.prices import Prices
 from harness.starter.arms import own_instruction
 from harness.types import Check, Context
 

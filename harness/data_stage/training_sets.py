@@ -18,7 +18,7 @@ from harness.prepare.options import Prepared
 from harness.prepare.profiles import Profile, profile_for
 from harness.prepare.token_rules import TrainingCounts, label_findings, special_token_findings, token_findings
 from harness.prepare.training import training_file
-from harness.pricing.prices import Prices
+from harness.prices import Prices
 from harness.runs import slug
 from harness.tokens import Vocabulary, line_tokens, training_limit, vocabulary_of
 from harness.types import Check, Example, Split

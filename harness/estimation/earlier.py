@@ -13,7 +13,7 @@ from typing import Any
 from harness.execution.work import is_sampled, tokens_of
 from harness.journal import PART, Entry, Job, reading
 from harness.journal.siblings import sibling_answers, sibling_job
-from harness.pricing.machine_time import machine_seconds
+from harness.outcome.machine_time import machine_seconds
 from harness.runs import RunFolder
 from harness.types import Call
 

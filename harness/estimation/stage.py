@@ -31,13 +31,13 @@ from harness.estimation.weighing import Weighing
 from harness.execution.budget import MOST_OUTPUT
 from harness.execution.questions import settled
 from harness.experiment import LOCAL, Arm, Experiment
-from harness.finished.deciding import require_labels
+from harness.experiment.error_costs import require_labels
 from harness.journal import Journal
+from harness.outcome import result_files as outcome
 from harness.prepare.options import Prepared
 from harness.prepare.stage import fingerprint
 from harness.prepare.token_rules import default_epochs, epoch_tokens
-from harness.pricing.prices import BATCH
-from harness.running import outcome
+from harness.prices import BATCH
 from harness.running.arm_training import Evaluation
 from harness.running.session import RunOptions, Session, put_together, require_keys, require_prices
 from harness.runs import RunFolder, run_folder

@@ -15,8 +15,8 @@ from harness.execution.counting import prompt_tokens
 from harness.execution.questions import Asker
 from harness.execution.work import Request
 from harness.experiment import LOCAL, Arm
-from harness.pricing import arm_prices
-from harness.pricing.prices import Prices
+from harness.prices import Prices
+from harness.running import arm_prices
 from harness.tokens import Vocabulary
 from harness.types import Example, Usage
 

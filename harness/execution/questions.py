@@ -18,7 +18,7 @@ from harness.execution.work import Request, answer_key, digest, tokens_of
 from harness.experiment import Arm, plain
 from harness.journal import Entry
 from harness.plugins import attributed, guard
-from harness.pricing.prices import BATCH
+from harness.prices import BATCH
 from harness.types import Answer, Call, Example, Prediction, Prompt, Reply, Status, Usage
 
 PICKERS = 4

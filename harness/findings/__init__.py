@@ -34,10 +34,10 @@ def said(check: Check) -> Said:
     """Returns a check's sentence and its next step, in the language of the moment where that can be written."""
     from harness.findings.data import MESSAGES as ON_DATA
     from harness.findings.data import advise
+    from harness.findings.fairness import MESSAGES as ON_FAIRNESS
     from harness.findings.files import ADVICE
     from harness.findings.files import MESSAGES as ON_FILES
     from harness.findings.runs import MESSAGES as ON_RUNS
-    from harness.scoring.fairness import MESSAGES as ON_FAIRNESS
 
     stored = Said(message=str(check.get("message")), advice=str(check.get("advice") or ""))
     if language() == ENGLISH:

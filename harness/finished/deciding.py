@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from harness.errors import ExperimentError, UsageError, nearest
+from harness.errors import UsageError, nearest
+from harness.experiment.error_costs import require_labels
 from harness.numbers import MISSING, count, duration, number, percent, usd
 from harness.runs import RunFolder
 from harness.scoring.costs import DEFAULT, price_of
@@ -86,29 +87,6 @@ def decide(folder: RunFolder, wanted: Wanted) -> Decided:
         if (was := getattr(old, each.name)) != (is_ := getattr(new, each.name))
     ]
     return Decided(before=before, now=now, changed=(*changed, *repriced))
-
-
-def require_labels(error_usd: Mapping[str, float] | float | None, labels: Sequence[str], where: str) -> None:
-    """Refuses costs of errors for labels that there are not, or that leave a label without a cost.
-
-    Args:
-        error_usd: What a wrong answer costs.
-        labels: The label set.
-        where: Where the costs stand.
-
-    Raises:
-        ExperimentError: Naming the nearest label.
-    """
-    if not isinstance(error_usd, Mapping):
-        return
-    for label in error_usd:
-        if label not in labels and label != DEFAULT:
-            raise ExperimentError(f'{where}: there is no label "{label}"; {nearest(label, labels)}')
-    bare = [label for label in labels if label not in error_usd]
-    if bare and DEFAULT not in error_usd:
-        raise ExperimentError(
-            f'{where}: says nothing of "{bare[0]}"', f"name every label, or give {DEFAULT} for those that are not named"
-        )
 
 
 def _decision(old: Decision, wanted: Wanted, results: Mapping[str, Any]) -> Decision:

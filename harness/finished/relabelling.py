@@ -235,7 +235,7 @@ def _bare(label: str) -> str:
 
 def _rescored(run: Stored, labels: Mapping[str, str], kinds: Mapping[str, str], plugins: Plugins) -> dict[str, Any]:
     """Scores the corrected copy and says what has changed."""
-    from harness.running.measures import Tested, measured
+    from harness.outcome.measures import Tested, measured
     from harness.scoring.results import build
 
     facts, arms = run.facts()

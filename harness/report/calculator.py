@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.report.blocks import Calculator
+from harness.blocks import Calculator
 from harness.words import say, say_n
 
 MOST = 1e12

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness import numbers
-from harness.report.blocks import Cell, Column, Table
+from harness.blocks import Cell, Column, Table
 from harness.report.facts import Data
 from harness.words import say, say_n
 

@@ -13,7 +13,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, SupportsFloat, Union, get_args, get_origin, get_type_hints
 
-from harness.report.blocks import Block, Chart, Matrix, Table
+from harness.blocks import Block, Chart, Matrix, Table
 
 KINDS: tuple[type, ...] = get_args(Block)
 

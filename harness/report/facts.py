@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import numbers, terms
+from harness.blocks import Columns, Unit
 from harness.report.arms import Arm, ranked
-from harness.report.blocks import Columns, Unit
 from harness.words import say
 
 Data = Mapping[str, Any]

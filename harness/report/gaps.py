@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from harness import numbers
+from harness.blocks import Callout, Columns, Results
 from harness.report.arms import Arm
-from harness.report.blocks import Callout, Columns, Results
 from harness.report.facts import Data
 from harness.words import say, say_n
 

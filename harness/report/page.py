@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from harness import findings, numbers, words
+from harness.blocks import Explorer, Results
 from harness.errors import DataError
 from harness.report import facts, verdict
 from harness.report.arms import Look, look_of, looks
-from harness.report.blocks import Explorer, Results
 from harness.report.columns import Without, read
 from harness.report.explorer.packing import Packer
 from harness.report.gaps import alarms

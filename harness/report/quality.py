@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness import findings, numbers
+from harness.blocks import Block, Callout, Cell, Column, Table, Text
 from harness.findings import rows as findings_of_rows
-from harness.report.blocks import Block, Callout, Cell, Column, Table, Text
 from harness.words import noted, say
 
 HEADINGS = {

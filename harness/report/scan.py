@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.blocks import Columns, Results
 from harness.errors import GateError
 from harness.keys import KEYS, may_hold_key
-from harness.report.blocks import Columns, Results
 
 REDACTED = "[REDACTED]"
 KEY = "key"

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.blocks import Block, Callout, Results
 from harness.plugins.asides import speaker
 from harness.plugins.origins import origin
-from harness.report.blocks import Block, Callout, Results
 from harness.report.charts.svg import one_line
 from harness.report.conform import conform
 from harness.words import say

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.report.blocks import Callout, Results
+from harness.blocks import Callout, Results
 from harness.report.complete import completed
 from harness.report.gaps import gaps, readable
 from harness.report.sections import Spoken, speak

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from harness import numbers, terms
+from harness.blocks import Tile
 from harness.report.arms import Arm
-from harness.report.blocks import Tile
 from harness.report.facts import Data, Measure, comparison, contenders, cost_measure, payback, tags
 from harness.words import say, say_n
 

@@ -8,9 +8,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from harness.report import calculator
-from harness.report.arms import Look, look_of
-from harness.report.blocks import (
+from harness.blocks import (
     Block,
     Calculator,
     Callout,
@@ -27,6 +25,8 @@ from harness.report.blocks import (
     Text,
     Tiles,
 )
+from harness.report import calculator
+from harness.report.arms import Look, look_of
 from harness.report.charts import behind, dots, histogram, intervals, matrix, xy
 from harness.report.charts.svg import marker, one_line, tag, width
 from harness.report.explorer.packing import Packed

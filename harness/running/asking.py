@@ -20,7 +20,7 @@ from harness.experiment import LOCAL, Arm, Experiment
 from harness.journal import Entry, Journal
 from harness.journal.siblings import sibling_answers
 from harness.plugins import attributed
-from harness.pricing.prices import Prices
+from harness.prices import Prices
 from harness.running.watching import Watching
 from harness.runs import RunFolder
 from harness.secrets import Scrubber

@@ -18,7 +18,7 @@ from harness.experiment import Arm, Experiment
 from harness.files import write_json
 from harness.plugins import Record
 from harness.prepare.options import Prepared
-from harness.pricing.prices import Prices
+from harness.prices import Prices
 from harness.runs import RunFolder
 from harness.training import continuing
 

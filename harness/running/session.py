@@ -23,14 +23,14 @@ from harness.execution.targets import Target, remote_target
 from harness.execution.vectors import Vectors
 from harness.execution.work import Request
 from harness.experiment import LOCAL, Arm, Experiment
+from harness.experiment.error_costs import require_labels
 from harness.experiment.file import EnvironmentValue
 from harness.files import clear, write_json
-from harness.finished.deciding import require_labels
 from harness.journal import Journal
 from harness.prepare.options import Prepared
-from harness.pricing.arm_prices import unpriced
-from harness.pricing.prices import Prices
+from harness.prices import Prices
 from harness.running import manifest
+from harness.running.arm_prices import unpriced
 from harness.running.arm_training import Evaluation, Learning
 from harness.running.asking import Asking
 from harness.running.interrupts import Interrupts

@@ -9,69 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.numbers import count, percent
+from harness.findings.fairness import MESSAGES
 from harness.scoring.contenders import PROMPTS, TUNED
 from harness.types import Check
-from harness.words import noted, say
+from harness.words import noted
 
 MODES = ("generate", "choose", "schema")
 Line = Mapping[str, Any]
 """An arm of `results.json`."""
-
-
-def unsearched(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-    """Says that the prompt contender got no search."""
-    if figures["settings"] > 1:
-        return say(
-            "{prompt} was tried in one way only, {tuned} in {n} on validation: a lead over a prompt without search may "
-            "be one over a poor prompt",
-            prompt=figures["prompt"], tuned=figures["tuned"], n=count(figures["settings"]),
-        )  # fmt: skip
-    return say(
-        "{prompt} was tried in one way only: a lead over a prompt without search may be one over a poor prompt",
-        prompt=figures["prompt"],
-    )
-
-
-def barred(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-    """Says of an arm that it is no fair opponent, and why."""
-    if figures["reason"] == "unanswered":
-        return say(
-            "{arm} is no fair opponent: {lost} of its {n} answers cannot be read or never came",
-            arm=figures["arm"], lost=count(figures["lost"]), n=count(figures["n"]),
-        )  # fmt: skip
-    return say(
-        "{arm} is no fair opponent: it is right on {share} of the items, guessing among {labels} labels on {chance}",
-        arm=figures["arm"], share=percent(figures["accuracy"]), labels=count(figures["labels"]),
-        chance=percent(1 / figures["labels"]),
-    )  # fmt: skip
-
-
-def modes_differ(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-    """Says that arms answer in different ways."""
-    named = "; ".join(f"{mode}: {', '.join(names)}" for mode, names in figures["modes"].items())
-    return say("Arms do not answer in the same way, and differences may be due to that. {modes}", modes=named)
-
-
-def limits_differ(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-    """Says that the contenders' answers have different token limits."""
-    named = [
-        say("{arm}: {n} tokens", arm=arm, n=count(limit)) if limit else say("{arm}: the default", arm=arm)
-        for arm, limit in figures["limits"].items()
-    ]
-    return say(
-        "Answers have different token limits ({limits}), and {cut} were cut: differences may be due to that",
-        limits="; ".join(named), cut=count(figures["truncated"]),
-    )  # fmt: skip
-
-
-MESSAGES = {
-    "prompt-without-search": unsearched,
-    "barred-opponent": barred,
-    "answer-modes-differ": modes_differ,
-    "token-limits-differ": limits_differ,
-}
-"""Kind of check → what writes its sentence."""
 
 
 def checks(arms: Sequence[Line], contenders: Mapping[str, Any], choices: Sequence[Line], labels: int) -> list[Check]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from harness.errors import HarnessError
+from harness.findings.fairness import MESSAGES as ON_FAIRNESS
 from harness.scoring import comparisons, contenders, fairness, variance
 from harness.scoring.answers import (
     Answers,
@@ -114,7 +115,7 @@ def _run(run: RunFacts, panel: Panel, arms: Sequence[ArmFacts]) -> Figures:
 def _checks(run: RunFacts, lines: Sequence[Figures], named: Figures) -> list[Check]:
     """Returns what was found before, and what is unfair; of a run that is scored again, what is so now."""
     found = fairness.checks(lines, named, run.choices, len(run.labels))
-    return [check for check in run.checks if check.kind not in fairness.MESSAGES] + found
+    return [check for check in run.checks if check.kind not in ON_FAIRNESS] + found
 
 
 def _check(check: Check) -> Figures:

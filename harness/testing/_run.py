@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.report.blocks import Results
+from harness.blocks import Results
 from harness.testing._samples import sample_examples
 from harness.types import Reply
 

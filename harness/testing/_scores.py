@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from harness.report.blocks import Results
+from harness.blocks import Results
 from harness.testing._samples import all_rows
 from harness.testing._trial import Trial, shown
 from harness.types import Rows

@@ -14,7 +14,7 @@ from harness.experiment import LOCAL, Arm
 from harness.experiment.candidates import worded
 from harness.journal.siblings import sibling_job
 from harness.numbers import usd as usd_text
-from harness.pricing.arm_prices import unpriced
+from harness.running.arm_prices import unpriced
 from harness.running.arm_training import Evaluation, needs_job
 from harness.types import Usage
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.report.blocks import Results
+from harness.blocks import Results
 from support.report import make_results
 
 SCRIPTS = (

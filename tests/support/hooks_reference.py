@@ -15,8 +15,7 @@ from itertools import pairwise
 from types import FunctionType
 from typing import Any
 
-from harness import contract, hookspecs, plugins, types
-from harness.report import blocks
+from harness import blocks, contract, hookspecs, plugins, types
 from harness.scaffold import files
 from harness.testing import promises
 from harness.testing._promises import COMMON, KINDS

@@ -12,9 +12,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from harness.blocks import Results
 from harness.plugins import discover
 from harness.plugins.options import construct, needs_options
-from harness.report.blocks import Results
 from harness.scoring.curves import Measured, crossing, fit, summary
 from harness.scoring.statistics import wilson
 from harness.types import Example, Prediction

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from harness.blocks import Results
 from harness.files import json_text
-from harness.report.blocks import Results
-from harness.report.site.plan import planned
-from harness.report.site.staging import Wishes
+from harness.site.plan import planned
+from harness.site.staging import Wishes
 from harness.tables import examples_file
 from harness.types import Example, Split
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import numbers
-from harness.report.blocks import Cell, Chart, Column, Dots, Figure, Histogram, Intervals, Matrix, Point, Table
+from harness.blocks import Cell, Chart, Column, Dots, Figure, Histogram, Intervals, Matrix, Point, Table
 from harness.report.charts import matrix
 from harness.report.charts.scale import write
 from harness.words import say

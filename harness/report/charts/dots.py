@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
+from harness.blocks import Dots
 from harness.report.arms import Look, look_of
-from harness.report.blocks import Dots
 from harness.report.charts.ground import BELOW, ground
 from harness.report.charts.scale import scale
 from harness.report.charts.svg import AXIS, INK, canvas, fit_apart, label, marker, segment, width

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from harness.report.blocks import Axis
+from harness.blocks import Axis
 from harness.report.charts.scale import Scale
 from harness.report.charts.svg import AXIS, RULE, fit, label, segment, strokes, tag, width
 from harness.words import say

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from harness.blocks import Heap, Histogram
 from harness.report.arms import Look, look_of
-from harness.report.blocks import Heap, Histogram
 from harness.report.charts.ground import BELOW, ground
 from harness.report.charts.scale import Scale, scale
 from harness.report.charts.svg import AXIS, INK, LINE, canvas, fit, label, marker, num, segment, tag, width

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from markupsafe import Markup
 
+from harness.blocks import Interval, Intervals
 from harness.report.arms import Look, look_of
-from harness.report.blocks import Interval, Intervals
 from harness.report.charts.ground import BELOW, ground
 from harness.report.charts.scale import Scale, scale
 from harness.report.charts.svg import INK, LINE, RULE, SOFT, canvas, fit_apart, label, marker, segment, tag, width

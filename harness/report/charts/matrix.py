@@ -11,7 +11,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from harness import numbers
-from harness.report.blocks import Matrix
+from harness.blocks import Matrix
 from harness.report.charts.svg import INK, PAPER, SIZE, SOFT, canvas, fit, fit_apart, label, num, tag, width
 from harness.words import say
 

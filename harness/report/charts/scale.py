@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from harness import numbers
-from harness.report.blocks import Axis, Unit
+from harness.blocks import Axis, Unit
 from harness.words import say
 
 SHORT = ((1e9, "B"), (1e6, "M"), (1e3, "k"))

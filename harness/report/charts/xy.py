@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from harness.blocks import Chart, Point, Series
 from harness.report.arms import Look, look_of
-from harness.report.blocks import Chart, Point, Series
 from harness.report.charts.place import Box, place, spread
 from harness.report.charts.scale import Scale, scale
 from harness.report.charts.svg import (

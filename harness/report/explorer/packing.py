@@ -19,8 +19,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from harness.blocks import Columns, Explorer, Table
 from harness.report.arms import Look, look_of
-from harness.report.blocks import Columns, Explorer, Table
 from harness.report.explorer.words import dictionary
 
 ROWS = 1_000

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+from harness.blocks import Columns, Explorer, Results, Table
 from harness.report.arms import looks
-from harness.report.blocks import Columns, Explorer, Results, Table
 from harness.report.facts import contenders
 
 ANSWER = (

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.report.blocks import Block, Explorer, Results
+from harness.blocks import Block, Explorer, Results
 from harness.report.page import Samples, withhold
 from harness.report.sections import Spoken
 from harness.report.telling import tell

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from harness import numbers
+from harness.blocks import Cell, Chart, Column, Figure, Matrix, Series, Table
 from harness.report import facts, verdict
 from harness.report.arms import Arm, Look, look_of, looks, ranked
-from harness.report.blocks import Cell, Chart, Column, Figure, Matrix, Series, Table
 from harness.report.charts import behind
 from harness.report.charts.svg import one_line
 from harness.report.sentence import sentence as verdict_sentence

@@ -13,9 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from harness import findings, numbers
-from harness.report import verdict
-from harness.report.arms import Look, looks
-from harness.report.blocks import (
+from harness.blocks import (
     Block,
     Callout,
     Cell,
@@ -29,6 +27,8 @@ from harness.report.blocks import (
     Tile,
     Tiles,
 )
+from harness.report import verdict
+from harness.report.arms import Look, looks
 from harness.report.charts.svg import one_line
 from harness.report.gaps import alarms
 from harness.report.page import Samples, withhold

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from harness import findings, numbers
-from harness.report.arms import Look, looks
-from harness.report.blocks import (
+from harness.blocks import (
     Block,
     Callout,
     Cell,
@@ -22,6 +21,7 @@ from harness.report.blocks import (
     Text,
     Tiles,
 )
+from harness.report.arms import Look, looks
 from harness.report.charts.svg import one_line
 from harness.report.gaps import alarms
 from harness.report.sections import Spoken

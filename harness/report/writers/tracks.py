@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from harness.blocks import Dots, Intervals
 from harness.report.arms import Look, look_of
-from harness.report.blocks import Dots, Intervals
 
 WIDTH = 32
 """Characters of a line."""

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from harness import numbers
-from harness.report.blocks import Axis, Chart, Mark, Point, Series, Unit
+from harness.blocks import Axis, Chart, Mark, Point, Series, Unit
 from harness.report.facts import Data
 from harness.words import say, say_n
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers
-from harness.report.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table, Text
+from harness.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table, Text
 from harness.words import noted, say, say_n
 
 SHOWN = 24

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers
+from harness.blocks import Axis, Block, Cell, Chart, Column, Point, Results, Series, Table, Text
 from harness.report.arms import Arm, ranked
-from harness.report.blocks import Axis, Block, Cell, Chart, Column, Point, Results, Series, Table, Text
 from harness.report.facts import Data, arm_named, by_arm, contenders, cost_measure, tags
 from harness.words import noted, say, say_n
 

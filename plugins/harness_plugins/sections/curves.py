@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers
-from harness.report.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text
+from harness.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text
 from harness.report.facts import tags
 from harness.words import noted, say, say_n
 from harness_plugins.sections._cost_axis import together

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers
+from harness.blocks import Block, Calculator, Cell, Column, Passage, Results, Table
 from harness.report import changes, plain
-from harness.report.blocks import Block, Calculator, Cell, Column, Passage, Results, Table
 from harness.report.facts import Data, arm_named, tags
 from harness.report.untested import untested
 from harness.words import noted, say

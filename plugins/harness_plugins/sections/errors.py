@@ -9,8 +9,8 @@ from typing import ClassVar, TypeAlias
 
 import harness
 from harness import numbers
+from harness.blocks import Axis, Block, Column, Dot, DotRow, Dots, Matrix, Results, Table
 from harness.report.arms import ranked
-from harness.report.blocks import Axis, Block, Column, Dot, DotRow, Dots, Matrix, Results, Table
 from harness.report.charts.matrix import condense
 from harness.report.facts import by_arm, contenders
 from harness.words import noted, say, say_n

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers
+from harness.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text, Unit
 from harness.report import changes
-from harness.report.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text, Unit
 from harness.report.facts import Data, arm_named, contenders, cost_measure, payback, tags
 from harness.words import noted, say, say_n
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import harness
 from harness import numbers
-from harness.report.blocks import Block, Cell, Column, Results, Table, Text
+from harness.blocks import Block, Cell, Column, Results, Table, Text
 from harness.report.quality import quality_blocks, ranked_blocks
 from harness.words import noted, say, say_n
 

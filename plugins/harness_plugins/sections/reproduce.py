@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import harness
 from harness import numbers, terms
+from harness.blocks import Block, Cell, Code, Column, Results, Table
 from harness.report.arms import ranked
-from harness.report.blocks import Block, Cell, Code, Column, Results, Table
 from harness.report.facts import tags
 from harness.words import noted, say
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers
+from harness.blocks import Block, Cell, Column, Results, Table, Text
 from harness.report.arms import Arm, looks, ranked
-from harness.report.blocks import Block, Cell, Column, Results, Table, Text
 from harness.report.facts import contenders, cost_measure, tags
 from harness.words import noted, say, say_n
 

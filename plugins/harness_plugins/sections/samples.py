@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import harness
 from harness import numbers
-from harness.report.blocks import Block, Cell, Column, Results, Table, Text
+from harness.blocks import Block, Cell, Column, Results, Table, Text
 from harness.report.explorer.rows import Matched, gather, pair, texts
 from harness.report.facts import arm_named, tags
 from harness.words import noted, say, say_n

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers, terms
+from harness.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table, Text
 from harness.report.arms import ranked
-from harness.report.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table, Text
 from harness.report.facts import Data, arm_named, comparison, contenders, tags
 from harness.words import noted, say, say_n
 

@@ -11,8 +11,7 @@ from typing import ClassVar, TypeAlias
 
 import harness
 from harness import numbers
-from harness.report.arms import Arm, ranked
-from harness.report.blocks import (
+from harness.blocks import (
     Axis,
     Block,
     Cell,
@@ -28,6 +27,7 @@ from harness.report.blocks import (
     Table,
     Text,
 )
+from harness.report.arms import Arm, ranked
 from harness.report.facts import by_arm, contenders, quantile, tags
 from harness.words import noted, say, say_n
 

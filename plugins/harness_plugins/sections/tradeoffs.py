@@ -8,8 +8,8 @@ from typing import ClassVar
 
 import harness
 from harness import numbers
+from harness.blocks import Axis, Block, Chart, Point, Results, Series, Text
 from harness.report.arms import Arm, ranked
-from harness.report.blocks import Axis, Block, Chart, Point, Results, Series, Text
 from harness.report.charts.xy import frontier
 from harness.report.facts import Data, cost_measure
 from harness.words import noted, say

@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.execution.budget import MOST_OUTPUT, Budget, output_limit
 from harness.execution.work import Request
 from harness.experiment.file import PriceTable
-from harness.pricing.prices import Prices
+from harness.prices import Prices
 from harness.types import Reply, Usage
 
 

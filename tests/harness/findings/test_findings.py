@@ -14,13 +14,13 @@ import pytest
 from harness import findings
 from harness.data_stage.training_files import content_findings
 from harness.findings import data as findings_of_data
+from harness.findings import fairness
 from harness.findings import files as findings_of_files
 from harness.findings import rows as findings_of_rows
 from harness.findings import runs as findings_of_runs
 from harness.prepare.options import Fractions, PrepareOptions
 from harness.prepare.profiles import OPENAI
 from harness.prepare.stage import prepare
-from harness.scoring import fairness
 from harness.types import Example
 from harness.words import speaking
 

@@ -19,8 +19,8 @@ from rich.console import Console
 from support.lab import call
 from support.report import Page, make_results, shipped_sections, with_choices, with_curves, with_training, write_run
 
+from harness.blocks import Callout, Results
 from harness.report.arms import looks
-from harness.report.blocks import Callout, Results
 from harness.report.complete import completed
 from harness.report.page import load, render
 from harness.report.telling import Told, tell

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from harness.blocks import Axis, Chart, Interval, Intervals, Mark, Matrix, Point, Series
 from harness.report.arms import Look, letter, looks
-from harness.report.blocks import Axis, Chart, Interval, Intervals, Mark, Matrix, Point, Series
 from harness.report.charts import behind, intervals, matrix, xy
 from harness.report.charts.place import Box, place, spread
 from harness.report.charts.scale import scale

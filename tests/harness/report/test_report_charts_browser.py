@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.report import make_results, shipped_sections, with_choices, with_curves, with_training
 
-from harness.report.blocks import Results
+from harness.blocks import Results
 from harness.report.page import render
 
 pytestmark = pytest.mark.xdist_group("chromium")

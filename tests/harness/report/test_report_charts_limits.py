@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness.report.arms import Look, letter, looks
-from harness.report.blocks import (
+from harness.blocks import (
     Axis,
     Chart,
     Dot,
@@ -28,6 +27,7 @@ from harness.report.blocks import (
     Point,
     Series,
 )
+from harness.report.arms import Look, letter, looks
 from harness.report.charts import behind, dots, histogram, intervals, matrix, svg, xy
 from harness.report.charts.svg import fit_apart, label, width
 from harness.report.view import FULL, NARROW, WIDE, draw

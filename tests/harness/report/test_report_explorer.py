@@ -13,8 +13,8 @@ import pytest
 from support.explored import ODD_IDS, SCRIPTS, answers, explored, held, islands, joined, unpacked
 from support.report import Page, make_results, write_run
 
+from harness.blocks import Columns, Explorer, Results, Table
 from harness.report import page
-from harness.report.blocks import Columns, Explorer, Results, Table
 from harness.report.columns import Without, read
 from harness.report.explorer import packing
 from harness.report.explorer.packing import ABSENT, FAILED, UNPARSED, Packer, squeezed

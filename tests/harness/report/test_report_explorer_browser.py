@@ -19,8 +19,8 @@ from support.explored import ODD_IDS, SCRIPTS, answers, explored
 from support.report import PAYLOADS, twins
 
 from harness import numbers
+from harness.blocks import Matrix, Results
 from harness.report import page as pages
-from harness.report.blocks import Matrix, Results
 from harness.report.charts.matrix import address
 from harness.report.explorer import packing
 from harness_plugins.sections.errors import Errors

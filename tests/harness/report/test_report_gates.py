@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from support.report import Page, everything, labelled, make_results, shipped_sections, with_choices
 
+from harness.blocks import Results
 from harness.report.arms import looks
-from harness.report.blocks import Results
 from harness.report.page import Samples, render
 
 KB = 1000

@@ -15,7 +15,7 @@ from support.report import make_results, shipped_sections, with_choices, with_cu
 from support.verdicts import CASES, run
 
 from harness import findings
-from harness.report.blocks import Results
+from harness.blocks import Results
 from harness.report.page import render
 from harness.report.sentence import sentence
 from harness.report.writers.markdown import to_markdown

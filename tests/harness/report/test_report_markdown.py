@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from support.report import PAYLOADS, make_results, shipped_sections, twins, with_choices
 
-from harness.report.blocks import Cell, Column, Results, Table, Text
+from harness.blocks import Cell, Column, Results, Table, Text
 from harness.report.writers.markdown import LIMIT, escape, to_markdown
 
 PARSER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

@@ -15,8 +15,8 @@ from support.prose import strange_numbers
 from support.report import Page, make_results, shipped_sections, twins, with_choices, write_run
 from support.verdicts import CASES, run
 
+from harness.blocks import Axis, Chart, Matrix, Point, Results, Series, Table, Text
 from harness.errors import DataError
-from harness.report.blocks import Axis, Chart, Matrix, Point, Results, Series, Table, Text
 from harness.report.page import build, render
 from harness.report.writers.markdown import to_markdown
 from harness.scoring.results import build as build_results
@@ -342,7 +342,7 @@ def test_columns_of_a_third_party_table_keep_their_cells() -> None:
         name: ClassVar[str] = "own"
 
         def blocks(self, results: Results) -> Any:
-            from harness.report.blocks import Column
+            from harness.blocks import Column
 
             yield Table(caption="Mine", columns=(Column(title="a"), Column(title="b")), rows=(("1", "<2>"),))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from harness.report.blocks import Callout, Table, Text
+from harness.blocks import Callout, Table, Text
 from harness.report.quality import quality_blocks, ranked_blocks, row_sum, severity
 from harness.report.writers.findings import quality_to_terminal
 

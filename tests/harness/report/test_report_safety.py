@@ -19,14 +19,14 @@ from support.lab import call
 from support.report import PAYLOADS, Page, make_results, twins
 from support.site import publish, write_finished
 
+from harness.blocks import Results
 from harness.errors import GateError
 from harness.keys import KEYS, may_hold_key
 from harness.report import scan
-from harness.report.blocks import Results
 from harness.report.explorer.packing import squeezed
 from harness.report.page import load
-from harness.report.site.badge import OURS, draw, line
-from harness.report.site.staging import FOLDER, look_at
+from harness.site.badge import OURS, draw, line
+from harness.site.staging import FOLDER, look_at
 
 SETTINGS = {"arms": [{"name": "a", "formatter": {"instruction": "Say it."}}], "dataset": {"path": "a.csv"}}
 

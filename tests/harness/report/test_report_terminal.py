@@ -12,8 +12,8 @@ from rich.console import Console
 from support.lab import call
 from support.report import make_results, shipped_sections, twins, with_choices, with_curves, with_training, write_run
 
+from harness.blocks import Axis, Dot, DotRow, Dots, Interval, Intervals, Matrix, Results
 from harness.report.arms import looks
-from harness.report.blocks import Axis, Dot, DotRow, Dots, Interval, Intervals, Matrix, Results
 from harness.report.telling import tell
 from harness.report.writers import tracks
 from harness.report.writers.common import figure_table

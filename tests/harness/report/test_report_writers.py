@@ -13,11 +13,11 @@ from rich.console import Console
 from support.lab import call
 from support.report import Page, make_results, write_run
 
+from harness import blocks
+from harness.blocks import Block, Results
 from harness.errors import PluginError
 from harness.plugins import discover
 from harness.plugins.options import construct
-from harness.report import blocks
-from harness.report.blocks import Block, Results
 from harness.report.page import render
 from harness.report.sections import speak
 from harness.report.writers.as_json import dumps, to_json
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness.report.blocks import *
+from harness.blocks import *
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness.report.blocks import *
+from harness.blocks import *
 from markupsafe import Markup
 
 

@@ -13,8 +13,8 @@ from support.prose import strange_numbers
 from support.report import make_results, shipped_sections, with_choices, with_curves, with_training
 from support.results import ARMS, make_arm, make_examples, make_run
 
+from harness.blocks import Block, Callout, Explorer, Figure, Passage, Table, Text, Tiles
 from harness.report import verdict
-from harness.report.blocks import Block, Callout, Explorer, Figure, Passage, Table, Text, Tiles
 from harness.report.telling import tell
 from harness.scoring.results import build
 

@@ -11,9 +11,9 @@ import pytest
 from support.report import columns, example_columns, shipped_sections
 from support.results import ARMS, Made, make_arm, make_examples, make_run
 
-from harness.report.blocks import Results
+from harness.blocks import Results
+from harness.findings import fairness
 from harness.report.page import render
-from harness.scoring import fairness
 from harness.scoring.facts import ArmFacts, RunFacts
 from harness.scoring.results import build
 from harness.types import Check, Status

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.report import Page, columns, example_columns, shipped_sections
 from support.results import ARMS, LABELS, macro_f1, make_arm, make_examples, make_run
 
-from harness.report.blocks import Results
+from harness.blocks import Results
 from harness.report.page import render
 from harness.scoring.facts import ArmFacts, Decision, Price, RunFacts
 from harness.scoring.results import build

@@ -12,7 +12,7 @@ from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
 from harness.experiment.file import PriceTable
-from harness.pricing.prices import Prices
+from harness.prices import Prices
 
 CREATE = "POST /v1/fine_tuning/jobs"
 KEY = "sk-test-continuing-0123456789abcdef"

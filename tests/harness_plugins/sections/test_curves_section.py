@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.report import make_results, shipped_sections, with_curves
 
-from harness.report.blocks import Cell, Chart, Results, Table, Text
+from harness.blocks import Cell, Chart, Results, Table, Text
 from harness.report.charts import behind
 from harness_plugins.sections.curves import Curves
 

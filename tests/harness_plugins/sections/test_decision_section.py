@@ -10,8 +10,8 @@ from support.report import Page, make_results, with_choices, with_curves
 from support.results import ARMS, make_arm, make_examples, make_run
 
 from harness import numbers
+from harness.blocks import Calculator, Cell, Passage, Results, Table
 from harness.report import changes, plain
-from harness.report.blocks import Calculator, Cell, Passage, Results, Table
 from harness.report.page import render
 from harness.report.untested import untested
 from harness.scoring.facts import Decision as Assumed

@@ -9,7 +9,7 @@ from support.report import columns, example_columns
 from support.results import ARMS, make_arm, make_examples, make_run
 
 from harness import numbers
-from harness.report.blocks import Cell, Chart, Results, Table
+from harness.blocks import Cell, Chart, Results, Table
 from harness.scoring.facts import Decision
 from harness.scoring.results import build
 from harness_plugins.sections.payback import Payback

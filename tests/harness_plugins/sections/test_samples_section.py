@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.report import make_results
 
-from harness.report.blocks import Cell, Explorer, Results, Text
+from harness.blocks import Cell, Explorer, Results, Text
 from harness.report.explorer.rows import Matched
 from harness_plugins.sections.samples import Samples, instructive
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import f1_score
 from support.report import make_results, shipped_sections, with_choices
 
-from harness.report.blocks import Callout, Cell, Chart, Code, Dots, Intervals, Matrix, Results, Table, Text
+from harness.blocks import Callout, Cell, Chart, Code, Dots, Intervals, Matrix, Results, Table, Text
 from harness_plugins.sections.choices import Choices
 from harness_plugins.sections.confidence import Confidence
 from harness_plugins.sections.errors import DOTS, Errors, f1_by_label

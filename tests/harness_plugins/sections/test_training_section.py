@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.report import make_results, with_training
 
-from harness.report.blocks import Cell, Chart, Results, Table, Text
+from harness.blocks import Cell, Chart, Results, Table, Text
 from harness.report.page import render
 from harness_plugins.sections.training import POINTS, Training
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.experiment import LOCAL, Arm
-from harness.pricing.prices import Prices
+from harness.prices import Prices
 from harness.running.arm_training import Trained
 from harness.types import Usage
 

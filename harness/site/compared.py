@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from harness import numbers, terms, words
+from harness.blocks import Axis, Block, Callout, Cell, Column, Interval, Intervals, Table, Text
 from harness.finished.comparing import compare
 from harness.finished.stored import Stored
 from harness.report.arms import looks
-from harness.report.blocks import Axis, Block, Callout, Cell, Column, Interval, Intervals, Table, Text
 from harness.report.complete import completed
 from harness.report.facts import cost_measure
 from harness.report.page import assets, environment, own, policy
-from harness.report.site.index import Row
-from harness.report.site.staging import PAGE
 from harness.report.view import views
 from harness.runs import RunFolder
+from harness.site.index import Row
+from harness.site.staging import PAGE
 from harness.words import say
 
 LONGEST = 400

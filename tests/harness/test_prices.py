@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.experiment.file import PriceTable
-from harness.pricing.prices import FINE_TUNED, Prices
+from harness.prices import FINE_TUNED, Prices
 from harness.types import Usage
 
 OPENAI = "https://api.openai.com/v1"

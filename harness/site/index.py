@@ -13,7 +13,7 @@ from harness.report import facts, verdict
 from harness.report.complete import completed
 from harness.report.page import assets, environment, own, policy, read_results
 from harness.report.sentence import sentence
-from harness.report.site.staging import PAGE, RESERVED
+from harness.site.staging import PAGE, RESERVED
 from harness.words import say, say_n
 
 OURS = '<meta name="generator" content="finetune-harness">'

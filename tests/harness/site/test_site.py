@@ -16,14 +16,14 @@ import pytest
 from support.report import Page, make_results, shipped_sections
 from support.site import publish, write_finished
 
+from harness.blocks import Results
 from harness.errors import DataError, GateError, UsageError
-from harness.finished.publication import listed
-from harness.report.blocks import Results
 from harness.report.page import compose, load
 from harness.report.sentence import sentence
-from harness.report.site.index import pairs, read_rows, render_index
-from harness.report.site.plan import planned
-from harness.report.site.staging import Wishes
+from harness.site.index import pairs, read_rows, render_index
+from harness.site.plan import planned
+from harness.site.publication import listed
+from harness.site.staging import Wishes
 from harness.words import speaking
 
 SECTIONS = shipped_sections()[:3]
@@ -320,7 +320,7 @@ def test_text_that_does_not_leave_does_not_stop_it(tmp_path: Path) -> None:
 
 
 def test_what_a_section_brings_in_is_looked_at_too(run: Path, tmp_path: Path) -> None:
-    from harness.report.blocks import Text
+    from harness.blocks import Text
 
     class Careless:
         name, title, order = "careless", "Careless", 1

@@ -9,9 +9,9 @@ import pytest
 
 from harness.experiment.file import PriceTable
 from harness.journal import Entry, Fault, Job, Journal
-from harness.pricing.arm_prices import failed_usd
-from harness.pricing.ledger import failed_jobs, line, of
-from harness.pricing.prices import Prices
+from harness.journal.ledger import failed_jobs, line, of
+from harness.prices import Prices
+from harness.running.arm_prices import failed_usd
 
 
 def entry(key: str, usd: float | None = None, endpoint: str = "api", **more: Any) -> Entry:

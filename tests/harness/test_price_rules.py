@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.experiment.file import PriceTable
-from harness.pricing.prices import FINE_TUNED, Prices
+from harness.prices import FINE_TUNED, Prices
 from harness.types import Usage
 
 OPENAI = {"openai": "https://api.openai.com/v1", "own": "http://127.0.0.1:1/v1"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.experiment import LOCAL
 from harness.experiment.candidates import CHECKPOINT, worded
-from harness.pricing.machine_time import machine_seconds, spans
+from harness.outcome.machine_time import machine_seconds, spans
 from harness.running.arm_training import accuracy, is_right
 from harness.trials.choosing import Chosen, Tried
 from harness.types import Status

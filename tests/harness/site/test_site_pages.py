@@ -11,7 +11,7 @@ from support.report import make_results
 from support.site import write_finished
 
 from harness.errors import UsageError
-from harness.report.site.workflow import OURS, PLACE, address, workflow
+from harness.site.workflow import OURS, PLACE, address, workflow
 
 
 def repository(folder: Path, origin: str = "") -> Path:

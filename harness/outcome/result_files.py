@@ -15,14 +15,13 @@ from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment.file import DecisionTable
 from harness.files import write_json
+from harness.outcome import choice_record, curve_record, measures
+from harness.outcome.machine_time import machine_seconds, spans
 from harness.prepare.options import Prepared
-from harness.pricing import arm_prices
-from harness.pricing.machine_time import machine_seconds, spans
-from harness.pricing.prices import Prices
-from harness.running import measures
+from harness.prices import Prices
+from harness.running import arm_prices
 from harness.running.arm_training import Trained, accuracy
 from harness.runs import RunFolder
-from harness.trials import choice_record, curve_record
 from harness.trials.choosing import Chosen
 from harness.trials.curves import PROMPTED, Curves
 from harness.types import Check, Prediction, Split, Status

@@ -12,7 +12,7 @@ import pytest
 from support.report import make_results, shipped_sections, twins
 from support.site import publish, served, write_finished
 
-from harness.report.blocks import Results
+from harness.blocks import Results
 
 pytestmark = pytest.mark.xdist_group("chromium")
 

@@ -12,8 +12,8 @@ import pytest
 from support.lab import Lab
 
 from harness.errors import UnfinishedError
+from harness.outcome.result_files import contending, unfinished, validated
 from harness.running.arm_training import Trained
-from harness.running.outcome import contending, unfinished, validated
 
 
 class Stub:

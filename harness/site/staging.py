@@ -18,9 +18,9 @@ from harness.files import json_text
 from harness.report import scan
 from harness.report.explorer.packing import unpacked
 from harness.report.page import Samples, build, read_results
-from harness.report.site import private
-from harness.report.site.badge import draw
 from harness.runs import RunFolder
+from harness.site import private
+from harness.site.badge import draw
 from harness.words import language
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.pricing.machine_time import machine_seconds
+from harness.outcome.machine_time import machine_seconds
 
 MOMENTS = st.floats(0, 100, allow_nan=False).map(lambda value: round(value, 3))
 SPANS = st.lists(st.tuples(MOMENTS, MOMENTS).map(lambda pair: (min(pair), max(pair))), max_size=8)

@@ -10,8 +10,8 @@ from harness.errors import UsageError
 from harness.runs import RunFolder
 
 if TYPE_CHECKING:
-    from harness.report.site.plan import Plan
-    from harness.report.site.staging import Wishes
+    from harness.site.plan import Plan
+    from harness.site.staging import Wishes
 
 HOLDS = {
     "index.html": "the page",
@@ -48,8 +48,8 @@ def publish_runs(
         UsageError: A run is a preview, unfinished, or published with another content; or nobody agreed.
         GateError: Something that looks like a key or personal data would leave.
     """
-    from harness.report.site.plan import planned
-    from harness.report.site.workflow import SETTING
+    from harness.site.plan import planned
+    from harness.site.workflow import SETTING
 
     with planned([folder.path for folder in folders], site, sections, wishes) as plan:
         if not agree("\n".join(listed(plan))):
@@ -67,7 +67,7 @@ def publish_runs(
 
 def listed(plan: Plan) -> Iterator[str]:
     """Yields, line for line, what leaves: files with their sizes, and which texts and columns are in them."""
-    from harness.report.site.staging import told
+    from harness.site.staging import told
 
     for reason in plan.skipped:
         yield f"left out: {reason}"

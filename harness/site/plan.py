@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from harness.errors import DataError, UsageError
 from harness.files import clear, folder_whole, write_whole
-from harness.report.site.compared import page_name, render_pair
-from harness.report.site.index import Row, ours, pairs, read_row, read_rows, render_index
-from harness.report.site.staging import BADGE, PAGE, Staged, Wishes, look_at, stage
-from harness.report.site.workflow import Workflow, workflow
+from harness.site.compared import page_name, render_pair
+from harness.site.index import Row, ours, pairs, read_row, read_rows, render_index
+from harness.site.staging import BADGE, PAGE, Staged, Wishes, look_at, stage
+from harness.site.workflow import Workflow, workflow
 
 if TYPE_CHECKING:
     from harness.contract import Section

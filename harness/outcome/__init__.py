@@ -1,0 +1,1 @@
+"""What a run leaves: `results.json`, `predictions.parquet`, `trials.parquet`, from its answers."""
