@@ -39,8 +39,9 @@ lint: $(READY) ## style, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-hooks: $(READY) ## docs/reference/hooks.md anew, from the specifications
+hooks: $(READY) ## docs/reference/hooks.md and errors.md anew, from the specifications and from what is printed
 	@PYTHONPATH=tests $(BIN)/python -m support.hooks_reference
+	@PYTHONPATH=tests $(BIN)/python -m support.mistakes
 
 bench: $(READY) ## speed against the raw client and against other tools
 	@for script in $(filter-out benchmarks/peers.py benchmarks/synthetic.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done

@@ -92,12 +92,11 @@ def measured(run: Callable[[], None]) -> Took:
     return Took(time.perf_counter() - wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def target_of(provider: Provider, concurrency: int) -> Target:
+def target_of(base_url: str, concurrency: int) -> Target:
     """The provider as an endpoint."""
     return Target(
-        name="fake", base_url=provider.base_url, api_key="none", headers={}, query={}, concurrency=concurrency,
-        timeout_s=60,
-    )  # fmt: skip
+        name="fake", base_url=base_url, api_key="none", headers={}, query={}, concurrency=concurrency, timeout_s=60
+    )
 
 
 WAYS: dict[str, Callable[[Target, int], Took]] = {"client.post": through_client, "engine": through_engine}
@@ -117,7 +116,7 @@ def alternating(target: Target, n: int, repetitions: int) -> dict[str, list[Took
 def full_speed(n: int, concurrency: int, repetitions: int) -> None:
     """A server that answers at once."""
     with Provider.start() as provider:
-        figures = alternating(target_of(provider, concurrency), n, repetitions)
+        figures = alternating(target_of(provider.base_url, concurrency), n, repetitions)
     print(f"{n:,} requests, concurrency {concurrency}, median of {repetitions} alternating runs")
     for name, values in figures.items():
         wall, cpu = statistics.median(v.wall for v in values), statistics.median(v.cpu for v in values)
@@ -132,7 +131,7 @@ def slow_answers(repetitions: int) -> None:
     """A server whose every answer takes 50 ms."""
     with Provider.start(latency_s=SLOW_S) as provider:
         for concurrency, seconds in ((64, 8), (512, 6)):
-            target = target_of(provider, concurrency)
+            target = target_of(provider.base_url, concurrency)
             n = min(int(concurrency / SLOW_S), 1_500) * seconds
             figures = alternating(target, n, repetitions)
             rates = {name: statistics.median(n / took.wall for took in of) for name, of in figures.items()}

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import execution  # noqa: F401 - puts the tests' support on the path
-from peers import Finished, environment, finished, told_if_busy
+from peers import LABELS, Finished, environment, finished, told_if_busy
 from support.provider import Provider
 
 PYDANTIC = """
@@ -77,8 +77,6 @@ name = "zero-shot"
 backend = {{ plugin = "few-shot", endpoint = "fake", model = "base-model", max_tokens = 8 }}
 formatter = {{ plugin = "chat", instruction = "" }}
 """
-
-LABELS = ("negative", "neutral", "positive")
 
 
 def data(folder: Path, n: int) -> Path:

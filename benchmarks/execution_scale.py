@@ -44,9 +44,9 @@ backend = { plugin = "majority" }
 """
 
 
-def send(url_port: int, n: int) -> None:
+def send(base_url: str, n: int) -> None:
     """The child: sends everything and tells its seconds and the journal's bytes for each sample."""
-    target = target_of(Provider(url_port, None), 64)  # type: ignore[arg-type]
+    target = target_of(base_url, 64)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.sqlite"
         with Journal(path) as journal:
@@ -62,7 +62,7 @@ def memory(samples: int) -> None:
     peaks = {}
     with Provider.start(keep_requests=1) as provider:
         for n in (SMALL, samples):
-            child = finished([sys.executable, __file__, "--child", str(provider.port), str(n)])
+            child = finished([sys.executable, __file__, "--child", provider.base_url, str(n)])
             seconds, size = map(float, child.lines[-1][1].split())
             peaks[n] = child.peak_mb
             print(
@@ -84,9 +84,9 @@ def resume(samples: int) -> None:
                 split = "test" if number < samples else "train" if number % 2 else "validation"
                 writer.writerow([f"{number} " + " ".join(draw.choices(words, k=12)), draw.choice("abc"), split])
         (Path(folder) / "experiment.toml").write_text(EXPERIMENT, encoding="utf-8")
-        command = [sys.executable, "-m", "harness", "run", f"{folder}/experiment.toml", "--out", f"{folder}/runs", "-q"]
+        command = [sys.executable, "-m", "harness", "run", f"{folder}/experiment.toml", "--out", f"{folder}/runs"]
         for what in ("first", "again"):
-            child = finished(command[:-1])
+            child = finished(command)
             print(
                 f"{samples:,} test items, {what}: {child.seconds:.2f} s, peak {child.peak_mb:.0f} MB: "
                 f"{child.lines[0][1].strip()[:90]}"
@@ -96,7 +96,7 @@ def resume(samples: int) -> None:
 def main() -> None:
     """Prints the figures."""
     if sys.argv[1:2] == ["--child"]:
-        send(int(sys.argv[2]), int(sys.argv[3]))
+        send(sys.argv[2], int(sys.argv[3]))
         return
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--samples", type=int, default=1_000_000)

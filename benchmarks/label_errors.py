@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.plugins import discover
+from harness.plugins.discovery import discover
 from harness.prepare.signals import label_errors
 from harness.prepare.signals.corpus import read_corpus
 from harness.prepare.signals.features import features

@@ -27,8 +27,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from local_serving import LABELS, bare_prompts, few_shot_prompts, lines, sent
-from peers import Served, fine_tuned, finished, ours, reviews, told_if_busy, within
+from local_serving import bare_prompts, few_shot_prompts, sent
+from peers import LABELS, Served, fine_tuned, finished, ours, reviews, told_if_busy, training_lines, within
+
+from harness_local.models.embedded import NAME
 
 LONGEST_S = 600
 ADAPTERS = 8
@@ -68,20 +70,12 @@ def first_answer(state: Path) -> tuple[float, float, float]:
 
     began = time.perf_counter()
     with ours(state) as server, OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=60) as client:
-        client.completions.create(model=base(), prompt="Hello", max_tokens=1)
+        client.completions.create(model=NAME, prompt="Hello", max_tokens=1)
         return server.start_s, time.perf_counter() - began, server.rss_mb
-
-
-def base() -> str:
-    """The embedded model's name."""
-    from harness_local.models.embedded import NAME
-
-    return NAME
 
 
 def asked(server: Served, model: str, prompts: Sequence[Any]) -> None:
     """Has a model say the likelihood of each label."""
-
     from harness_plugins.backends.few_shot import FewShot
 
     backend = FewShot(endpoint="local", model=model, answer="choose")
@@ -142,7 +136,6 @@ def started(repetitions: int, folder: Path) -> None:
 
 def adapters(folder: Path, train: Sequence[Any], items: Sequence[Any], rounds: int) -> None:
     """Measures memory and changes of adapters."""
-
     from tokenizers import Tokenizer
 
     from harness_local.models.embedded import embedded_model
@@ -151,9 +144,9 @@ def adapters(folder: Path, train: Sequence[Any], items: Sequence[Any], rounds: i
     shots, bare = few_shot_prompts(random.Random(1), train, items, tokens), bare_prompts(items)
     state = folder / "adapters"
     with ours(state) as server:
-        asked(server, base(), shots)
+        asked(server, NAME, shots)
         print(f"serving: {server.rss_mb:,.0f} MB after {len(shots)} prompts with 8 shots (target 2,048)")
-        model = fine_tuned(server.url, lines(train[:64]), print, n_epochs=1)
+        model = fine_tuned(server.url, training_lines(train[:64]), print, n_epochs=1)
     names = copied(state, model)
     with ours(state) as server:
         asked(server, names[0], bare)

@@ -27,7 +27,6 @@ import itertools
 import json
 import os
 import random
-import socket
 import statistics
 import sys
 import tempfile
@@ -37,10 +36,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from peers import Served, environment, fine_tuned, ours, process, reviews, served, told_if_busy, within
+from peers import (
+    LABELS,
+    Served,
+    environment,
+    fine_tuned,
+    free_port,
+    ours,
+    process,
+    reviews,
+    served,
+    told_if_busy,
+    training_lines,
+    within,
+)
 
 CONCURRENCY, SHOTS, TOKENS, LEARNED = 16, 8, 4, 320
-LABELS = ("negative", "neutral", "positive")
 LONGEST_S = 600
 LLAMA = "xllamacpp==2026.10.11549"
 LLAMA_SERVER = f"""
@@ -217,14 +228,14 @@ def contenders(folder: Path, train: Sequence[Any], quick: bool) -> Iterator[list
     with contextlib.ExitStack() as stack:
         temporary = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         bf16 = stack.enter_context(ours(temporary / "bf16", "--dtype", "bfloat16"))
-        model = fine_tuned(bf16.url, lines(train), print, n_epochs=1)
+        model = fine_tuned(bf16.url, training_lines(train), print, n_epochs=1)
         adapter = next((temporary / "bf16").rglob("adapter_model.safetensors")).parent
-        made = [*our_ways(bf16, "bf16", folder)]
+        made = our_ways(bf16, "bf16")
         made += [
             Contender("ours bf16, generated", "tuned: generated", by_server(bf16, model, "generate", parsed, True)),
             Contender("ours bf16, likelihood", "tuned: likelihood", by_server(bf16, model, "choose", parsed, True)),
         ]
-        made += our_ways(stack.enter_context(ours(temporary / "fp32", "--dtype", "float32")), "fp32", folder)
+        made += our_ways(stack.enter_context(ours(temporary / "fp32", "--dtype", "float32")), "fp32")
         for dtype, short in (("bfloat16", "bf16"), ("float32", "fp32")):
             worker = stack.enter_context(worked(folder, dtype))
             ways = [("generate", "generated"), ("choose", "likelihood")]
@@ -254,7 +265,7 @@ def worked(folder: Path, dtype: str, adapter: Path | None = None) -> Iterator[An
         yield child
 
 
-def our_ways(server: Served, short: str, folder: Path) -> list[Contender]:
+def our_ways(server: Served, short: str) -> list[Contender]:
     """Both ways to ask our server with 8 shots."""
     from harness_local.models.embedded import NAME
 
@@ -283,13 +294,6 @@ def peers(stack: contextlib.ExitStack, folder: Path) -> Iterable[Contender]:
     server = stack.enter_context(served([python, "-c", LLAMA_SERVER, weights, str(os.cpu_count())]))
     yield Contender("llama.cpp Q4_1", "8-shot: generated", by_server(server, "any", "generate", parsed))
     yield Contender("llama.cpp Q4_1", "8-shot: likelihood", by_server(server, "any", "choose", parsed))
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # The tables
@@ -336,13 +340,6 @@ def tell(made: Sequence[Contender]) -> None:
             speed = statistics.median(map(rate, each.results))
             print(f"  {each.name:26}{speed:9.1f}{costs[0]:13.1f}{costs[1]:8.1f}{cells}")
     print("\ntargets: 8 shots ≥12× naive bf16 (ours bf16), ≥7× naive fp32 (ours fp32); tuned ≥8×; same answer ≥98%")
-
-
-def lines(examples: Sequence[Any]) -> list[dict[str, Any]]:
-    """Training lines of examples."""
-    from harness_plugins.formatters.completion import Completion
-
-    return [Completion().training_line(example, LABELS) for example in examples]
 
 
 def measure(given: argparse.Namespace) -> None:

@@ -28,12 +28,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from peers import Finished, finished, reviews, told_if_busy, within
+from peers import LABELS, Finished, finished, reviews, told_if_busy, training_lines, within
 
 LONGEST_S, LONGEST_QUALITY_S = 900, 3_600
 BATCH, EPOCHS, RANK, RATE, ALL, TOP = 16, 2, 8, 1e-3, 30, 10
 MODULES = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-LABELS = ("negative", "neutral", "positive")
 SEEDS = (1, 2, 3)
 
 
@@ -235,10 +234,7 @@ def tell_quality(ways: Sequence[Way]) -> None:
 
 def write(file: Path, examples: Sequence[Any]) -> Path:
     """Writes examples in prompt/completion form."""
-    from harness_plugins.formatters.completion import Completion
-
-    form = Completion()
-    file.write_text("".join(json.dumps(form.training_line(row, LABELS)) + "\n" for row in examples), encoding="utf-8")
+    file.write_text("".join(json.dumps(line) + "\n" for line in training_lines(examples)), encoding="utf-8")
     return file
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,8 @@ from typing import IO, Any
 
 import platformdirs
 
+LABELS = ("negative", "neutral", "positive")
+"""Of the embedded reviews."""
 PATIENCE_S = 120.0
 """How long a server may take to start."""
 
@@ -154,6 +157,13 @@ def served(
         yield Served(child, said, time.perf_counter() - began)
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _healthy(child: subprocess.Popen[str], url: str) -> str:
     """The URL once its server answers; nothing when the server has ended."""
     while child.poll() is None:
@@ -198,13 +208,13 @@ def finished(command: Sequence[str | Path], variables: Mapping[str, str] | None 
 
 def ours(state: Path, *options: str) -> contextlib.AbstractContextManager[Served]:
     """Our server over the embedded model, on a free port."""
-    command: list[str | Path] = [sys.executable, "-m", "harness_local", "--state", state, *options]
+    command = [sys.executable, "-m", "harness", "serve", "--port", "0", "--state", str(state), *options]
     return served(command, variables={"HARNESS_SERVE_PARENT_PIPE": "1"})
 
 
 def reviews() -> tuple[list[Any], list[Any]]:
     """The embedded review sentences as examples: those to learn from, and those of other reviews (a sixth)."""
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
     from harness.types import Context
 
     snippets = discover().get("dataset", "amazon-snippets").cls()
@@ -213,6 +223,14 @@ def reviews() -> tuple[list[Any], list[Any]]:
     random.Random(13).shuffle(groups)
     held_out = set(groups[: len(groups) // 6])
     return [r for r in rows if r.group not in held_out], [r for r in rows if r.group in held_out]
+
+
+def training_lines(examples: Sequence[Any]) -> list[dict[str, Any]]:
+    """Lines of a training file in prompt/completion form."""
+    from harness_plugins.formatters.completion import Completion
+
+    form = Completion()
+    return [form.training_line(example, LABELS) for example in examples]
 
 
 def fine_tuned(url: str, lines: Sequence[Mapping[str, Any]], tell: Callable[[str], None], **settings: Any) -> str:

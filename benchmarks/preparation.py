@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from synthetic import reviews
+from synthetic import grams, jaccard, reviews
 
 PEERS = ("rensa==0.5.0", "datasketch==2.0.0")
 
@@ -34,18 +34,9 @@ def whole(n: int) -> None:
             writer.writerows(zip(made.texts, made.labels, strict=True))
         out = Path(folder, "prepared")
         began = time.perf_counter()
-        command = [
-            Path(sys.executable).with_name("harness"),
-            "prepare",
-            path,
-            "-o",
-            out,
-            "--text",
-            "text",
-            "--label",
-            "stars",
-        ]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        harness = Path(sys.executable).with_name("harness")
+        command = [harness, "prepare", path, "-o", out, "--text", "text", "--label", "stars"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         seconds = time.perf_counter() - began
         assert done.returncode == 0, done.stderr
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
@@ -103,13 +94,8 @@ def _roots(n: int, pairs: list[tuple[int, int]]) -> list[int]:
     return [find(node) for node in range(n)]
 
 
-def _shingles(text: str) -> list[str]:
-    return list({text[i : i + 5] for i in range(max(1, len(text) - 4))})
-
-
 def _similar(a: str, b: str) -> bool:
-    first, second = set(_shingles(a)), set(_shingles(b))
-    return 5 * len(first & second) >= 4 * len(first | second)
+    return jaccard(a, b) >= 0.8
 
 
 def _harness(texts: list[str]) -> list[tuple[int, int]]:
@@ -126,7 +112,7 @@ def _rensa(texts: list[str]) -> list[tuple[int, int]]:
     hashes = []
     for text in texts:
         one = RMinHash(num_perm=126, seed=42)
-        one.update(_shingles(text))
+        one.update(list(grams(text)))
         hashes.append(one)
     index = RMinHashLSH(threshold=0.8, num_perm=126, num_bands=21)
     index.insert_many(hashes)
@@ -141,7 +127,7 @@ def _datasketch(texts: list[str]) -> list[tuple[int, int]]:
     pairs = []
     for b, text in enumerate(texts):
         one = MinHash(num_perm=126, seed=1)
-        one.update_batch([shingle.encode("utf-8") for shingle in _shingles(text)])
+        one.update_batch([gram.encode("utf-8") for gram in grams(text)])
         pairs += [(a, b) for a in index.query(one) if _similar(texts[a], texts[b])]
         index.insert(b, one)
     return pairs

@@ -45,18 +45,20 @@ with contextlib.redirect_stdout(io.StringIO()):
 seconds = time.perf_counter() - began
 """
 
-NEW = """
+CHECKS = """
 import json, resource, sys, time
 from pathlib import Path
 import numpy, pyarrow.compute, pyarrow.json
 from harness.prepare.profiles import OPENAI
-from harness.data_stage.training_files import file_findings, read_completion_file
+from harness.data_stage.training_files import completion_table, file_findings
 began = time.perf_counter()
 found = file_findings(Path(sys.argv[1]), OPENAI)
 seconds = time.perf_counter() - began
 assert found
+"""
+NEW = f"""{CHECKS}
 began = time.perf_counter()
-read_completion_file(Path(sys.argv[1]))
+completion_table(Path(sys.argv[1]).read_bytes(), Path(sys.argv[1]))
 read = time.perf_counter() - began
 """
 
@@ -99,7 +101,7 @@ def main() -> None:
         write(file, n)
         print(f"{n:,} rows, {file.stat().st_size / 1e6:.0f} MB, {os.cpu_count()} cores, {REPETITIONS} repetitions")
         tool: list[Path | str] = [python.with_name("openai"), "tools", "fine_tunes.prepare_data", "-f", file, "-q"]
-        ours: list[Path | str] = [sys.executable, "-c", NEW.partition("began = time.perf_counter()\nread_")[0], file]
+        ours: list[Path | str] = [sys.executable, "-c", CHECKS, file]
         for _ in range(REPETITIONS):
             figures["old"].append(parts(python, OLD, file))
             figures["new"].append(parts(sys.executable, NEW, file))

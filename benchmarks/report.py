@@ -1,6 +1,6 @@
 """Size of the page, time and memory to build it from a run's files, and time until its explorer can be used.
 
-.venv/bin/python benchmarks/report.py [N …]    samples of four arms; by default 0, 1,000, 10,000 and 100,000
+.venv/bin/python benchmarks/report.py [N …]    # samples of four arms; by default 0, 1,000, 10,000 and 100,000
 """
 
 from __future__ import annotations

@@ -22,9 +22,14 @@ class Reviews:
     """Positions (original, variant); their 5-gram sets have a Jaccard similarity of at least 0.8, and below 1."""
 
 
+def grams(text: str) -> set[str]:
+    """Returns the character 5-grams of a text."""
+    return {text[i : i + 5] for i in range(max(1, len(text) - 4))}
+
+
 def jaccard(a: str, b: str) -> float:
     """Returns the similarity of the character 5-grams of two texts."""
-    first, second = ({text[i : i + 5] for i in range(max(1, len(text) - 4))} for text in (a, b))
+    first, second = grams(a), grams(b)
     return len(first & second) / len(first | second)
 
 

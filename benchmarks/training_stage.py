@@ -13,14 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
+from execution import target_of
 from peers import told_if_busy
 from support.provider import Provider
 
@@ -94,9 +92,7 @@ def once(name: str, provider: Provider, target: Target, job_s: float, mark: str)
 def measure(job_s: float, repetitions: int) -> None:
     """Prints the figures of jobs of one length."""
     with Provider.start(job_s=job_s) as provider:
-        target = Target(
-            name="fake", base_url=provider.base_url, api_key="none", headers={}, query={}, concurrency=1, timeout_s=60
-        )
+        target = target_of(provider.base_url, 1)
         if not job_s:  # imports and the first connection once before anything counts
             for name in WAYS:
                 once(name, provider, target, job_s, f"{name} warm")

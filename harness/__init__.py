@@ -48,7 +48,7 @@ from harness.types import (
 if TYPE_CHECKING:
     from harness.finished.loaded import Loaded
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"
 
 
 def load(run: str | Path, runs: str | Path = "runs") -> Loaded:

@@ -4,36 +4,56 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
-from harness.commands import (
-    compare,
-    decide,
-    estimate,
-    export,
-    gate,
-    init,
-    listing,
-    new,
-    predict,
-    prepare,
-    publish,
-    recheck,
-    relabel,
-    report,
-    run,
-    serve,
-    show,
-    train,
-)
 from harness.commands.endings import ended
 from harness.commands.shared import Group
 
+COMMANDS = {
+    "run": "run",
+    "demo": "run",
+    "init": "init",
+    "prepare": "prepare",
+    "estimate": "estimate",
+    "train": "train",
+    "serve": "serve",
+    "decide": "decide",
+    "report": "report",
+    "publish": "publish",
+    "predict": "predict",
+    "recheck": "recheck",
+    "export": "export",
+    "relabel": "relabel",
+    "compare": "compare",
+    "gate": "gate",
+    "runs": "listing",
+    "show": "show",
+    "plugins": "listing",
+    "new": "new",
+}
+"""Command → the module of `harness.commands` that has it, as a function of the command's name."""
+
+
+class Commands(Group):
+    """Imports the one command that is called, so that each begins quickly."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns all names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports a command; `None` where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = getattr(import_module(f"harness.commands.{COMMANDS[cmd_name]}"), cmd_name)
+        return found
+
 
 @click.group(
-    cls=Group,
+    cls=Commands,
     epilog="harness demo",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -43,31 +63,6 @@ from harness.commands.shared import Group
 def cli(ctx: click.Context, debug: bool) -> None:
     """Should you fine-tune a language model for this task, or is a few-shot prompt enough?"""
     ctx.obj = {"debug": debug}
-
-
-for _command in (
-    run.run,
-    run.demo,
-    init.init,
-    prepare.prepare,
-    estimate.estimate,
-    train.train,
-    serve.serve,
-    decide.decide,
-    report.report,
-    publish.publish,
-    predict.predict,
-    recheck.recheck,
-    export.export,
-    relabel.relabel,
-    compare.compare,
-    gate.gate,
-    listing.runs,
-    show.show,
-    listing.plugins,
-    new.new,
-):
-    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -4,6 +4,7 @@
 HarnessError                     1   a bug of ours, unless a branch below says otherwise
 ├── UsageError                   2   the experiment, the data, a plugin or the command is wrong
 │   ├── ExperimentError              … in the experiment file: key path, line, nearest right name
+│   │   └── KeyedError               … of one key of it
 │   ├── DataError                    … in the data: file, row, column
 │   └── PluginError                  … in a plugin: its name and distribution
 ├── GateError                    3   a gate said no: leak, budget, threshold, PII or key in a publication

@@ -44,10 +44,7 @@ def decimal(x: float | None, digits: int = 3) -> str:
 
 def significant(x: float | None, digits: int = 3) -> str:
     """Writes a number with so many significant digits, but never without its whole ones: `34.7`, `0.0311`, `1,235`."""
-    if not x:
-        return number(x)
-    exponent = int(f"{abs(x):.{digits - 1}e}".split("e")[1])
-    return number(x, min(max(digits - 1 - exponent, 0), 12))
+    return number(x, _decimals(abs(x), digits)) if x else number(x)
 
 
 def percent(x: float | None, digits: int = 1) -> str:
@@ -97,7 +94,7 @@ def usd(x: float | None) -> str:
     elif size >= 0.00995 or size == 0:
         text = f"{size:,.2f}"
     else:
-        text = f"{size:.{_two_significant(size)}f}"
+        text = f"{size:.{_decimals(size, 2)}f}"
     return f"{MINUS if x < 0 else ''}${text}"
 
 
@@ -106,7 +103,7 @@ def ms(seconds: float | None) -> str:
     if seconds is None:
         return MISSING
     size = abs(seconds) * 1000
-    digits = 0 if size >= 9.95 or size == 0 else 1 if size >= 0.995 else min(_two_significant(size), 6)
+    digits = 0 if size >= 9.95 or size == 0 else 1 if size >= 0.995 else min(_decimals(size, 2), 6)
     return f"{number(seconds * 1000, digits)} ms"
 
 
@@ -116,7 +113,7 @@ def duration(seconds: float | None) -> str:
         return MISSING
     size = abs(seconds)
     if size < 119.5:
-        digits = 0 if size >= 9.95 or not size else 1 if size >= 0.95 else min(_two_significant(size), 6)
+        digits = 0 if size >= 9.95 or not size else 1 if size >= 0.95 else min(_decimals(size, 2), 6)
         return say("{n} s", n=number(seconds, digits))
     minutes = round(size / 60)
     sign = MINUS if seconds < 0 else ""
@@ -151,7 +148,7 @@ def p_value(p: float | None) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _two_significant(size: float) -> int:
-    """Returns the decimals that show two significant digits of `size`, which lies between 0 and 1; 12 at most."""
-    exponent = int(f"{size:.1e}".split("e")[1])
-    return min(1 - exponent, 12)
+def _decimals(size: float, digits: int) -> int:
+    """Returns how many decimals show so many significant digits of `size`, which is above 0; 12 at most."""
+    exponent = int(f"{size:.{digits - 1}e}".split("e")[1])
+    return min(max(digits - 1 - exponent, 0), 12)

@@ -129,7 +129,7 @@ class Prices:
         while model in self.trained and model not in seen:
             seen.add(model)
             model = self.trained[model]
-        return model.split(":")[1] if model.startswith("ft:") else model
+        return told_base(model)
 
     def known(self, endpoint: str, model: str, *, base: str | None = None) -> bool:
         """Whether requests to a model, or to one that is yet to be trained from `base`, have a price."""
@@ -171,6 +171,11 @@ class Prices:
     def sources() -> str:
         """Returns where prices come from, with dates."""
         return f"genai-prices {version('genai-prices')}; fine-tuned models {FINE_TUNED_DATE}"
+
+
+def told_base(model: str) -> str:
+    """Returns the base model that a model's name tells: that of `ft:BASE:…`, or itself."""
+    return model.split(":")[1] if model.startswith("ft:") else model
 
 
 def _dateless(model: str) -> str:

@@ -23,7 +23,7 @@ PREDICTION_TYPES = {
 """Columns of `predictions.parquet`: the first eighteen are promised, the others have grown since."""
 
 
-EXAMPLES = b"finetune-harness examples"
+_PREPARED = b"finetune-harness examples"
 """Key of a Parquet file's metadata by which prepared examples are known."""
 
 
@@ -55,7 +55,7 @@ def examples_file(examples: Sequence[Example]) -> bytes:
     for name in dict.fromkeys([name for example in examples for name in example.slices]):
         if name not in columns:
             columns[name] = _strings([example.slices.get(name) for example in examples])
-    return _bytes(pa.table(columns).replace_schema_metadata({EXAMPLES: b"1"}))
+    return _bytes(pa.table(columns).replace_schema_metadata({_PREPARED: b"1"}))
 
 
 def _strings(values: Sequence[str | None]) -> Any:
@@ -67,15 +67,28 @@ def _strings(values: Sequence[str | None]) -> Any:
         return pa.array([None if value is None else _clean(value) for value in values], pa.string())
 
 
+def is_prepared(path: Path) -> bool:
+    """Whether a file is one that `examples_file` has made."""
+    if path.suffix.lower() != ".parquet" or not path.is_file():
+        return False
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return _PREPARED in (pq.read_schema(path).metadata or {})
+    except (OSError, pa.ArrowException):
+        return False
+
+
 def read_examples(path: Path) -> list[Example] | None:
     """Returns the examples that `examples_file` made the file of; `None` for any other file."""
+    if not is_prepared(path):
+        return None
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(path) as file:
-            if EXAMPLES not in (file.schema_arrow.metadata or {}):
-                return None
             rows = file.read(["id", "split", "label", "fields", "group", "slices", "time"]).to_pylist()
     except (OSError, pa.ArrowException):
         return None
@@ -135,7 +148,7 @@ def _json(value: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    """Lone surrogates cannot be written as UTF-8; they become replacement characters."""
+    """Lone surrogates cannot be written as UTF-8; they become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 

@@ -10,10 +10,9 @@ from harness.data_stage import stage
 from harness.errors import UnfinishedError, UsageError, nearest
 from harness.execution.questions import mark
 from harness.experiment import Arm, Experiment
-from harness.prepare.stage import fingerprint
-from harness.running.arm_training import Evaluation, Trained, needs_job
-from harness.running.session import RunOptions, opened, require_keys, require_prices
-from harness.runs import RunFolder, run_folder
+from harness.running.arm_training import ArmTraining, Trained, left_to_train, needs_job
+from harness.running.session import RunOptions, folder_of, opened, require_keys, require_prices
+from harness.runs import RunFolder
 from harness.training import continuing
 from harness.training.following import Detail
 from harness.trials.sweeps import Sweeps
@@ -57,19 +56,15 @@ def train(experiment: Experiment, options: RunOptions, console: Console, detail:
     require_keys(experiment, arms)
     require_prices(experiment, arms, options)
     loaded = stage.load_examples(experiment, console)
-    settings = {**experiment.answer_settings(), "limit": options.limit}
-    folder = run_folder(options.out, experiment.name, settings, fingerprint(loaded.examples))
-    with opened(experiment, options, console, loaded, folder) as (work, _data, _record, _edited):
+    folder = folder_of(experiment, options, loaded)
+    with opened(experiment, options, console, loaded, folder) as run:
+        work = run.work
         work.trainer.detail = detail
         Sweeps(work=work).refuse(arms)
         trained = _trained(work, arms)
     models = [Model(arm=arm.name, model=model) for arm, one in trained if (model := _model(folder, work, one))]
-    refusals = [one.refusal for _, one in trained if one.refusal is not None]
-    unfinished = None
-    if refusals:
-        message, _, hint = refusals[0].partition("\n")
-        unfinished = UnfinishedError(message, hint or "the other arms are trained; the same command goes on")
-    return TrainingFinished(models=tuple(dict.fromkeys(models)), folder=folder, unfinished=unfinished)
+    left = left_to_train((one for _, one in trained), "the other arms are trained; the same command goes on")
+    return TrainingFinished(models=tuple(dict.fromkeys(models)), folder=folder, unfinished=left)
 
 
 def _learns(arm: Arm) -> bool:
@@ -105,7 +100,7 @@ def _selected(experiment: Experiment, names: Sequence[str]) -> list[Arm]:
     return chosen
 
 
-def _trained(work: Evaluation, arms: Sequence[Arm]) -> list[tuple[Arm, Trained]]:
+def _trained(work: ArmTraining, arms: Sequence[Arm]) -> list[tuple[Arm, Trained]]:
     """Trains arms and their candidates, those elsewhere side by side."""
     pairs = [
         (arm, one, bool(arm.candidates))
@@ -116,12 +111,12 @@ def _trained(work: Evaluation, arms: Sequence[Arm]) -> list[tuple[Arm, Trained]]
     found: dict[int, Trained] = {}
     for candidate in (False, True):
         places = [place for place, (_, _, of) in enumerate(pairs) if of is candidate]
-        ready = work.ready_all([pairs[place][1] for place in places], candidate=candidate)
+        ready = work.train_all([pairs[place][1] for place in places], candidate=candidate)
         found |= zip(places, ready, strict=True)
     return [(arm, found[place]) for place, (arm, _, _) in enumerate(pairs)]
 
 
-def _model(folder: RunFolder, work: Evaluation, one: Trained) -> str | None:
+def _model(folder: RunFolder, work: ArmTraining, one: Trained) -> str | None:
     """Returns what a trained model is found by: its id, or its folder; `None` where there is none."""
     key = work.asking.asker.fit_keys.get(mark(one.arm)) if hasattr(one.arm.backend, "fit") else None
     return one.model or (str(folder.model(one.arm.name, key)) if key else None)

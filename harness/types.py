@@ -380,3 +380,8 @@ class Prediction:
     error: str | None = None
     key: str | None = None
     """Of a failed item: what names its request in the journal, where each of its attempts stands."""
+
+    @property
+    def right(self) -> bool:
+        """Whether the predicted label is the expected one; unparsed and failed answers are wrong."""
+        return self.predicted == self.expected

@@ -64,6 +64,18 @@ def _right_to_left(text: str) -> bool:
     return any(unicodedata.bidirectional(char) in ("R", "AL") for char in text)
 
 
+def one_line(text: str) -> str:
+    """Returns `text` with white space folded and controls left out; of direction marks, isolates in pairs stay."""
+    kept = ISOLATE + END if text.count(ISOLATE) == text.count(END) else ""
+    shown = "".join(char for char in text if char.isspace() or char in kept or unicodedata.category(char)[0] != "C")
+    return " ".join(shown.split())
+
+
+def clipped(text: str, most: int) -> str:
+    """Returns at most so many characters of a text; one that is longer ends in an ellipsis."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def noted(message: str) -> str:
     """Returns the string as it is: what is said later, by `say`, and collected for translators where it stands.
 

@@ -20,7 +20,7 @@ from support.cli import ROOT, harness
 
 from harness.experiment.file import ExperimentFile
 from harness.hookspecs import PROJECT
-from harness.plugins import KINDS, discover
+from harness.plugins.discovery import KINDS, discover
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 BLOCK = re.compile(

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.provider import Provider, Settings
-from support.provider_jobs import check_training_file
-from support.provider_model import Oracle, tokens
+from support.provider.jobs import check_training_file
+from support.provider.model import Oracle, tokens
 
 LABELS = ("negative", "neutral", "positive")
 ANSWERS = {f"Item {i} is a thing": LABELS[i % 3] for i in range(300)}

@@ -55,22 +55,22 @@ CLAUSES = {
 OPENINGS = ("Honestly, ", "To be fair, ", "After some use: ", "Short version: ", "", "", "", "")
 
 
-def review(random: random.Random, stars: int) -> dict[str, str | int]:
+def review(draw: random.Random, stars: int) -> dict[str, str | int]:
     """Draws one review."""
-    product = random.choice(PRODUCTS)
+    product = draw.choice(PRODUCTS)
 
     def mood() -> int:
-        return min(5, max(1, stars + random.choice((-1, 0, 0, 0, 0, 1))))
+        return min(5, max(1, stars + draw.choice((-1, 0, 0, 0, 0, 1))))
 
     clauses: list[str] = []
-    for _ in range(random.choice((2, 3, 3))):
-        clause = random.choice(CLAUSES[mood()]).format(p=product, n=random.randint(2, 40))
+    for _ in range(draw.choice((2, 3, 3))):
+        clause = draw.choice(CLAUSES[mood()]).format(p=product, n=draw.randint(2, 40))
         if clause not in clauses:
             clauses.append(clause)
-    body = random.choice(OPENINGS) + f"about this {product}: " + ", and ".join(clauses) + "."
-    title = random.choice(TITLES[mood()]).format(p=product)
+    body = draw.choice(OPENINGS) + f"about this {product}: " + ", and ".join(clauses) + "."
+    title = draw.choice(TITLES[mood()]).format(p=product)
     return {
-        "user_id": f"u{random.randrange(140):03d}",
+        "user_id": f"u{draw.randrange(140):03d}",
         "title": title,
         "body": body[0].upper() + body[1:],
         "stars": stars,

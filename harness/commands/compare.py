@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.commands.shared import command, runs_option
+from harness.commands.shared import command, runs_option, say_json
 
 
 @command("harness compare food-reviews-1f3a food-reviews-9c2e")
@@ -24,7 +23,7 @@ def compare(run_a: str, run_b: str, runs: Path, as_json: bool) -> None:
 
     found = comparing.compare(Stored.find(run_a, runs), Stored.find(run_b, runs))
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=1, allow_nan=False))
+        say_json(found)
         return
     if found["warning"]:
         click.echo(f"warning: {found['warning']}", err=True)

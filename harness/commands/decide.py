@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.commands.shared import command, runs_option
+from harness.commands.shared import aligned, command, runs_option, say_json
 
 AMOUNT = click.FloatRange(min=0)
 
@@ -49,13 +48,11 @@ def decide(
     wanted = Wanted(settings=given, error_usd=tuple(error_usd), prices=tuple(prices))
     decided = decide_anew(find_run(run, runs), wanted)
     if as_json:
-        click.echo(json.dumps(decided.as_dict(), ensure_ascii=False, indent=1, allow_nan=False))
+        say_json(decided.as_dict())
         return
-    from harness.report.charts.svg import one_line
+    from harness.words import one_line
 
     rows = [("", "as in the run", "now"), *decided.rows()]
-    rows = [(one_line(what), one_line(before), one_line(now)) for what, before, now in rows]
-    widths = [max(len(row[place]) for row in rows) for place in range(2)]
-    for what, before, now in rows:
-        click.echo(f"{what:<{widths[0]}}  {before:>{widths[1]}}  {now}".rstrip())
+    for line in aligned([[one_line(cell) for cell in row] for row in rows], right=(1,)):
+        click.echo(line)
     click.echo(decided.sentence)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,19 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, opened, plugin_options
+from harness.commands.shared import command, opened, out_option, plugin_options, say_json, screen_width
 from harness.plugins.asides import spared_stdout
 
 if TYPE_CHECKING:
     from harness.estimation.estimate import ArmEstimate, Band, Estimate
 
-WIDE = 10_000
-
 
 @command("harness estimate experiment.toml --probe")
 @click.argument("experiment", type=click.Path(path_type=Path))
 @click.option("--probe", is_flag=True, help="Ask three validation items of each arm: key, parser, logprobs, usage.")
-@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie.")
+@out_option
 @click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Of a preview on N test items.")
 @click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Hold it against X dollars.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")
@@ -39,7 +36,7 @@ def estimate(experiment: Path, probe: bool, quiet: bool, as_json: bool, **option
     with spared_stdout(), Console(quiet=quiet) as console:
         found = carry_out(loaded, settings, console, probe=probe)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=1, allow_nan=False))
+        say_json(found.as_dict())
     else:
         _tell(found)
     broken = [one for one in found.probe or () if one["works"] is False]
@@ -56,8 +53,7 @@ def estimate(experiment: Path, probe: bool, quiet: bool, as_json: bool, **option
 def _tell(found: Estimate) -> None:
     from rich.console import Console as RichConsole
 
-    # Where there is no terminal to wrap lines for, each row is one line, whole.
-    terminal = RichConsole(width=None if sys.stdout.isatty() else WIDE, highlight=False, markup=False)
+    terminal = RichConsole(width=screen_width(), highlight=False, markup=False)
     terminal.print(_table(found))
     for line in _lines(found):
         click.echo(line)
@@ -142,14 +138,15 @@ def _price_hint(arm: ArmEstimate) -> str:
 
 
 def _payback(line: Mapping[str, Any]) -> str:
-    from harness.numbers import count, duration, usd
+    from harness.numbers import count
+    from harness.report.facts import amount
 
     pair = f"{line['arm']} against {line['against']}, were they equally accurate"
     if line["saving_per_1k"] is None:
         return f"{pair}: payback not known: {line['reason']}"
     if line["requests"] is None:
         return f"{pair}: never pays back: {line['reason']}"
-    saved = usd(line["saving_per_1k"]) if line["unit"] == "usd" else duration(line["saving_per_1k"])
+    saved = amount(line["saving_per_1k"], line["unit"])
     return f"{pair}: pays back after {count(line['requests'])} requests ({saved} saved per 1,000)"
 
 

@@ -20,7 +20,7 @@ def export(run: str, arm: str, out: Path, runs: Path, files: Any, blocked: Any) 
     """Write an arm as a folder to deploy, with a script on openai alone."""
     from harness.finished.exporting import export as write
     from harness.finished.reopening import reopen
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
     from harness.runs import find_run
 
     done = write(reopen(find_run(run, runs), discover(files, blocked), files), arm, out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, runs_option
+from harness.commands.shared import command, runs_option, say_json
 
 
 @command("harness gate food-reviews --min accuracy=0.9 --max p95_s=2 --junit gate.xml")
@@ -54,7 +53,7 @@ def gate(run: str, least: Sequence[str], most: Sequence[str], others: Sequence[s
     if options["as_json"]:
         found = {"run": held.run, "arm": held.arm, "passed": not held.failed}
         conditions = [asdict(each) for each in held.findings]
-        click.echo(json.dumps({**found, "conditions": conditions}, ensure_ascii=False, indent=1, allow_nan=False))
+        say_json({**found, "conditions": conditions})
     else:
         for each in held.findings:
             click.echo(f"{'pass' if each.passed else 'FAIL'}  {each.condition}: {each.told}")

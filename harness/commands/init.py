@@ -41,7 +41,7 @@ def init(data: Path, out: Path, force: bool, **options: Any) -> None:
     from harness.files import write_whole
     from harness.guessing.guess import Given
     from harness.guessing.looking import look
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
     from harness.starter.arms import slow
     from harness.starter.start import Start, sizes
     from harness.starter.text import experiment_text

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, plugin_options
+from harness.commands.shared import command, plugin_options, say_json
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def runs(folder: Path, as_json: bool) -> None:
     """List runs with their verdicts."""
     found = list(_stored_runs(folder))
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        say_json(found)
         return
     if not found:
         click.echo(f"there are no runs under {folder}/", err=True)
@@ -31,7 +31,7 @@ def runs(folder: Path, as_json: bool) -> None:
         click.echo(f"{line['id']}  {line['finished'] or 'unfinished'}  {line['sentence'] or '–'}")
 
 
-def _stored_runs(folder: Path) -> Any:
+def _stored_runs(folder: Path) -> Iterator[dict[str, Any]]:
     from harness.runs import RunFolder
 
     for path in sorted(folder.glob("*/manifest.json")):
@@ -63,16 +63,16 @@ def plugins(
     check: str | None, options: Sequence[str], as_json: bool, files: Sequence[str], blocked: Sequence[str]
 ) -> None:
     """List what is installed, from where, and what failed to load."""
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
 
     found = discover(files, blocked)
     if check is not None:
-        checked(found, check, options)
+        _check(found, check, options)
         return
     if options:
         raise UsageError("--option is for --check", "name the plugin: --check NAME")
     if as_json:
-        click.echo(json.dumps(_as_json(found), ensure_ascii=False, indent=1))
+        say_json(_as_json(found))
     else:
         for line in found.records:
             click.echo(f"{line.kind:<10} {line.name:<20} {line.distribution:<28} {line.summary}")
@@ -106,7 +106,7 @@ def _as_json(found: Plugins) -> dict[str, Any]:
     }
 
 
-def checked(found: Plugins, name: str, options: Sequence[str]) -> None:
+def _check(found: Plugins, name: str, options: Sequence[str]) -> None:
     """Tries the plugins of a name and says which promises they keep.
 
     Raises:

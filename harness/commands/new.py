@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from harness.commands.shared import Command, Group
-from harness.plugins import KINDS
+from harness.plugins.discovery import KINDS
 
 
 @click.group(cls=Group, epilog="harness new plugin my-plugins --kind metric")

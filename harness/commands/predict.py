@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, plugin_options, runs_option
+from harness.commands.shared import command, listed, plugin_options, runs_option
 from harness.plugins.asides import spared_stdout
 
 
@@ -31,17 +31,17 @@ def predict(run: str, data: Path, arm: str, out: Path, text: str | None, **optio
     The file has all columns and rows of DATA, in their order, and beside them predicted, status, confidence, response.
     """
     from harness.console import Console
+    from harness.finished.new_data import Source
     from harness.finished.predicting import predict as label
     from harness.finished.reopening import reopen
     from harness.numbers import counted, usd
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
     from harness.runs import find_run
 
     plugins = discover(options["files"], options["blocked"])
     opened = reopen(find_run(run, options["runs"]), plugins, options["files"])
-    columns = [name.strip() for name in text.split(",")] if text else []
     with spared_stdout(), Console(quiet=options["quiet"]) as console:
-        done = label(opened, arm, data, out, console, text=columns, max_usd=options["max_usd"])
+        done = label(opened, arm, Source(path=data, text=listed(text)), out, console, max_usd=options["max_usd"])
         if done.usd:
             console.say(f"spent {usd(done.usd)}")
     if options["as_json"]:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, plugin_options
+from harness.commands.shared import command, plugin_options, say_json, screen_width
 from harness.plugins.asides import spared_stdout
+from harness.prepare.profiles import PROFILES
 
 if TYPE_CHECKING:
     from harness.console import Console
     from harness.data_stage.standalone import Result
-
-WIDE = 10_000
-PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
 
 
 @command("harness prepare reviews.csv")
@@ -31,7 +27,7 @@ PROVIDERS = ("openai", "azure", "nebius", "local", "openai-compatible")
 @click.option("--encoding", metavar="E", help="How the file is written, if not in UTF-8.")
 @click.option("--sheet", metavar="NAME", help="The sheet of a workbook.")
 @click.option(
-    "--provider", metavar="P", type=click.Choice(PROVIDERS), help="openai (the default), azure, nebius or local."
+    "--provider", metavar="P", type=click.Choice(list(PROFILES)), help="openai (the default), azure, nebius or local."
 )
 @click.option("--model", metavar="M", help="Whose tokens to count.")
 @click.option("--allow-leaks", is_flag=True, help="Go on although test items stand in train.")
@@ -49,7 +45,7 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
         folder = out if out is not None else Path(f"{_stem(data)}-prepared")
         result = carry_out(source, folder, console, allow_leaks=options["allow_leaks"])
     if as_json:
-        click.echo(json.dumps(result.report, ensure_ascii=False, indent=1))
+        say_json(result.report)
     else:
         _tell(result, data, quiet=quiet)
     if result.refused is not None:
@@ -66,7 +62,7 @@ def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
     from harness.data_stage.standalone import Target, of_experiment, of_file
     from harness.errors import UsageError
     from harness.guessing.guess import Given
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
 
     plugins = discover(options["files"], options["blocked"])
     columns = {name: options[name] for name in ("text", "label", "group", "split")}
@@ -90,9 +86,7 @@ def _tell(result: Result, data: Path, *, quiet: bool) -> None:
 
     for found in result.guessed:
         click.echo(found.line)
-    # Where there is no terminal to wrap lines for, each finding is one line, whole.
-    width = None if sys.stdout.isatty() else WIDE
-    RichConsole(width=width).print(quality_to_terminal(result.report, brief=quiet))
+    RichConsole(width=screen_width()).print(quality_to_terminal(result.report, brief=quiet))
     click.echo(f"\nwritten: {result.folder}/ quality.json, examples.parquet{''.join(f', {n}' for n in result.files)}")
     if result.refused is None:
         following = ["run", str(data)] if data.suffix == ".toml" else ["init", str(data)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,5 @@ def publish(names: Sequence[str], site: Path, **options: Any) -> None:
     sections = report_sections(options["files"], options["blocked"])
     wishes = Wishes(samples=options["samples"], redact=options["redact"], pages=options["pages"])
     with speaking(options["lang"]):
-        index = publish_runs(folders, site, sections, wishes, agree(options["yes"]), _hint)
+        index = publish_runs(folders, site, sections, wishes, agree(options["yes"]), partial(click.echo, err=True))
     click.echo(index)
-
-
-def _hint(line: str) -> None:
-    click.echo(line, err=True)

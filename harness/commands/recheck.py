@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, plugin_options, runs_option
+from harness.commands.shared import aligned, command, listed, plugin_options, runs_option
 from harness.plugins.asides import spared_stdout
 
 
@@ -29,31 +29,26 @@ def recheck(run: str, data: Path, text: str | None, label: str | None, **options
     Rows that were in train are left out. What was found stays in the run's folder, under rechecks/.
     """
     from harness.console import Console
+    from harness.finished.new_data import Source
     from harness.finished.rechecking import recheck as check
     from harness.finished.rechecking import remarks
     from harness.finished.reopening import reopen
     from harness.numbers import usd
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
     from harness.runs import find_run
     from harness.scoring.drift import table
 
     plugins = discover(options["files"], options["blocked"])
     opened = reopen(find_run(run, options["runs"]), plugins, options["files"])
-    columns = [name.strip() for name in text.split(",")] if text else []
     with spared_stdout(), Console(quiet=options["quiet"]) as console:
-        done = check(
-            opened, data, console, text=columns, label=label, max_usd=options["max_usd"], again=options["no_reuse"]
-        )
+        source = Source(path=data, text=listed(text), label=label)
+        done = check(opened, source, console, max_usd=options["max_usd"], again=options["no_reuse"])
         if done.usd:
             console.say(f"spent {usd(done.usd)}")
     if options["as_json"]:
         click.echo(json.dumps({**done.found, "folder": str(done.folder)}, ensure_ascii=False))
     else:
-        rows = table(done.found)
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        for row in rows:
-            click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        for line in remarks(done.found):
+        for line in (*aligned(table(done.found)), *remarks(done.found)):
             click.echo(line)
         click.echo(done.found["sentence"])
     if done.unfinished is not None:

@@ -46,7 +46,7 @@ def relabel(
 def _apply(stored: Stored, filled: Path, files: Sequence[str], blocked: Sequence[str]) -> None:
     from harness.finished import relabelling
     from harness.numbers import percent, percent_interval, points
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
 
     plugins = discover(files, blocked)
     plugins.check()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import F, command, opened, plugin_options
+from harness.commands.shared import F, command, opened, out_option, plugin_options
 from harness.plugins.asides import spared_stdout
 
 if TYPE_CHECKING:
@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 def _run_options(function: F) -> F:
     for option in reversed(
         (
-            click.option(
-                "--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie."
-            ),
+            out_option,
             click.option("--only", multiple=True, metavar="ARM", help="Only this arm; repeatable."),
             click.option("--limit", type=click.IntRange(min=2), metavar="N", help="A preview on N test items."),
             click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Spend at most X dollars."),

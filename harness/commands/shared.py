@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,7 +29,7 @@ class Group(click.Group):
         except click.UsageError as error:
             known = error if args and args[0].startswith("-") else None
             raise known or click.UsageError(
-                f'there is no command "{args[0]}"; {nearest(args[0], self.commands)}'
+                f'there is no command "{args[0]}"; {nearest(args[0], self.list_commands(ctx))}'
             ) from None
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -38,7 +38,8 @@ class Group(click.Group):
         formatter.write(f"Usage: {ctx.command_path} {options}COMMAND [ARGS]...\n{self.help}\n")
         names = self.list_commands(ctx)
         with formatter.indentation():
-            formatter.write_dl([(name, self.commands[name].get_short_help_str(limit=68)) for name in names])
+            commands = [(name, found) for name in names if (found := self.get_command(ctx, name))]
+            formatter.write_dl([(name, found.get_short_help_str(limit=68)) for name, found in commands])
         formatter.write(f"\nExample: {self.epilog}\n")
 
 
@@ -74,7 +75,7 @@ def opened(path: Path, options: Mapping[str, Any]) -> tuple[Experiment, RunOptio
         options: Those of `plugin_options`, and of a run as many as the command has.
     """
     from harness.experiment.reader import allowed, load
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
     from harness.running.session import RunOptions
 
     plugins = discover(options["files"], options["blocked"], allowed(path))
@@ -93,7 +94,7 @@ def opened(path: Path, options: Mapping[str, Any]) -> tuple[Experiment, RunOptio
 
 def report_sections(files: Sequence[str], blocked: Sequence[str]) -> list[Any]:
     """Returns instances of the report's sections; those that need options of an experiment are left out."""
-    from harness.plugins import discover
+    from harness.plugins.discovery import discover
     from harness.plugins.options import construct, needs_options
 
     plugins = discover(files, blocked)
@@ -101,6 +102,40 @@ def report_sections(files: Sequence[str], blocked: Sequence[str]) -> list[Any]:
     return [construct(r.cls, {}, "sections") for r in plugins.of("section") if not needs_options(r.cls)]
 
 
+def say_json(value: Any) -> None:
+    """Prints a result as JSON, as files have it; NaN is refused."""
+    from harness.files import json_text
+
+    click.echo(json_text(value), nl=False)
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
+    """Yields the lines of a plain table, its columns as wide as they must be.
+
+    Args:
+        rows: Cells of one line each, as many in every row.
+        right: Places of the columns that stand to the right: numbers.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        parts = (cell.rjust(width) if n in right else cell.ljust(width) for n, (cell, width) in enumerate(cells))
+        yield "  ".join(parts).rstrip()
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """Returns the names in an option such as `--text title,body`."""
+    return tuple(name.strip() for name in text.split(",")) if text else ()
+
+
+def screen_width(piped: int = 10_000) -> int | None:
+    """Returns in how many columns rich prints: a terminal's own, elsewhere `piped`, by default each row in a line."""
+    return None if sys.stdout.isatty() else piped
+
+
+out_option = click.option(
+    "--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie."
+)
 runs_option = click.option(
     "--runs", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie."
 )

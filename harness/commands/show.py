@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, plugin_options, report_sections, runs_option
+from harness.commands.shared import (
+    aligned,
+    command,
+    plugin_options,
+    report_sections,
+    runs_option,
+    say_json,
+    screen_width,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -116,7 +123,7 @@ def _console() -> RichConsole:
     """Returns where tables are printed: a pipe has no width, a terminal's is its own."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else PIPED)
+    return Console(width=screen_width(PIPED))
 
 
 def _show_query(folder: RunFolder, sql: str, limit: int, as_json: bool) -> None:
@@ -125,7 +132,7 @@ def _show_query(folder: RunFolder, sql: str, limit: int, as_json: bool) -> None:
     found = query(folder.journal, sql, limit)
     if as_json:
         rows = [dict(zip(found.columns, row, strict=True)) for row in found.rows]
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=1, allow_nan=False))
+        say_json(rows)
     else:
         for line in _table(found):
             click.echo(line)
@@ -135,31 +142,24 @@ def _show_query(folder: RunFolder, sql: str, limit: int, as_json: bool) -> None:
 
 def _table(found: Found) -> Iterator[str]:
     """Yields the lines of a table: numbers to the right, long values cut, controls left out."""
-    cells = [[_cell(value) for value in row] for row in found.rows]
-    numeric = [
-        any(isinstance(row[place], int | float) for row in found.rows)
-        and all(row[place] is None or isinstance(row[place], int | float) for row in found.rows)
-        for place in range(len(found.columns))
-    ]
-    titles = [_cell(name) for name in found.columns]
-    widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
-    for row in (titles, ["─" * width for width in widths], *cells):
-        parts = zip(row, widths, numeric, strict=True)
-        yield "  ".join(f"{cell:>{width}}" if right else f"{cell:<{width}}" for cell, width, right in parts).rstrip()
+    rows = [[_cell(value) for value in row] for row in (found.columns, *found.rows)]
+    rules = ["─" * max(map(len, column)) for column in zip(*rows, strict=True)]
+    kinds = [{type(value) for value in column} - {NoneType} for column in zip(*found.rows, strict=True)]
+    numeric = [place for place, seen in enumerate(kinds) if seen and seen <= {int, float}]
+    yield from aligned([rows[0], rules, *rows[1:]], numeric)
 
 
 def _cell(value: Any) -> str:
     from harness.numbers import MISSING
-    from harness.report.charts.svg import one_line
+    from harness.words import clipped, one_line
 
-    text = MISSING if value is None else one_line(str(value))
-    return text if len(text) <= WIDE else f"{text[: WIDE - 1]}…"
+    return MISSING if value is None else clipped(one_line(str(value)), WIDE)
 
 
 def _show_failed(folder: RunFolder, as_json: bool) -> None:
     items = list(_failed_items(folder))
     if as_json:
-        click.echo(json.dumps(items, ensure_ascii=False, indent=1))
+        say_json(items)
         return
     if not items:
         click.echo("no item failed")

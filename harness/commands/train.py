@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, opened, plugin_options
+from harness.commands.shared import command, opened, out_option, plugin_options
 from harness.plugins.asides import spared_stdout
 
 
@@ -16,7 +16,7 @@ from harness.plugins.asides import spared_stdout
 @click.argument("experiment", type=click.Path(path_type=Path))
 @click.option("--arm", "only", multiple=True, metavar="NAME", help="Only this arm; repeatable.")
 @click.option("--follow", is_flag=True, help="Tell events and losses as they come, on stderr.")
-@click.option("--out", type=click.Path(path_type=Path), default="runs", show_default=True, help="Where runs lie.")
+@out_option
 @click.option("--limit", type=click.IntRange(min=2), metavar="N", help="For a preview on N test items.")
 @click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Spend at most X dollars.")
 @click.option("--no-reuse", is_flag=True, help="Take nothing over from other runs.")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness import tables
 from harness.console import Console
-from harness.data_stage import stage
+from harness.data_stage import gates, quality_report, stage
 from harness.data_stage.stage import Loaded
 from harness.data_stage.training_files import file_findings, is_training_file
 from harness.data_stage.training_sets import TrainingSet, Written, sets_of, written
 from harness.errors import DataError, GateError, HarnessError, UsageError
 from harness.experiment import Experiment
+from harness.experiment.file import ExperimentFile, VerdictTable
 from harness.guessing.guess import Given, Guess
 from harness.guessing.looking import look
 from harness.plugins import Plugins, attributed
@@ -26,7 +27,8 @@ from harness.prices import Prices
 from harness.starter.arms import own_instruction
 from harness.types import Check, Context
 
-SEED, MARGIN = 7, 0.02
+SEED: int = ExperimentFile.model_fields["seed"].default
+MARGIN = VerdictTable().margin
 """As an experiment has them by default."""
 
 
@@ -66,7 +68,7 @@ class Result:
     guessed: tuple[Guess, ...] = ()
     refused: HarnessError | None = None
     """Why there are no training files, where there are none: a gate, or what a job would fail for."""
-    files: tuple[str, ...] = field(default=())
+    files: tuple[str, ...] = ()
 
 
 def of_experiment(experiment: Experiment, console: Console) -> Source:
@@ -97,7 +99,7 @@ def of_file(
     """
     wanted = target or Target()
     options = PrepareOptions(seed=SEED)
-    ready = tables.read_examples(data) if data.suffix == ".parquet" and data.is_file() else None
+    ready = tables.read_examples(data)
     if ready is not None:
         _nothing_else(data, given, reading or {})
         return Source(loaded=Loaded(examples=ready), options=options, sets=_sets(plugins, wanted, {}, ""))
@@ -187,20 +189,20 @@ def carry_out(source: Source, folder: Path, console: Console, *, allow_leaks: bo
     """
     data = stage.found_out(source.loaded, source.options, source.margin, console)
     if source.experiment is not None:
-        data = replace(data, checks=(*data.checks, *stage.prompt_leaks(source.experiment, data)))
+        data = replace(data, checks=(*data.checks, *gates.prompt_leaks(source.experiment, data)))
     refused: HarnessError | None = None
     made = Written()
     try:
-        stage.gate(data, allow_leaks=allow_leaks, listed_in=folder / "quality.json")
+        gates.gate(data, allow_leaks=allow_leaks, listed_in=folder / "quality.json")
         with console.busy("writing the training files"):
             made = written(source.sets, data, source.seed)
         if source.experiment is None:  # a file may be prepared for whoever takes few examples
             made = replace(made, checks=tuple(_few(check) for check in made.checks))
-        stage.refuse(made.checks)
+        gates.refuse(made.checks)
     except (GateError, DataError) as error:
         refused = error
     files = {} if refused is not None else made.files
-    report = stage.write(folder, replace(data, checks=(*data.checks, *made.checks)), files)
+    report = quality_report.write(folder, replace(data, checks=(*data.checks, *made.checks)), files)
     return Result(folder=folder, report=report, guessed=source.guessed, refused=refused, files=tuple(sorted(files)))
 
 

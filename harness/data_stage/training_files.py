@@ -52,8 +52,8 @@ def content_findings(data: bytes, profile: Profile, path: Path) -> tuple[Check, 
             return told
         if _is_chat(data):
             plain = plain_chat_findings(data, shape, profile)
-            return told + (chat_findings(_chat_lines(path, data), profile=profile) if plain is None else plain)
-    table = _completions(path, data, shape)
+            return told + (chat_findings(chat_lines(data, path), profile=profile) if plain is None else plain)
+    table = completion_table(data, path, shape)
     weights = table["weight"] if "weight" in table.column_names else None
     return told + completion_findings(
         table["prompt"], table["completion"], profile=profile, extra_columns=extra_columns(table), weights=weights
@@ -75,32 +75,9 @@ def is_training_file(path: Path) -> bool:
     return False
 
 
-def read_completion_file(path: Path) -> Any:
-    """Reads prompt/completion rows from JSON Lines (`.jsonl`, `.ndjson`, `.json`) or a table (`.csv`, `.tsv`).
-
-    Returns:
-        A `pyarrow.Table`: `prompt` and `completion` (strings, null where a row has none) and, if the file has it,
-        `weight` (double); `extra_columns` tells the names of all others. The same file gives the same table, however
-        many threads read it.
-
-    Raises:
-        DataError: A line is not as described: file, line, field.
-    """
-    return _completions(path, _data(path))
-
-
 def extra_columns(table: Any) -> tuple[str, ...]:
     """Returns the names of the columns beside prompt and completion that the file of `table` has, sorted."""
     return tuple(json.loads((table.schema.metadata or {}).get(_EXTRA, b"[]")))
-
-
-def read_chat_file(path: Path) -> list[dict[str, Any]]:
-    """Reads the lines of a chat file (JSON Lines); blank ones are left out.
-
-    Raises:
-        DataError: A line is no JSON object: file and line.
-    """
-    return _chat_lines(path, _data(path))
 
 
 def _data(path: Path) -> bytes:
@@ -124,7 +101,22 @@ def _is_chat(data: bytes) -> bool:
     return False
 
 
-def _completions(path: Path, data: bytes, shape: Layout | None = None) -> Any:
+def completion_table(data: bytes, path: Path, shape: Layout | None = None) -> Any:
+    """Reads prompt/completion rows from JSON Lines or, where `path` ends in `.csv` or `.tsv`, from a table.
+
+    Args:
+        data: The whole file.
+        path: Where it is or will be: its suffix says what it is, errors name it.
+        shape: How it is cut into lines, where that is known already.
+
+    Returns:
+        A `pyarrow.Table`: `prompt` and `completion` (strings, null where a row has none) and, if the file has it,
+        `weight` (double); `extra_columns` tells the names of all others. The same file gives the same table, however
+        many threads read it.
+
+    Raises:
+        DataError: A line is not as described: file, line, field.
+    """
     if (place := first_invalid(data)) is not None:
         line = data.count(b"\n", 0, place) + 1
         raise DataError(
@@ -256,7 +248,12 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "a number")
 
 
-def _chat_lines(path: Path, data: bytes) -> list[dict[str, Any]]:
+def chat_lines(data: bytes, path: Path) -> list[dict[str, Any]]:
+    """Reads the lines of a chat file (JSON Lines); blank ones are left out.
+
+    Raises:
+        DataError: A line is no JSON object: file and line.
+    """
     return [value for _, value in _objects(path, data)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -216,24 +215,3 @@ def refuse(content: bytes, profile: Profile, name: str) -> None:
     wrong = next((check for check in content_findings(content, profile, Path(name)) if check.level == "error"), None)
     if wrong is not None:
         raise DataError(f"{name} cannot be trained on: {wrong.message}", wrong.advice)
-
-
-def require_classes(arms: Sequence[Arm], data: Prepared) -> None:
-    """Refuses data whose other splits hold a label that nobody could learn, before a job is paid for.
-
-    Raises:
-        DataError: Naming the label, its rows and the arm.
-    """
-    trained = next((arm.name for arm in arms if arm.trained), None)
-    if trained is None:
-        return
-    learnt = {example.label for example in data.of(Split.TRAIN)}
-    held_out = (*data.of(Split.VALIDATION), *data.of(Split.TEST))
-    lost = Counter(example.label for example in held_out if example.label not in learnt)
-    if lost:
-        label, rows = lost.most_common(1)[0]
-        raise DataError(
-            f'train has no example of the label "{label[:40]}", which {rows:,} rows of validation and test have: '
-            f"the arm {trained} could not learn it (missing-class)",
-            "Give train some of these rows, or leave them out.",
-        )

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.execution.work import is_sampled, tokens_of
-from harness.journal import PART, Entry, Job, reading
+from harness.journal import Entry, Job, read_keys, read_spent, reading
 from harness.journal.siblings import sibling_answers, sibling_job
 from harness.outcome.machine_time import machine_seconds
 from harness.runs import RunFolder
 from harness.types import Call
+
+T = TypeVar("T")
 
 SAMPLE = 2_000
 """Most answers of an arm that are looked at."""
@@ -45,7 +47,7 @@ class Earlier:
 
     def known(self, requests: Mapping[str, Call]) -> set[str]:
         """Returns the keys whose answers would not be asked for again."""
-        found = _keys(self.own.journal, list(requests))
+        found: set[str] = _asked(self.own.journal, lambda journal: read_keys(journal, list(requests)), set())
         for sibling in self.siblings:
             left = [key for key, request in requests.items() if key not in found and not is_sampled(request)]
             found |= sibling_answers(sibling.journal, left).keys() if left else set()
@@ -79,7 +81,7 @@ class Earlier:
         """Returns the seconds that a billed token took in the newest training of an arm."""
         for folder in (self.own, *self.siblings):
             query = "SELECT result FROM jobs WHERE arm = ? AND model IS NOT NULL AND result IS NOT NULL"
-            for (text,) in _rows(folder.journal, query, (arm,)):
+            for (text,) in _rows(folder.journal, query, arm):
                 result = json.loads(text)
                 if result.get("seconds") and result.get("trained_tokens"):
                     return float(result["seconds"]) / float(result["trained_tokens"])
@@ -87,37 +89,28 @@ class Earlier:
 
     def spent(self) -> float:
         """Returns what the run has spent so far, in USD."""
-        answers = _rows(self.own.journal, "SELECT total(usd) FROM answers WHERE reused IS NULL")
-        jobs = _rows(
-            self.own.journal,
-            "SELECT total(json_extract(result, '$.usd')) FROM jobs WHERE json_extract(result, '$.reused') IS NULL",
-        )
-        return sum(float(row[0]) for row in (*answers, *jobs))
+        return _asked(self.own.journal, read_spent, 0.0)
 
 
-def _rows(journal: Path, query: str, values: Sequence[str | int] = ()) -> list[tuple[Any, ...]]:
-    """Asks a journal; one that is not there, or cannot be read, has nothing to say."""
+def _asked(journal: Path, question: Callable[[sqlite3.Connection], T], nothing: T) -> T:
+    """Asks a journal; one that is not there, or cannot be read, has `nothing` to say."""
     try:
         with reading(journal) as connection:
-            return connection.execute(query, values).fetchall()
+            return question(connection)
     except sqlite3.Error:
-        return []
+        return nothing
 
 
-def _keys(journal: Path, keys: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for start in range(0, len(keys), PART):
-        part = keys[start : start + PART]
-        marks = ",".join("?" * len(part))
-        found |= {row[0] for row in _rows(journal, f"SELECT key FROM answers WHERE key IN ({marks})", part)}  # noqa: S608
-    return found
+def _rows(journal: Path, query: str, *values: str | int) -> list[tuple[Any, ...]]:
+    return _asked(journal, lambda connection: connection.execute(query, values).fetchall(), [])
 
 
 def _measured(journal: Path, arm: str, run: str) -> Measured | None:
     rows = _rows(
         journal,
         "SELECT body, started, service_s FROM answers WHERE arm = ? AND error IS NULL AND reused IS NULL LIMIT ?",
-        (arm, SAMPLE),
+        arm,
+        SAMPLE,
     )
     if not rows:
         return None

@@ -12,7 +12,7 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.estimation.earlier import Measured
 from harness.experiment import LOCAL, Arm, plain
-from harness.running.arm_training import Evaluation
+from harness.running.arm_training import ArmTraining
 from harness.training.base_models import looked_up
 from harness.types import Example, Prediction, Status
 
@@ -82,7 +82,7 @@ class Probe:
         }
 
 
-def probe(work: Evaluation, arms: Sequence[Arm], validation: Sequence[Example]) -> tuple[Probe, ...]:
+def probe(work: ArmTraining, arms: Sequence[Arm], validation: Sequence[Example]) -> tuple[Probe, ...]:
     """Asks each arm a few validation items, through the engine and the journal of `work`.
 
     Args:
@@ -101,7 +101,7 @@ def probe(work: Evaluation, arms: Sequence[Arm], validation: Sequence[Example]) 
     return tuple(found)
 
 
-def _one(work: Evaluation, arm: Arm, settings: Mapping[str, Any], items: Sequence[Example]) -> Probe:
+def _one(work: ArmTraining, arm: Arm, settings: Mapping[str, Any], items: Sequence[Example]) -> Probe:
     nothing = Probe(arm=arm.name, settings=settings)
     if not hasattr(arm.backend, "calls"):
         return replace(nothing, skipped="it answers in this process")
@@ -144,7 +144,7 @@ def _advice(rows: Sequence[Prediction]) -> str | None:
     return 'no label was found in the answers: say in the instruction how to answer, or use answer = "choose"'
 
 
-def shutdown_dates(work: Evaluation, models: Mapping[str, str]) -> dict[str, str | None]:
+def shutdown_dates(work: ArmTraining, models: Mapping[str, str]) -> dict[str, str | None]:
     """Asks endpoints from when on models answer no more.
 
     Args:
@@ -160,7 +160,7 @@ def shutdown_dates(work: Evaluation, models: Mapping[str, str]) -> dict[str, str
     return dates
 
 
-def _shutdown_date(work: Evaluation, endpoint: str, model: str) -> str | None:
+def _shutdown_date(work: ArmTraining, endpoint: str, model: str) -> str | None:
     import openai
 
     try:

@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.execution.engine import Engine
 from harness.execution.targets import Target, remote_target
-from harness.experiment.file import EndpointTable, EnvironmentValue
+from harness.experiment.file import EndpointTable
 from harness.journal import GROUP, Record
 from harness.secrets import Scrubber
 from harness.types import Call
@@ -141,9 +141,8 @@ class EngineCarrier:
 
     def _target(self, name: str) -> Target:
         table = self.endpoints[name]
-        variables = [table.api_key_env, *(v.env for v in table.headers.values() if isinstance(v, EnvironmentValue))]
-        for variable in variables:
-            if variable and not os.environ.get(variable):
+        for variable in table.variables:
+            if not os.environ.get(variable):
                 raise UsageError(
                     f"on the node {platform.node()} the environment variable {variable} is not set, "
                     f"which holds what the endpoint {name} wants",

@@ -7,7 +7,6 @@ How a request leaves is `connection.py`'s, what an attempt is `attempts.py`'s; w
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +18,7 @@ from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.attempts import attempt, says_nothing
 from harness.execution.budget import Budget
 from harness.execution.connection import Connection
-from harness.execution.faults import MORE_QUOTA, SPENT, Fate, judge
+from harness.execution.faults import MORE_QUOTA, SPENT, Fate, backoff_s, judge, setup_error
 from harness.execution.fresh import ABSENT, FRESH, Fresh
 from harness.execution.lanes import Feed, Lane
 from harness.execution.sending import Sending, patient_collector
@@ -35,11 +34,12 @@ CONNECTION_ATTEMPTS = 4
 """Fewer where nobody answers at all: about 4 s of waiting."""
 PATIENCE_S = 900.0
 """Seconds from its first attempt after which a request is given up, whatever is wrong."""
-BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
 EMPTY_AGAIN = 2
 NOTHING_SAID = Fate(scope="retry", kind="empty-answer", message="the answer is empty")
 STRIKES = 5
-"""Items out of retries in a row after which the endpoint counts as down."""
+"""Items out of retries in a row after which the endpoint counts as down; refused items after which the arm does."""
+_TIMES = ("started", "service_s", "queue_s", "retry_s", "attempts", "first_token_s", "usd", "tier")
+"""What a reply's `timing` may hold: fields of `Entry`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,11 +89,11 @@ class Engine:
     """Set by `interrupt`: what was in flight has come in, nothing more was sent."""
     failed: dict[str, Failed] = field(default_factory=dict)
     """Key → what happened, for the requests that have no answer."""
+    held: dict[str, list[Record]] = field(default_factory=dict)
+    """Arm without any answer → its refused items: it may be the arm that is refused, not the items."""
     _sending: Sending | None = None
     _heard: set[str] = field(default_factory=set)
     """Arms that had an answer."""
-    _refused: dict[str, list[Record]] = field(default_factory=dict)
-    """Arm → refused items of an arm without any answer: it may be the arm that is refused, not the items."""
 
     def send(self, calls: Iterable[Call], done: Done) -> None:
         """Sends requests, in their order as far as arms and endpoints allow, and returns when all are settled.
@@ -104,13 +104,9 @@ class Engine:
             UsageError: A key, a permission, a model or a setting is wrong: nothing else would be answered either.
             UnfinishedError: The journal cannot be written.
         """
-        if isinstance(calls, Sequence):
-            if not calls:
-                return
-            # Where all endpoints are known, a wrong one shows before anything is sent.
+        targets: dict[str, Target] = {}
+        if isinstance(calls, Sequence):  # where all endpoints are known, a wrong one shows before anything is sent
             targets = {name: self.connect(name) for name in {call.endpoint: None for call in calls}}
-        else:
-            targets = {}
         try:
             with patient_collector():
                 asyncio.run(self._all(calls, targets, done))
@@ -120,18 +116,28 @@ class Engine:
             self._sending = None
         if self.refusal is not None:
             raise self.refusal
-        for arm in list(self._refused):
-            self.journal.add(self._refused.pop(arm))
+        for arm in list(self.held):
+            self.journal.add(self.held.pop(arm))
 
     def interrupt(self) -> bool:
         """Lets nothing more be sent; for signal handlers. Returns whether something is under way that comes in."""
-        sending = self._sending
-        if sending is None:
+        if self._sending is None:
             return False
         self.interrupted = True
-        with suppress(RuntimeError):  # all has come in just now, and the loop is closed
-            sending.loop.call_soon_threadsafe(sending.wake)
+        self._wake()
         return True
+
+    def stop(self, *, refusal: HarnessError | None = None, stopped: GateError | None = None) -> None:
+        """Lets nothing more be sent, on any thread; what is under way comes in. The first reason counts."""
+        self.refusal = self.refusal or refusal
+        self.stopped = self.stopped or stopped
+        self._wake()
+
+    def _wake(self) -> None:
+        sending = self._sending
+        if sending is not None:
+            with suppress(RuntimeError):  # all has come in just now, and the loop is closed
+                sending.loop.call_soon_threadsafe(sending.wake)
 
     @property
     def lanes(self) -> Sequence[Lane]:
@@ -165,7 +171,24 @@ class Engine:
             try:
                 self.inspect(request, reply)
             except HarnessError as error:
-                self.refusal = self.refusal or error
+                self.stop(refusal=error)
+
+    def give_up(self, request: Request, message: str, *, endpoint_down: bool) -> None:
+        """Takes notice that a request has no answer now."""
+        self.failed[request.key] = Failed(message=message, endpoint_down=endpoint_down)
+        self.progress(request.arm, {"failed": 1})
+
+    def refused(self, entry: Entry) -> list[Record]:
+        """Takes notice of an item that was refused for good; returns what is to be committed now."""
+        self.progress(entry.arm, {"failed": 1})
+        held = self.held.setdefault(entry.arm, [])
+        held.append(entry)
+        if entry.arm in self._heard or self.journal.answered(entry.arm):
+            return self.held.pop(entry.arm)
+        if len(held) >= STRIKES:
+            said = f"refused the first {STRIKES} requests of the arm {entry.arm}: {entry.error}"
+            self.stop(refusal=setup_error(self.connect(entry.endpoint), entry.arm, "refused", said))
+        return []
 
     async def _all(self, calls: Iterable[Call], targets: dict[str, Target], done: Done) -> None:
         requests = (call for call in calls if isinstance(call, Request))
@@ -197,16 +220,16 @@ class Engine:
             try:
                 request = await lane.take()
             except UsageError as error:  # the budget cannot be kept
-                self._stop(refusal=error)
+                self.stop(refusal=error)
                 return
             if request is None:
                 if lane.broke and not self.over:
-                    self._stop(stopped=self.budget.error())
+                    self.stop(stopped=self.budget.error())
                 return
             if (vain := lane.down or self.fresh.absent(request)) is not None:
                 lane.leave(request)
                 lane.settled(request)
-                self._give_up(request, vain, endpoint_down=lane.down is not None)
+                self.give_up(request, vain, endpoint_down=lane.down is not None)
                 continue
             try:
                 await self._one(lane, connection, request, done, time.perf_counter() - waited_from)
@@ -215,13 +238,6 @@ class Engine:
                 lane.settled(request)
                 if self.budget.max_usd is not None and self._sending is not None:
                     self._sending.wake()
-
-    def _stop(self, *, refusal: HarnessError | None = None, stopped: GateError | None = None) -> None:
-        """Lets nothing more be sent; what is under way comes in."""
-        self.refusal = self.refusal or refusal
-        self.stopped = self.stopped or stopped
-        if self._sending is not None:
-            self._sending.wake()
 
     async def _one(self, lane: Lane, connection: Connection, request: Request, done: Done, queue_s: float) -> None:
         """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
@@ -246,7 +262,7 @@ class Engine:
                 empty, paid = empty + 1, paid + (usd or 0.0)
                 await self._commit([self._fault(request, number, NOTHING_SAID)])
                 lane.leave(request)
-                if not await self._again(lane, request, _backoff(empty), NOTHING_SAID):
+                if not await self._again(lane, request, backoff_s(empty), NOTHING_SAID):
                     return
                 continue
             reply.timing = {
@@ -266,7 +282,7 @@ class Engine:
 
     async def _answered(self, request: Request, reply: Reply, done: Done) -> None:
         if done == self.done:
-            await self._commit([self._entry(request, reply), *self._refused.pop(request.arm, [])])
+            await self._commit([self._entry(request, reply), *self.held.pop(request.arm, [])])
             self.heard(request, reply)
         else:
             await asyncio.to_thread(done, request, reply)
@@ -278,14 +294,18 @@ class Engine:
         if fate.kind == "rate-limit":
             lane.rate.limited(fate.retry_after_s)
         if fate.scope == "setup":
-            self._stop(refusal=_setup_error(lane.target, request.arm, fate.kind, message))
+            self.stop(refusal=setup_error(lane.target, request.arm, fate.kind, f"said {message}"))
         if self.over:
             return None
         if fate.scope == "item":
-            await self._refuse(lane, request, tries, message)
+            entry = Entry(
+                key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message, attempts=tries
+            )
+            if records := self.refused(entry):
+                await self._commit(records)
             return None
         if fate.kind == ABSENT:
-            self._give_up(request, message, endpoint_down=False)
+            self.give_up(request, message, endpoint_down=False)
             return None
         limit = CONNECTION_ATTEMPTS if fate.kind == "connection" else ATTEMPTS
         final = fate.scope == "endpoint" or lane.down is not None
@@ -294,9 +314,9 @@ class Engine:
             if lane.down is None and (final or lane.strikes >= STRIKES or fate.kind == "connection"):
                 lane.down = f"the endpoint {lane.target.name} ({lane.target.base_url}): {message}"
                 lane.wake_all()
-            self._give_up(request, message, endpoint_down=lane.down is not None)
+            self.give_up(request, message, endpoint_down=lane.down is not None)
             return None
-        return max(_backoff(tries), fate.retry_after_s or 0.0)
+        return max(backoff_s(tries), fate.retry_after_s or 0.0)
 
     async def _again(self, lane: Lane, request: Request, wait_s: float, fate: Fate) -> bool:
         """Waits until a request's next attempt may go; False: there is none."""
@@ -304,26 +324,8 @@ class Engine:
         if await lane.retake(request):
             return True
         if not self.over:  # the endpoint went down meanwhile
-            self._give_up(request, self.scrub(fate.message), endpoint_down=True)
+            self.give_up(request, self.scrub(fate.message), endpoint_down=True)
         return False
-
-    def _give_up(self, request: Request, message: str, *, endpoint_down: bool) -> None:
-        self.failed[request.key] = Failed(message=message, endpoint_down=endpoint_down)
-        self.progress(request.arm, {"failed": 1})
-
-    async def _refuse(self, lane: Lane, request: Request, tries: int, message: str) -> None:
-        """Records that an item was refused for good, unless it is the whole arm that is refused."""
-        entry = Entry(
-            key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message, attempts=tries
-        )
-        self.progress(request.arm, {"failed": 1})
-        if request.arm in self._heard:
-            await self._commit([entry])
-            return
-        held = self._refused.setdefault(request.arm, [])
-        held.append(entry)
-        if len(held) >= STRIKES and not self.journal.answered(request.arm):
-            self._stop(refusal=_setup_error(lane.target, request.arm, "refused", message))
 
     async def _commit(self, records: list[Record]) -> None:
         """Returns when records are on disk.
@@ -338,20 +340,20 @@ class Engine:
         await committed
 
     def _entry(self, request: Request, reply: Reply) -> Entry:
-        timing = reply.timing or {}
-        return Entry(
-            key=request.key, arm=request.arm, endpoint=request.endpoint, body=dict(reply),
-            started=timing.get("started", time.time()), service_s=timing.get("service_s", 0.0),
-            queue_s=timing.get("queue_s", 0.0), retry_s=timing.get("retry_s", 0.0),
-            attempts=timing.get("attempts", 1), usd=timing.get("usd"), first_token_s=timing.get("first_token_s"),
-            tier=timing.get("tier", ""),
-        )  # fmt: skip
+        given = reply.timing or {}
+        times = {"started": time.time()} | {name: given[name] for name in _TIMES if name in given}
+        return Entry(key=request.key, arm=request.arm, endpoint=request.endpoint, body=dict(reply), **times)
 
     def _fault(self, request: Request, attempt: int, fate: Fate) -> Fault:
         return Fault(
             time=time.time(), key=request.key, arm=request.arm, endpoint=request.endpoint, attempt=attempt,
             kind=fate.kind, message=self.scrub(fate.message),
         )  # fmt: skip
+
+    @property
+    def endpoint_down(self) -> bool:
+        """Whether a request has no answer because its endpoint has gone."""
+        return any(failed.endpoint_down for failed in self.failed.values())
 
     def unfinished(self) -> UnfinishedError | None:
         """Returns what to tell where requests have no answer."""
@@ -365,31 +367,9 @@ class Engine:
         )
 
 
-def _backoff(tries: int) -> float:
-    """Returns the seconds to wait after so many attempts.
-
-    Full jitter (Brooker 2015): waits spread out, so that a server that comes back is not hit by all at once.
-    """
-    return random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_S * 2 ** max(tries, 1)))
-
-
 def _usage(reply: Reply) -> dict[str, int]:
     tokens = tokens_of(reply)
     return {} if tokens is None else {"input_tokens": tokens.input, "output_tokens": tokens.output}
-
-
-def _setup_error(target: Target, arm: str, kind: str, message: str) -> UsageError:
-    where = f"the endpoint {target.name} ({target.base_url})"
-    cures = {
-        "authentication": f"put a valid key into the environment variable {target.key_name or 'of its api_key_env'}",
-        "permission": "the key may not do this; ask its owner, or use another one",
-        "unknown-model": "correct `model` in the experiment",
-        "not-found": "is base_url right, up to and including /v1?",
-        "unsupported": f"change this setting of the arm {arm}, e.g. its `answer`, or in `extra_body`",
-        "refused": f"change the arm {arm}, or leave it out with --only",
-    }
-    said = f"refused the first {STRIKES} requests of the arm {arm}:" if kind == "refused" else "said"
-    return UsageError(f"{where} {said} {message}", cures.get(kind, ""))
 
 
 def _first(group: BaseExceptionGroup[HarnessError]) -> HarnessError:

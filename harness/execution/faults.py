@@ -1,10 +1,15 @@
-"""What a failed attempt means: ask again, give this item up, stop this endpoint, or stop the command."""
+"""What a failed attempt means: ask again and when, give this item up, stop this endpoint, or stop the command."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from harness.errors import UsageError
+from harness.execution.targets import Target
 
 if TYPE_CHECKING:
     import openai
@@ -14,6 +19,7 @@ RETRIED = frozenset({408, 409, 425, 429})
 SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
 """Codes of a 429 or 403 that no waiting cures."""
 MORE_QUOTA = "add credit, or raise the limit there; then the same command goes on where this one stopped"
+BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
 UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
 """Codes of a 400 that every request of the arm would meet."""
 
@@ -66,13 +72,26 @@ def _transport(error: Exception) -> Fate:
     foreign = [one for one in causes if isinstance(one, aiohttp.ClientError)]
     nobody = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, httpx2.ConnectError)
     if any(isinstance(one, nobody) for one in causes):
-        return Fate(scope="retry", kind="connection", message=f"nobody answers there: {said}")
+        where = _refused(causes)
+        told = f"nobody answers at {where}" if where else f"nobody answers there: {said}"
+        return Fate(scope="retry", kind="connection", message=told)
     if any(isinstance(one, httpx2.ConnectTimeout) for one in causes) and not foreign:
         return Fate(scope="retry", kind="connection", message="nobody answers there")
     late = (TimeoutError, httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout)
     if any(isinstance(one, late) for one in causes):
         return Fate(scope="retry", kind="timeout", message="no answer within the attempt's time limit")
     return Fate(scope="retry", kind="reset", message=f"the connection broke: {said}")
+
+
+def _refused(causes: Sequence[BaseException]) -> str:
+    """Returns in the system's words why no connection came about, with the address; empty where it does not say."""
+    import aiohttp
+
+    for cause in causes:
+        if isinstance(cause, aiohttp.ClientConnectorError):
+            number, said = cause.os_error.errno or 0, str(cause.os_error.strerror or "")
+            return f"{cause.host}:{cause.port}: {os.strerror(number) if number > 0 else said}"
+    return ""
 
 
 def _status(error: openai.APIStatusError) -> Fate:
@@ -111,3 +130,31 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         if 0 <= value <= 3600:
             return value
     return None
+
+
+def backoff_s(tries: int) -> float:
+    """Returns the seconds to wait after so many attempts.
+
+    Full jitter (Brooker 2015): waits spread out, so that a server that comes back is not hit by all at once.
+    """
+    return random.uniform(0, min(BACKOFF_MAX_S, BACKOFF_S * 2 ** max(tries, 1)))
+
+
+def setup_error(target: Target, arm: str, kind: str, said: str) -> UsageError:
+    """Returns what to tell where an endpoint would answer no request of an arm.
+
+    Args:
+        target: The endpoint.
+        arm: The arm's name.
+        kind: `Fate.kind`, or `refused`.
+        said: What the endpoint said or did.
+    """
+    cures = {
+        "authentication": f"put a valid key into the environment variable {target.key_name or 'of its api_key_env'}",
+        "permission": "the key may not do this; ask its owner, or use another one",
+        "unknown-model": "correct `model` in the experiment",
+        "not-found": "is base_url right, up to and including /v1?",
+        "unsupported": f"change this setting of the arm {arm}, e.g. its `answer`, or in `extra_body`",
+        "refused": f"change the arm {arm}, or leave it out with --only",
+    }
+    return UsageError(f"the endpoint {target.name} ({target.base_url}) {said}", cures.get(kind, ""))

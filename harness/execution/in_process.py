@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from harness.contract import LocalBackend
-from harness.journal import Entry, Journal
+from harness.journal import Entry
 from harness.plugins import attributed, broke, guard
 from harness.secrets import Scrubber
 from harness.types import Answer, Context, Prompt
@@ -22,12 +22,11 @@ def answer(
     backend: LocalBackend,
     ctx: Context,
     prompts: Mapping[str, Prompt],
-    journal: Journal,
-    progress: Callable[[str, Mapping[str, Any]], None],
     scrub: Scrubber,
+    commit: Callable[[list[Entry]], None],
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Answers prompts, by key, and commits the answers; `stopped` is asked between groups.
+    """Answers prompts, by key, group by group; `commit` gets each group, and then `stopped` is asked.
 
     Raises:
         PluginError: The backend raised, or did not return one answer for each prompt.
@@ -43,13 +42,12 @@ def answer(
                 began, clock = time.time(), time.perf_counter()
                 answers = _checked(backend, ask([prompt for _, prompt in part]), len(part))
                 each = (time.perf_counter() - clock) / len(part)
-                journal.add(
+                commit(
                     [
                         entry_of(key, ctx.arm, answer, began + each * index, each, scrub)
                         for index, ((key, _), answer) in enumerate(zip(part, answers, strict=True))
                     ]
                 )
-                progress(ctx.arm, {"done": len(part)})
 
     with ThreadPoolExecutor(1, thread_name_prefix=f"arm {ctx.arm}") as pool:
         pool.submit(work).result()

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +22,7 @@ from harness.execution.targets import Target
 from harness.experiment import LOCAL
 from harness.experiment.file import EndpointTable
 from harness.files import folder_whole, write_json
+from harness.journal import reading
 
 KEY_NAME = "HARNESS_LOCAL_KEY"
 """The environment variable by which the endpoint gets its random key."""
@@ -57,7 +58,7 @@ def adapter_of(folder: Path, model: str) -> Path | None:
     """
     state = folder / STATE
     try:
-        with closing(sqlite3.connect(f"{(state / 'state.sqlite').absolute().as_uri()}?mode=ro", uri=True)) as database:
+        with reading(state / "state.sqlite") as database:
             row = database.execute("SELECT folder FROM models WHERE id = ?", (model,)).fetchone()
     except sqlite3.Error:
         return None

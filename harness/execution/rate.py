@@ -19,7 +19,7 @@ START = 20
 """Requests under way at first."""
 SHRINK, GROWTH = 0.8, 0.05
 COOLDOWN_S = 15.0
-"""Seconds after a decrease in which further 429s belong to the same episode and nothing grows."""
+"""Seconds after a decrease, at least, in which further 429s belong to the same episode and nothing grows."""
 SATURATED = 0.8
 """Share of the limit that must have been under way for the limit to grow."""
 BLIND_S = 1.0
@@ -36,12 +36,10 @@ class Rate:
     Args:
         most: The limit never passes it.
         clock: Seconds, monotonic.
-        cooldown_s: Seconds that an episode of 429s lasts at least.
     """
 
     most: int
     clock: Callable[[], float]
-    cooldown_s: float = COOLDOWN_S
     limit: int = 0
     active: int = 0
     episodes: int = 0
@@ -91,7 +89,7 @@ class Rate:
             self.limit = max(1, int(self.limit * SHRINK))
             self.episodes += 1
         self._slow_start, self._clean, self._peak = False, 0, 0
-        self._cool_at = max(self._cool_at, now + max(self.cooldown_s, retry_after_s or 0.0))
+        self._cool_at = max(self._cool_at, now + max(COOLDOWN_S, retry_after_s or 0.0))
 
 
 Shared: TypeAlias = tuple[str, float]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.contract import Done
 from harness.errors import HarnessError, UsageError
 from harness.execution.carrier import EngineCarrier, GivenUp, Refused
-from harness.execution.engine import STRIKES, Engine, Failed
+from harness.execution.engine import Engine
 from harness.execution.targets import blocking_client
 from harness.execution.work import Request
 from harness.experiment import LOCAL
@@ -38,16 +38,10 @@ class Sender:
     """Endpoints that may be asked."""
     _down: dict[str, str] = field(default_factory=dict)
     """Endpoint → why nothing more is sent there."""
-    _held: dict[str, list[Entry]] = field(default_factory=dict)
-    """Arm without any answer → its refused items: it may be the arm that is refused, not the items."""
 
     def __call__(self, calls: Iterable[Call], done: Done) -> None:
         """Sends calls from this process."""
         self.engine.send(calls, done)
-        if self.engine.refusal is not None:
-            raise self.engine.refusal
-        for arm in list(self._held):
-            self.journal.add(self._held.pop(arm))
 
     @property
     def stopped(self) -> bool:
@@ -77,7 +71,7 @@ class Sender:
         if self.stopped:
             return False
         if request.endpoint in self._down:
-            self._lost(request, self._down[request.endpoint], endpoint_down=True)
+            self.engine.give_up(request, self._down[request.endpoint], endpoint_down=True)
             return False
         try:
             if request.endpoint not in self._reached:
@@ -85,14 +79,14 @@ class Sender:
                 self._reached.add(request.endpoint)
             admitted = self.engine.budget.admit(request, tier)
         except HarnessError as error:
-            self.engine.refusal = self.engine.refusal or error
+            self.engine.stop(refusal=error)
             return False
         if admitted:
             self._out[request.key] = request
         elif patient:
             return None
         else:
-            self.engine.stopped = self.engine.budget.error()
+            self.engine.stop(stopped=self.engine.budget.error())
         return admitted
 
     def give_up(self, call: Call, message: str, *, final: bool) -> None:
@@ -101,7 +95,7 @@ class Sender:
         self.engine.budget.release(request)
         self._out.pop(request.key, None)
         if not final:
-            self._lost(request, message, endpoint_down=False)
+            self.engine.give_up(request, message, endpoint_down=False)
             return
         self.journal.add([Entry(key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message)])
         self.engine.progress(request.arm, {"failed": 1})
@@ -143,7 +137,7 @@ class Sender:
             if isinstance(record, Fault):
                 kept.append(record)
             elif isinstance(record, Refused):
-                self.engine.refusal = self.engine.refusal or UsageError(record.message, record.hint)
+                self.engine.stop(refusal=UsageError(record.message, record.hint))
             elif isinstance(record, Reply):
                 asked = _request(record.call)
                 self._out.pop(asked.key, None)
@@ -158,12 +152,12 @@ class Sender:
                 if isinstance(record, GivenUp):
                     self._give_up(request, record)
                 elif record.error is not None:
-                    kept += self._refused(request, record)
+                    kept += self.engine.refused(record)
                 else:
                     reply = Reply(record.body, request)
                     reply.timing = {"usd": self.engine.budget.charge(request, reply)}
                     kept += [replace(record, usd=reply.timing["usd"])]
-                    kept += self._held.pop(request.arm, [])
+                    kept += self.engine.held.pop(request.arm, [])
                     answered.append((request, reply))
                 self.engine.budget.release(request)
         self.journal.add(kept)
@@ -182,26 +176,7 @@ class Sender:
     def _give_up(self, request: Request, record: GivenUp) -> None:
         if record.endpoint_down:
             self._down.setdefault(request.endpoint, record.message)
-        self._lost(request, record.message, endpoint_down=record.endpoint_down)
-
-    def _lost(self, request: Request, message: str, *, endpoint_down: bool) -> None:
-        self.engine.failed[request.key] = Failed(message=message, endpoint_down=endpoint_down)
-        self.engine.progress(request.arm, {"failed": 1})
-
-    def _refused(self, request: Request, entry: Entry) -> list[Entry]:
-        """Returns what is to be recorded of an item that was refused for good, unless it is the whole arm."""
-        self.engine.progress(request.arm, {"failed": 1})
-        held = self._held.setdefault(request.arm, [])
-        held.append(entry)
-        if self.journal.answered(request.arm):
-            return self._held.pop(request.arm)
-        if len(held) >= STRIKES:
-            self.engine.refusal = self.engine.refusal or UsageError(
-                f"the endpoint {request.endpoint} refused the first {STRIKES} requests of the arm {request.arm}: "
-                f"{entry.error}",
-                f"change the arm {request.arm}, or leave it out with --only",
-            )
-        return []
+        self.engine.give_up(request, record.message, endpoint_down=record.endpoint_down)
 
 
 def _request(call: Call) -> Request:

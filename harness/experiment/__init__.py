@@ -14,7 +14,6 @@ from harness.experiment.file import (
     ChooseBudget,
     DecisionTable,
     EndpointTable,
-    EnvironmentValue,
     LearningCurve,
     PrepareTable,
     PriceTable,
@@ -60,6 +59,11 @@ class Arm:
     shot_curve: ShotCurve | None = None
 
     @property
+    def variants(self) -> tuple[Arm, ...]:
+        """The arm as it is written, then its candidates: whatever has to hold for all that may be asked or trained."""
+        return (self, *(one for _, one in self.candidates))
+
+    @property
     def contenders(self) -> tuple[Arm, ...]:
         """The arms that may answer: the candidates, where something is chosen."""
         return tuple(one for _, one in self.candidates) or (self,)
@@ -74,20 +78,16 @@ class Arm:
     @property
     def trained(self) -> bool:
         """Whether an endpoint has to train the arm, or one of its candidates, before it can answer."""
-        return any(
-            hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None
-            for arm in (self, *(arm for _, arm in self.candidates))
-        )
+        return any(hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None for arm in self.variants)
 
     def endpoint_names(self) -> set[str]:
         """Returns the endpoints that the arm and its candidates use."""
-        arms = [self, *(arm for _, arm in self.candidates)]
-        names = {name for arm in arms if (name := getattr(arm.backend, "endpoint", None))}
+        names = {name for arm in self.variants if (name := getattr(arm.backend, "endpoint", None))}
         return names | {given.endpoint for given in self.embeddings()}
 
     def embeddings(self) -> list[Embedded]:
         """Returns whose vectors the arm and its candidates need to pick shots."""
-        shots = [arm.shots for arm in (self, *(arm for _, arm in self.candidates)) if arm.shots and arm.shots.k > 0]
+        shots = [arm.shots for arm in self.variants if arm.shots and arm.shots.k > 0]
         return [given for one in shots if (given := getattr(one.selector, "embeddings", None)) is not None]
 
     def resolved(self) -> dict[str, Any]:
@@ -163,10 +163,7 @@ class Experiment:
 
     def secret_names(self) -> tuple[str, ...]:
         """Returns the environment variables that the experiment names."""
-        names = {table.api_key_env for table in self.endpoints.values() if table.api_key_env}
-        for table in self.endpoints.values():
-            names |= {value.env for value in table.headers.values() if isinstance(value, EnvironmentValue)}
-        return tuple(sorted(names))
+        return tuple(sorted({name for table in self.endpoints.values() for name in table.variables}))
 
 
 def plain(plugin: Any) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from harness.errors import nearest
+from harness.keys import KEYS
+from harness.prepare.profiles import PROFILES
 
 
 class _Table(BaseModel):
@@ -42,17 +47,28 @@ class PrepareTable(_Table):
     pii: Literal["warn", "mask", "stop"] | None = None
 
 
+def _variable(name: str) -> str:
+    """Refuses what is no variable's name or looks like a key, and does not say it: it may be the key itself."""
+    if not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name) or KEYS.search(name):
+        raise ValueError("the name of an environment variable is expected (letters, digits, _), never the key itself")
+    return name
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
+"""The name of an environment variable."""
+
+
 class EnvironmentValue(_Table):
     """A header's value that stands in an environment variable."""
 
-    env: str
+    env: Variable
 
 
 class EndpointTable(_Table):
     """Where an OpenAI-compatible API is."""
 
     base_url: str | None = None
-    api_key_env: str | None = None
+    api_key_env: Variable | None = None
     headers: dict[str, str | EnvironmentValue] = {}
     query: dict[str, str] = {}
     concurrency: int = Field(default=64, ge=1, le=4096)
@@ -64,8 +80,14 @@ class EndpointTable(_Table):
     model: str | None = None
     device: str | None = None
     dtype: str | None = None
-    profile: Literal["openai", "azure", "nebius", "local", "openai-compatible"] | None = None
+    profile: str | None = None
     """Whose rules for training files hold; by default the host's."""
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The environment variables that hold its key and its headers' values."""
+        own = [self.api_key_env] if self.api_key_env else []
+        return (*own, *(value.env for value in self.headers.values() if isinstance(value, EnvironmentValue)))
 
     @field_validator("base_url")
     @classmethod
@@ -78,6 +100,13 @@ class EndpointTable(_Table):
         if parts.username or parts.password:
             raise ValueError("a URL must not hold a name or password; name an environment variable in api_key_env")
         return url.rstrip("/")
+
+    @field_validator("profile")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in PROFILES:
+            raise ValueError(f'there is no profile "{name}" of training files; {nearest(name, PROFILES)}')
+        return name
 
     @property
     def on_this_machine(self) -> bool:

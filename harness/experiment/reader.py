@@ -67,7 +67,9 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     except UnicodeDecodeError as error:
         raise ExperimentError(f"{path}: not UTF-8 (byte {error.start})") from None
     except tomllib.TOMLDecodeError as error:
-        raise ExperimentError(f"{path}: not TOML: {error}") from None
+        said, _, place = str(error).partition(" (at ")  # "… (at line 7, column 14)", or "(at end of document)"
+        where = f"{path}, {place.rstrip(')')}" if place else str(path)
+        raise ExperimentError(f"{where}: not TOML: {said}") from None
     return source, tables
 
 
@@ -229,10 +231,9 @@ class _Resolver:
         )
 
     def _with_curves(self, arm: Arm, table: ArmTable, index: int) -> Arm:
-        one_of = (arm, *(one for _, one in arm.candidates))
-        if table.learning_curve and not any(one.trained or hasattr(one.backend, "fit") for one in one_of):
+        if table.learning_curve and not any(one.trained or hasattr(one.backend, "fit") for one in arm.variants):
             raise self.error(f"arms[{index}].learning_curve", f"nothing is trained by {arm.backend.name}: no curve")
-        if table.shot_curve and not any(one.shots for one in one_of):
+        if table.shot_curve and not any(one.shots for one in arm.variants):
             raise self.error(f"arms[{index}].shot_curve", "the arm shows no shots: give it `shots`, e.g. { k = 8 }")
         return replace(arm, learning_curve=table.learning_curve, shot_curve=table.shot_curve)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness import terms
-from harness.findings import Check, Figures, Writer
+from harness.findings.checks import Check, Figures, Writer
 from harness.numbers import count, number, percent, points
 from harness.words import say
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from harness.findings.checks import Check, Figures, Writer
 from harness.numbers import count, percent
 from harness.words import say
 
 
-def unsearched(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-    """Says that the prompt contender got no search."""
+def _unsearched(figures: Figures, _: Check) -> str:
     if figures["settings"] > 1:
         return say(
             "{prompt} was tried in one way only, {tuned} in {n} on validation: a lead over a prompt without search may "
@@ -23,8 +22,7 @@ def unsearched(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
     )
 
 
-def barred(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-    """Says of an arm that it is no fair opponent, and why."""
+def _barred(figures: Figures, _: Check) -> str:
     if figures["reason"] == "unanswered":
         return say(
             "{arm} is no fair opponent: {lost} of its {n} answers cannot be read or never came",
@@ -37,14 +35,12 @@ def barred(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def modes_differ(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-    """Says that arms answer in different ways."""
+def _modes_differ(figures: Figures, _: Check) -> str:
     named = "; ".join(f"{mode}: {', '.join(names)}" for mode, names in figures["modes"].items())
     return say("Arms do not answer in the same way, and differences may be due to that. {modes}", modes=named)
 
 
-def limits_differ(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
-    """Says that the contenders' answers have different token limits."""
+def _limits_differ(figures: Figures, _: Check) -> str:
     named = [
         say("{arm}: {n} tokens", arm=arm, n=count(limit)) if limit else say("{arm}: the default", arm=arm)
         for arm, limit in figures["limits"].items()
@@ -55,10 +51,9 @@ def limits_differ(figures: Mapping[str, Any], _: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-MESSAGES = {
-    "prompt-without-search": unsearched,
-    "barred-opponent": barred,
-    "answer-modes-differ": modes_differ,
-    "token-limits-differ": limits_differ,
+MESSAGES: Mapping[str, Writer] = {
+    "prompt-without-search": _unsearched,
+    "barred-opponent": _barred,
+    "answer-modes-differ": _modes_differ,
+    "token-limits-differ": _limits_differ,
 }
-"""Kind of check → what writes its sentence."""

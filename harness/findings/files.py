@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from harness.findings import Check, Figures, Writer
+from harness.findings.checks import Check, Figures, Writer
 from harness.numbers import count
 from harness.words import say
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TypeAlias
 
-from harness.findings import Said
+from harness.findings.checks import Said
 from harness.words import ENGLISH, language, say
 
 Found: TypeAlias = re.Match[str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from harness.findings import Check, Figures, Writer
+from harness.findings.checks import Check, Figures, Writer
 from harness.numbers import count, percent, percent_interval, usd
 from harness.words import say
 
@@ -91,43 +91,9 @@ def _several_tokens(figures: Figures, _: Check) -> str:
     )  # fmt: skip
 
 
-def _read(figures: Figures, check: Check) -> str:
-    """Says what a dataset found while reading."""
-    said = {"n": count(figures["count"]), "first": figures["first"]}
-    kind = check["kind"]
-    sentences = {
-        "label-format": lambda: say(
-            "Labels with white space around, or as 5.0 for 5, made one with the rest: {n} (first: {first})", **said
-        ),
-        "null-like-labels": lambda: say(
-            "Labels that read like a missing one, kept as a class: {n} (first: {first})", **said
-        ),
-        "rows-without-separator": lambda: say(
-            "Texts that do not end with dataset.separator, kept all the same: {n} (first: {first})", **said
-        ),
-        "rows-without-stop": lambda: say(
-            "Labels that do not end with dataset.stop, kept all the same: {n} (first: {first})", **said
-        ),
-        "duplicate-keys": lambda: say(
-            "JSON objects that name a key more than once, of which the last value counts: {n} (first: {first})", **said
-        ),
-        "broken-characters": lambda: say(
-            "Rows with halves of characters (lone surrogates), replaced by U+FFFD: {n} (first: {first})", **said
-        ),
-        "formula-cells": lambda: say(
-            "Cells with a formula, read as the value that was stored with it: {n} (first: {first})", **said
-        ),
-        "cell-errors": lambda: say(
-            "Cells with an error like #N/A, counted as empty: {n} (first: {first})", **said
-        ),
-        "zero-weight": lambda: say(
-            "Chat lines whose last answer has the weight 0, kept all the same: {n} (first: {first})", **said
-        ),
-        "instructions-differ": lambda: say(
-            "Chat lines with another instruction than the first: {n} (first: {first})", **said
-        ),
-    }  # fmt: skip
-    return sentences[kind]()
+def _first(figures: Figures) -> dict[str, object]:
+    """Returns how many rows a dataset found something in, and which is the first."""
+    return {"n": count(figures["count"]), "first": figures["first"]}
 
 
 def _limited(figures: Figures, _: Check) -> str:
@@ -178,6 +144,42 @@ def _relabelled(figures: Figures, _: Check) -> str:
     )  # fmt: skip
 
 
+READING: Mapping[str, Writer] = {
+    "label-format": lambda figures, _: say(
+        "Labels with white space around, or as 5.0 for 5, made one with the rest: {n} (first: {first})",
+        **_first(figures),
+    ),
+    "null-like-labels": lambda figures, _: say(
+        "Labels that read like a missing one, kept as a class: {n} (first: {first})", **_first(figures)
+    ),
+    "rows-without-separator": lambda figures, _: say(
+        "Texts that do not end with dataset.separator, kept all the same: {n} (first: {first})", **_first(figures)
+    ),
+    "rows-without-stop": lambda figures, _: say(
+        "Labels that do not end with dataset.stop, kept all the same: {n} (first: {first})", **_first(figures)
+    ),
+    "duplicate-keys": lambda figures, _: say(
+        "JSON objects that name a key more than once, of which the last value counts: {n} (first: {first})",
+        **_first(figures),
+    ),
+    "broken-characters": lambda figures, _: say(
+        "Rows with halves of characters (lone surrogates), replaced by U+FFFD: {n} (first: {first})", **_first(figures)
+    ),
+    "formula-cells": lambda figures, _: say(
+        "Cells with a formula, read as the value that was stored with it: {n} (first: {first})", **_first(figures)
+    ),
+    "cell-errors": lambda figures, _: say(
+        "Cells with an error like #N/A, counted as empty: {n} (first: {first})", **_first(figures)
+    ),
+    "zero-weight": lambda figures, _: say(
+        "Chat lines whose last answer has the weight 0, kept all the same: {n} (first: {first})", **_first(figures)
+    ),
+    "instructions-differ": lambda figures, _: say(
+        "Chat lines with another instruction than the first: {n} (first: {first})", **_first(figures)
+    ),
+}
+"""What a dataset found while reading."""
+
 MESSAGES: Mapping[str, Writer] = {
     "token-lengths": _token_lengths,
     "over-long-texts": _over_long,
@@ -185,16 +187,7 @@ MESSAGES: Mapping[str, Writer] = {
     "special-token-strings": _special_tokens,
     "label-first-token-collisions": _collisions,
     "labels-of-several-tokens": _several_tokens,
-    "label-format": _read,
-    "null-like-labels": _read,
-    "rows-without-separator": _read,
-    "rows-without-stop": _read,
-    "duplicate-keys": _read,
-    "broken-characters": _read,
-    "formula-cells": _read,
-    "cell-errors": _read,
-    "zero-weight": _read,
-    "instructions-differ": _read,
+    **READING,
     "limited-rows": _limited,
     "missing-price": _missing_price,
     "choose-tokens": _choose_tokens,

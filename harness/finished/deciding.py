@@ -7,14 +7,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from harness.errors import UsageError, nearest
+from harness.experiment import LOCAL
 from harness.experiment.error_costs import require_labels
 from harness.numbers import MISSING, count, duration, number, percent, usd
 from harness.runs import RunFolder
 from harness.scoring.costs import DEFAULT, price_of
 from harness.scoring.facts import Decision, Price
 
-LOCAL = "local"
-"""What the machine of a local endpoint is called among prices."""
 PER_1K = "per_1k"
 """The price of 1,000 requests, of an arm that does not pay for tokens."""
 
@@ -70,14 +69,14 @@ def decide(folder: RunFolder, wanted: Wanted) -> Decided:
     """
     from harness.report.page import load
     from harness.scoring.judging import assumptions, rejudge
-    from harness.scoring.savings import Requests
+    from harness.scoring.savings import requests_by_arm
 
     stored = load(folder.path)
     before = stored.data
     old = assumptions(before)
     new = _decision(old, wanted, before)
     prices, repriced = _prices(wanted.prices, before)
-    requests = Requests.by_arm(stored.predictions) if stored.predictions else {}
+    requests = requests_by_arm(stored.predictions) if stored.predictions else {}
     grouped = zip(stored.examples.get("id", ()), stored.examples.get("group", ()), strict=False)
     groups = {str(name): str(group) for name, group in grouped if group is not None}
     now = rejudge(before, new, prices, requests, groups)

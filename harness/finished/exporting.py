@@ -17,13 +17,13 @@ from harness.execution.questions import Asker
 from harness.experiment import LOCAL, Arm, plain
 from harness.experiment.file import EnvironmentValue
 from harness.files import folder_whole, json_text
-from harness.finished import exported
+from harness.finished import predict_script
 from harness.finished.reopening import Reopened
 from harness.plugins import attributed
+from harness.scoring.fairness import MODES
 from harness.types import Call, Example, Prompt, Split
 
 SCHEMA = 1
-MODES = ("generate", "choose", "schema")
 SERVED = "http://127.0.0.1:8399/v1"
 """Where `harness serve` listens if nothing else is said."""
 PROBED = 40
@@ -69,7 +69,7 @@ def export(run: Reopened, name: str, out: Path) -> Exported:
     agreeing, answers = _agreement(run, name, told)
     with folder_whole(out.resolve()) as folder:  # `.` and links have no place beside them
         (folder / "arm.json").write_text(json_text(told), encoding="utf-8")
-        (folder / "predict.py").write_text(inspect.getsource(exported), encoding="utf-8")
+        (folder / "predict.py").write_text(inspect.getsource(predict_script), encoding="utf-8")
         readme = _readme(told, adapter=adapter is not None, agreement=(agreeing, answers))
         card = _card(run, told, adapter=adapter is not None)
         (folder / "README.md").write_text(f"---\n{card}---\n\n{readme}", encoding="utf-8")
@@ -134,7 +134,7 @@ def _copy(adapter: Path, target: Path, base: str) -> None:
 def _told(run: Reopened, arm: Arm, prompt: Prompt, calls: Sequence[Call]) -> dict[str, Any]:
     """Returns `arm.json`."""
     from harness import __version__
-    from harness.training.continuing import root
+    from harness.prices import told_base
 
     backend: Any = arm.backend
     table = run.experiment.endpoints[backend.endpoint]
@@ -151,7 +151,7 @@ def _told(run: Reopened, arm: Arm, prompt: Prompt, calls: Sequence[Call]) -> dic
         "accuracy_ci": scored.get("accuracy_ci"),
         "harness": __version__,
         "model": backend.model,
-        "base": continued.get("base") or root(getattr(backend, "base", None) or backend.model),
+        "base": continued.get("base") or told_base(getattr(backend, "base", None) or backend.model),
         "base_url": table.base_url or SERVED,
         "api_key_env": table.api_key_env,
         "headers": {name: one.env for name, one in table.headers.items() if isinstance(one, EnvironmentValue)},
@@ -225,7 +225,7 @@ def _agreement(run: Reopened, name: str, told: dict[str, Any]) -> tuple[int, int
     except (OSError, pa.ArrowException):
         return 0, 0
     read = [
-        exported.parsed(told, row["response"] or "") == (row["predicted"] or "")
+        predict_script.parsed(told, row["response"] or "") == (row["predicted"] or "")
         for row in rows
         if row["arm"] == name and row["status"] != "failed"
     ]

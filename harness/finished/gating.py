@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from harness.errors import UsageError, nearest
 from harness.finished.stored import Stored
-from harness.numbers import number, points, points_interval
+from harness.numbers import points, points_interval, significant
 from harness.types import Prediction
 
 Interval: TypeAlias = tuple[float, float]
@@ -33,6 +33,8 @@ NO_FIGURES = (
     "confusion",
 )
 """Texts and tables of `arms[]` that may be null, as figures may."""
+SHARES = frozenset({"accuracy", "accuracy_strict", "macro_f1", "balanced_accuracy", "off_by_one"})
+"""Figures that lie between 0 and 1 and that many write in percent."""
 NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that no XML document may hold (XML 1.0, §2.2)."""
 
@@ -59,6 +61,11 @@ class Limit:
             bound = math.nan
         if not name.strip() or not math.isfinite(bound):
             raise UsageError(f"--{side} {said}: NAME=NUMBER is expected", f"for instance --{side} accuracy=0.9")
+        if name.strip() in SHARES and bound > 1:
+            share = f"{bound / 100:g}" if bound <= 100 else "0.9"
+            raise UsageError(
+                f"--{side} {said}: {name.strip()} lies between 0 and 1", f"--{side} {name.strip()}={share}"
+            )
         return cls(metric=name.strip(), side=side, bound=bound)
 
     def __str__(self) -> str:
@@ -216,13 +223,12 @@ def quantile_interval(values: Sequence[float], share: float) -> Interval | None:
     The number of values below the quantile is binomial, whatever their distribution (David & Nagaraja 2003, Order
     Statistics, §7.1). `None` where there are too few values for an interval on either side.
     """
-    from scipy.stats import binom
+    from scipy.stats import quantile_test
 
-    ordered, n = sorted(values), len(values)
-    if not n:
+    if not values:
         return None
-    low, high = int(binom.ppf(0.025, n, share)), int(binom.ppf(0.975, n, share)) + 1
-    return (ordered[low - 1], ordered[high - 1]) if low >= 1 and high <= n else None
+    low, high = map(float, quantile_test(values, p=share).confidence_interval())
+    return (low, high) if math.isfinite(low) and math.isfinite(high) else None
 
 
 def _mean_interval(rows: Sequence[Prediction], groups: Mapping[str, str]) -> Interval | None:
@@ -234,8 +240,7 @@ def _mean_interval(rows: Sequence[Prediction], groups: Mapping[str, str]) -> Int
         return None
     codes = group_codes([row.example_id for row in priced], groups)
     means = resampled_means([(row.cost_usd or 0.0) * 1000 for row in priced], codes, 0, 2_000)
-    number_of = int(codes.max()) + 1
-    low, high = percentile_interval(means[:, 0], number_of)
+    low, high = percentile_interval(means[:, 0], int(codes.max()) + 1)
     return (max(0.0, low), high) if math.isfinite(high) else None
 
 
@@ -272,10 +277,7 @@ def _comparison(run: Stored, name: str, other: str) -> Mapping[str, Any] | None:
 
 def _plain(value: float) -> str:
     """Writes a figure as it would be typed: four significant digits."""
-    if value == int(value) and abs(value) < 1e6:
-        return str(int(value))
-    digits = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
-    return number(value, min(digits, 10)).replace(",", "")
+    return str(int(value)) if value == int(value) else significant(value, 4).replace(",", "")
 
 
 def to_junit(held: Held) -> str:

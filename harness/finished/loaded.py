@@ -233,16 +233,7 @@ class Loaded:
 
 
 def load(run: str | Path, runs: str | Path = "runs") -> Loaded:
-    """Reads a finished run.
-
-    Args:
-        run: Its folder, or its name under `runs`.
-        runs: Where runs are.
-
-    Raises:
-        UsageError: There is no such run; the nearest is named.
-        DataError: It has no results yet, or they are of another schema.
-    """
+    """Reads a finished run: what `harness.load` does."""
     from harness.report.page import read_results
 
     folder = find_run(str(run), Path(runs)).path

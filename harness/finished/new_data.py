@@ -25,6 +25,18 @@ PACKED = (".gz", ".zst")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file with new data, and what its columns are where they are not named as in the run."""
+
+    path: Path
+    """Whatever the dataset `files` reads."""
+    text: tuple[str, ...] = ()
+    """Columns in the place of the run's text columns, in their order."""
+    label: str | None = None
+    """Column of the label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewData:
     """A file's rows as they stand, and what the arms are asked about them."""
 
@@ -35,20 +47,19 @@ class NewData:
     """One for each row, in the same order; rows of the same text have the same id."""
 
 
-def read(run: Reopened, data: Path, *, text: Sequence[str] = (), label: str | None = None) -> NewData:
+def read(run: Reopened, source: Source, *, labelled: bool) -> NewData:
     """Reads new data for a run's arms.
 
     Args:
         run: The run: its text columns, and how its file was written, hold for the new one where nothing else is said.
-        data: Whatever the dataset `files` reads.
-        text: Columns in the place of the run's text columns, in their order.
-        label: Column of the label; "" where the labels do not matter, `None` for the run's own.
+        source: The file.
+        labelled: Whether the labels matter.
 
     Raises:
         DataError: There is no such file, or it cannot be read.
         UsageError: A column is not there; the nearest is named.
     """
-    reading = _reading(run, data)
+    data, reading = source.path, _reading(run, source.path)
     files = run.experiment.plugins.get("dataset", "files").cls
     told = Context(folder=Path(), seed=run.experiment.seed)
     plain: Any = construct(files, {**reading, "path": str(data.absolute()), "text": "", "label": ""}, "dataset")
@@ -57,12 +68,10 @@ def read(run: Reopened, data: Path, *, text: Sequence[str] = (), label: str | No
     if not rows:
         raise DataError(f"{data} has no rows", "Expected at least one item.")
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
-    texts = _text_columns(run, data, columns, text)
-    own = _label_column(run, data, columns) if label is None else label
-    if own and own not in columns:
-        raise UsageError(f'{data} has no column "{own}" (the label); {nearest(own, columns)}', "name it: --label COL")
+    texts = _text_columns(run, source, columns)
+    label = _label_column(run, source, columns) if labelled else ""
     group = getattr(run.experiment.dataset, "group", None)
-    options = {**reading, "path": str(data.absolute()), "text": texts, "label": own}
+    options = {**reading, "path": str(data.absolute()), "text": texts, "label": label}
     options |= {"group": group} if group in columns else {}
     dataset: Any = construct(files, options, "dataset")
     with attributed(dataset, "load"):
@@ -91,31 +100,32 @@ def _suffix(name: str) -> str:
     return (path.with_suffix("") if path.suffix in PACKED else path).suffix
 
 
-def _text_columns(run: Reopened, data: Path, columns: Sequence[str], given: Sequence[str]) -> tuple[str, ...]:
-    fields = run.fields
+def _text_columns(run: Reopened, source: Source, columns: Sequence[str]) -> tuple[str, ...]:
+    fields, given = run.fields, source.text
     if given and len(given) != len(fields):
         raise UsageError(
             f"--text names {counted(len(given), 'column')}, and the run's items have "
             f"{counted(len(fields), 'text field')} ({', '.join(fields)})",
             "name one column for each of them, in this order",
         )
-    wanted = tuple(given) or fields
+    wanted = given or fields
     if not given and len(fields) == 1 and len(columns) == 1:
         return tuple(columns)  # lines of text, for instance
     for name in wanted:
         if name not in columns:
             raise UsageError(
-                f'{data} has no column "{name}"; {nearest(name, columns)}',
+                f'{source.path} has no column "{name}"; {nearest(name, columns)}',
                 f"--text names the columns in the place of {', '.join(fields)}",
             )
     return wanted
 
 
-def _label_column(run: Reopened, data: Path, columns: Sequence[str]) -> str:
-    name = getattr(run.experiment.dataset, "label", None) or ("completion" if "completion" in columns else "label")
+def _label_column(run: Reopened, source: Source, columns: Sequence[str]) -> str:
+    own = getattr(run.experiment.dataset, "label", None) or ("completion" if "completion" in columns else "label")
+    name = source.label or own
     if not isinstance(name, str) or name not in columns:
         raise UsageError(
-            f'{data} has no column "{name}" (the label); {nearest(str(name), columns)}', "name it: --label COL"
+            f'{source.path} has no column "{name}" (the label); {nearest(str(name), columns)}', "name it: --label COL"
         )
     return name
 

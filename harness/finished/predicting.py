@@ -8,7 +8,6 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from harness.errors import UnfinishedError, UsageError
 from harness.execution.work import digest
 from harness.files import write_whole
 from harness.finished import new_data
-from harness.finished.new_data import NewData
+from harness.finished.new_data import NewData, Source
 from harness.finished.reopening import Reopened, tools
 from harness.numbers import counted
 from harness.runs import RunFolder, slug
@@ -45,9 +44,7 @@ class Labelled:
     """What is left to do, where something is."""
 
 
-def predict(
-    run: Reopened, name: str, data: Path, out: Path, console: Console, *, text: Sequence[str], max_usd: float | None
-) -> Labelled:
+def predict(run: Reopened, name: str, data: Source, out: Path, console: Console, *, max_usd: float | None) -> Labelled:
     """Labels new data with an arm; the same command goes on where it stopped.
 
     Args:
@@ -56,7 +53,6 @@ def predict(
         data: The file to label.
         out: The file to write; its suffix says how.
         console: Is told how far it has come.
-        text: Columns in the place of the run's text columns.
         max_usd: What this data may cost; what the run may where it is `None`.
 
     Raises:
@@ -66,17 +62,15 @@ def predict(
     if out.suffix.lower() not in FORMS:
         raise UsageError(f"-o {out}: the file's name must end in {', '.join(FORMS)}")
     arm = run.arm(name)
-    given = new_data.read(run, data, text=text, label="")
+    given = new_data.read(run, data, labelled=False)
     taken = [column for column in ADDED if column in given.columns]
     if taken:
-        raise UsageError(f'{data} has a column "{taken[0]}", which is to be added', "rename it in the data")
+        raise UsageError(f'{data.path} has a column "{taken[0]}", which is to be added', "rename it in the data")
     examples = new_data.without_personal_data(run.experiment, [arm], given.examples)
     asked = new_data.distinct(examples)
     folder = run.folder.path / PLACE / f"{slug(name)}-{digest([name, sorted(one.id for one in asked)])[:8]}"
-    with ExitStack() as stack:
-        siblings = (run.folder, *_others(folder))
-        journal = folder / "journal.sqlite"
-        work = tools(run, [arm], journal, console, stack, max_usd=max_usd, siblings=siblings)
+    siblings = (run.folder, *_others(folder))
+    with tools(run, [arm], folder / "journal.sqlite", console, max_usd=max_usd, siblings=siblings) as work:
         console.say(f"{counted(len(given.rows), 'row')}, {counted(len(asked), 'different text')} to label")
         (answers,) = work.asking.ask([(arm, asked)], f"labelling {given.name}")
         unfinished, usd = work.asking.engine.unfinished(), work.asking.journal.spent()

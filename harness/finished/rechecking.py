@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,17 +10,19 @@ from typing import Any
 from harness import tables
 from harness.console import Console
 from harness.errors import DataError, UnfinishedError, UsageError
-from harness.execution.questions import Answered
+from harness.execution.answers import Answered
 from harness.execution.work import digest
 from harness.files import write_json
 from harness.finished import new_data
+from harness.finished.new_data import Source
 from harness.finished.reopening import Reopened, tools
+from harness.finished.stored import Stored
 from harness.numbers import counted
 from harness.prepare import clean
 from harness.prepare.leaks import find_leaks
 from harness.running.manifest import now
 from harness.runs import RunFolder
-from harness.types import Example, Prediction, Split, Status
+from harness.types import Example, Prediction, Split
 
 PLACE = "rechecks"
 """Folder in the run's, with a folder for each recheck."""
@@ -49,14 +50,7 @@ class Rechecked:
 
 
 def recheck(
-    run: Reopened,
-    data: Path,
-    console: Console,
-    *,
-    text: Sequence[str] = (),
-    label: str | None = None,
-    max_usd: float | None = None,
-    again: bool = False,
+    run: Reopened, data: Source, console: Console, *, max_usd: float | None = None, again: bool = False
 ) -> Rechecked:
     """Asks the arms of a run about fresh items, and holds their answers against those to the test.
 
@@ -64,26 +58,23 @@ def recheck(
         run: The run; it must have been scored.
         data: Labelled data.
         console: Is told how far it has come.
-        text: Columns in the place of the run's text columns.
-        label: The column of the label, in the place of the run's.
         max_usd: What this may cost; what the run may where it is `None`.
         again: Ask anew what an earlier recheck of the same data has asked.
 
     Raises:
         UsageError: The run was never scored, or a column is not there.
-        DataError: No row is left.
+        DataError: No row is left, or the run's answers cannot be read.
         GateError: The budget ends, or personal data would leave this machine.
     """
     old = _predictions(run)
-    arms = [arm for arm in run.arms() if arm.name in old]
+    arms = [arm for arm in run.arms() if old.get(arm.name)]
     if not arms:
         raise UsageError(f"{run.id} has no scored arm", "finish the run first")
-    given = new_data.read(run, data, text=text, label=label)
-    fresh = _fresh(run, new_data.without_personal_data(run.experiment, arms, given.examples), data)
+    given = new_data.read(run, data, labelled=True)
+    fresh = _fresh(run, new_data.without_personal_data(run.experiment, arms, given.examples), data.path)
     folder = _place(run, fresh, again=again)
-    with ExitStack() as stack:
-        # Nothing is taken over from the run: a model that changed behind its name would not show.
-        work = tools(run, arms, folder.journal, console, stack, max_usd=max_usd)
+    # Nothing is taken over from the run: a model that changed behind its name would not show.
+    with tools(run, arms, folder.journal, console, max_usd=max_usd) as work:
         answers = work.asking.ask([(arm, fresh.examples) for arm in arms], "asking the fresh items")
         unfinished, usd = work.asking.engine.unfinished(), work.asking.journal.spent()
     new = {arm.name: answered for arm, answered in zip(arms, answers, strict=True)}
@@ -131,27 +122,13 @@ def _fresh(run: Reopened, examples: Sequence[Example], data: Path) -> Fresh:
     return Fresh(examples=tuple(sorted(fresh, key=lambda one: one.id)), left_out=left_out)
 
 
-def _predictions(run: Reopened) -> dict[str, list[Prediction]]:
+def _predictions(run: Reopened) -> Mapping[str, Sequence[Prediction]]:
     """Returns the run's answers to its test items, by arm."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not run.results:
         raise UsageError(
             f"{run.id} has not been scored yet", f"finish it: {run.manifest.get('command') or 'harness run'}"
         )
-    try:
-        rows = pq.read_table(
-            run.folder.predictions, columns=["arm", "example_id", "expected", "predicted", "status"]
-        ).to_pylist()
-    except (OSError, pa.ArrowException):
-        raise UsageError(
-            f"{run.folder.predictions} cannot be read", "run the experiment again: nothing is sent"
-        ) from None
-    found: dict[str, list[Prediction]] = {}
-    for row in rows:
-        found.setdefault(row["arm"], []).append(Prediction(**{**row, "status": Status(row["status"])}))
-    return found
+    return Stored(run.folder).predictions
 
 
 def _found(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from harness.experiment.reader import restored
 from harness.journal import Journal
 from harness.plugins import Plugins
 from harness.prepare.options import Prepared
-from harness.running.arm_training import Evaluation
+from harness.running.arm_training import ArmTraining
 from harness.running.session import RunOptions, Session, put_together, require_keys, require_prices
 from harness.runs import RunFolder
 from harness.secrets import Scrubber
@@ -46,7 +46,7 @@ class Reopened:
         """Names of the text fields of its examples, in their order."""
         return tuple(next((tuple(example.fields) for example in self.data.examples), ()))
 
-    def named(self, name: str) -> Arm:
+    def _named(self, name: str) -> Arm:
         """Returns an arm as the experiment has it.
 
         Raises:
@@ -63,7 +63,7 @@ class Reopened:
         Raises:
             UsageError: There is no such arm, or it was never trained or chosen.
         """
-        arm = self._chosen(self.named(name))
+        arm = self._chosen(self._named(name))
         ready = self._trained(arm)
         if ready is None:
             able = [one.name for one in self.arms()]
@@ -187,16 +187,16 @@ def _results(folder: RunFolder) -> dict[str, Any]:
     return loaded if isinstance(loaded, dict) else {}
 
 
+@contextmanager
 def tools(
     run: Reopened,
     arms: Sequence[Arm],
     journal: Path,
     console: Console,
-    stack: ExitStack,
     *,
     max_usd: float | None,
     siblings: tuple[RunFolder, ...] = (),
-) -> Evaluation:
+) -> Iterator[ArmTraining]:
     """Puts together what asks a run's arms about other data: the run's engine over a journal of its own.
 
     Args:
@@ -204,7 +204,6 @@ def tools(
         arms: Who will be asked, as `Reopened.arm` returns them.
         journal: The journal's file.
         console: Is told.
-        stack: Closes everything.
         max_usd: The budget; the experiment's where it is `None`.
         siblings: Whose answers are taken over.
 
@@ -224,13 +223,14 @@ def tools(
         scrub=Scrubber.of(run.experiment.secret_names()),
         siblings=siblings,
     )
-    work = put_together(session, stack.enter_context(Journal(journal)), stack)
-    work.asking.prices.trained.update(_bases(run, arms))
-    for arm in arms:
-        _require_fitted(work, run, arm)
-    for message in run.edited(arms):
-        console.say(message)
-    return work
+    with ExitStack() as stack:
+        work = put_together(session, stack.enter_context(Journal(journal)), stack)
+        work.asking.prices.trained.update(_bases(run, arms))
+        for arm in arms:
+            _require_fitted(work, run, arm)
+        for message in run.edited(arms):
+            console.say(message)
+        yield work
 
 
 def _bases(run: Reopened, arms: Iterable[Arm]) -> dict[str, str]:
@@ -240,7 +240,7 @@ def _bases(run: Reopened, arms: Iterable[Arm]) -> dict[str, str]:
     return known | {model: base for model, base in pairs if model and base}
 
 
-def _require_fitted(work: Evaluation, run: Reopened, arm: Arm) -> None:
+def _require_fitted(work: ArmTraining, run: Reopened, arm: Arm) -> None:
     """Sees to it that the model of an arm that answers in this process is the one that was fitted in the run.
 
     Raises:
@@ -248,7 +248,7 @@ def _require_fitted(work: Evaluation, run: Reopened, arm: Arm) -> None:
     """
     if not hasattr(arm.backend, "fit"):
         return
-    key = work._fit_key(arm)
+    key = work.fit_key(arm)
     if not (run.folder.model(arm.name, key) / "fit.json").is_file():
         raise UsageError(
             f'the model of the arm "{arm.name}" is not in {run.folder.models}, or its plugin was edited since',

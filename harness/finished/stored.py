@@ -125,7 +125,8 @@ class Stored:
         return RunFacts(**{**known, **lists}), [self._arm(arm) for arm in self.results["arms"]]
 
     def _arm(self, line: Mapping[str, Any]) -> ArmFacts:
-        from harness.scoring.facts import ArmFacts, Price
+        from harness.scoring.costs import price_of
+        from harness.scoring.facts import ArmFacts
 
         n, seconds = line["n"], line["machine_s_per_1k"]
         return ArmFacts(
@@ -134,7 +135,7 @@ class Stored:
                 "predictions": tuple(self.predictions[line["name"]]),
                 "validation": tuple(self._validation.get(line["name"], ())),
                 "busy_s": None if seconds is None else seconds * n / 1000,
-                "price": Price(**_fields(Price, line["price"])) if line["price"] else None,
+                "price": price_of(line),
             }
         )
 

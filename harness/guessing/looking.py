@@ -12,17 +12,18 @@ from typing import Any
 from harness.errors import DataError, UsageError, nearest
 from harness.guessing.guess import Given, Guesses, guess
 from harness.guessing.layout import find_header, find_quotes
-from harness.guessing.prepared import is_prepared, known, readable
+from harness.guessing.prepared import known, readable
 from harness.guessing.rules import Guess
 from harness.plugins import Plugins
 from harness.plugins.options import OptionError, construct
+from harness.tables import is_prepared
 from harness.types import Context
 
 ROWS = 20_000
 """Rows that a look takes in."""
 
-_TABBED = frozenset({".csv", ".tsv", ".tab"})
-_HEADED = _TABBED | {".xlsx"}
+_DELIMITED = frozenset({".csv", ".tsv", ".tab"})
+_HEADED = _DELIMITED | {".xlsx"}
 _PACKED = frozenset({".gz", ".zst"})
 _SEPARATING = frozenset(",;|\t")
 
@@ -82,7 +83,7 @@ def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapp
     _check_file(data)
     reader = _Reader(data, plugins, {name: value for name, value in (reading or {}).items() if value is not None})
     rows = reader.first()
-    for option, forms, rule in (("quotes", _TABBED, find_quotes), ("columns", _HEADED, find_header)):
+    for option, forms, rule in (("quotes", _DELIMITED, find_quotes), ("columns", _HEADED, find_header)):
         found = rule(rows) if reader.suffix in forms and option not in reader.options else None
         if found is not None:
             reader.take(found)
@@ -132,7 +133,7 @@ class _Reader:
             if not rows:
                 raise
         names = list(rows[0]) if rows else []
-        if self.suffix in _TABBED and len(names) == 1 and _SEPARATING & set(names[0]):
+        if self.suffix in _DELIMITED and len(names) == 1 and _SEPARATING & set(names[0]):
             rows = self._otherwise([attempt for attempt in _ATTEMPTS if attempt.option == "delimiter"]) or rows
         return rows
 

@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from harness.guessing.rules import Guess
-from harness.tables import EXAMPLES
 
 _COLUMNS = ("id", "split", "label", "text", "fields", "group", "slices", "time")
 _UNREAD = frozenset({"id", "fields", "slices"})
 """Columns that are for programs alone."""
-
-
-def is_prepared(data: Path) -> bool:
-    """Whether a file is the `examples.parquet` of the data stage."""
-    if data.suffix.lower() != ".parquet" or not data.is_file():
-        return False
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return EXAMPLES in (pq.read_schema(data).metadata or {})
-    except (OSError, pa.ArrowException):
-        return False
 
 
 def readable(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from harness.guessing.columns import Column, is_date, is_epoch
 from harness.guessing.rules import quoted
+from harness.numbers import counted
 from harness.prepare.labels import respelt
 
 LEAST_DAYS = 10
@@ -37,14 +38,14 @@ def about_labels(changed: Mapping[str, str], labels: Mapping[str, int]) -> Itera
     if changed:
         first, kept = next(iter(sorted(changed.items())))
         yield (
-            f"{_number(len(changed), 'spelling')} of labels that differ in case or white space alone count as the most "
+            f"{counted(len(changed), 'spelling')} of labels that differ in case or white space alone count as the most "
             f"frequent one, e.g. {quoted([first])} as {quoted([kept])}: list both under labels to keep them apart"
         )
     nulls = [label for label in labels if label.casefold() in _NULLS]
     if nulls and len(nulls) < len(labels):
         rows = sum(labels[label] for label in nulls)
         yield (
-            f"labels that read like missing ones count as classes: {quoted(nulls)} ({_number(rows, 'row')}); empty "
+            f"labels that read like missing ones count as classes: {quoted(nulls)} ({counted(rows, 'row')}); empty "
             "these cells if they are none"
         )
 
@@ -61,14 +62,14 @@ def astride(group: Column, split: Column) -> str:
         return ""
     return (
         f"rows of one {quoted([group.name])} stand in several splits of {quoted([split.name])} "
-        f"({_number(len(torn), 'value')}, e.g. {quoted(torn[:1])}), which is a group leak"
+        f"({counted(len(torn), 'value')}, e.g. {quoted(torn[:1])}), which is a group leak"
     )
 
 
 def why_not_by_time(column: Column) -> str:
     """Returns what keeps rows from being split by a column's dates, in words; "" where nothing does."""
     empty = len(column.values) - column.filled
-    return f"{quoted([column.name])} is empty in {_number(empty, 'row')}" if empty else ""
+    return f"{quoted([column.name])} is empty in {counted(empty, 'row')}" if empty else ""
 
 
 def days(column: Column) -> int:
@@ -81,7 +82,3 @@ def _day(value: str) -> str:
         digits = value.partition(".")[0]
         return datetime.fromtimestamp(int(digits) / (1000 if len(digits) >= 12 else 1), UTC).date().isoformat()
     return datetime.fromisoformat(value).date().isoformat() if is_date(value) else value
-
-
-def _number(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

@@ -83,9 +83,12 @@ class Guess:
     @property
     def line(self) -> str:
         """The guess and why, in one line."""
-        shown = ", ".join(self.value) if isinstance(self.value, tuple) else repr(self.value)
-        value = self.value if isinstance(self.value, str) and self.value.isprintable() else shown
-        value = str(self.value).lower() if isinstance(self.value, bool) else value
+        if isinstance(self.value, bool):
+            value = str(self.value).lower()
+        elif isinstance(self.value, tuple):
+            value = ", ".join(self.value)
+        else:
+            value = self.value if self.value.isprintable() else repr(self.value)
         if self.confidence == "given":
             return f"{self.option}: {value} (given)"
         close = f"; close to it: {', '.join(self.alternatives)}" if self.alternatives else ""

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -30,7 +30,7 @@ GROUP = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One answer as the journal keeps it."""
+    """One answer as the journal keeps it: a field for each column of `answers`, in their order."""
 
     key: str
     arm: str
@@ -50,7 +50,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One attempt that failed."""
+    """One attempt that failed: a field for each column of `faults` but its number."""
 
     time: float
     key: str
@@ -68,7 +68,7 @@ Committed: TypeAlias = Callable[[BaseException | None], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One training job as the journal keeps it."""
+    """One training job as the journal keeps it: a field for each column of `jobs`, in their order."""
 
     tag: str
     arm: str
@@ -80,6 +80,9 @@ class Job:
     created: float = 0.0
     finished: float | None = None
     result: Mapping[str, Any] | None = None
+
+
+_ENTRY, _FAULT, _JOB = (tuple(field.name for field in fields(kind)) for kind in (Entry, Fault, Job))
 
 
 class Journal:
@@ -194,19 +197,12 @@ class Journal:
     def known(self, keys: Sequence[str]) -> set[str]:
         """Returns the keys that have an answer, without reading the answers."""
         with self._db, _worded(self.path):
-            return {row[0] for row in _select(self._connection, "key", keys)}
+            return read_keys(self._connection, keys)
 
     def save_job(self, job: Job) -> None:
         """Writes a training job's state; it is on disk when this returns."""
         with self._db, _worded(self.path), self._connection:
-            self._connection.execute(
-                "INSERT OR REPLACE INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (
-                    job.tag, job.arm, json.dumps(dict(job.spec), sort_keys=True), json.dumps(dict(job.files)), job.job,
-                    job.model, job.status, job.created, job.finished,
-                    None if job.result is None else json.dumps(dict(job.result)),
-                ),
-            )  # fmt: skip
+            self._connection.execute(_into("jobs", _JOB), _job_row(job))
 
     def job(self, tag: str) -> Job | None:
         """Returns a training job by its tag."""
@@ -215,13 +211,8 @@ class Journal:
 
     def spent(self) -> float:
         """Returns the dollars that this run's own answers and training jobs have cost, as far as prices were known."""
-        queries = (
-            "SELECT total(usd) FROM answers WHERE reused IS NULL",
-            "SELECT total(json_extract(result, '$.usd')) FROM jobs WHERE json_extract(result, '$.reused') IS NULL",
-        )
         with self._db, _worded(self.path):
-            answers, jobs = (self._connection.execute(query).fetchone()[0] for query in queries)
-        return float(answers) + float(jobs)
+            return read_spent(self._connection)
 
     def note(self, key: str) -> str | None:
         """Returns what was noted under a key."""
@@ -248,11 +239,6 @@ class Journal:
             query = "SELECT 1 FROM answers WHERE arm = ? AND error IS NULL LIMIT 1"
             return self._connection.execute(query, (arm,)).fetchone() is not None
 
-    def fault_counts(self) -> dict[str, int]:
-        """Returns how many attempts failed, by kind."""
-        with self._db, _worded(self.path):
-            return dict(self._connection.execute("SELECT kind, count(*) FROM faults GROUP BY kind ORDER BY kind"))
-
     def answers_by_arm(self) -> dict[str, int]:
         """Returns how many answers each arm has."""
         with self._db, _worded(self.path):
@@ -268,7 +254,7 @@ class Journal:
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Opens another run's journal for reading only."""
+    """Opens a journal, or another file of SQLite, for reading only."""
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
     try:
         yield connection
@@ -312,60 +298,63 @@ def _error(path: Path, error: Exception) -> HarnessError:
 
 
 def _insert(connection: sqlite3.Connection, records: Sequence[Record]) -> None:
-    entries = [record for record in records if isinstance(record, Entry)]
-    faults = [record for record in records if isinstance(record, Fault)]
+    entries = [_entry_row(record) for record in records if isinstance(record, Entry)]
+    faults = [_values(record, _FAULT) for record in records if isinstance(record, Fault)]
     if entries:
-        connection.executemany(
-            "INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [
-                (
-                    entry.key, entry.arm, entry.endpoint,
-                    zlib.compress(json.dumps(entry.body, ensure_ascii=False).encode("utf-8", "surrogatepass"), 1),
-                    entry.error, entry.started, entry.service_s, entry.queue_s, entry.retry_s, entry.attempts,
-                    entry.reused, entry.usd, entry.first_token_s, entry.tier,
-                )
-                for entry in entries
-            ],
-        )  # fmt: skip
+        connection.executemany(_into("answers", _ENTRY), entries)
     if faults:
-        connection.executemany(
-            "INSERT INTO faults (time, key, arm, endpoint, attempt, kind, message) VALUES (?,?,?,?,?,?,?)",
-            [
-                (fault.time, fault.key, fault.arm, fault.endpoint, fault.attempt, fault.kind, fault.message)
-                for fault in faults
-            ],
-        )
+        connection.executemany(_into("faults", _FAULT), faults)
+
+
+def _entry_row(entry: Entry) -> tuple[Any, ...]:
+    key, arm, endpoint, body, *others = _values(entry, _ENTRY)
+    text = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return key, arm, endpoint, zlib.compress(text, 1), *others
+
+
+def _job_row(job: Job) -> tuple[Any, ...]:
+    tag, arm, spec, files, *others, result = _values(job, _JOB)
+    kept = None if result is None else json.dumps(dict(result))
+    return tag, arm, json.dumps(dict(spec), sort_keys=True), json.dumps(dict(files)), *others, kept
+
+
+def _values(record: Any, names: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(getattr(record, name) for name in names)
+
+
+def _into(table: str, names: Sequence[str]) -> str:
+    return f"INSERT OR REPLACE INTO {table} ({', '.join(names)}) VALUES ({_marks(names)})"  # noqa: S608 - names of ours
+
+
+def _marks(names: Sequence[str]) -> str:
+    return ",".join("?" * len(names))
 
 
 def _select(connection: sqlite3.Connection, columns: str, keys: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Yields rows of `answers`; SQLite takes a limited number of parameters, so keys go in parts."""
     for start in range(0, len(keys), PART):
         part = keys[start : start + PART]
-        marks = ",".join("?" * len(part))
-        yield from connection.execute(f"SELECT {columns} FROM answers WHERE key IN ({marks})", part)  # noqa: S608
+        yield from connection.execute(f"SELECT {columns} FROM answers WHERE key IN ({_marks(part)})", part)  # noqa: S608
 
 
 def read_answers(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Entry]:
     """Returns the answers that are there, by key."""
-    found = {}
-    for row in _select(connection, answer_columns(connection), keys):
-        found[row[0]] = Entry(
-            key=row[0],
-            arm=row[1],
-            endpoint=row[2],
-            body=json.loads(zlib.decompress(row[3])),
-            error=row[4],
-            started=row[5],
-            service_s=row[6],
-            queue_s=row[7],
-            retry_s=row[8],
-            attempts=row[9],
-            reused=row[10],
-            usd=row[11],
-            first_token_s=row[12],
-            tier=row[13],
-        )
-    return found
+    rows = (dict(zip(_ENTRY, row, strict=True)) for row in _select(connection, answer_columns(connection), keys))
+    return {row["key"]: Entry(**row | {"body": json.loads(zlib.decompress(row["body"]))}) for row in rows}
+
+
+def read_keys(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
+    """Returns the keys that have an answer, without reading the answers."""
+    return {row[0] for row in _select(connection, "key", keys)}
+
+
+def read_spent(connection: sqlite3.Connection) -> float:
+    """Returns the dollars that a run's own answers and training jobs have cost, as far as prices were known."""
+    queries = (
+        "SELECT total(usd) FROM answers WHERE reused IS NULL",
+        "SELECT total(json_extract(result, '$.usd')) FROM jobs WHERE json_extract(result, '$.reused') IS NULL",
+    )
+    return float(sum(connection.execute(query).fetchone()[0] for query in queries))
 
 
 def read_job(connection: sqlite3.Connection, tag: str) -> Job | None:
@@ -373,15 +362,5 @@ def read_job(connection: sqlite3.Connection, tag: str) -> Job | None:
     row = connection.execute("SELECT * FROM jobs WHERE tag = ?", (tag,)).fetchone()
     if row is None:
         return None
-    return Job(
-        tag=row[0],
-        arm=row[1],
-        spec=json.loads(row[2]),
-        files=json.loads(row[3]),
-        job=row[4],
-        model=row[5],
-        status=row[6],
-        created=row[7],
-        finished=row[8],
-        result=None if row[9] is None else json.loads(row[9]),
-    )
+    held = dict(zip(_JOB, row, strict=True))
+    return Job(**held | {name: json.loads(held[name] or "null") for name in ("spec", "files", "result")})

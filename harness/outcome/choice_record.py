@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from harness.execution.answers import accuracy
 from harness.experiment import LOCAL
 from harness.experiment.candidates import CHECKPOINT, worded
 from harness.outcome.machine_time import machine_seconds, spans
-from harness.running.arm_training import accuracy, is_right
 from harness.trials.choosing import Chosen, Tried
 from harness.types import Status
 
@@ -53,7 +53,7 @@ def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str,
 
     answers, ready = each.answers, each.ready
     rows = [answer.prediction for answer in answers]
-    right = sum(is_right(row) for row in rows)
+    right = sum(row.right for row in rows)
     costs = [row.cost_usd for row in rows if row.status != Status.FAILED]
     tokens = [row.input_tokens for row in rows if row.input_tokens is not None]
     last = CHECKPOINT not in each.settings  # a checkpoint's training is that of its job's last model

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.execution.questions import Answered
+from harness.execution.answers import Answered
 from harness.outcome.choice_record import whole
 from harness.outcome.machine_time import machine_seconds, spans
 from harness.scoring.curves import Measured, crossing, fit, summary
@@ -54,12 +54,12 @@ def _measured(curve: Curve) -> list[Measured]:
 
 def _right(answers: Sequence[Answered]) -> dict[str, float]:
     rows = [answer.prediction for answer in answers]
-    return {row.example_id: float(row.predicted == row.expected) for row in rows}
+    return {row.example_id: float(row.right) for row in rows}
 
 
 def _point(point: Point, seconds: float) -> dict[str, Any]:
     spot, rows = point.spot, [answer.prediction for answer in point.answers]
-    right, n = sum(row.predicted == row.expected for row in rows), len(rows)
+    right, n = sum(row.right for row in rows), len(rows)
     tokens = [row.input_tokens for row in rows if row.input_tokens is not None]
     learning, ready = spot.kind == "learning", point.ready
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.execution.questions import Answered
+from harness.execution.answers import Answered
 
 
 def spans(answers: Sequence[Answered]) -> list[tuple[float, float]]:

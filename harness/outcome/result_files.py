@@ -9,8 +9,8 @@ from pathlib import PurePath
 from typing import Any
 
 from harness import tables
-from harness.errors import UnfinishedError
-from harness.execution.questions import Answered, settled
+from harness.execution.answers import Answered, accuracy
+from harness.execution.questions import settled
 from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment.file import DecisionTable
@@ -20,11 +20,11 @@ from harness.outcome.machine_time import machine_seconds, spans
 from harness.prepare.options import Prepared
 from harness.prices import Prices
 from harness.running import arm_prices
-from harness.running.arm_training import Trained, accuracy
+from harness.running.arm_training import Trained
 from harness.runs import RunFolder
 from harness.trials.choosing import Chosen
 from harness.trials.curves import PROMPTED, Curves
-from harness.types import Check, Prediction, Split, Status
+from harness.types import Check, Prediction, Split
 from harness.words import noted
 
 
@@ -47,42 +47,6 @@ class Outcome:
     curves: Curves = field(default_factory=Curves)
     failed_jobs: Sequence[tuple[str, str, int]] = ()
     """Arm, base model and trained tokens of jobs that came to nothing."""
-
-
-def contending(arms: Sequence[Arm]) -> set[str]:
-    """Names the arms between which contenders must be chosen: those of a side that has more than one.
-
-    Sides are the fine-tuned and the prompted arms; where one of them is empty, all arms stand on one side.
-    """
-    tuned = [arm.name for arm in arms if arm.family == "fine-tuned"]
-    prompted = [arm.name for arm in arms if arm.family in PROMPTED]
-    if tuned and prompted:
-        return {name for side in (tuned, prompted) if len(side) > 1 for name in side}
-    return {arm.name for arm in arms} if len(arms) > 2 else set()
-
-
-def has_answer(answered: Answered) -> bool:
-    """Whether a question did not fail."""
-    return answered.prediction.status is not Status.FAILED
-
-
-def validated(arms: Sequence[Arm], *, thresholds: bool) -> set[str]:
-    """Names the arms that are asked about validation, those aside for which something is chosen on it anyway.
-
-    Those that contend; and for the sake of thresholds, which follow from answers to validation, arms that cost next to
-    nothing, or with `thresholds` (`[verdict]` of the experiment) all of them.
-    """
-    free = {arm.name for arm in arms if arm.family == "classical" and not hasattr(arm.backend, "calls")}
-    return contending(arms) | free | {arm.name for arm in arms if thresholds}
-
-
-def unfinished(error: UnfinishedError | None, ready: Mapping[str, Trained]) -> UnfinishedError | None:
-    """Returns what is left to do, where something is."""
-    refusals = [one.refusal for one in ready.values() if one.refusal is not None]
-    if error is not None or not refusals:
-        return error
-    message, _, hint = refusals[0].partition("\n")
-    return UnfinishedError(message, hint or "the other arms are finished; the same command goes on")
 
 
 def write(

@@ -1,57 +1,19 @@
-"""Plugins: discover, block, load, attribute errors, list.
-
-An own small loader over pluggy's hooks, because pluggy's accepts a misspelt hook, skips a duplicate name, lets one
-broken plugin abort all, and does not say which one it was (docs/decisions/0003-plugins.md).
-"""
+"""Plugins: what loaded, what failed, and who is to be named when one goes wrong; `discovery` finds them."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import inspect
-import sys
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, is_dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
-from types import FunctionType, ModuleType
-from typing import Any
+from dataclasses import dataclass
 
-import pluggy
-
-from harness import contract, hookspecs
 from harness.errors import HarnessError, PluginError, disk_full, nearest
 from harness.plugins.asides import speaker
-from harness.plugins.origins import limited, origin
+from harness.plugins.origins import origin
 
-KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "dataset": ("harness_datasets", ("load",)),
-    "formatter": ("harness_formatters", ("prompt", "training_line", "parse")),
-    "selector": ("harness_selectors", ("fit",)),
-    "backend": ("harness_backends", ("family",)),
-    "metric": ("harness_metrics", ("score",)),
-    "section": ("harness_report_sections", ("blocks",)),
-    "executor": ("harness_executors", ("run",)),
-    "observer": ("harness_observers", ("on",)),
-}
-"""Kind → its hook and what `harness.contract` asks of its classes."""
-PROTOCOLS: Mapping[str, tuple[type, ...]] = {
-    "dataset": (contract.Dataset, contract.TabularDataset),
-    "formatter": (contract.Formatter,),
-    "selector": (contract.Selector, contract.EmbeddingSelector),
-    "backend": (contract.RemoteBackend, contract.LocalBackend, contract.TrainableRemote, contract.TrainableLocal),
-    "metric": (contract.Metric,),
-    "section": (contract.Section,),
-    "executor": (contract.Executor,),
-    "observer": (contract.Observer,),
-}
-"""Kind → the protocols whose methods its classes may have; they say with which arguments each is called."""
-SLOW_S = 1.0
-"""Seconds that a plugin's import may take before it is named."""
 OWN = "finetune-harness"
 """The distribution that all shipped plugins come from."""
+SLOW_S = 1.0
+"""Seconds that a plugin's import may take before it is named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +156,7 @@ def attributed(plugin: object, doing: str) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if (full := disk_full(error)) is not None:
             raise full from error
-        raise PluginError(f"{called(plugin)} failed in {doing}: {_reason(error)}") from error
+        raise PluginError(f"{called(plugin)} failed in {doing}: {reason(error)}") from error
 
 
 def called(plugin: object) -> str:
@@ -214,185 +176,7 @@ def broke(plugin: object, doing: str, said: str, hint: str = "") -> PluginError:
     return PluginError(f"{called(plugin)}: {doing} {said}", hint)
 
 
-def discover(
-    files: Sequence[str | Path] = (), blocked: Iterable[str] = (), allowed: Iterable[str] | None = None
-) -> Plugins:
-    """Finds and loads every plugin.
-
-    Args:
-        files: Loose plugin files, given by `--plugin`.
-        blocked: Entry points or distributions that are not even imported, and names of installed plugins that are left
-            out. A loose file is asked for by name, so it stays: it can take the place of a blocked plugin.
-        allowed: Distributions whose plugins may be imported, beside those that ship; by default all. What the
-            environment variable `HARNESS_PLUGINS_ALLOW` says limits them too.
-
-    Returns:
-        What loaded and what failed, each sorted by kind and name.
-
-    Raises:
-        PluginError: A file of `files` does not exist or does not load: it was asked for by name.
-    """
-    shut = set(blocked)
-    open_to = limited(allowed)
-    records: list[Record] = []
-    failures: list[Failure] = []
-    origins: dict[int, tuple[str, str]] = {}
-    for point in sorted(entry_points(group=hookspecs.PROJECT), key=lambda point: (point.name, point.value)):
-        # All points of a distribution share one object, and each look at its metadata parses a file
-        known = origins.get(id(point.dist))
-        distribution, version = origins[id(point.dist)] = known or _origin(point)
-        if shut & {point.name, distribution} or not (distribution == OWN or open_to(distribution)):
-            continue
-        whole = f"{distribution} {version}".strip()
-        found = _entry(point, whole, version)
-        records += found.records
-        failures += found.failures
-    kept = [record for record in records if record.name not in shut]
-    for file in {Path(file).resolve(): Path(file) for file in files}.values():
-        kept += _load_file(file)
-    return Plugins(
-        records=tuple(sorted(kept, key=lambda record: (record.kind, record.name, record.distribution))),
-        failures=tuple(failure for failure in failures if failure.name not in shut),
-    )
-
-
-def _entry(point: EntryPoint, distribution: str, version: str) -> Plugins:
-    """Loads what one entry point names; what is wrong with it becomes data."""
-    try:
-        module, seconds = _imported(point.load, f'the plugin "{point.name}" ({distribution})')
-        found = _declared(module, distribution, version)
-        if not found.records and not found.failures:
-            raise TypeError("it declares no plugin")  # noqa: TRY301 - one place words all failures
-    except (Exception, SystemExit) as error:
-        return Plugins(records=(), failures=(_failure(point.name, distribution, error),))
-    named = [f if f.name else replace(f, name=point.name) for f in found.failures]
-    return Plugins(records=tuple(replace(r, import_s=seconds) for r in found.records), failures=tuple(named))
-
-
-def _origin(point: EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist is not None else ("unknown", "")
-
-
-def _imported(load: Callable[[], Any], name: str) -> tuple[Any, float]:
-    """Imports, and says how many seconds that took; what is printed goes to stderr, for stdout belongs to results."""
-    began = time.perf_counter()
-    with speaker(name):
-        module = load()
-    return module, time.perf_counter() - began
-
-
-def _failure(name: str, distribution: str, error: BaseException) -> Failure:
-    return Failure(name=name, distribution=distribution, reason=_reason(error))
-
-
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """Returns an error in one line of at most 300 characters."""
     said = " ".join(f"{type(error).__name__}: {error}".split())
     return said if len(said) <= 300 else f"{said[:299]}…"
-
-
-def _load_file(path: Path) -> list[Record]:
-    if not path.is_file():
-        raise PluginError(f"--plugin {path}: there is no such file")
-    source_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    name = f"harness_loose_{path.stem}_{source_hash}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise PluginError(f"--plugin {path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses resolve their annotations through it
-    loader = spec.loader
-    try:
-        _, seconds = _imported(lambda: loader.exec_module(module), f"the plugin file {path}")
-        found = _declared(module, str(path), source_hash)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise PluginError(f"--plugin {path} failed to load: {_reason(error)}") from error
-    if found.failures:  # it was asked for by name
-        raise PluginError(f"--plugin {path} failed to load: {found.failures[0].reason}")
-    if not found.records:
-        raise PluginError(f"--plugin {path} declares no plugin", "does a function marked @harness.hookimpl return it?")
-    return [replace(record, loose=True, import_s=seconds) for record in found.records]
-
-
-def _declared(module: ModuleType, distribution: str, version: str) -> Plugins:
-    """Asks one module for its classes, each kind by its hook, and checks them; one that is wrong harms no other.
-
-    A failure has the name of its class, or none where a hook itself failed.
-
-    Raises:
-        pluggy.PluginValidationError: A hook's signature is wrong.
-        TypeError: A hook's name is wrong, or a class does not keep the contract.
-    """
-    hooks = [hook for hook, _ in KINDS.values()]
-    for name, member in vars(module).items():
-        if hasattr(member, f"{hookspecs.PROJECT}_impl") and name not in hooks:
-            raise TypeError(f'there is no hook "{name}"; {nearest(name, hooks)}')
-    manager = pluggy.PluginManager(hookspecs.PROJECT)
-    manager.add_hookspecs(hookspecs)
-    manager.register(module)
-    manager.check_pending()
-    records: list[Record] = []
-    failures: list[Failure] = []
-    for kind, (hook, members) in KINDS.items():
-        caller = getattr(manager.hook, hook)
-        try:
-            for classes in caller() if caller.get_hookimpls() else ():
-                for cls in classes:
-                    try:
-                        records.append(_record(kind, cls, members, distribution, version))
-                    except (Exception, SystemExit) as error:
-                        named = getattr(cls, "name", None)
-                        failures.append(_failure(named if isinstance(named, str) else "", distribution, error))
-        except (Exception, SystemExit) as error:  # the hook raised, perhaps half-way
-            failures.append(_failure("", distribution, error))
-    return Plugins(records=tuple(records), failures=tuple(failures))
-
-
-def _record(kind: str, cls: Any, members: Sequence[str], distribution: str, version: str) -> Record:
-    if not isinstance(cls, type):
-        raise TypeError(f"a {kind} hook returned {cls!r}: it must return classes")
-    name = getattr(cls, "name", None)
-    if not isinstance(name, str) or not name:
-        raise TypeError(f"{cls.__name__} has no ClassVar `name`")
-    if not (is_dataclass(cls) and cls.__dataclass_params__.frozen):  # type: ignore[attr-defined]
-        raise TypeError(f"{cls.__name__} is no frozen dataclass")
-    missing = [member for member in members if not hasattr(cls, member)]
-    if kind == "backend" and not missing:
-        missing = [] if hasattr(cls, "open") or (hasattr(cls, "calls") and hasattr(cls, "read")) else ["open"]
-    if missing:
-        raise TypeError(f"{cls.__name__} is no {kind}: it lacks `{missing[0]}`")
-    if (wrong := wrong_signature(kind, cls)) is not None:
-        raise TypeError(wrong)
-    return Record(
-        kind=kind,
-        name=name,
-        cls=cls,
-        distribution=distribution,
-        version=version,
-        source_hash=_source_hash(cls),
-        summary=(inspect.getdoc(cls) or "").split("\n", 1)[0],
-    )
-
-
-def wrong_signature(kind: str, cls: type) -> str | None:
-    """Returns which method cannot be called as the engine calls it, and why; `None` where all can."""
-    for protocol in PROTOCOLS[kind]:
-        for name, asked in vars(protocol).items():
-            if name.startswith("_") or not isinstance(asked, FunctionType) or not hasattr(cls, name):
-                continue
-            method = inspect.getattr_static(cls, name)
-            if not isinstance(method, FunctionType):
-                continue
-            if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
-                return f"{cls.__name__}.{name} is async: methods of plugins are synchronous"
-            needed = [p.name for p in inspect.signature(asked).parameters.values() if p.default is p.empty]
-            try:
-                inspect.signature(method).bind(*needed)
-            except TypeError as error:
-                return f"{cls.__name__}.{name} cannot be called as {name}({', '.join(needed[1:])}): {error}"
-    return None
-
-
-def _source_hash(cls: type) -> str:
-    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:12] if file else "unknown"

@@ -7,6 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from harness.errors import nearest
+from harness.words import clipped
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -35,9 +36,16 @@ def option_names(cls: type) -> tuple[str, ...]:
 
 def needs_options(cls: type) -> bool:
     """Whether a plugin cannot be made without being told something."""
-    return is_dataclass(cls) and any(
-        field.init and field.default is MISSING and field.default_factory is MISSING for field in fields(cls)
-    )
+    return bool(_required(cls))
+
+
+def _required(cls: type) -> list[str]:
+    """Returns the options that have no default."""
+    return [
+        field.name
+        for field in (fields(cls) if is_dataclass(cls) else ())
+        if field.init and field.default is MISSING and field.default_factory is MISSING
+    ]
 
 
 def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: Iterable[str] = ()) -> T:
@@ -68,11 +76,7 @@ def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: It
         except ValidationError as error:
             where, message = finding(error, value)
             raise OptionError(key_path([path, key, *where]), f"{message}, got {shortened(value)}") from None
-    missing = [
-        field.name
-        for field in (fields(cls) if is_dataclass(cls) else ())
-        if field.init and field.name not in values and field.default is MISSING and field.default_factory is MISSING
-    ]
+    missing = [name for name in _required(cls) if name not in values]
     if missing:
         raise OptionError(path, f'{cls.name} needs the option "{missing[0]}"')  # type: ignore[attr-defined]
     try:
@@ -87,7 +91,9 @@ def finding(error: ValidationError, value: Any) -> tuple[list[str | int], str]:
     The names of a union's members, which pydantic puts into places, are left out; what they expect is joined.
     """
     found = [(_place(one["loc"], value), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
-    where = found[0][0]
+    first = found[0][0]
+    # Of a union's members the one that got further into the value is the one that was meant
+    where = max((place for place, _ in found if place[: len(first)] == first), key=len)
     return where, "; or: ".join(dict.fromkeys(message for place, message in found if place == where))
 
 
@@ -111,5 +117,4 @@ def key_path(parts: Iterable[str | int]) -> str:
 
 def shortened(value: Any) -> str:
     """Shows a value in an error, at most 80 characters of it and in one line."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:79]}…"
+    return clipped(repr(value), 80)

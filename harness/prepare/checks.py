@@ -15,16 +15,11 @@ from harness.numbers import counted
 from harness.prepare import clean
 from harness.prepare.clean import Cluster
 from harness.prepare.options import Leak, PrepareOptions
+from harness.prepare.profiles import ADVISED_EXAMPLES, LEAST_EXAMPLES
 from harness.types import Check, Example, Split
 from harness.words import noted
 
-MIN_TRAIN = 10
-"""Least examples that providers train on (OpenAI's guide on fine-tuning)."""
-
-GOOD_TRAIN = 100
-"""From 50 to 100 examples on gains show (the same guide); each doubling adds about as much again."""
-
-MIN_TEST = 100
+ADVISED_TEST = 100
 """Below it a 95% interval of an accuracy near 0.8 is wider than ±8 points (Wilson)."""
 
 MAX_IMBALANCE = 10.0
@@ -76,10 +71,7 @@ def _rows(facts: Facts) -> Iterator[Check]:
 _REMOVED = {
     clean.MISSING_LABELS: ("rows without a label were removed", noted("Label them, or leave them out of the file.")),
     clean.EMPTY_TEXTS: ("rows without text were removed (punctuation and white space are no text)", ""),
-    clean.EXACT_DUPLICATES: (
-        "exact duplicates were removed",
-        "",
-    ),
+    clean.EXACT_DUPLICATES: ("exact duplicates were removed", ""),
     clean.CONFLICTING_DUPLICATES: (
         "exact duplicates had another label than other rows of the same text, and were removed",
         noted("Look at how they were labelled (quality.json lists them); [prepare].conflicts says which row stays."),
@@ -166,27 +158,27 @@ def _sizes(facts: Facts) -> Iterator[Check]:
         message=f"train {sizes['train']:,}, validation {sizes['validation']:,}, test {sizes['test']:,} ({source})",
         figures=figures,
     )
-    if sizes["train"] < GOOD_TRAIN:
-        least = sizes["train"] < MIN_TRAIN
+    if sizes["train"] < ADVISED_EXAMPLES:
+        refused = f"providers ask for at least {LEAST_EXAMPLES}"
+        helped = f"gains show from about {ADVISED_EXAMPLES} on"
         yield Check(
             kind="few-training-rows",
             level="warning",
             heading="quantity",
-            message=f"{sizes['train']} training rows: "
-            + (f"providers ask for at least {MIN_TRAIN}" if least else f"gains show from about {GOOD_TRAIN} on"),
+            message=f"{sizes['train']} training rows: {refused if sizes['train'] < LEAST_EXAMPLES else helped}",
             advice=noted(
                 "Label more rows; each doubling of the training set adds about as much accuracy as the one before."
             ),
-            figures={"train": sizes["train"], "minimum": MIN_TRAIN, "advised": GOOD_TRAIN},
+            figures={"train": sizes["train"], "minimum": LEAST_EXAMPLES, "advised": ADVISED_EXAMPLES},
         )
-    if 0 < sizes["test"] < MIN_TEST:
+    if 0 < sizes["test"] < ADVISED_TEST:
         yield Check(
             kind="few-test-rows",
             level="warning",
             heading="quantity",
             message=f"{sizes['test']} test rows show large differences only",
-            advice=f"Label at least {MIN_TEST} test rows for a verdict, or give test a larger share.",
-            figures={"test": sizes["test"], "advised": MIN_TEST},
+            advice=f"Label at least {ADVISED_TEST} test rows for a verdict, or give test a larger share.",
+            figures={"test": sizes["test"], "advised": ADVISED_TEST},
         )
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from harness.prepare.duplicates import Tick, near_earlier
 from harness.prepare.normalise import content_key, fold
 from harness.prepare.shingles import prefixes
-from harness.types import Example
+from harness.types import Example, Split
 
 Conflicts = Literal["majority", "drop", "keep"]
 """What happens to duplicates with different labels: a row of the most frequent one stays, none, or one of each."""
@@ -202,9 +202,7 @@ def with_distinct_ids(rows: Sequence[Item]) -> list[Item]:
     return result
 
 
-def downsampled(
-    examples: Sequence[Example], order: Callable[[Example], Hashable]
-) -> tuple[list[Example], dict[str, int]]:
+def downsampled(examples: Sequence[Example], order: Callable[[Example], bytes]) -> tuple[list[Example], dict[str, int]]:
     """Leaves each class as many training examples as the smallest has.
 
     Args:
@@ -216,12 +214,8 @@ def downsampled(
     """
     classes: dict[str, list[Example]] = {}
     for example in examples:
-        if example.split == "train":
+        if example.split == Split.TRAIN:
             classes.setdefault(example.label, []).append(example)
     least = min(map(len, classes.values()), default=0)
-    gone = {
-        example.id
-        for members in classes.values()
-        for example in sorted(members, key=order)[least:]  # type: ignore[arg-type]
-    }
+    gone = {example.id for members in classes.values() for example in sorted(members, key=order)[least:]}
     return [example for example in examples if example.id not in gone], {DOWNSAMPLED: len(gone)}

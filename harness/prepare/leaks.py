@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
+from typing import Literal
 
-from harness.prepare.duplicates import near_pairs
+from harness.prepare.duplicates import Tick, near_pairs
 from harness.prepare.normalise import fold
 from harness.prepare.options import Leak
 from harness.types import Example, Split
@@ -33,16 +34,13 @@ def find_leaks(
     ordered = list(examples) if folded is not None else sorted(examples, key=attrgetter("id"))
     said = folded if folded is not None else [fold(example.text) for example in ordered]
     if near is None:
-        distinct = list(dict.fromkeys(said))
-        near = {(distinct[pair.first], distinct[pair.second]): pair.similarity for pair in near_pairs(distinct)}
+        near = alike(said)
     shared = {text for text, n in Counter(said).items() if n > 1}.union(*near)
     texts: dict[str, list[Example]] = {}
     groups: dict[str, list[Example]] = {}
-    if shared:
-        for example, text in zip(ordered, said, strict=True):
-            if text in shared:
-                texts.setdefault(text, []).append(example)
-    for example in ordered:
+    for example, text in zip(ordered, said, strict=True):
+        if text in shared:
+            texts.setdefault(text, []).append(example)
         if example.group is not None:
             groups.setdefault(example.group, []).append(example)
     leaks = [leak for same in texts.values() if len(same) > 1 for leak in _between("exact", same, same, 1.0)]
@@ -53,34 +51,31 @@ def find_leaks(
             if (leak.a, leak.split_b) not in found:
                 found.add((leak.a, leak.split_b))
                 leaks.append(leak)
-    leaks += [leak for members in groups.values() for leak in _group(members)]
+    leaks += [leak for members in groups.values() for leak in _between("group", members, members)]
     return tuple(sorted(leaks, key=lambda leak: (leak.kind, leak.a, leak.split_b, leak.b)))
 
 
-def _between(kind: str, here: Sequence[Example], there: Sequence[Example], similarity: float) -> list[Leak]:
+def alike(texts: Sequence[str], tick: Tick | None = None) -> dict[tuple[str, str], float]:
+    """Returns the similarity of each two of some folded texts that are nearly the same."""
+    distinct = list(dict.fromkeys(texts))
+    return {(distinct[pair.first], distinct[pair.second]): pair.similarity for pair in near_pairs(distinct, tick)}
+
+
+def _between(
+    kind: Literal["exact", "near", "group"],
+    here: Sequence[Example],
+    there: Sequence[Example],
+    similarity: float | None = None,
+) -> list[Leak]:
     """Returns for each example of `here` its first partner in each split that comes after its own."""
     partners: dict[Split, Example] = {}
     for example in there:
         if example.split is not None:
             partners.setdefault(example.split, example)
     return [
-        Leak(kind=kind, a=example.id, b=partners[split].id, split_a=own, split_b=split, similarity=similarity)  # type: ignore[arg-type]
+        Leak(kind=kind, a=example.id, b=partners[split].id, split_a=own, split_b=split, similarity=similarity)
         for example in here
         if (own := example.split) is not None
         for split in _HELD_BACK[_HELD_BACK.index(own) + 1 :]
         if split in partners
-    ]
-
-
-def _group(members: Sequence[Example]) -> list[Leak]:
-    first: dict[Split, Example] = {}
-    for example in members:
-        if example.split is not None:
-            first.setdefault(example.split, example)
-    return [
-        Leak(kind="group", a=example.id, b=first[other].id, split_a=own, split_b=other)
-        for example in (members if len(first) > 1 else ())
-        if (own := example.split) is not None
-        for other in _HELD_BACK[_HELD_BACK.index(own) + 1 :]
-        if other in first
     ]

@@ -10,6 +10,10 @@ from urllib.parse import urlsplit
 from harness.errors import DataError, nearest
 
 MEGABYTE = 1_000_000
+LEAST_EXAMPLES = 10
+"""Fewer are refused (OpenAI's guide on fine-tuning)."""
+ADVISED_EXAMPLES = 100
+"""From 50 to 100 examples on gains show (the same guide); each doubling adds about as much again."""
 LARGEST_WEIGHT = 100.0
 """Above it one example outweighs all others of its step, and the loss says nothing of them any more (own choice)."""
 
@@ -21,7 +25,7 @@ class Profile:
     name: str
     bom: bool = False
     """Whether a file has to begin with a byte order mark; where it need not, it must not."""
-    least_examples: int = 10
+    least_examples: int = LEAST_EXAMPLES
     """Fewer are refused."""
     max_bytes: int | None = 512 * MEGABYTE
     """Largest file that is taken; `None` where there is no limit."""

@@ -31,6 +31,7 @@ from itertools import accumulate
 from typing import Any
 
 from harness.errors import DataError
+from harness.numbers import counted
 from harness.prepare.normalise import keyed_hash
 from harness.prepare.options import Fractions
 from harness.types import Example, Split
@@ -186,9 +187,8 @@ def _check_possible(
     if stratify and rare:
         label = min(rare, key=lambda name: (rare[name], name))
         more = f" (and {len(rare) - 1} such classes more)" if len(rare) > 1 else ""
-        number = f"{rare[label]} example{'s' if rare[label] > 1 else ''}"
         raise DataError(
-            f'class "{label}" has {number}{more}, fewer than the splits: {wanted}',
+            f'class "{label}" has {counted(rare[label], "example")}{more}, fewer than the splits: {wanted}',
             "Add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false.",
         )
 

@@ -10,9 +10,9 @@ from operator import attrgetter
 
 from harness.prepare import clean, pii
 from harness.prepare.checks import Facts, findings
-from harness.prepare.duplicates import Tick, near_pairs
+from harness.prepare.duplicates import Tick
 from harness.prepare.labels import label_set, one_spelling
-from harness.prepare.leaks import find_leaks
+from harness.prepare.leaks import alike, find_leaks
 from harness.prepare.normalise import content_key, keyed_hash
 from harness.prepare.options import Leak, Prepared, PrepareOptions
 from harness.prepare.signals import signals
@@ -45,7 +45,7 @@ def prepare(examples: Iterable[Example], options: PrepareOptions, progress: Prog
     given = any(row.example.split is not None for row in rows)
     near: dict[tuple[str, str], float] = {}
     if given or options.duplicates != "near" or options.conflicts == "keep":  # else none are left
-        near = _near(rows, _ticks(progress, "comparing the splits"))
+        near = alike([row.folded for row in rows], _ticks(progress, "comparing the splits"))
         clusters += _disputed(rows, near)
     done, leaks, more = _split(rows, near, options)
     del rows
@@ -161,12 +161,6 @@ def _without_duplicates(
         near = clean.without_near(rows, options.conflicts, tick)
         rows, removed, clusters = near.rows, {**removed, **near.removed}, (*clusters, *near.clusters)
     return rows, removed, clusters
-
-
-def _near(rows: Sequence[clean.Item], tick: Tick | None) -> dict[tuple[str, str], float]:
-    """Returns the similarity of each two folded texts that are nearly the same."""
-    texts = list(dict.fromkeys(row.folded for row in rows))
-    return {(texts[pair.first], texts[pair.second]): pair.similarity for pair in near_pairs(texts, tick)}
 
 
 def _disputed(rows: Sequence[clean.Item], near: Iterable[tuple[str, str]]) -> tuple[clean.Cluster, ...]:

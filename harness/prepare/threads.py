@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -29,5 +28,7 @@ def in_threads(function: Callable[[A], B], work: Iterable[A]) -> Iterator[B]:
     if len(pieces) < 2 or workers() < 2:
         yield from map(function, pieces)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(workers()) as pool:
         yield from pool.map(function, pieces)

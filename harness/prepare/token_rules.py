@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import numbers
-from harness.prepare.format.found import counted, quoted
+from harness.numbers import counted
+from harness.prepare.format.found import quoted
 from harness.tokens import GENERAL_SPECIAL, TrainingLimit, Vocabulary
 from harness.types import Check
 from harness.words import noted

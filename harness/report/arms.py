@@ -38,6 +38,11 @@ class Look:
     dash: str
 
     @property
+    def label(self) -> str:
+        """Letter and name, as figures write them."""
+        return f"{self.letter} {self.name}".strip()
+
+    @property
     def paint(self) -> str:
         """The colour as a presentation attribute: right even where a host strips the stylesheet."""
         key, light = COLOURS.get(self.family, COLOURS["other"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,12 @@ class Measure:
 
     def write(self, value: float | None) -> str:
         """Writes a figure with its unit."""
-        return numbers.usd(value) if self.unit == "usd" else numbers.duration(value)
+        return amount(value, self.unit)
+
+
+def amount(value: float | None, unit: str | None) -> str:
+    """Writes dollars where the unit is `usd`, else seconds of a machine as a duration."""
+    return numbers.usd(value) if unit == "usd" else numbers.duration(value)
 
 
 DOLLARS = Measure(key="cost_per_1k_usd", unit="usd")
@@ -73,11 +78,14 @@ def contenders(data: Data) -> tuple[Arm | None, Arm | None]:
     return first, second
 
 
+def on_accuracy(data: Data) -> list[Data]:
+    """Returns the comparisons of arms on accuracy."""
+    return [entry for entry in data.get("comparisons") or () if entry.get("metric", "accuracy") == "accuracy"]
+
+
 def comparison(data: Data, a: str, b: str) -> dict[str, Any] | None:
     """Returns the comparison of two arms on accuracy, turned so that its difference is accuracy(a) − accuracy(b)."""
-    for entry in data.get("comparisons") or ():
-        if entry.get("metric", "accuracy") != "accuracy":
-            continue
+    for entry in on_accuracy(data):
         if (entry["a"], entry["b"]) == (a, b):
             return dict(entry)
         if (entry["a"], entry["b"]) == (b, a):
@@ -117,9 +125,19 @@ def by_arm(predictions: Columns, *columns: str) -> dict[str, list[tuple[Any, ...
     return found
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Returns the linearly interpolated quantile of sorted values (Hyndman & Fan type 7, NumPy's default)."""
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+def labels_among(data: Data, present: Collection[str]) -> list[str]:
+    """Returns those labels that are present: the run's in their order, then others that were found, sorted."""
+    given = [str(label) for label in (data.get("run") or {}).get("labels") or ()]
+    return [label for label in given if label in present] + sorted(set(present) - set(given))
+
+
+def latency(arm: Arm, share: str = "p95") -> float | None:
+    """Returns how long an arm's answers took at most, in seconds: half of them (`p50`), or all but 5% (`p95`)."""
+    value = (arm.get("latency_s") or {}).get(share)
+    return None if value is None else float(value)
+
+
+def p_of(entry: Data) -> float | None:
+    """Returns the p value by which a comparison decides; results of early versions have McNemar's alone."""
+    p: float | None = entry.get("p")
+    return entry.get("mcnemar_p") if p is None else p

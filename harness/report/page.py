@@ -36,6 +36,9 @@ Samples: TypeAlias = Literal["all", "errors", "none"]
 EXAMPLE_COLUMNS = ("id", "split", "label", "text", "fields", "group", "slices", "time")
 """What the page reads of `examples.parquet`; its other columns repeat the text fields."""
 
+PRIVATE = ("response", "error")
+"""Columns of `predictions.parquet` that hold what a model said."""
+
 STYLES = ("base.css", "decision.css")
 SCRIPTS = ("theme.js", "decision.js", "calculator.js")
 """What a run's page is styled and driven by: files of `assets/`, in this order."""
@@ -199,21 +202,18 @@ def withhold(results: Results, samples: Samples) -> Results:
     """Takes texts and answers away before any section sees them, as far as `samples` says."""
     if samples == "all":
         return results
-    private = ("response", "error")
-    if samples == "none":
-        return Results(data=results.data, predictions=Without(results.predictions, private), samples=samples)
-    predictions = {name: results.predictions[name] for name in Without(results.predictions, private)}
     columns = results.predictions
+    if samples == "none":
+        return Results(data=results.data, predictions=Without(columns, PRIVATE), samples=samples)
     pairs = zip(columns.get("example_id", ()), columns.get("expected", ()), columns.get("predicted", ()), strict=True)
     wrong = {key for key, expected, predicted in pairs if expected != predicted}
     kept = [n for n, key in enumerate(results.examples.get("id", ())) if key in wrong]
     examples = {name: tuple(values[n] for n in kept) for name, values in results.examples.items()}
-    for name in ("response", "error"):
+    predictions = dict(columns)
+    for name in PRIVATE:
         if name in columns:
-            keys = columns["example_id"]
-            predictions[name] = tuple(
-                value if key in wrong else None for key, value in zip(keys, columns[name], strict=True)
-            )
+            told = zip(columns["example_id"], columns[name], strict=True)
+            predictions[name] = tuple(value if key in wrong else None for key, value in told)
     return Results(data=results.data, predictions=predictions, examples=examples, samples=samples)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import numbers
 from harness.report.arms import Arm
-from harness.report.facts import Data, Measure, comparison, contenders, cost_measure
+from harness.report.facts import Data, Measure, comparison, contenders, cost_measure, latency
 from harness.words import say, say_n
 
 
@@ -82,7 +82,7 @@ def price(data: Data) -> str:
     measure = cost_measure(data)
     if second is None:
         return _price_alone(first, measure)
-    costs, waits = (measure.of(first), measure.of(second)), (_p95(first), _p95(second))
+    costs, waits = (measure.of(first), measure.of(second)), (latency(first), latency(second))
     values = {"first": first["name"], "second": second["name"]}
     amounts = {"cost": measure.write(costs[0]), "other_cost": measure.write(costs[1])}
     times = {"wait": numbers.ms(waits[0]), "other_wait": numbers.ms(waits[1])}
@@ -114,7 +114,7 @@ def price(data: Data) -> str:
 
 
 def _price_alone(arm: Arm, measure: Measure) -> str:
-    cost, wait = measure.of(arm), _p95(arm)
+    cost, wait = measure.of(arm), latency(arm)
     if cost is None and wait is None:
         return say("What its answers cost and how fast they are was not measured.")
     values = {"cost": measure.write(cost), "wait": numbers.ms(wait)}
@@ -125,11 +125,6 @@ def _price_alone(arm: Arm, measure: Measure) -> str:
     return say(
         "A thousand answers keep this machine busy for {cost}; all but the slowest 5% came within {wait}.", **values
     )
-
-
-def _p95(arm: Arm) -> float | None:
-    value = (arm.get("latency_s") or {}).get("p95")
-    return None if value is None else float(value)
 
 
 def _by_accuracy(data: Data) -> tuple[Arm | None, Arm | None]:

@@ -8,7 +8,8 @@ from typing import Any
 from harness import findings, numbers
 from harness.blocks import Block, Callout, Cell, Column, Table, Text
 from harness.findings import rows as findings_of_rows
-from harness.words import noted, say
+from harness.findings.checks import Said
+from harness.words import clipped, noted, say
 
 HEADINGS = {
     "quality": noted("Quality: are texts and labels right?"),
@@ -26,6 +27,11 @@ MARKS = {
     "mended": noted("✓ mended"),
     "ok": noted("✓ ok"),
 }
+
+LISTED = 20
+"""Rows of each list of those worth a look."""
+LONGEST = 200
+"""Characters of a text that are shown."""
 
 Checks = Sequence[Mapping[str, Any]]
 
@@ -66,7 +72,7 @@ def row_sum(rows_in: int, removed: Mapping[str, int]) -> str:
     return say("{n} rows in = {kept} kept", n=numbers.count(rows_in), kept=numbers.count(kept)) + gone
 
 
-def _whole(said: findings.Said) -> str:
+def _whole(said: Said) -> str:
     return f"{said.message.removesuffix('.')}. {said.advice}" if said.advice else said.message
 
 
@@ -88,7 +94,7 @@ def _findings(title: str, checks: Checks) -> Table:
     return Table(caption=title, columns=columns, rows=rows)
 
 
-def _finding(said: findings.Said) -> str | Cell:
+def _finding(said: Said) -> str | Cell:
     return _in(said.lang, said.message + (f" → {said.advice}" if said.advice else ""))
 
 
@@ -102,14 +108,13 @@ def _in(lang: str, text: str) -> str | Cell:
 
 
 def ranked_blocks(
-    ranked: Iterable[Mapping[str, Any]], texts: Mapping[str, str] | None = None, most: int = 20
+    ranked: Iterable[Mapping[str, Any]], texts: Mapping[str, str | None] | None = None
 ) -> Iterator[Block]:
     """Yields a folded table for each list of rows worth a look.
 
     Args:
         ranked: As they stand in `quality.json`.
         texts: Example id → text, where texts may be shown.
-        most: Rows of each list.
     """
     for each in ranked:
         items = list(each.get("items") or ())
@@ -120,9 +125,9 @@ def ranked_blocks(
                 str(item.get("id")),
                 numbers.decimal(item.get("score"), 2),
                 _note(str(item.get("note") or "")),
-                *((_excerpt(texts.get(str(item.get("id")), "")),) if texts else ()),
+                *((clipped(texts.get(str(item.get("id"))) or "", LONGEST),) if texts else ()),
             )
-            for item in items[:most]
+            for item in items[:LISTED]
         ]
         text = (Column(title=say("Text"), prose=True),) if texts else ()
         yield Table(
@@ -142,7 +147,3 @@ def ranked_blocks(
             rows=tuple(shown),
             folded=True,
         )
-
-
-def _excerpt(text: str) -> str:
-    return text if len(text) <= 200 else f"{text[:199]}…"

@@ -77,7 +77,6 @@ def without_keys(results: Results, *, redact: bool = False) -> Results:
     Raises:
         GateError: Something looks like a key.
     """
-    tables = {"predictions.parquet": results.predictions, "data/examples.parquet": results.examples}
     if redact:
         names = names_of(results.data, [*results.predictions.get("example_id", ()), *results.examples.get("id", ())])
         redactor = Redactor(names)
@@ -88,17 +87,23 @@ def without_keys(results: Results, *, redact: bool = False) -> Results:
             examples=redactor.columns(results.examples),
         )
     found = findings(results.data, "results.json")
+    tables = {"predictions.parquet": results.predictions, "data/examples.parquet": results.examples}
     for place, table in tables.items():
         for name in table:
             if _holds_text(table[name]):
                 found += column_findings(name, table[name], place)
     if found:
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         raise GateError(
-            f"the page would show what looks like keys: {'; '.join(map(str, found[:5]))}{more}",
+            f"the page would show what looks like keys: {first_of(found)}",
             "add --redact to take them out, or leave texts out: --samples none",
         )
     return results
+
+
+def first_of(found: Sequence[Finding]) -> str:
+    """Names the first five findings, and how many more there are."""
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return f"{'; '.join(map(str, found[:5]))}{more}"
 
 
 def _holds_text(values: Sequence[Any]) -> bool:
@@ -139,19 +144,15 @@ class Redactor:
 
     names: frozenset[str] = frozenset()
     """Arms, labels, ids: strings that mean something by being equal or not."""
-    personal: bool = True
-    """Whether personal data goes, or keys alone."""
     _taken: dict[str, str] = field(default_factory=dict)
 
     def text(self, text: str) -> str:
         """Returns a string without what looks like a key or personal data."""
-        clean = KEYS.sub(REDACTED, text) if may_hold_key(text) else text
-        if self.personal:
-            from harness.prepare.pii import masked
+        from harness.prepare.pii import masked
 
-            parts = _DIGEST.split(clean)
-            parts[::2] = [masked(part)[0] for part in parts[::2]]
-            clean = "".join(parts)
+        parts = _DIGEST.split(KEYS.sub(REDACTED, text) if may_hold_key(text) else text)
+        parts[::2] = [masked(part)[0] for part in parts[::2]]
+        clean = "".join(parts)
         return self._apart(text, clean) if clean != text and text in self.names else clean
 
     def _apart(self, text: str, clean: str) -> str:

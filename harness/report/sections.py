@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 from harness.blocks import Block, Callout, Results
 from harness.plugins.asides import speaker
 from harness.plugins.origins import origin
-from harness.report.charts.svg import one_line
 from harness.report.conform import conform
-from harness.words import say
+from harness.words import clipped, one_line, say
 
 if TYPE_CHECKING:
     from harness.contract import Section
@@ -97,6 +96,6 @@ def remark(section: Section, error: BaseException) -> Callout:
             'The section "{name}" could not be shown in full. Its plugin (from {origin}) raised {error}',
             name=name_of(section),
             origin=origin(section),
-            error=said if len(said) <= SAID else f"{said[: SAID - 1]}…",
+            error=clipped(said, SAID),
         ),
     )

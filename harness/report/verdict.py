@@ -8,7 +8,18 @@ from typing import Any
 from harness import numbers, terms
 from harness.blocks import Tile
 from harness.report.arms import Arm
-from harness.report.facts import Data, Measure, comparison, contenders, cost_measure, payback, tags
+from harness.report.facts import (
+    Data,
+    Measure,
+    amount,
+    comparison,
+    contenders,
+    cost_measure,
+    latency,
+    p_of,
+    payback,
+    tags,
+)
 from harness.words import say, say_n
 
 
@@ -72,7 +83,7 @@ def _marked(arm: Arm) -> str:
 
 def _difference(against: dict[str, Any]) -> str:
     points, parts = numbers.points(against["difference"]), _interval(against)
-    p = against.get("p", against.get("mcnemar_p"))
+    p = p_of(against)
     if p is not None:
         parts.append(f"{terms.method(str(against.get('p_method') or 'McNemar'))}: {numbers.p_value(p)}")
     if not parts:
@@ -86,7 +97,7 @@ def _interval(against: dict[str, Any]) -> list[str]:
 
 
 def _brief(against: dict[str, Any]) -> str:
-    p = against.get("p", against.get("mcnemar_p"))
+    p = p_of(against)
     return ", ".join([*_interval(against), *([] if p is None else [numbers.p_value(p).replace(" ", "\u00a0")])])
 
 
@@ -138,22 +149,17 @@ def tiles(data: Data) -> tuple[Tile, ...]:
     if difference is None and first.get("accuracy") is not None and second.get("accuracy") is not None:
         difference = first["accuracy"] - second["accuracy"]
     evidence = _brief(gap) or _against(numbers.percent(first.get("accuracy")), numbers.percent(second.get("accuracy")))
-    latency = _latency(first), _latency(second)
+    waits = latency(first), latency(second)
     return (
         Tile(label=say("Accuracy"), value=numbers.points(difference), detail=evidence),
         _change(measure.title, measure.of(first), measure.of(second), measure.write),
-        _change(say("p95 latency"), latency[0], latency[1], numbers.ms),
+        _change(say("p95 latency"), waits[0], waits[1], numbers.ms),
         _payback(data, first, second),
     )
 
 
 def _against(mine: str, other: str) -> str:
     return say("{mine} against {other}", mine=mine, other=other)
-
-
-def _latency(arm: Arm, which: str = "p95") -> float | None:
-    value = (arm.get("latency_s") or {}).get(which)
-    return None if value is None else float(value)
 
 
 def _change(label: str, mine: float | None, other: float | None, write: Callable[[float | None], str]) -> Tile:
@@ -185,8 +191,7 @@ def _why(data: Data, entry: dict[str, Any]) -> str:
         return say("costs are not known in one unit")
     cost = (comparison(data, entry["arm"], entry["against"]) or {}).get("cost") or {}
     if saving < 0 and cost.get("cheaper") != "same":
-        more = numbers.usd(-saving) if entry.get("unit") == "usd" else numbers.duration(-saving)
-        return say("{amount} more per 1,000 requests", amount=more)
+        return say("{amount} more per 1,000 requests", amount=amount(-saving, entry.get("unit")))
     if saving and entry.get("fixed") is None:
         return say("what training cost is not known")
     return say("a request saves nothing")
@@ -196,7 +201,7 @@ def _alone(arm: Arm, measure: Measure) -> tuple[Tile, ...]:
     low, high = arm.get("accuracy_ci") or (None, None)
     interval = "" if low is None else say("95% CI {interval}", interval=numbers.percent_interval(low, high))
     counts = {"answered": numbers.count(arm.get("answered")), "n": numbers.count(arm.get("n"))}
-    median = say("median {wait}", wait=numbers.ms(_latency(arm, "p50")))
+    median = say("median {wait}", wait=numbers.ms(latency(arm, "p50")))
     return (
         Tile(label=say("Accuracy"), value=numbers.percent(arm.get("accuracy")), detail=interval),
         Tile(
@@ -205,5 +210,5 @@ def _alone(arm: Arm, measure: Measure) -> tuple[Tile, ...]:
             detail=say("{answered} of {n} answered", **counts),
         ),
         Tile(label=measure.title, value=measure.write(measure.of(arm)), detail=""),
-        Tile(label=say("p95 latency"), value=numbers.ms(_latency(arm)), detail=median),
+        Tile(label=say("p95 latency"), value=numbers.ms(latency(arm)), detail=median),
     )

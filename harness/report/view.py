@@ -27,9 +27,10 @@ from harness.blocks import (
 )
 from harness.report import calculator
 from harness.report.arms import Look, look_of
-from harness.report.charts import behind, dots, histogram, intervals, matrix, xy
-from harness.report.charts.svg import marker, one_line, tag, width
+from harness.report.charts import data_table, dots, histogram, intervals, matrix, xy
+from harness.report.charts.svg import marker, tag, width
 from harness.report.explorer.packing import Packed
+from harness.words import one_line
 
 WIDE, FULL, NARROW = 524.0, 1080.0, 358.0
 """Width of a figure in px: half of the page, all of it, and a phone's screen without its margins."""
@@ -81,17 +82,13 @@ def views(blocks: Iterable[Block | Packed], looks: Mapping[str, Look]) -> list[d
         kind = KINDS.get(type(block))
         if kind is None:
             raise TypeError(f"yielded {type(block).__name__}, which is not a block")
-        if isinstance(block, Calculator):
-            found.append({"kind": kind, "block": calculator.form(block)})
-            continue
-        if isinstance(block, Table) and not (block.half and len(block.columns) <= FEW):
-            found.append({"kind": kind, "block": block})
-            continue
-        if not isinstance(block, Figure | Table):
-            found.append({"kind": kind, "block": block})
-            continue
-        drawn = block if isinstance(block, Table) else draw(block, looks)
-        _gather(found, {"kind": kind, "block": drawn}, alone=isinstance(drawn, Drawn) and drawn.full)
+        if isinstance(block, Figure):
+            drawn = draw(block, looks)
+            _gather(found, {"kind": kind, "block": drawn}, alone=drawn.full)
+        elif isinstance(block, Table) and block.half and len(block.columns) <= FEW:
+            _gather(found, {"kind": kind, "block": block}, alone=False)
+        else:
+            found.append({"kind": kind, "block": calculator.form(block) if isinstance(block, Calculator) else block})
     return found
 
 
@@ -118,14 +115,14 @@ def draw(figure: Any, looks: Mapping[str, Look]) -> Drawn:
         svg=Markup().join(layouts),
         key=key,
         key_always=lettered or not isinstance(figure, Chart) or not all(_named(look, layouts[0]) for look in key),
-        table=behind.table(figure),
+        table=data_table.table(figure),
         full=full,
     )
 
 
 def _named(look: Look, drawn: Markup) -> bool:
     """Whether a label of a figure has an arm's whole name."""
-    return f">{escape(f'{look.letter} {one_line(look.name)}'.strip())}" in drawn
+    return f">{escape(one_line(look.label))}" in drawn
 
 
 def _svg(figure: Figure, looks: Mapping[str, Look], wide: float, narrow: bool) -> Markup:

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -76,19 +77,16 @@ def side_by_side(tasks: Sequence[Task[T]], most: int, pause: Pause) -> list[T]:
     came: dict[int, T] = {}
     errors: list[BaseException] = []
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-    waiting = {group: deque(i for i, task in enumerate(tasks) if task.group == group) for group in _groups(tasks)}
+    waiting = _by_group(tasks)
 
     def work(group: str | None) -> None:
-        left = waiting[group]
-        while left and not errors:
-            try:
-                number = left.popleft()
-            except IndexError:  # another thread was quicker
-                return
-            try:
-                came[number] = tasks[number].do()
-            except BaseException as error:  # raised below, in the caller's thread
-                errors.append(error)
+        with suppress(IndexError):  # of a group of which nothing is left
+            while not errors:
+                number = waiting[group].popleft()
+                try:
+                    came[number] = tasks[number].do()
+                except BaseException as error:  # raised below, in the caller's thread
+                    errors.append(error)
 
     def run(group: str) -> None:
         work(group)
@@ -96,8 +94,7 @@ def side_by_side(tasks: Sequence[Task[T]], most: int, pause: Pause) -> list[T]:
 
     threads = [
         threading.Thread(target=run, args=(group,), name=f"jobs at {group}", daemon=True)
-        for group in waiting
-        if group is not None
+        for group in filter(None, waiting)
         for _ in range(min(most, len(waiting[group])))
     ]
     try:
@@ -118,5 +115,8 @@ def side_by_side(tasks: Sequence[Task[T]], most: int, pause: Pause) -> list[T]:
     return [came[number] for number in range(len(tasks))]
 
 
-def _groups(tasks: Sequence[Task[T]]) -> list[str | None]:
-    return list(dict.fromkeys(task.group for task in tasks))
+def _by_group(tasks: Sequence[Task[T]]) -> dict[str | None, deque[int]]:
+    waiting: dict[str | None, deque[int]] = {}
+    for number, task in enumerate(tasks):
+        waiting.setdefault(task.group, deque()).append(number)
+    return waiting

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from harness.data_stage.training_sets import profile_of, refuse
 from harness.errors import GateError, TrainingRefusedError, UnfinishedError
-from harness.execution.questions import Answered, mark
+from harness.execution.questions import mark
 from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, Experiment, plain
 from harness.files import folder_whole, write_json, write_whole
@@ -29,7 +29,7 @@ from harness.running.asking import Asking
 from harness.runs import slug
 from harness.training import Trainer, Upload, job_tag, upload_of
 from harness.training.record import deploy_first, deploy_too, record
-from harness.types import Example, JobSpec, Prediction, TrainingFiles
+from harness.types import Example, JobSpec, TrainingFiles
 
 USUAL_EPOCHS = 3
 """What providers train where they are told nothing, for an estimate of the cost."""
@@ -60,7 +60,6 @@ class Trained:
     usd: float | None = None
     tokens: int | None = None
     model: str | None = None
-    metrics: tuple[Mapping[str, Any], ...] = ()
     checkpoints: tuple[Mapping[str, Any], ...] = ()
     """Models that the job left on its way, oldest first: `model`, `step`, and losses."""
     refusal: str | None = None
@@ -89,7 +88,7 @@ class Plan:
 
 
 @dataclass(kw_only=True)
-class Evaluation:
+class ArmTraining:
     """The tools of one run, put together by the pipeline."""
 
     asking: Asking
@@ -102,14 +101,14 @@ class Evaluation:
 
     # Training
 
-    def ready(self, arm: Arm, candidate: bool = False) -> Trained:
+    def train(self, arm: Arm, candidate: bool = False) -> Trained:
         """Trains an arm if it needs it.
 
         A training that was refused, or that failed, leaves the others to finish: it comes back as data.
         """
-        return self.ready_all([arm], candidate=candidate)[0]
+        return self.train_all([arm], candidate=candidate)[0]
 
-    def ready_all(self, arms: Sequence[Arm], *, candidate: bool = False, names: Sequence[str] = ()) -> list[Trained]:
+    def train_all(self, arms: Sequence[Arm], *, candidate: bool = False, names: Sequence[str] = ()) -> list[Trained]:
         """Trains those of several arms that need it, on endpoints elsewhere side by side.
 
         Args:
@@ -122,10 +121,10 @@ class Evaluation:
         """
         plans = [self.plan(arm, candidate) if needs_job(arm) else None for arm in arms]
         called = {plan.tag: name for plan, name in zip(plans, names or [a.name for a in arms], strict=True) if plan}
-        trained = iter(self.carried_out([plan for plan in plans if plan is not None], called))
-        return [self._here(arm) if plan is None else next(trained) for arm, plan in zip(arms, plans, strict=True)]
+        trained = iter(self.train_planned([plan for plan in plans if plan is not None], called))
+        return [self._fitted(arm) if plan is None else next(trained) for arm, plan in zip(arms, plans, strict=True)]
 
-    def carried_out(self, plans: Sequence[Plan], called: Mapping[str, str]) -> list[Trained]:
+    def train_planned(self, plans: Sequence[Plan], called: Mapping[str, str]) -> list[Trained]:
         """Trains what was planned, by this or by tools that learn from other examples.
 
         Args:
@@ -152,7 +151,7 @@ class Evaluation:
         """Writes an arm's training files and describes its job."""
         key = (mark(arm), candidate)
         if key not in self._plans:
-            files = self.files(arm, candidate)
+            files = self._files(arm, candidate)
             with attributed(arm.backend, "job"):
                 spec = guard.job(arm.backend, arm.backend.job(files), self.asking.experiment.endpoints)  # type: ignore[attr-defined]
             upload = upload_of(files)
@@ -235,7 +234,6 @@ class Evaluation:
             usd=None if plan.spec.endpoint == LOCAL else prices.training_usd(plan.spec.base, tokens),
             tokens=tokens,
             model=job.model,
-            metrics=tuple(result.get("metrics") or ()),
             # A deployment serves one model: no checkpoint can be asked beside it.
             checkpoints=() if deployed_to_answer(self.asking.experiment, plan.arm) else tuple(others.values()),
             files=plan.upload.hashes,
@@ -258,7 +256,7 @@ class Evaluation:
             return deploy_first(plan.arm.name, model)
         return None
 
-    def files(self, arm: Arm, candidate: bool) -> TrainingFiles:
+    def _files(self, arm: Arm, candidate: bool) -> TrainingFiles:
         """Writes an arm's training files: shuffled, one line for each example, as the provider wants them.
 
         Raises:
@@ -283,12 +281,12 @@ class Evaluation:
             n_validation=len(self.learning.validation),
         )
 
-    def _here(self, arm: Arm) -> Trained:
+    def _fitted(self, arm: Arm) -> Trained:
         """Fits an arm in this process, where it learns: its folder appears when the model is whole."""
         if not hasattr(arm.backend, "fit"):
             usd = getattr(arm.backend, "training_usd", None)  # it was trained elsewhere, and the backend knows
             return Trained(arm=arm, model=getattr(arm.backend, "model", None), usd=usd)
-        key = self._fit_key(arm)
+        key = self.fit_key(arm)
         folder = self.asking.folder.model(arm.name, key)
         note = folder / "fit.json"
         if not note.is_file():
@@ -300,18 +298,18 @@ class Evaluation:
         self.asking.asker.fit_keys[mark(arm)] = key
         return Trained(arm=arm, seconds=float(json.loads(note.read_text())["seconds"]))
 
-    def _fit_key(self, arm: Arm) -> str:
+    def fit_key(self, arm: Arm) -> str:
         """Returns what an in-process model is known by: backend, its source, seed and what it learns from."""
         learned = [(example.id, example.label) for example in (*self.learning.train, *self.learning.validation)]
         return digest([plain(arm.backend), self.asking.asker.source_hash(arm.backend), self.learning.seed, learned])
 
-    def trained(self, arm: Arm, candidate: bool = False) -> bool:
+    def is_trained(self, arm: Arm, candidate: bool = False) -> bool:
         """Whether an arm's model is there, or none is needed."""
         if needs_job(arm):
             known = self.asking.journal.job(self.plan(arm, candidate).tag)
             return known is not None and known.model is not None
         if hasattr(arm.backend, "fit"):
-            return (self.asking.folder.model(arm.name, self._fit_key(arm)) / "fit.json").is_file()
+            return (self.asking.folder.model(arm.name, self.fit_key(arm)) / "fit.json").is_file()
         return True
 
     def sample(self, items: int | None) -> tuple[Example, ...]:
@@ -348,11 +346,15 @@ def needs_job(arm: Arm) -> bool:
     return hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None
 
 
-def accuracy(answers: Sequence[Answered]) -> float:
-    """Returns the share of right answers; -1 where there are none, so that nothing loses to nothing."""
-    return sum(is_right(answer.prediction) for answer in answers) / len(answers) if answers else -1.0
+def left_to_train(trained: Iterable[Trained], hint: str) -> UnfinishedError | None:
+    """Returns what is left to do where an arm is not ready; `None` where all are.
 
-
-def is_right(prediction: Prediction) -> bool:
-    """Whether the predicted label is the expected one."""
-    return prediction.predicted == prediction.expected
+    Args:
+        trained: The arms.
+        hint: What to tell where the refusal itself says nothing of what to do.
+    """
+    refusal = next((one.refusal for one in trained if one.refusal is not None), None)
+    if refusal is None:
+        return None
+    message, _, advice = refusal.partition("\n")
+    return UnfinishedError(message, advice or hint)

@@ -11,8 +11,9 @@ from harness.console import Console
 from harness.contract import LocalBackend
 from harness.errors import DataError, UsageError
 from harness.execution import in_process
+from harness.execution.answers import Answered, inspect, predictions, unasked
 from harness.execution.engine import Engine
-from harness.execution.questions import Answered, Asker, Question, inspect, mark, predictions, unasked
+from harness.execution.questions import Asker, Question, mark
 from harness.execution.sender import Sender
 from harness.execution.vectors import read, without_route
 from harness.execution.work import Request, interleave, is_sampled
@@ -42,7 +43,6 @@ class Asking:
     watching: Watching
     scrub: Scrubber
     siblings: tuple[RunFolder, ...] = ()
-    reused: int = 0
     _in_process: bool = False
     """Whether a backend in this process is answering."""
 
@@ -160,7 +160,6 @@ class Asking:
             left = [key for key in left if key not in found]
         if taken:
             self.journal.add(taken.values())
-            self.reused += len(taken)
             self.console.say(f"{len(taken):,} answers taken over from other runs of this experiment")
         return set(taken)
 
@@ -227,11 +226,14 @@ class Asking:
             tell=told.append,
         )
         prompts = {key: question.prompt for key, question in questions.items()}
+
+        def commit(entries: list[Entry]) -> None:
+            self.journal.add(entries)
+            self.advance(arm.name, {"done": len(entries)})
+
         self._in_process = True
         try:
-            in_process.answer(
-                backend, ctx, prompts, self.journal, self.advance, self.scrub, lambda: self.engine.interrupted
-            )
+            in_process.answer(backend, ctx, prompts, self.scrub, commit, lambda: self.engine.interrupted)
         finally:
             self._in_process = False
         # On disk, for a run that goes on does not open the backend again

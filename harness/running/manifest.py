@@ -191,7 +191,7 @@ def edited_plugins(
 def _used(experiment: Experiment) -> Iterable[Record]:
     used: list[object] = [experiment.dataset, experiment.executor, *experiment.metrics, *experiment.sections]
     for arm in experiment.arms:
-        for one in (arm, *(candidate for _, candidate in arm.candidates)):
+        for one in arm.variants:
             used += [one.backend, one.formatter, *([one.shots.selector] if one.shots else [])]
     found = (experiment.plugins.find(plugin) for plugin in used)
     records = {(record.kind, record.name): record for record in found if record is not None}

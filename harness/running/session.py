@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.console import Console
-from harness.data_stage import stage
-from harness.data_stage.training_sets import require_classes
+from harness.data_stage import quality_report, stage
+from harness.data_stage.gates import gate, require_classes
 from harness.errors import ExperimentError, UsageError
 from harness.execution.budget import Budget
 from harness.execution.engine import Engine
@@ -24,18 +24,18 @@ from harness.execution.vectors import Vectors
 from harness.execution.work import Request
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment.error_costs import require_labels
-from harness.experiment.file import EnvironmentValue
 from harness.files import clear, write_json
 from harness.journal import Journal
 from harness.prepare.options import Prepared
+from harness.prepare.stage import fingerprint
 from harness.prices import Prices
 from harness.running import manifest
 from harness.running.arm_prices import unpriced
-from harness.running.arm_training import Evaluation, Learning
+from harness.running.arm_training import ArmTraining, Learning
 from harness.running.asking import Asking
 from harness.running.interrupts import Interrupts
 from harness.running.watching import Watching
-from harness.runs import DEFAULT_OUT, RunFolder
+from harness.runs import DEFAULT_OUT, RunFolder, run_folder
 from harness.secrets import Scrubber
 from harness.training import Trainer, continuing
 from harness.types import Split, Usage
@@ -62,10 +62,8 @@ def require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
         ExperimentError: Naming the variable.
     """
     for name in sorted({name for arm in arms for name in arm.endpoint_names()}):
-        table = experiment.endpoints[name]
-        variables = [table.api_key_env, *(v.env for v in table.headers.values() if isinstance(v, EnvironmentValue))]
-        for variable in variables:
-            if variable and not os.environ.get(variable):
+        for variable in experiment.endpoints[name].variables:
+            if not os.environ.get(variable):
                 raise ExperimentError(
                     f"the endpoint {name} wants its key in the environment variable {variable}, which is not set",
                     f"export {variable}=… and run the same command",
@@ -112,7 +110,20 @@ class Session:
     """Whose answers and models are taken over; by default those of the other runs of the experiment."""
 
 
-def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evaluation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A run that goes on."""
+
+    work: ArmTraining
+    """Its tools."""
+    data: Prepared
+    manifest: dict[str, Any]
+    """As it was written when the run was opened."""
+    edited: tuple[str, ...]
+    """What is to be said of plugins that were edited since it began."""
+
+
+def put_together(session: Session, journal: Journal, stack: ExitStack) -> ArmTraining:
     """Puts a run's tools together; `stack` closes them."""
     experiment, console, data = session.experiment, session.console, session.data
     siblings = session.siblings
@@ -155,7 +166,7 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> Evalua
         seed=experiment.seed,
         weights=data.weights,
     )
-    return Evaluation(asking=asking, trainer=trainer, learning=learning)
+    return ArmTraining(asking=asking, trainer=trainer, learning=learning)
 
 
 def _asking(
@@ -218,14 +229,21 @@ def _connector(experiment: Experiment, local: LocalEndpoint, offline: bool) -> C
     return connect
 
 
+def _settings(experiment: Experiment, options: RunOptions) -> dict[str, Any]:
+    """Returns what changes an answer: the experiment as resolved, and the limit."""
+    return {**experiment.answer_settings(), "limit": options.limit}
+
+
+def folder_of(experiment: Experiment, options: RunOptions, loaded: stage.Loaded) -> RunFolder:
+    """Returns the folder of an experiment's run over its data."""
+    return run_folder(options.out, experiment.name, _settings(experiment, options), fingerprint(loaded.examples))
+
+
 @contextmanager
 def opened(
     experiment: Experiment, options: RunOptions, console: Console, loaded: stage.Loaded, folder: RunFolder
-) -> Iterator[tuple[Evaluation, Prepared, dict[str, Any], Sequence[str]]]:
+) -> Iterator[Opened]:
     """Opens a run: its data prepared and judged, its journal held, its tools put together.
-
-    Yields:
-        The tools, the data, the manifest, and what is to be said of plugins that were edited.
 
     Raises:
         UsageError: Another process works on it, or the data cannot be used.
@@ -238,17 +256,16 @@ def opened(
     folder.data.mkdir(parents=True, exist_ok=True)
     scrub = Scrubber.of(experiment.secret_names())
     judged_with = manifest.judged_with(experiment, allow_leaks=options.allow_leaks)
-    settings = {**experiment.answer_settings(), "limit": options.limit}
     told = {"command": scrub(options.command), "judged_with": judged_with}
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder.journal))
         for place in (folder.path, folder.models):
             clear(place)
-        record = manifest.begin(experiment, folder, data, settings, told)
+        record = manifest.begin(experiment, folder, data, _settings(experiment, options), told)
         edited = manifest.edited_plugins(folder, record, experiment.arms, journal.answers_by_arm())
         write_json(folder.manifest, record)
-        stage.write(folder.data, data, {})
-        stage.gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
+        quality_report.write(folder.data, data, {})
+        gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
         require_classes([arm for arm in experiment.arms if not options.only or arm.name in options.only], data)
         session = Session(
             experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
@@ -256,4 +273,4 @@ def opened(
         work = put_together(session, journal, stack)
         for message in edited:
             console.say(message)
-        yield work, data, record, edited
+        yield Opened(work=work, data=data, manifest=record, edited=tuple(edited))

@@ -6,7 +6,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,17 @@ CLOSE_S = 5.0
 """Seconds that an observer gets to finish when the run has ended, where its `patience_s` does not say otherwise."""
 
 
-@dataclass(kw_only=True)
 class _Watcher:
-    observer: Observer
-    events: queue.SimpleQueue[Event | None] = field(default_factory=queue.SimpleQueue)
-    failure: str | None = None
-    thread: threading.Thread | None = None
+    """One observer on its thread."""
 
-    def work(self) -> None:
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+        self.events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self.failure: str | None = None
+        self.thread = threading.Thread(target=self._work, name=f"observer {observer.name}", daemon=True)
+        self.thread.start()
+
+    def _work(self) -> None:
         while (event := self.events.get()) is not None:
             try:
                 self.observer.on(event)
@@ -45,12 +47,7 @@ class Watching:
     def __init__(self, folder: Path, observers: Sequence[Observer], say: Callable[[str], None]) -> None:
         self._folder = folder
         self._say = say
-        self._watchers = [_Watcher(observer=observer) for observer in observers]
-        for watcher in self._watchers:
-            watcher.thread = threading.Thread(
-                target=watcher.work, name=f"observer {watcher.observer.name}", daemon=True
-            )
-            watcher.thread.start()
+        self._watchers = [_Watcher(observer) for observer in observers]
 
     def tell(self, kind: str, arm: str = "", message: str = "", figures: Mapping[str, Any] | None = None) -> None:
         """Queues one event for every observer."""
@@ -72,9 +69,8 @@ class Watching:
         for watcher in self._watchers:
             watcher.events.put(None)
         for watcher in self._watchers:
-            if watcher.thread is not None:
-                watcher.thread.join(getattr(watcher.observer, "patience_s", CLOSE_S))
+            watcher.thread.join(getattr(watcher.observer, "patience_s", CLOSE_S))
             if watcher.failure is not None:
                 self._say(f'the observer "{watcher.observer.name}" failed: {watcher.failure}; the run is unharmed')
-            elif watcher.thread is not None and watcher.thread.is_alive():
+            elif watcher.thread.is_alive():
                 self._say(f'the observer "{watcher.observer.name}" hangs and was left behind; the run is unharmed')

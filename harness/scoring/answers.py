@@ -28,6 +28,8 @@ OWN = "own"
 """Rule of an answer that a formatter read in a way of its own, such as by the words that stand for its labels."""
 UNSURE = -1.0
 """Stands for the confidence of an answer that has none, or none that can be: it is never taken."""
+SUM_TOLERANCE = 1e-3
+"""How far probabilities may be from summing to 1: files with results from elsewhere round theirs."""
 CACHEABLE_TOKENS = 1024
 """Prompts shorter than this are never cached (OpenAI's prompt caching starts at 1,024 tokens)."""
 UNANSWERED = 0.5
@@ -35,32 +37,38 @@ UNANSWERED = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
-    """The answers of one arm, sorted by example id: row order changes nothing, not even the last bit of a sum.
+class Requests:
+    """What is known of an arm's requests, sorted by example id: row order changes nothing, not even a sum's last bit.
 
     What several figures need stands in columns, so that the rows are not passed over for each; what is not known in a
     column of numbers is NaN.
     """
 
     ids: tuple[str, ...]
-    rows: tuple[Prediction, ...]
     expected: tuple[str, ...]
-    names: tuple[str, ...]
-    """The labels that occur, sorted; the two columns that follow hold their places."""
-    expected_code: Codes
-    predicted_code: Codes
-    """−1 where there is no label."""
-    answered: Flags
-    failed: Flags
     right: Flags
-    sure: Floats
-    """How sure each answer is; `UNSURE` where that is not known."""
+    failed: Flags
     usd: Floats
     """What each cost."""
     input: Floats
     output: Floats
     cached: Floats
     reasoning: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers(Requests):
+    """The requests of one arm with the answers to them."""
+
+    rows: tuple[Prediction, ...]
+    names: tuple[str, ...]
+    """The labels that occur, sorted; the two columns that follow hold their places."""
+    expected_code: Codes
+    predicted_code: Codes
+    """−1 where there is no label."""
+    answered: Flags
+    sure: Floats
+    """How sure each answer is; `UNSURE` where that is not known."""
 
     @classmethod
     def of(cls, arm: ArmFacts) -> Answers:
@@ -100,6 +108,17 @@ class Answers:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def labelled(self) -> Flags:
+        """Which answers give a label."""
+        return self.answered & (self.predicted_code >= 0)
+
+
+def complete(answers: Mapping[str, Answers], n_test: int) -> list[str]:
+    """Returns the arms that answered the same `n_test` items, as the first arm that answered so many did."""
+    whole = [name for name, arm in answers.items() if len(arm) == n_test > 0]
+    return [name for name in whole if answers[name].ids == answers[whole[0]].ids]
+
 
 def are(rows: Sequence[Prediction], status: Status) -> Flags:
     """Returns which answers ended so."""
@@ -122,6 +141,19 @@ def confidences(rows: Sequence[Prediction], answered: Flags | None = None) -> Fl
     told = floats([row.confidence for row in rows])
     there = are(rows, Status.ANSWERED) if answered is None else answered
     return np.where(there & (told >= 0) & (told <= 1), told, UNSURE)
+
+
+def probabilities(rows: Sequence[Prediction], labels: Sequence[str]) -> Floats | None:
+    """Returns answers × labels; `None` where an answer comes without probabilities, or with what are none.
+
+    Those are none that are negative, not finite, lack a label's, or are far from summing to 1.
+    """
+    if any(row.probabilities is None for row in rows):
+        return None
+    table = np.array([[(row.probabilities or {}).get(label, math.nan) for label in labels] for row in rows])
+    table = table.reshape(len(rows), len(labels))
+    sound = np.isfinite(table).all() and (table >= 0).all() and (np.abs(table.sum(axis=1) - 1) <= SUM_TOLERANCE).all()
+    return table if sound else None
 
 
 def floats(values: Sequence[Any]) -> Floats:
@@ -241,7 +273,7 @@ def confusion(answers: Answers, labels: Sequence[str]) -> Figures:
     size, index = len(names), {label: number for number, label in enumerate(names)}
     places = np.array([index[name] for name in answers.names], dtype=np.intp)
     line = places[answers.expected_code] if len(answers) else answers.expected_code
-    told = answers.answered & (answers.predicted_code >= 0)
+    told = answers.labelled
     cells = line[told] * size + places[answers.predicted_code[told]] if told.any() else np.zeros(0, dtype=np.intp)
     table = np.bincount(cells, minlength=size * size).reshape(size, size)
     unparsed = np.bincount(line[~told & ~answers.failed], minlength=size)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from harness.scoring.answers import Codes, Floats
 from harness.scoring.statistics import LEVEL, Interval
-
-Floats: TypeAlias = NDArray[np.float64]
 
 RESAMPLES = 10_000
 """Resamples behind every bootstrap interval."""
@@ -24,7 +22,7 @@ _CELLS = 4_000_000
 """Cells of one block of resampling weights: 32 MB."""
 
 
-def group_codes(ids: Sequence[str], groups: Mapping[str, str]) -> NDArray[np.intp]:
+def group_codes(ids: Sequence[str], groups: Mapping[str, str]) -> Codes:
     """Numbers the group of each example from 0, in sorted order: no hash order changes a resample.
 
     Args:
@@ -35,7 +33,7 @@ def group_codes(ids: Sequence[str], groups: Mapping[str, str]) -> NDArray[np.int
     return np.unique(np.array(named, dtype=np.str_), return_inverse=True)[1]
 
 
-def resampled_means(values: Any, codes: Any, seed: int, resamples: int = RESAMPLES) -> Floats:
+def resampled_means(values: Any, codes: Codes, seed: int, resamples: int = RESAMPLES) -> Floats:
     """Returns the means of resampled data, one row for each resample, one column for each column of `values`.
 
     Whole groups are drawn with replacement (Davison & Hinkley 1997, Bootstrap Methods and their Application, §3.8;
@@ -69,16 +67,19 @@ def resampled_means(values: Any, codes: Any, seed: int, resamples: int = RESAMPL
     block = max(1, _CELLS // len(sizes))
     for start in range(0, resamples, block):
         rows = min(block, resamples - start)
-        weights = rng.multinomial(number, counts / number, size=rows) if alike else _counts(rng, rows, number)
-        drawn = weights.astype(np.float64)
+        if alike:
+            drawn = rng.multinomial(number, counts / number, size=rows).astype(np.float64)
+        else:
+            drawn = tallied(rng.integers(number, size=(rows, number)), number)
         blocks.append((drawn @ sums) / (drawn @ sizes)[:, None])
     return np.concatenate(blocks)
 
 
-def _counts(rng: np.random.Generator, rows: int, number: int) -> NDArray[np.int64]:
-    """Returns how often each of `number` groups is drawn, a row for each resample."""
-    draws = rng.integers(number, size=(rows, number)) + number * np.arange(rows)[:, None]
-    return np.bincount(draws.ravel(), minlength=rows * number).reshape(rows, number)
+def tallied(draws: Codes, number: int) -> Floats:
+    """Returns how often each of `number` things, numbered from 0, is drawn, a row for each resample."""
+    rows = len(draws)
+    places = draws + number * np.arange(rows)[:, None]
+    return np.bincount(places.ravel(), minlength=rows * number).reshape(rows, number).astype(np.float64)
 
 
 def _limit(sums: Floats, sizes: Floats, rng: np.random.Generator, resamples: int) -> Floats:

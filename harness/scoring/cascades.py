@@ -6,15 +6,14 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import Any
 
 import numpy as np
 
-from harness.scoring.answers import Answers, Figures, Flags, Floats, confidences, is_right
-from harness.scoring.bootstrap import group_codes, resampled_means
+from harness.scoring.answers import Answers, Figures, Flags, Floats, complete, confidences, is_right
 from harness.scoring.comparisons import Panel, Resamples
 from harness.scoring.confidence import WANTED, threshold
 from harness.scoring.contenders import PROMPTS, TUNED, by_validation
+from harness.scoring.costs import unbilled
 from harness.scoring.facts import ArmFacts, RunFacts
 
 PERSON = "a person"
@@ -81,7 +80,7 @@ def cascades(
                 "against": chain[-1].name,
                 "difference": against["difference"],
                 "difference_ci": against["ci"],
-                **_costs(chain, asked, review_usd if person else 0.0, person=person),
+                **_costs(chain, asked, (review_usd or 0.0) if person else 0.0),
                 "simulated": any(stage.simulated for stage in chain),
             }
         )
@@ -102,9 +101,8 @@ def _stages(
     arms: Sequence[ArmFacts], answers: Mapping[str, Answers], lines: Sequence[Figures], run: RunFacts
 ) -> list[Stage]:
     """Returns the best arm of each tier that answered every test item, the cheapest first."""
-    whole = [arm for arm in arms if len(answers[arm.name]) == run.n_test > 0]
-    ids = answers[whole[0].name].ids if whole else ()
-    named = {arm.name: arm for arm in whole if answers[arm.name].ids == ids}
+    able = complete(answers, run.n_test)
+    named = {arm.name: arm for arm in arms if arm.name in able}
     ranked = sorted((line for line in lines if line["name"] in named and not line["barred"]), key=by_validation)
     best = [next((line for line in ranked if line["family"] in tier), None) for tier in TIERS]
     chosen = [line for line in best if line is not None]
@@ -113,20 +111,15 @@ def _stages(
 
 def _bill(line: Figures) -> tuple[float, float, str]:
     """Sort key: dollars, then seconds of this machine; an arm whose price is not known comes last."""
-    usd = 0.0 if _free(line) else line["cost_per_1k_usd"]
+    usd = 0.0 if unbilled(line) else line["cost_per_1k_usd"]
     seconds = line["machine_s_per_1k"]
     unknown = math.inf if seconds is None else 0.0
     return (unknown if usd is None else usd, 0.0 if seconds is None else seconds, str(line["name"]))
 
 
-def _free(line: Figures) -> bool:
-    """Whether nobody sends a bill: a classical arm on this machine."""
-    return line["family"] == "classical" and bool(line["local"]) and not line["cost_per_1k_usd"]
-
-
 def _stage(arm: ArmFacts, answers: Answers, line: Figures) -> Stage:
     usd: Floats | None = None
-    if _free(line):
+    if unbilled(line):
         usd = np.zeros(len(answers))
     elif line["cost_per_1k_usd"] is not None:
         # A failed request without a price was not billed
@@ -180,24 +173,26 @@ def _replay(chain: Sequence[Stage], person: bool, edges: Sequence[float]) -> tup
 
 def _panel(stages: Sequence[Stage], found: Sequence[Flags], ids: Sequence[str], run: RunFacts) -> Panel:
     """Sets cascades and their arms side by side."""
-    names = [*(f"arm {stage.name}" for stage in stages), *(f"cascade {place}" for place in range(len(found)))]
+    names = (*(f"arm {stage.name}" for stage in stages), *(f"cascade {place}" for place in range(len(found))))
     right = np.stack([*(stage.right for stage in stages), *found], axis=1)
-    if not run.groups:
-        return Panel(names=tuple(names), right=right)
-    codes = group_codes(ids, run.groups)
-    means = resampled_means(right, codes, run.seed)
-    return Panel(names=tuple(names), right=right, resamples=Resamples(groups=int(codes.max()) + 1, means=means))
+    return Panel(names=names, right=right, resamples=Resamples.of(right, ids, run.groups, run.seed))
 
 
-def _costs(chain: Sequence[Stage], asked: Sequence[Flags], review_usd: float | None, *, person: bool) -> dict[str, Any]:
-    """Returns what 1,000 requests cost; `None` where a stage has no price, or no time on this machine."""
+def _costs(chain: Sequence[Stage], asked: Sequence[Flags], review_usd: float) -> Figures:
+    """Returns what 1,000 requests cost; `None` where a stage has no price, or no time on this machine.
+
+    Args:
+        chain: The arms.
+        asked: Which items reach each of them, and a person after them where one ends the cascade.
+        review_usd: What a person's answer costs; 0 where none is asked.
+    """
     n = len(asked[0])
     priced = [stage.usd for stage in chain]
     known = [usd for usd in priced if usd is not None]
     total = None
-    if len(known) == len(priced) and review_usd is not None:
+    if len(known) == len(priced):
         spent = [float(usd[reached].sum()) for usd, reached in zip(known, asked, strict=False)]
-        total = (math.fsum(spent) + (review_usd * int(asked[-1].sum()) if person else 0.0)) / n * 1000
+        total = (math.fsum(spent) + review_usd * int(asked[-1].sum())) / n * 1000
     timed = [stage.machine_s for stage in chain if stage.machine_s is not None]
     seconds = None
     if len(timed) == len(chain):

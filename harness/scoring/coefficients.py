@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.scoring.answers import Figures
 from harness.scoring.contenders import TUNED
-from harness.scoring.costs import NEGLIGIBLE, SAME, Arm, cacheable, error_usd, number, price_of
+from harness.scoring.costs import NEGLIGIBLE, SAME, Arm, cacheable, error_usd, missed, number, price_of
 from harness.scoring.facts import Decision
 from harness.scoring.investment import HOURS_PER_MONTH, Spent, investment
 from harness.scoring.judging import assumptions, on_this_machine
@@ -116,11 +116,8 @@ def _wrong(arm: Arm, assumed: Decision) -> tuple[int | None, float | None]:
     table = arm.get("confusion")
     if not table or not all(table.get(part) for part in ("labels", "counts", "unparsed", "failed")):
         return None, None
-    missed = [
-        sum(row) - row[place] + table["unparsed"][place] + table["failed"][place]
-        for place, row in enumerate(table["counts"])
-    ]
+    wrong = missed(table)
     if not isinstance(assumed.error_usd, Mapping):
-        return sum(missed), None
-    weighed = sum(n * error_usd(assumed, label) for n, label in zip(missed, table["labels"], strict=True))
-    return sum(missed), float(weighed)
+        return sum(wrong), None
+    weighed = sum(n * error_usd(assumed, label) for n, label in zip(wrong, table["labels"], strict=True))
+    return sum(wrong), float(weighed)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from harness.scoring import statistics
-from harness.scoring.answers import Answers, Figures
-from harness.scoring.bootstrap import RESAMPLES, Floats, bootstrap_p, group_codes, percentile_interval, resampled_means
+from harness.scoring.answers import Answers, Figures, Flags, Floats, complete
+from harness.scoring.bootstrap import RESAMPLES, bootstrap_p, group_codes, percentile_interval, resampled_means
 from harness.scoring.statistics import ALPHA, Interval
 
 WILSON = "Wilson score interval"
@@ -29,13 +28,28 @@ class Resamples:
     means: Floats
     """Resamples × arms: resampled accuracies."""
 
+    @classmethod
+    def of(cls, right: Flags, ids: Sequence[str], groups: Mapping[str, str] | None, seed: int) -> Resamples | None:
+        """Draws them; `None` without groups, where closed forms serve better.
+
+        Args:
+            right: Examples × arms.
+            ids: The examples.
+            groups: Example id → group.
+            seed: The same seed gives the same resamples.
+        """
+        if not groups:
+            return None
+        codes = group_codes(ids, groups)
+        return cls(groups=int(codes.max()) + 1, means=resampled_means(right, codes, seed))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """All arms that answered all test items, aligned by example id."""
 
     names: tuple[str, ...]
-    right: NDArray[np.bool_]
+    right: Flags
     """Examples × arms."""
     resamples: Resamples | None = None
     """Set where the examples have groups."""
@@ -43,25 +57,21 @@ class Panel:
     @classmethod
     def of(cls, answers: Mapping[str, Answers], n_test: int, groups: Mapping[str, str] | None, seed: int) -> Panel:
         """Aligns the arms that answered the same `n_test` items; other arms cannot be paired and stay out."""
-        whole = [name for name, arm in answers.items() if len(arm) == n_test > 0]
-        ids = answers[whole[0]].ids if whole else ()
         # Sorted: the order of the arms must not matter, not even for the resamples
-        names = tuple(sorted(name for name in whole if answers[name].ids == ids))
-        right = np.stack([answers[name].right for name in names], axis=1) if names else np.zeros((0, 0), np.bool_)
-        if not groups or not names:
-            return cls(names=names, right=right)
-        codes = group_codes(ids, groups)
-        means = resampled_means(right, codes, seed)
-        return cls(names=names, right=right, resamples=Resamples(groups=int(codes.max()) + 1, means=means))
+        names = tuple(sorted(complete(answers, n_test)))
+        if not names:
+            return cls(names=(), right=np.zeros((0, 0), np.bool_))
+        right = np.stack([answers[name].right for name in names], axis=1)
+        return cls(names=names, right=right, resamples=Resamples.of(right, answers[names[0]].ids, groups, seed))
 
     @property
     def groups(self) -> int | None:
         """Number of groups, where the examples have groups."""
         return None if self.resamples is None else self.resamples.groups
 
-    def column(self, name: str) -> NDArray[np.bool_]:
+    def column(self, name: str) -> Flags:
         """Returns which items the arm answered correctly."""
-        return np.asarray(self.right[:, self.names.index(name)], dtype=np.bool_)
+        return self.right[:, self.names.index(name)]
 
     def accuracy_interval(self, name: str) -> tuple[Interval, str]:
         """Returns the interval of one arm's accuracy and the method's name."""
@@ -128,6 +138,19 @@ class Panel:
         # Never below 1: a lucky draw of groups must not promise power that independent examples would not have
         effect = max(1.0, float(np.var(gap)) / simple) if simple else 1.0
         return (max(-1.0, low), min(1.0, high)), bootstrap_p(gap, drawn.groups), effect
+
+
+def accuracy_interval(name: str, answers: Answers, panel: Panel) -> tuple[Interval, str]:
+    """Returns the interval of an arm's accuracy and the method's name, of an arm outside the panel too.
+
+    Args:
+        name: The arm's name.
+        answers: Its answers; at least one.
+        panel: The arms that answered all items.
+    """
+    if name in panel.names:
+        return panel.accuracy_interval(name)
+    return statistics.wilson(int(answers.right.sum()), len(answers)), WILSON
 
 
 def compare_all(panel: Panel, primary: tuple[str, str] | None, stars: Iterable[str], margin: float) -> list[Figures]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from harness.scoring.answers import Answers, Figures, Flags, Floats, confidences, is_right
+from harness.scoring.answers import Answers, Codes, Figures, Flags, Floats, confidences, is_right
 from harness.scoring.statistics import Interval, wilson
 from harness.types import Prediction
 from harness.words import noted
@@ -54,13 +53,12 @@ def curve(sure: Floats, right: Flags) -> list[list[float]]:
     """Returns coverage and precision from the surest answers on; answers that are equally sure pass together."""
     taken, hits, _ = _cumulated(sure, right)
     if len(taken) > POINTS:
-        spread = np.searchsorted(taken, np.linspace(taken[0], taken[-1], POINTS))
-        spread = np.unique(spread)
+        spread = np.unique(np.searchsorted(taken, np.linspace(taken[0], taken[-1], POINTS)))
         taken, hits = taken[spread], hits[spread]
     return [[float(k) / len(sure), float(h / k)] for k, h in zip(taken, hits, strict=True)]
 
 
-def share_interval(hits: Flags, among: Flags, codes: NDArray[np.intp] | None) -> Interval | None:
+def share_interval(hits: Flags, among: Flags, codes: Codes | None) -> Interval | None:
     """Returns the Wilson interval of the share of `among` that `hits`; `None` where nothing is among.
 
     With groups the numbers are divided by the design effect of the ratio, never below 1 (Rao & Scott 1992, Biometrics
@@ -86,7 +84,7 @@ def share_interval(hits: Flags, among: Flags, codes: NDArray[np.intp] | None) ->
     return wilson(right / effect, n / effect)
 
 
-def gate(sure: Floats, right: Flags, wanted: float, edge: float | None, codes: NDArray[np.intp] | None) -> Figures:
+def gate(sure: Floats, right: Flags, wanted: float, edge: float | None, codes: Codes | None) -> Figures:
     """Returns what passes the threshold `edge` on the test split, and how often it is right."""
     nothing = dict.fromkeys(("coverage", "coverage_ci", "accepted", "precision", "precision_ci"))
     if edge is None or not len(sure):
@@ -105,7 +103,7 @@ def gate(sure: Floats, right: Flags, wanted: float, edge: float | None, codes: N
     }
 
 
-def confidence(answers: Answers, validation: Sequence[Prediction], codes: NDArray[np.intp] | None) -> Figures:
+def confidence(answers: Answers, validation: Sequence[Prediction], codes: Codes | None) -> Figures:
     """Returns what an arm answers alone: coverage and precision at thresholds from validation, and the curve.
 
     Args:

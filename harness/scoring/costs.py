@@ -95,12 +95,18 @@ def errors_usd_per_1k(arm: Arm, decision: Decision) -> float | None:
     table = arm.get("confusion")
     if decision.error_usd is None or table is None or not arm["n"]:
         return None
-    wrong = 0.0
-    for place, label in enumerate(table["labels"]):
-        missed = sum(table["counts"][place]) - table["counts"][place][place]
-        missed += table["unparsed"][place] + table["failed"][place]
-        wrong += missed * error_usd(decision, label)
+    wrong = sum(n * error_usd(decision, label) for n, label in zip(missed(table), table["labels"], strict=True))
     return wrong / float(arm["n"]) * 1000
+
+
+def missed(table: Mapping[str, Any]) -> list[int]:
+    """Returns how many answers were wrong, unparsed or failed, by the label that they should have had.
+
+    Args:
+        table: `confusion` of an arm.
+    """
+    lost = zip(table["counts"], table["unparsed"], table["failed"], strict=True)
+    return [sum(row) - row[place] + unparsed + failed for place, (row, unparsed, failed) in enumerate(lost)]
 
 
 def error_usd(decision: Decision, label: str) -> float:
@@ -126,11 +132,13 @@ def relation(a: Arm, b: Arm, decision: Decision) -> Figures:
             continue
         cheaper = "same" if same(x, y, unit) else "a" if x < y else "b"
         return {"unit": unit, "a": x, "b": y, "change": x / y - 1 if y else None, "cheaper": cheaper}
-    # A classical model on this machine sends no bill, whatever the other costs
-    free = [arm["family"] == "classical" and arm["local"] and not arm["cost_per_1k_usd"] for arm in (a, b)]
-    billed = [usd_per_1k(arm, decision) for arm in (a, b)]
-    unbilled = "a" if free[0] and billed[1] else "b" if free[1] and billed[0] else None
-    return {"unit": None, "a": None, "b": None, "change": None, "cheaper": unbilled}
+    free = "a" if unbilled(a) and usd_per_1k(b, decision) else "b" if unbilled(b) and usd_per_1k(a, decision) else None
+    return {"unit": None, "a": None, "b": None, "change": None, "cheaper": free}
+
+
+def unbilled(arm: Arm) -> bool:
+    """Whether nobody sends a bill, whatever others cost: a classical arm on this machine."""
+    return arm["family"] == "classical" and bool(arm["local"]) and not arm["cost_per_1k_usd"]
 
 
 def same(x: float, y: float, unit: str) -> bool:

@@ -11,12 +11,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
 
-from harness.scoring.bootstrap import Floats, group_codes, resampled_means
+from harness.scoring.answers import Figures, Floats
+from harness.scoring.bootstrap import group_codes, resampled_means
 from harness.scoring.statistics import LEVEL
 
 LEAST_SIZES = 3
@@ -41,7 +41,7 @@ class Measured:
         return math.fsum(self.right.values()) / len(self.right)
 
 
-def summary(points: Sequence[Measured]) -> list[dict[str, Any]]:
+def summary(points: Sequence[Measured]) -> list[Figures]:
     """Returns for each x the `mean` over its `n` seeds or draws, and the `low`est and `high`est of them.
 
     The latter are `None` where there is one only.
@@ -62,7 +62,7 @@ def _by_x(points: Sequence[Measured]) -> dict[int, list[Measured]]:
     return found
 
 
-def fit(points: Sequence[Measured]) -> dict[str, Any] | None:
+def fit(points: Sequence[Measured]) -> Figures | None:
     """Fits accuracy = intercept + slope · log2 n to the points by least squares; `None` below three sizes.
 
     Points of one seed are nested and all are over the same examples, so they are not independent: the standard error
@@ -72,22 +72,19 @@ def fit(points: Sequence[Measured]) -> dict[str, Any] | None:
         `slope` (accuracy gained per doubling), `slope_se`, `slope_ci` (95%, Student's t), `intercept`, `n_points` and
         `n_sizes`.
     """
+    from scipy.stats import linregress
+
     sizes = {point.x for point in points}
     if len(sizes) < LEAST_SIZES:
         return None
-    x = np.log2([point.x for point in points])
-    y = np.array([point.accuracy for point in points])
-    spread = float(((x - x.mean()) ** 2).sum())
-    slope = float(((x - x.mean()) * (y - y.mean())).sum()) / spread
-    intercept = float(y.mean()) - slope * float(x.mean())
-    free = len(points) - 2
-    error = math.sqrt(float(((y - intercept - slope * x) ** 2).sum()) / free / spread)
-    half = float(stdtrit(free, 0.5 + LEVEL / 2)) * error
+    line = linregress(np.log2([point.x for point in points]), [point.accuracy for point in points])
+    slope, error = float(line.slope), float(np.nan_to_num(line.stderr))  # SciPy has no error for a level curve
+    half = float(stdtrit(len(points) - 2, 0.5 + LEVEL / 2)) * error
     return {
         "slope": slope,
         "slope_se": error,
         "slope_ci": [slope - half, slope + half],
-        "intercept": intercept,
+        "intercept": float(line.intercept),
         "n_points": len(points),
         "n_sizes": len(sizes),
     }
@@ -95,7 +92,7 @@ def fit(points: Sequence[Measured]) -> dict[str, Any] | None:
 
 def crossing(
     points: Sequence[Measured], reference: Mapping[str, float], groups: Mapping[str, str], seed: int
-) -> dict[str, Any] | None:
+) -> Figures | None:
     """Returns from how many training examples on a learning curve is at least as accurate as a prompt.
 
     Between two measured sizes the curve's mean is a straight line over log2 n. What counts is the size from which it
@@ -121,15 +118,10 @@ def crossing(
     lines = summary(points)
     sizes = np.log2([line["x"] for line in lines])
     place = _passes(sizes, [line["mean"] for line in lines], accuracy)
-    found: dict[str, Any] = {"accuracy": accuracy, "kind": "between", "n": None}
-    if place == -math.inf:
-        found |= {"kind": "below"}
-    elif place == math.inf:
-        found |= {"kind": "not-reached"}
-    else:
-        found |= {"n": float(2**place)}
+    kind = {-math.inf: "below", math.inf: "not-reached"}.get(place, "between")
+    n = float(2**place) if kind == "between" else None
     places = _resampled(points, [reference[name] for name in ids], ids, groups, seed)
-    return {**found, **_interval(places)}
+    return {"accuracy": accuracy, "kind": kind, "n": n, **_interval(places)}
 
 
 def _passes(sizes: Sequence[float] | Floats, means: Sequence[float] | Floats, accuracy: float) -> float:
@@ -166,7 +158,7 @@ def _resampled(
     return places
 
 
-def _interval(places: Floats | None) -> dict[str, Any]:
+def _interval(places: Floats | None) -> Figures:
     if places is None:
         return {"ci": None, "reached": None}
     tail = (1 - LEVEL) / 2

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.scoring.answers import Answers, Codes, Figures, Flags, Floats
+from harness.scoring.answers import SUM_TOLERANCE, Answers, Codes, Figures, Flags, Floats, probabilities
 from harness.scoring.bootstrap import group_codes
 from harness.scoring.contenders import PROMPTS, TUNED
 from harness.scoring.facts import ArmFacts, RunFacts
-from harness.scoring.resampling import affordable, interval, kinds_of, method, resampled
-from harness.types import Prediction
+from harness.scoring.resampling import interval, kinds_of, method, resampled
 from harness.words import noted
 
-SUM_TOLERANCE = 1e-3
-"""How far probabilities may be from summing to 1: files with results from elsewhere round theirs."""
 PARTS = ("format", "prior", "task")
 NO_PRIOR = noted("the labels' shares in the training split are not known")
 
@@ -33,9 +30,7 @@ def decompose(
     its accuracy over answered items.
 
     `prior`: what the prompt would have gained from the labels' shares in the training split alone, see `_by_prior`
-    and `_by_chance`; never below 0, for a prompt that loses by them has nothing to learn from them.
-
-    `task`: the rest.
+    and `_by_chance`; never below 0, for a prompt that loses by them has nothing to learn from them. `task`: the rest.
 
     Args:
         tuned: Answers of the tuned arm.
@@ -52,16 +47,15 @@ def decompose(
         `None`, with a `reason`, where the prompt has no answer.
     """
     n = len(prompt)
-    if not n or not (prompt.answered & (prompt.predicted_code >= 0)).any():
+    if not prompt.labelled.any():
         difference = (int(tuned.right.sum()) - int(prompt.right.sum())) / n if n else None
         nothing = dict.fromkeys((*PARTS, *(f"{part}_ci" for part in PARTS), "ci_method", "prior_method", "recovered"))
         return {"difference": difference, **nothing, "reason": noted("the prompt has no readable answer")}
     table, kinds, counts = _Table.of(tuned, prompt, prior, labels)
     form, learned, task, difference = table.parts(counts[None, :])[0].tolist()
     codes = np.arange(n) if groups is None else groups
-    resamples = affordable(len(counts), table.width)
-    drawn = resampled(kinds, codes, table.parts, seed, resamples, table.width)
-    found = [interval(column, int(codes.max()) + 1) for column in drawn.T[:3]]
+    drawn = resampled(kinds, codes, table.parts, seed, table.width)
+    found = [interval(column, int(codes.max()) + 1) for column in drawn.T[: len(PARTS)]]
     if table.how is None:
         learned, found[1] = None, None
     return {
@@ -70,7 +64,7 @@ def decompose(
         "prior_method": table.how,
         "recovered": int((tuned.answered & ~prompt.answered).sum()),
         **{f"{part}_ci": None if each is None else list(each) for part, each in zip(PARTS, found, strict=True)},
-        "ci_method": method(resamples, clustered=groups is not None) if found[0] is not None else None,
+        "ci_method": method(len(drawn), clustered=groups is not None) if found[0] is not None else None,
         "reason": None if table.how else NO_PRIOR,
     }
 
@@ -135,9 +129,9 @@ class _Table:
         names = [*labels, *(name for name in prompt.names if name not in shares)]
         place = {name: number for number, name in enumerate(names)}
         places = np.array([place[name] for name in prompt.names], dtype=np.intp)
-        answered = prompt.answered & (prompt.predicted_code >= 0)
+        answered = prompt.labelled
         predicted = np.where(answered, places[prompt.predicted_code], 0)
-        told = _all_told(prompt.rows, answered, labels) if known else None
+        told = _told(prompt, answered, labels) if known else None
         columns = [
             tuned.right.astype(np.intp) - prompt.right,
             tuned.answered & ~prompt.answered,
@@ -227,22 +221,11 @@ class _Table:
         return np.where(total[:, 0] > 0, gains, 0.0)
 
 
-def _all_told(rows: Sequence[Prediction], answered: Flags, labels: Sequence[str]) -> Floats | None:
-    """Returns items × labels; `None` where an answer comes without probabilities, or with what are none."""
-    table = np.zeros((len(rows), len(labels)))
-    for place in np.flatnonzero(answered).tolist():
-        told = _probabilities(rows[place], labels)
-        if told is None:
-            return None
-        table[place] = told
+def _told(prompt: Answers, answered: Flags, labels: Sequence[str]) -> Floats | None:
+    """Returns items × labels, zeros where there is no answer; `None` where not all answers come with probabilities."""
+    given = probabilities([prompt.rows[place] for place in np.flatnonzero(answered).tolist()], labels)
+    if given is None:
+        return None
+    table = np.zeros((len(prompt), len(labels)))
+    table[answered] = given
     return table
-
-
-def _probabilities(row: Prediction, labels: Sequence[str]) -> list[float] | None:
-    """Returns a probability for each label; `None` where those given are none."""
-    if row.probabilities is None:
-        return None
-    told = [row.probabilities.get(label, math.nan) for label in labels]
-    if not all(math.isfinite(value) and value >= 0 for value in told):
-        return None
-    return told if abs(math.fsum(told) - 1) <= SUM_TOLERANCE else None

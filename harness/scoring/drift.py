@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.numbers import count, percent, points, points_interval
 from harness.scoring.answers import Answers, Figures, counts
-from harness.scoring.comparisons import Panel
+from harness.scoring.comparisons import Panel, accuracy_interval
 from harness.scoring.facts import ArmFacts
 from harness.scoring.statistics import Interval, mcnemar, tango, wilson
 from harness.types import Prediction
@@ -45,14 +45,10 @@ def arm_drift(name: str, old: tuple[Answers, Panel], new: tuple[Answers, Panel])
     against the whole test. The change is the paired one where most fresh items were in the test.
     """
     (before, old_panel), (after, new_panel) = old, new
-    n, right = len(after), int(after.right.sum())
-    old_ci = (
-        old_panel.accuracy_interval(name)[0]
-        if name in old_panel.names
-        else wilson(int(before.right.sum()), len(before))
-    )
-    new_ci = new_panel.accuracy_interval(name)[0] if name in new_panel.names else wilson(right, n)
-    was, now = float(before.right.mean()), right / n
+    n = len(after)
+    old_ci, _ = accuracy_interval(name, before, old_panel)
+    new_ci, _ = accuracy_interval(name, after, new_panel)
+    was, now = float(before.right.mean()), float(after.right.mean())
     paired = _paired(before, after)
     apart = _apart(before, old_ci, was, after) if paired["n"] < n else None
     shared = paired["n"] * 2 >= n

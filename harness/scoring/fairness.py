@@ -15,6 +15,7 @@ from harness.types import Check
 from harness.words import noted
 
 MODES = ("generate", "choose", "schema")
+"""How an arm that asks a language model can answer."""
 Line = Mapping[str, Any]
 """An arm of `results.json`."""
 

@@ -32,10 +32,19 @@ class Stake:
     months: float
 
     @property
+    def takes(self) -> float:
+        """What requests must make up for each month: the investment, spread over the horizon, and what recurs."""
+        return self.fixed / self.months + self.monthly
+
+    @property
     def need(self) -> float:
-        """What 1,000 requests must save for training to pay; 0 without a volume."""
+        """What 1,000 requests must save for training to pay; 0 where no volume is given."""
         volume = self.decision.requests_per_month
-        return 0.0 if volume is None else (self.fixed / self.months + self.monthly) / volume * 1000
+        if volume is None:
+            return 0.0
+        if not volume:  # nothing is asked, so nothing is saved by it
+            return -math.inf if self.takes < 0 else math.inf
+        return self.takes / volume * 1000
 
     def pays(self, bills: Bills) -> bool:
         """Whether training pays at these bills."""
@@ -64,7 +73,7 @@ def _point(stake: Stake, quantity: str, value: float, unit: str, *, tuned_above:
 
 def _volume(stake: Stake, bills: Bills) -> list[Figures]:
     saving = bills.counted
-    volume = (stake.fixed / stake.months + stake.monthly) / saving * 1000 if saving else 0.0
+    volume = stake.takes / saving * 1000 if saving else 0.0
     if volume <= 0:
         return []
     return [_point(stake, "requests_per_month", volume, "requests", tuned_above=saving > 0)]

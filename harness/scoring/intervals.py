@@ -13,19 +13,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.scoring.answers import Answers, Codes, Figures, Flags, Floats
+from harness.scoring.answers import Answers, Codes, Figures, Flags, Floats, probabilities
 from harness.scoring.bootstrap import percentile_interval, resampled_means
 from harness.scoring.confidence import share_interval
-from harness.scoring.resampling import RESAMPLES, affordable, interval, method, resampled
+from harness.scoring.resampling import RESAMPLES, interval, method, resampled
 from harness.scoring.statistics import Interval
-from harness.scoring.tallies import Tallies, scale_of, told
+from harness.scoring.tallies import Tallies, scale_of
 
 SURE = ("log_loss", "brier", "expected_label_mae")
 """Means over the rows that come with probabilities."""
 COMPARED = ("macro_f1", "balanced_accuracy", "mae", "mae_all")
 """Figures of which the contenders' difference is worked out."""
-SUM_TOLERANCE = 1e-3
-"""How far probabilities may be from summing to 1."""
 _LEAST = 2.3e-16
 """No probability is taken to be less: its logarithm would be infinite (as in scikit-learn's log loss)."""
 
@@ -82,8 +80,7 @@ def differences(a: Answers, b: Answers, metrics: tuple[Metrics, Metrics], items:
         return []
     table, kinds, counts = Tallies.of((a, b), items.labels, ordered=items.ordered)
     points = table.figures(counts[None, :])[0]
-    resamples = affordable(len(counts), table.width)
-    drawn = resampled(kinds, items.groups, table.figures, items.seed, resamples, table.width)
+    drawn = resampled(kinds, items.groups, table.figures, items.seed, table.width)
     lines = []
     for name in COMPARED:
         if name not in table.names:
@@ -97,7 +94,7 @@ def differences(a: Answers, b: Answers, metrics: tuple[Metrics, Metrics], items:
                 "metric": name,
                 "difference": float(points[first] - points[second]),
                 "ci": None if found is None else list(found),
-                "ci_method": method(resamples, clustered=items.clustered),
+                "ci_method": method(len(drawn), clustered=items.clustered),
             }
         )
     return lines
@@ -115,9 +112,8 @@ def _tallied(answers: Answers, items: Items, metrics: Metrics) -> dict[str, tupl
     wanted = [(place, name) for place, name in enumerate(table.names) if _same(points[place], metrics.get(name))]
     if not wanted:
         return {}
-    resamples = affordable(len(counts), table.width)
-    drawn = resampled(kinds, items.groups, table.figures, items.seed, resamples, table.width)
-    how = method(resamples, clustered=items.clustered)
+    drawn = resampled(kinds, items.groups, table.figures, items.seed, table.width)
+    how = method(len(drawn), clustered=items.clustered)
     return {name: (interval(drawn[:, place], items.number), how) for place, name in wanted}
 
 
@@ -127,7 +123,7 @@ def _shares(answers: Answers, items: Items, metrics: Metrics) -> dict[str, tuple
     if not items.ordered or not set(answers.names) <= known.keys():
         return {}
     values = np.array([known[name] for name in answers.names])
-    near = told(answers) & (np.abs(values[answers.predicted_code] - values[answers.expected_code]) <= 1)
+    near = answers.labelled & (np.abs(values[answers.predicted_code] - values[answers.expected_code]) <= 1)
     if not _same(float(near.mean()), metrics.get("off_by_one")):
         return {}
     everything = np.ones(len(near), dtype=np.bool_)
@@ -158,11 +154,10 @@ def _losses(answers: Answers, items: Items) -> tuple[Flags, Floats] | None:
     if len(items.labels) < 2 or not there.any():
         return None
     rows = [answers.rows[number] for number in np.flatnonzero(there).tolist()]
-    given = np.array([[(row.probabilities or {}).get(label, math.nan) for label in items.labels] for row in rows])
-    total = given.sum(axis=1)
-    if not (np.isfinite(given).all() and (given >= 0).all() and (np.abs(total - 1) <= SUM_TOLERANCE).all()):
+    given = probabilities(rows, items.labels)
+    if given is None:
         return None
-    given = given / total[:, None]
+    given = given / given.sum(axis=1, keepdims=True)
     truth = np.array([place[row.expected] for row in rows])
     hit = np.eye(len(items.labels))[truth]
     right = np.clip(given[hit > 0], _LEAST, 1 - _LEAST)

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from harness.scoring import verdict
-from harness.scoring.answers import Figures
+from harness.scoring.answers import Figures, Requests
 from harness.scoring.costs import economy, number, price_of, priced
 from harness.scoring.facts import Decision, Price
 from harness.scoring.investment import Spent
 from harness.scoring.payback import paybacks
 from harness.scoring.projection import decide
-from harness.scoring.savings import Requests, Savings
+from harness.scoring.savings import Savings
 from harness.words import ENGLISH, speaking
 
 
@@ -68,7 +68,7 @@ def rejudge(
         results: What `build` returned, or the parsed `results.json`.
         decision: All assumptions; those of the run are `assumptions(results)`.
         prices: What replaces the prices that the run paid.
-        requests: Arm → its requests (`Requests.by_arm` of `predictions.parquet`); without them, intervals are `None`.
+        requests: Arm → its requests (`savings.requests_by_arm`); without them, intervals are `None`.
         groups: Example id → group, where the examples have groups.
 
     Returns:

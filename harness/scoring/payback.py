@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from harness import numbers
 from harness.scoring.answers import Figures
@@ -19,7 +20,7 @@ TIMES = 10.0
 
 def paybacks(
     arms: Sequence[Arm],
-    contenders: Arm,
+    contenders: Mapping[str, Any],
     margin: float,
     decision: Decision,
     savings: Savings | None = None,
@@ -113,10 +114,8 @@ def _requests(fixed: float | None, bills: Bills, tuned: Arm, other: Arm) -> tupl
         what = "costs" if bills.unit == "usd" else "takes"
         time = "" if bills.unit == "usd" else " machine time"
         if its and mine / its >= TIMES:
-            return (
-                None,
-                f"A request of {a} {what} {numbers.number(mine / its)} times as much{time} as one of {b}{errors}.",
-            )
+            times = numbers.number(mine / its)
+            return None, f"A request of {a} {what} {times} times as much{time} as one of {b}{errors}."
         return None, f"A request of {a} {what}{more} more{time} than one of {b}{errors}."
     if fixed is None:
         return None, f"What the training of {a} cost is not known."

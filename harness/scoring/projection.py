@@ -20,6 +20,8 @@ DAYS_PER_MONTH = 365.25 / 12
 VOLUMES = (1_000, 10_000, 100_000, 1_000_000)
 FARTHEST_MONTHS = 1200
 """No date is given beyond a hundred years."""
+PROJECTED = ("monthly_saving", "total_saving", "months_to_break_even", "break_even_date", "break_even_chance")
+"""What is known of a monthly volume, `None` where it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +37,7 @@ class Case:
 
     def project(self, volume: float | None) -> Figures:
         """Projects one monthly volume over the horizon."""
-        found: Figures = {
-            "requests_per_month": volume,
-            "monthly_saving": None,
-            "total_saving": None,
-            "months_to_break_even": None,
-            "break_even_date": None,
-            "break_even_chance": None,
-        }
+        found: Figures = {"requests_per_month": volume, **dict.fromkeys(PROJECTED)}
         if volume is None or self.bills.unit is None:
             return found
         # Savings that mean nothing are none
@@ -93,7 +88,7 @@ def decide(
     months = decision.horizon_months if left is None else min(decision.horizon_months, max(left, 0.0))
     case = _case(main, named, decision, months, today, savings)
     volume = decision.requests_per_month
-    now = case.project(volume) if case else dict.fromkeys(_NOTHING)
+    now = case.project(volume) if case else dict.fromkeys(PROJECTED)
     return {
         "requests_per_month": volume,
         "horizon_months": decision.horizon_months,
@@ -116,9 +111,6 @@ def decide(
         "recurring": _recurring(main, named, decision),
         "totals": [_total(arm, decision, months, savings, spent or Spent()) for arm in arms if arm["n"]],
     }
-
-
-_NOTHING = ("monthly_saving", "total_saving", "break_even_date", "months_to_break_even", "break_even_chance")
 
 
 def _case(
@@ -148,8 +140,8 @@ def _case(
 def _table(main: Figures | None, case: Case | None) -> list[Figures]:
     if main is None:
         return []
-    empty = {"months_to_break_even": None, **dict.fromkeys(_NOTHING)}
-    return [case.project(float(v)) if case else {"requests_per_month": float(v), **empty} for v in VOLUMES]
+    nothing = dict.fromkeys(PROJECTED)
+    return [case.project(float(v)) if case else {"requests_per_month": float(v), **nothing} for v in VOLUMES]
 
 
 def _recurring(main: Figures | None, named: Mapping[str, Arm], decision: Decision) -> list[Figures]:

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness.scoring.bootstrap import ALIKE, Floats, percentile_interval
+from harness.scoring.answers import Codes, Floats
+from harness.scoring.bootstrap import ALIKE, percentile_interval, tallied
 from harness.scoring.statistics import Interval
 
 RESAMPLES = 2_000
@@ -21,7 +23,7 @@ _WORK = 100_000_000
 """Numbers that are gone through for one figure: half a second or so."""
 
 
-def kinds_of(*columns: Any) -> tuple[Any, Any]:
+def kinds_of(*columns: NDArray[Any]) -> tuple[Codes, Codes]:
     """Tells items apart by what counts of them.
 
     Args:
@@ -45,10 +47,8 @@ def kinds_of(*columns: Any) -> tuple[Any, Any]:
     return np.column_stack(np.unravel_index(kinds, sizes)) + low, codes
 
 
-def resampled(
-    kinds: Any, groups: Any, figures: Callable[[Floats], Floats], seed: int, resamples: int, width: int = 1
-) -> Floats:
-    """Returns figures of resampled data, one row for each resample.
+def resampled(kinds: Codes, groups: Codes, figures: Callable[[Floats], Floats], seed: int, width: int = 1) -> Floats:
+    """Returns figures of resampled data, one row for each of as many resamples as take no longer than is bearable.
 
     Whole groups are drawn with replacement, as by `bootstrap.resampled_means`; all figures share each resample.
 
@@ -57,17 +57,12 @@ def resampled(
         groups: The group of each item, likewise.
         figures: Resamples × kinds, how often each kind was drawn → resamples × figures.
         seed: The same seed gives the same resamples.
-        resamples: How many to draw.
         width: Numbers that `figures` holds for each kind.
     """
     number = int(np.max(kinds)) + 1
+    resamples = int(np.clip(_WORK // (number * width), FEWEST, RESAMPLES))
     block = max(1, _CELLS // (max(number, int(np.max(groups)) + 1) * width))
     return np.concatenate([figures(counts) for counts in _counts(kinds, groups, seed, resamples, block)])
-
-
-def affordable(n: int, width: int = 1) -> int:
-    """Returns how many resamples are drawn where each goes through `width` numbers for each of `n` kinds."""
-    return int(np.clip(_WORK // max(1, n * width), FEWEST, RESAMPLES))
 
 
 def interval(values: Floats, groups: int) -> Interval | None:
@@ -86,7 +81,7 @@ def method(resamples: int, *, clustered: bool) -> str:
     )
 
 
-def _counts(kinds: Any, groups: Any, seed: int, resamples: int, block: int) -> Iterator[Floats]:
+def _counts(kinds: Codes, groups: Codes, seed: int, resamples: int, block: int) -> Iterator[Floats]:
     """Yields how often each kind was drawn, some resamples at a time."""
     rng = np.random.default_rng(seed)
     n, number, parts = len(kinds), int(np.max(kinds)) + 1, int(np.max(groups)) + 1
@@ -100,19 +95,12 @@ def _counts(kinds: Any, groups: Any, seed: int, resamples: int, block: int) -> I
             continue
         draws = rng.integers(parts, size=(rows, parts))
         if held is None:
-            yield _tallies(kinds[draws], number)
+            yield tallied(kinds[draws], number)
         else:
-            yield np.asarray((held @ _tallies(draws, parts).T).T)
+            yield np.asarray((held @ tallied(draws, parts).T).T)
 
 
-def _tallies(draws: Any, number: int) -> Floats:
-    """Counts in each row how often each of `number` occurs."""
-    rows = len(draws)
-    places = draws + number * np.arange(rows)[:, None]
-    return np.bincount(places.ravel(), minlength=rows * number).reshape(rows, number).astype(np.float64)
-
-
-def _held(kinds: Any, groups: Any) -> Any:
+def _held(kinds: Codes, groups: Codes) -> Any:
     """Returns what each group holds: a sparse table of kinds × groups."""
     from scipy.sparse import coo_array
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -33,8 +33,6 @@ from harness.scoring.decomposition import decompositions
 from harness.scoring.facts import ArmFacts, RunFacts
 from harness.scoring.intervals import Items, differences, intervals
 from harness.scoring.judging import judge, plain
-from harness.scoring.savings import Requests
-from harness.scoring.statistics import wilson
 from harness.types import Check
 
 SCHEMA = 1
@@ -83,8 +81,7 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
         "data": dict(run.data),
         "ledger": None if run.ledger is None else dict(run.ledger),
     }
-    requests = {name: Requests.of(answers[name]) for name in panel.names}
-    judge(results, run.decision, requests, run.groups or {})
+    judge(results, run.decision, {name: answers[name] for name in panel.names}, run.groups or {})
     return dict(plain(results))
 
 
@@ -119,15 +116,8 @@ def _checks(run: RunFacts, lines: Sequence[Figures], named: Figures) -> list[Che
 
 
 def _check(check: Check) -> Figures:
-    return {
-        "kind": check.kind,
-        "level": check.level,
-        "message": check.message,
-        "figures": check.figures,
-        "heading": check.heading,
-        "advice": check.advice,
-        "mended": check.mended,
-    }
+    """Returns a check as a table; its figures as they are, for `asdict` cannot copy every mapping."""
+    return {field.name: getattr(check, field.name) for field in fields(check)}
 
 
 def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figures:
@@ -208,12 +198,13 @@ def _accuracy(arm: ArmFacts, answers: Answers, panel: Panel) -> Figures:
     n, strict = len(answers), arm.metrics.get("accuracy_strict")
     if strict is None and any(row.strict is not None for row in answers.rows):
         strict = sum([row.strict == row.expected for row in answers.rows]) / n
-    right = int(answers.right.sum())
-    if arm.name in panel.names:
-        interval, method = panel.accuracy_interval(arm.name)
-    else:
-        interval, method = wilson(right, n), comparisons.WILSON
-    return {"accuracy": right / n, "accuracy_strict": strict, "accuracy_ci": list(interval), "ci_method": method}
+    interval, method = comparisons.accuracy_interval(arm.name, answers, panel)
+    return {
+        "accuracy": int(answers.right.sum()) / n,
+        "accuracy_strict": strict,
+        "accuracy_ci": list(interval),
+        "ci_method": method,
+    }
 
 
 def _without(answers: Answers, leaked: frozenset[str]) -> float | None:

@@ -9,108 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from harness.scoring.answers import CACHEABLE_TOKENS, Answers, Flags, Floats, floats
+from harness.scoring.answers import CACHEABLE_TOKENS, Codes, Floats, Requests, floats
 from harness.scoring.bootstrap import group_codes, percentile_interval, resampled_means
 from harness.scoring.costs import Arm, assumed_cached, error_usd, price_of, tokens_usd
 from harness.scoring.facts import Decision
+from harness.scoring.statistics import Interval
 from harness.types import Status
 
 PRICE_RESAMPLES = 2_000
 """Resamples of prices: means of thousands of prices vary so little that more would change no digit that is shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Requests:
-    """What is known of an arm's requests for test items, sorted by example id; what is not known is NaN."""
-
-    ids: tuple[str, ...]
-    expected: tuple[str, ...]
-    right: Flags
-    failed: Flags
-    usd: Floats
-    """What each cost."""
-    input: Floats
-    output: Floats
-    cached: Floats
-    reasoning: Floats
-
-    @classmethod
-    def of(cls, answers: Answers) -> Requests:
-        """Takes them from an arm's answers."""
-        return cls(
-            ids=answers.ids,
-            expected=answers.expected,
-            right=answers.right,
-            failed=answers.failed,
-            usd=answers.usd,
-            input=answers.input,
-            output=answers.output,
-            cached=answers.cached,
-            reasoning=answers.reasoning,
-        )
-
-    @classmethod
-    def by_arm(cls, columns: Mapping[str, Sequence[Any]]) -> dict[str, Requests]:
-        """Takes them from the columns of `predictions.parquet`."""
-        places: dict[str, list[int]] = {}
-        for place in sorted(range(len(columns["arm"])), key=lambda place: str(columns["example_id"][place])):
-            places.setdefault(str(columns["arm"][place]), []).append(place)
-        return {arm: cls._of_columns(columns, chosen) for arm, chosen in places.items()}
-
-    @classmethod
-    def _of_columns(cls, columns: Mapping[str, Sequence[Any]], places: Sequence[int]) -> Requests:
-        def column(name: str) -> list[Any]:
-            return [columns[name][place] for place in places]
-
-        status, expected = column("status"), column("expected")
-        right = [
-            state == Status.ANSWERED and told == wanted
-            for state, told, wanted in zip(status, column("predicted"), expected, strict=True)
-        ]
-        return cls(
-            ids=tuple(column("example_id")),
-            expected=tuple(expected),
-            right=np.array(right, dtype=np.bool_),
-            failed=np.array([state == Status.FAILED for state in status], dtype=np.bool_),
-            usd=floats(column("cost_usd")),
-            input=floats(column("input_tokens")),
-            output=floats(column("output_tokens")),
-            cached=floats(column("cached_tokens")),
-            reasoning=floats(column("reasoning_tokens")),
-        )
-
-    def costs(self, arm: Arm, decision: Decision) -> Floats | None:
-        """Returns what each request costs under the assumptions, `None` where an answered one has no price.
-
-        Args:
-            arm: The arm of `results.json`; with `repriced` its price has replaced what the run paid.
-            decision: The assumptions.
-        """
-        usd = self._costs(arm, decision)
-        return usd if bool(np.isfinite(usd[~self.failed]).all()) and bool(np.isfinite(usd).any()) else None
-
-    def _costs(self, arm: Arm, decision: Decision) -> Floats:
-        price = price_of(arm)
-        assumed = assumed_cached(arm, decision)
-        if arm.get("repriced") in ("hour", "request"):  # known for all requests together
-            each = arm["cost_per_1k_usd"]
-            return np.where(self.failed, np.nan, np.nan if each is None else float(each) / 1000)
-        if price is None or not (assumed or arm.get("repriced")):
-            return self.usd
-        cached, written = np.nan_to_num(self.cached), np.zeros_like(self.cached)
-        if assumed and decision.cache_hit is not None:
-            able = np.where(self.input >= CACHEABLE_TOKENS, self.input, 0.0)
-            cached, written = decision.cache_hit * able, (1 - decision.cache_hit) * able
-        reasoning = np.nan_to_num(self.reasoning)
-        usd: Floats = tokens_usd(
-            price, fresh=self.input, cached=cached, written=written, output=self.output, reasoning=reasoning
-        )
-        return usd
-
-    def errors(self, decision: Decision) -> Floats:
-        """Returns what each answer costs for being wrong."""
-        each = {label: error_usd(decision, label) for label in set(self.expected)}
-        return np.where(self.right, 0.0, np.array([each[label] for label in self.expected], dtype=np.float64))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,33 +38,30 @@ class Savings:
 
         `None` where a price is missing, or where the items are of fewer than two groups.
         """
-        if not {a, b} <= set(self._names) or self._number < 2:
+        if not {a, b} <= self._costs.keys() or self._number < 2:
             return None
         saving = (self._means[b] - self._means[a]) * 1000
         return saving[np.isfinite(saving)]
 
-    def interval(self, a: str, b: str) -> tuple[float, float] | None:
+    def interval(self, a: str, b: str) -> Interval | None:
         """Returns the 95% interval of the same."""
         saving = self.samples(a, b)
         return None if saving is None or not len(saving) else percentile_interval(saving, self._number)
 
-    def errors_interval(self, arm: str) -> tuple[float, float] | None:
+    def errors_interval(self, arm: str) -> Interval | None:
         """Returns the 95% interval of what the errors of 1,000 requests cost."""
         if self.decision.error_usd is None or arm not in self.requests or self._number < 2:
             return None
-        return percentile_interval(self._errors[arm] * 1000, self._number)
+        _, errors = self._resampled
+        return percentile_interval(errors[arm] * 1000, self._number)
 
     @cached_property
     def _costs(self) -> dict[str, Floats]:
-        found = {name: each.costs(self.arms[name], self.decision) for name, each in self.requests.items()}
+        found = {name: request_costs(each, self.arms[name], self.decision) for name, each in self.requests.items()}
         return {name: costs for name, costs in found.items() if costs is not None}
 
-    @property
-    def _names(self) -> list[str]:
-        return list(self._costs)
-
     @cached_property
-    def _codes(self) -> Any:
+    def _codes(self) -> Codes:
         return group_codes(next(iter(self.requests.values())).ids, self.groups)
 
     @property
@@ -173,7 +77,7 @@ class Savings:
         costs = self._costs
         columns = [np.nan_to_num(each) for each in costs.values()] + [np.isfinite(each) for each in costs.values()]
         if self.decision.error_usd is not None:
-            columns += [each.errors(self.decision) for each in self.requests.values()]
+            columns += [request_errors(each, self.decision) for each in self.requests.values()]
         means = resampled_means(np.array(columns, dtype=np.float64).T, self._codes, self.seed, PRICE_RESAMPLES)
         n = len(costs)
         # A small resample may hold failed requests alone: it says nothing of their price
@@ -183,11 +87,74 @@ class Savings:
         errors = {name: wrong[:, place] for place, name in enumerate(self.requests) if wrong.shape[1]}
         return {name: priced[:, place] for place, name in enumerate(costs)}, errors
 
-    @property
-    def _errors(self) -> dict[str, Floats]:
-        return self._resampled[1]
-
     @cached_property
     def _means(self) -> dict[str, Floats]:
         costs, errors = self._resampled
         return {name: each + errors[name] if name in errors else each for name, each in costs.items()}
+
+
+def requests_by_arm(columns: Mapping[str, Sequence[Any]]) -> dict[str, Requests]:
+    """Returns arm → its requests, from the columns of `predictions.parquet`."""
+    places: dict[str, list[int]] = {}
+    for place in sorted(range(len(columns["arm"])), key=lambda place: str(columns["example_id"][place])):
+        places.setdefault(str(columns["arm"][place]), []).append(place)
+    return {arm: _requests(columns, chosen) for arm, chosen in places.items()}
+
+
+def _requests(columns: Mapping[str, Sequence[Any]], places: Sequence[int]) -> Requests:
+    def column(name: str) -> list[Any]:
+        return [columns[name][place] for place in places]
+
+    status, expected = column("status"), column("expected")
+    right = [
+        state == Status.ANSWERED and told == wanted
+        for state, told, wanted in zip(status, column("predicted"), expected, strict=True)
+    ]
+    return Requests(
+        ids=tuple(column("example_id")),
+        expected=tuple(expected),
+        right=np.array(right, dtype=np.bool_),
+        failed=np.array([state == Status.FAILED for state in status], dtype=np.bool_),
+        usd=floats(column("cost_usd")),
+        input=floats(column("input_tokens")),
+        output=floats(column("output_tokens")),
+        cached=floats(column("cached_tokens")),
+        reasoning=floats(column("reasoning_tokens")),
+    )
+
+
+def request_costs(requests: Requests, arm: Arm, decision: Decision) -> Floats | None:
+    """Returns what each request costs under the assumptions, `None` where an answered one has no price.
+
+    Args:
+        requests: Those of an arm.
+        arm: The arm of `results.json`; with `repriced` its price has replaced what the run paid.
+        decision: The assumptions.
+    """
+    usd = _billed(requests, arm, decision)
+    return usd if bool(np.isfinite(usd[~requests.failed]).all()) and bool(np.isfinite(usd).any()) else None
+
+
+def _billed(requests: Requests, arm: Arm, decision: Decision) -> Floats:
+    price = price_of(arm)
+    assumed = assumed_cached(arm, decision)
+    if arm.get("repriced") in ("hour", "request"):  # known for all requests together
+        each = arm["cost_per_1k_usd"]
+        return np.where(requests.failed, np.nan, np.nan if each is None else float(each) / 1000)
+    if price is None or not (assumed or arm.get("repriced")):
+        return requests.usd
+    cached, written = np.nan_to_num(requests.cached), np.zeros_like(requests.cached)
+    if assumed and decision.cache_hit is not None:
+        able = np.where(requests.input >= CACHEABLE_TOKENS, requests.input, 0.0)
+        cached, written = decision.cache_hit * able, (1 - decision.cache_hit) * able
+    reasoning = np.nan_to_num(requests.reasoning)
+    usd: Floats = tokens_usd(
+        price, fresh=requests.input, cached=cached, written=written, output=requests.output, reasoning=reasoning
+    )
+    return usd
+
+
+def request_errors(requests: Requests, decision: Decision) -> Floats:
+    """Returns what each answer costs for being wrong."""
+    each = {label: error_usd(decision, label) for label in set(requests.expected)}
+    return np.where(requests.right, 0.0, np.array([each[label] for label in requests.expected], dtype=np.float64))

@@ -8,16 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from harness.scoring.answers import Answers, Codes, Flags, Floats
+from harness.scoring.answers import Answers, Codes, Floats
 from harness.scoring.resampling import kinds_of
 
 CLASSES = ("macro_f1", "weighted_f1", "micro_f1", "balanced_accuracy")
 ORDERED = ("mae", "mae_all", "quadratic_kappa", "spearman")
-
-
-def told(answers: Answers) -> Flags:
-    """Returns which answers give a label."""
-    return answers.answered & (answers.predicted_code >= 0)
 
 
 def scale_of(labels: Sequence[str]) -> list[float]:
@@ -56,7 +51,7 @@ class Tallies:
         names = sorted({name for arm in arms for name in arm.names})
         place = {name: number for number, name in enumerate(names)}
         maps = [np.array([place[name] for name in arm.names], dtype=np.intp) for arm in arms]
-        given = [np.where(told(arm), own[arm.predicted_code], -1) for arm, own in zip(arms, maps, strict=True)]
+        given = [np.where(arm.labelled, own[arm.predicted_code], -1) for arm, own in zip(arms, maps, strict=True)]
         kinds, codes = kinds_of(maps[0][arms[0].expected_code], *given)
         known = {label: rank for rank, label in enumerate(labels)}
         ranked = ordered and set(names) <= known.keys()

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from harness.scoring.answers import Answers, Figures
-from harness.scoring.bootstrap import Floats, group_codes
+from harness.scoring.answers import Answers, Codes, Figures, Floats, complete
+from harness.scoring.bootstrap import group_codes
 from harness.scoring.contenders import TUNED
 from harness.scoring.facts import ArmFacts, RunFacts
 
 
-def covariance_of_means(columns: Floats, codes: np.ndarray) -> Floats | None:
+def covariance_of_means(columns: Floats, codes: Codes) -> Floats | None:
     """Returns the estimated covariance of the columns' means over other test sets of the same size and origin.
 
     That of totals of groups (Cameron & Miller 2015, J. Hum. Resour. 50:317–372), which is that of independent
@@ -32,7 +32,7 @@ def covariance_of_means(columns: Floats, codes: np.ndarray) -> Floats | None:
     return np.asarray(totals.T @ totals * (groups / (groups - 1) / n**2), dtype=np.float64)
 
 
-def decompose(columns: Floats, codes: np.ndarray) -> Figures:
+def components(columns: Floats, codes: Codes) -> Figures:
     """Splits the variance of one accuracy into what the test items and what the draw or seed adds.
 
     Right or wrong of item i in draw j is taken as μ + itemᵢ + drawⱼ + restᵢⱼ, all random, and the variances are
@@ -82,16 +82,14 @@ def variation(arms: Sequence[ArmFacts], answers: Mapping[str, Answers], run: Run
 
 
 def _family(name: str, members: Sequence[ArmFacts], answers: Mapping[str, Answers], run: RunFacts) -> Figures:
-    whole = [arm.name for arm in members if len(answers[arm.name]) == run.n_test > 0]
-    ids = answers[whole[0]].ids if whole else ()
-    names = [one for one in whole if answers[one].ids == ids]
+    names = complete({arm.name: answers[arm.name] for arm in members}, run.n_test)
     columns = np.zeros((0, 0))
     codes = np.zeros(0, dtype=np.intp)
     if names:
         columns = np.stack([answers[one].right for one in names], axis=1).astype(np.float64)
-        codes = group_codes(ids, run.groups or {})
+        codes = group_codes(answers[names[0]].ids, run.groups or {})
     what = "seed" if members[0].family in TUNED else "draw"
-    return {"of": name, "arms": names, "what": what, **decompose(columns, codes)}
+    return {"of": name, "arms": names, "what": what, **components(columns, codes)}
 
 
 def varied(arms: Sequence[ArmFacts], run: RunFacts) -> tuple[list[str], list[str]]:

@@ -18,6 +18,8 @@ from harness.scoring.wording import Line, Named
 from harness.words import say
 
 BASELINES = ("classical", "zero-shot")
+UNPAID = ("expires", "win", "trade-off", "never-pays", "tie")
+"""Kinds of verdict whose sentence goes on with what would make training pay, where it does not."""
 
 
 def judge(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -27,7 +29,7 @@ def judge(results: Mapping[str, Any]) -> dict[str, Any]:
         results: All other parts of `results.json`.
     """
     rule, ruling = _rule(results)
-    a, b = (arm_of(results, results["contenders"][side]) for side in "ab")
+    a, b = _contenders(results)
     simulated = any(arm is not None and arm["simulated"] for arm in (a, b, arm_of(results, ruling.arm)))
 
     def write(longest: int) -> str:
@@ -44,10 +46,6 @@ def judge(results: Mapping[str, Any]) -> dict[str, Any]:
         "simulated": simulated,
         "rule": rule,
     }
-
-
-UNPAID = ("expires", "win", "trade-off", "never-pays", "tie")
-"""Kinds of verdict whose sentence goes on with what would make training pay, where it does not."""
 
 
 def what_would_change(results: Mapping[str, Any], ruling: Ruling) -> str:
@@ -106,7 +104,7 @@ def unavailable(results: Mapping[str, Any]) -> Ruling | None:
 
 def no_opponent(results: Mapping[str, Any]) -> Ruling | None:
     """Fewer than two contenders have answers."""
-    a, b = (arm_of(results, results["contenders"][side]) for side in "ab")
+    a, b = _contenders(results)
     if a is not None and b is not None:
         return None
     able = sorted((arm for arm in results["arms"] if arm["n"]), key=lambda arm: (-arm["accuracy"], arm["name"]))
@@ -127,7 +125,7 @@ def no_opponent(results: Mapping[str, Any]) -> Ruling | None:
 
 def unequal(results: Mapping[str, Any]) -> Ruling | None:
     """The contenders did not answer the same items."""
-    a, b = (arm_of(results, results["contenders"][side]) for side in "ab")
+    a, b = _contenders(results)
     if a is None or b is None or between(results, a, b) is not None:
         return None
 
@@ -344,12 +342,18 @@ BETWEEN: tuple[Callable[[Duel], Ruling | None], ...] = (
 """Rules on the comparison of the contenders; the last one always applies."""
 
 
+def _contenders(results: Mapping[str, Any]) -> tuple[Line | None, Line | None]:
+    """Returns the two contenders, `None` for one that is not there."""
+    named = results["contenders"]
+    return arm_of(results, named["a"]), arm_of(results, named["b"])
+
+
 def _rule(results: Mapping[str, Any]) -> tuple[str, Ruling]:
     """Returns the name of the first rule that applies, and what it says."""
     for early in BEFORE:
         if (ruling := early(results)) is not None:
             return early.__name__, ruling
-    a, b = (arm_of(results, results["contenders"][side]) for side in "ab")
+    a, b = _contenders(results)
     line = None if a is None or b is None else between(results, a, b)
     if a is None or b is None or line is None:
         raise ValueError("the rules of BEFORE let a verdict without comparison pass")

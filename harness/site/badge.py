@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from harness import numbers
 from harness.report import facts
 from harness.report.sentence import sentence
-from harness.words import say
+from harness.words import clipped, say
 
 OURS = "<desc>finetune-harness</desc>"
 """Stands in every badge that is ours."""
@@ -86,8 +86,7 @@ def _plain(text: str) -> str:
 
 
 def _short(text: str, most: int = LONGEST) -> str:
-    flat = " ".join(_plain(text).split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+    return clipped(" ".join(_plain(text).split()), most)
 
 
 def _width(text: str) -> float:

@@ -10,9 +10,10 @@ from harness import numbers, terms, words
 from harness.blocks import Axis, Block, Callout, Cell, Column, Interval, Intervals, Table, Text
 from harness.finished.comparing import compare
 from harness.finished.stored import Stored
+from harness.report import cells
 from harness.report.arms import looks
 from harness.report.complete import completed
-from harness.report.facts import cost_measure
+from harness.report.facts import cost_measure, latency
 from harness.report.page import assets, environment, own, policy
 from harness.report.view import views
 from harness.runs import RunFolder
@@ -56,7 +57,6 @@ def render_pair(rows: tuple[Row, Row], folders: tuple[Path, Path], *, texts: boo
             css=own(css),
             script=own(script),
             lang=words.language(),
-            say=say,
             sentence=found["sentence"],
             dataset=rows[1].dataset,
             earlier=rows[0],
@@ -85,14 +85,7 @@ def _accuracy(found: Mapping[str, Any]) -> Iterator[Block]:
         yield Table(
             caption=say("Accuracy in both runs; p is adjusted for the number of arms (Holm)."),
             half=True,
-            columns=(
-                Column(title=say("Arm"), head=True),
-                Column(title=say("Earlier"), numeric=True),
-                Column(title=say("Later"), numeric=True),
-                Column(title=say("p"), numeric=True),
-                Column(title=say("Fixed"), numeric=True),
-                Column(title=say("Broken"), numeric=True),
-            ),
+            columns=cells.heads(say("Arm"), say("Earlier"), say("Later"), say("p"), say("Fixed"), say("Broken")),
             rows=tuple(_line(line) for line in lines),
         )
     for line in lines:
@@ -204,20 +197,20 @@ def _others(a: Stored, b: Stored, lines: Iterable[Mapping[str, Any]]) -> Iterato
     sides = [completed(run.results).data for run in (a, b)]
     measures = [cost_measure(side) for side in sides]
     kinds: list[tuple[str, Any, Any]] = [
-        (say("p95 latency"), lambda arm, _: (arm.get("latency_s") or {}).get("p95"), numbers.ms),
-        (say("Input tokens"), lambda arm, _: arm.get("input_tokens_mean"), numbers.count),
+        (say("p95 latency"), latency, numbers.ms),
+        (say("Input tokens"), lambda arm: arm.get("input_tokens_mean"), numbers.count),
     ]
     if measures[0] == measures[1]:
-        kinds.insert(0, (measures[0].title, lambda arm, measure: measure.of(arm), measures[0].write))
+        kinds.insert(0, (measures[0].title, measures[0].of, measures[0].write))
     known = [{str(arm["name"]): arm for arm in side["arms"]} for side in sides]
     rows = []
     for line in lines:
-        cells: list[str | Cell] = [Cell(text=line["name"], arm=line["name"])]
+        row: list[str | Cell] = [Cell(text=line["name"], arm=line["name"])]
         for _, value, write in kinds:
-            was, now = (value(arms.get(line["name"]) or {}, measures[0]) for arms in known)
+            was, now = (value(arms.get(line["name"]) or {}) for arms in known)
             none = was is None and now is None
-            cells.append(Cell(text=numbers.MISSING if none else f"{write(was)} → {write(now)}", note=_change(was, now)))
-        rows.append(tuple(cells))
+            row.append(Cell(text=numbers.MISSING if none else f"{write(was)} → {write(now)}", note=_change(was, now)))
+        rows.append(tuple(row))
     if rows:
         yield Table(
             caption=say("What else was measured, earlier → later; the change in brackets, without an interval."),

@@ -157,7 +157,6 @@ def render_index(rows: Sequence[Row], compared: Iterable[tuple[str, str]] = ()) 
             css=own(css),
             script=own(script),
             lang=words.language(),
-            say=say,
             lead=lead if rows else say("No run is published yet."),
             rows=shown,
         )

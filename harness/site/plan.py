@@ -94,20 +94,17 @@ def planned(runs: Sequence[Path], site: Path, sections: Sequence[Section], wishe
     if site.exists() and not site.is_dir():
         raise UsageError(f"{site} is a file", "name a folder: --site DIR")
     deploys = workflow(site) if wishes.pages else None
-    names = [run.resolve().name for run in dict.fromkeys(run.resolve() for run in runs)]
+    folders = list(dict.fromkeys(run.resolve() for run in runs))
+    names = [folder.name for folder in folders]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise UsageError(f"two runs are called {twice[0]}", "rename the folder of one of them")
     _allow(site / INDEX)
     _own_folder(site / LATEST)
     with tempfile.TemporaryDirectory(prefix="harness-publish-") as scratch:
-        staged = [stage(run, Path(scratch) / run.name, sections, wishes) for run in dict.fromkeys(map(_real, runs))]
+        staged = [stage(run, Path(scratch) / run.name, sections, wishes) for run in folders]
         new = tuple(one for one in staged if not _published(one, site))
         yield _plan(site, tuple(staged), new, deploys)
-
-
-def _real(run: Path) -> Path:
-    return run.resolve()
 
 
 def _plan(site: Path, staged: tuple[Staged, ...], new: tuple[Staged, ...], deploys: Workflow | None) -> Plan:
@@ -161,16 +158,9 @@ def _pair_pages(
 
 def _latest(site: Path, row: Row, fresh: Mapping[str, Staged]) -> dict[str, bytes]:
     """Returns the newest run's page, what it loads and its badge: a copy, which needs no redirection."""
-    if row.id not in fresh:
-        source = site / row.id
-        names = [name for name in _page_files(source) if (source / name).is_file()]
-    else:
-        source, names = fresh[row.id].folder, list(fresh[row.id].page_files)
-    return {f"{LATEST}/{name}": (source / name).read_bytes() for name in names}
-
-
-def _page_files(folder: Path) -> list[str]:
-    return [*_parts(folder), BADGE, PAGE]
+    source = fresh[row.id].folder if row.id in fresh else site / row.id
+    names = [*_parts(source), BADGE, PAGE]  # the page last: what it leads to is there before it
+    return {f"{LATEST}/{name}": (source / name).read_bytes() for name in names if (source / name).is_file()}
 
 
 def _parts(folder: Path) -> list[str]:

@@ -9,10 +9,8 @@ from typing import Any
 
 from harness.files import json_text
 from harness.report import scan
-from harness.report.page import Samples
+from harness.report.page import EXAMPLE_COLUMNS, PRIVATE, Samples
 
-PRIVATE = ("response", "error")
-"""Columns of predictions that hold what a model said."""
 INTERNAL = ("key", "probabilities")
 """Columns of predictions that no page needs."""
 
@@ -36,8 +34,7 @@ def keep_predictions(run: Path, folder: Path, samples: Samples) -> tuple[tuple[s
         wrong = pc.unique(table.filter(pc.invert(right))["example_id"])
         shown = pc.is_in(table["example_id"], wrong)
         for name in private:
-            column = pc.if_else(shown, table[name], pa.scalar(None, table[name].type))
-            table = table.set_column(table.column_names.index(name), name, column)
+            table = _put_column(table, name, pc.if_else(shown, table[name], pa.scalar(None, table[name].type)))
     write_table(table, folder / "predictions.parquet")
     return tuple(table.column_names), wrong
 
@@ -54,8 +51,7 @@ def keep_examples(run: Path, folder: Path, samples: Samples, wrong: Any) -> int:
     table = pq.read_table(path)
     if "split" in table.column_names:
         table = table.filter(pc.equal(table["split"], "test"))
-    wanted = ("id", "split", "label", "text", "fields", "group", "slices", "time")
-    table = table.select([name for name in wanted if name in table.column_names])
+    table = table.select([name for name in EXAMPLE_COLUMNS if name in table.column_names])
     if samples == "all":
         shown = pa.array([True] * len(table), pa.bool_())
     elif samples == "errors" and wrong is not None:
@@ -66,10 +62,15 @@ def keep_examples(run: Path, folder: Path, samples: Samples, wrong: Any) -> int:
         if name in table.column_names:
             old = table[name]
             column = _numbered(old) if name == "group" else pc.if_else(shown, old, pa.scalar(blank, old.type))
-            table = table.set_column(table.column_names.index(name), name, column)
+            table = _put_column(table, name, column)
     (folder / "data").mkdir()
     write_table(table, folder / "data" / "examples.parquet")
     return int(pc.sum(shown).as_py() or 0)
+
+
+def _put_column(table: Any, name: str, column: Any) -> Any:
+    """Returns a table with another column in the place of the one of that name."""
+    return table.set_column(table.column_names.index(name), name, column)
 
 
 def _numbered(groups: Any) -> Any:
@@ -148,8 +149,7 @@ def _clean(table: Any, redactor: scan.Redactor) -> Any:
         own = name in scan.IDS
         clean = {text: _redacted(name, text, redactor) for text in texts if not (own and scan.OWN_ID.fullmatch(text))}
         old = table[name]
-        column = pa.array([_put(value, clean) for value in old.to_pylist()], old.type)
-        table = table.set_column(table.column_names.index(name), name, column)
+        table = _put_column(table, name, pa.array([_put(value, clean) for value in old.to_pylist()], old.type))
     return table
 
 

@@ -68,13 +68,6 @@ class Staged:
         found = (path for path in self.folder.rglob("*") if path.is_file())
         return tuple(sorted((path.relative_to(self.folder).as_posix() for path in found), key=lambda p: (p != PAGE, p)))
 
-    @property
-    def page_files(self) -> tuple[str, ...]:
-        """The page, what it loads, and the badge: all that `latest/` needs; the page last."""
-        data = ("results.json", "manifest.json")
-        shown = [p for p in self.files if p not in data and not p.endswith(".parquet")]
-        return tuple(reversed(shown))
-
 
 def stage(run: Path, folder: Path, sections: Sequence[Section], wishes: Wishes) -> Staged:
     """Makes a run's folder as it is published; nothing that must not leave is in it.
@@ -132,10 +125,7 @@ def look_at(place: str, text: str) -> None:
 
 def _hold(name: str, found: Sequence[scan.Finding], cure: str) -> None:
     if found:
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-        raise GateError(
-            f"{name} would publish what looks like keys or personal data: {'; '.join(map(str, found[:5]))}{more}", cure
-        )
+        raise GateError(f"{name} would publish what looks like keys or personal data: {scan.first_of(found)}", cure)
 
 
 def _allow(name: str, data: dict[str, Any]) -> None:

@@ -60,12 +60,13 @@ def read_prompt(text: str, texts: Sequence[str], columns: Sequence[str], label: 
         filled = prompt.replace(f"{{{strange[0]}}}", shown(texts))
         said = f"a template; {{{strange[0]}}} was taken for the item, for no column has this name"
         return OwnPrompt(text=filled, template=True, said=said)
-    for name in strange:
-        if name == label:
-            raise DataError(
-                f"{source} names {{{name}}}, which is the label: it would give the answer away",
-                "Take it out, or write it without braces.",
-            )
+    if label in strange:
+        raise DataError(
+            f"{source} names {{{label}}}, which is the label: it would give the answer away",
+            "Take it out, or write it without braces.",
+        )
+    if strange:
+        name = strange[0]
         hint = f"Pass --text {','.join([*texts, name])} to show that column too." if name in columns else ""
         raise DataError(
             f"{source} names {{{name}}}, but the text columns are {quoted(texts)}",

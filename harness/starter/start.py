@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from harness.guessing.guess import Guess, Guesses
 from harness.guessing.rules import quoted
+from harness.prepare.checks import ADVISED_TEST
 from harness.prepare.duplicates import near_earlier
 from harness.prepare.normalise import fold
 from harness.prepare.shingles import prefixes
@@ -19,8 +20,6 @@ from harness.starter.own_prompt import OwnPrompt
 SPLITS = 3
 SMALL = 20
 """Rows below which a class is looked at for near-duplicates too."""
-ADVISED_TEST = 100
-"""Test items below which a 95% interval of an accuracy near 0.8 is wider than ±8 points (Wilson)."""
 
 _HOST = re.compile(r"(?:api\.)?([a-z][a-z0-9-]*)\.[a-z]{2,}")
 

@@ -43,14 +43,11 @@ def _remote(trial: Trial) -> None:
                 value = getattr(spec, name)
                 trial.expect("job", isinstance(value, str) and bool(value), f"its {name} is {value!r}")
         trial.plugin = plugin = replace(plugin, model="sample-model")  # as the engine does once it is trained
-    tried = 0
-    for chat in (True, False):
-        asked = prompts(trial.examples[:3], trial.labels, chat=chat)
-        if not chat or _takes(plugin, asked[0], trial.labels):
-            with trial.part():
-                if chat or tried == 0 or _takes(plugin, asked[0], trial.labels):
-                    _calls(trial, asked)
-                    tried += 1
+    chat, text = (prompts(trial.examples[:3], trial.labels, chat=chat) for chat in (True, False))
+    taken = [asked for asked in (chat, text) if _takes(plugin, asked[0], trial.labels)]
+    for asked in taken or [text]:  # one that takes neither says why
+        with trial.part():
+            _calls(trial, asked)
 
 
 def _takes(plugin: Any, prompt: Prompt, labels: Sequence[str]) -> bool:

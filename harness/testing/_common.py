@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, get_origin, get_type_hints
 
-from harness.plugins import wrong_signature
+from harness.plugins.discovery import wrong_signature
 from harness.testing._trial import Trial
 
 HEAVY = (

@@ -94,15 +94,16 @@ def _marked(value: Any) -> bool:
 
 def _rendered(trial: Trial, results: Results, case: str) -> None:
     from harness.report.page import render
-    from harness.words import say
 
     page = trial.watched("render()", lambda: render(results, [trial.plugin]), promise="renders")
-    remark = say("could not be shown")
+    remark = "could not be shown"
     trial.expect("renders", remark not in page, f"of {case} the page says that it {remark}")
 
 
 def _cases(whole: Results) -> dict[str, Results]:
     """Returns the results that a section meets, by name."""
+    from harness.report.page import PRIVATE
+
     data = copy.deepcopy(dict(whole.data))
     bare = {key: [] if isinstance(value, list) and key != "arms" else value for key, value in data.items()}
     failed = copy.deepcopy(data)
@@ -113,7 +114,7 @@ def _cases(whole: Results) -> dict[str, Results]:
         )
         arm |= {"answered": 0, "unparsed": 0, "failed": n}
     alone = {**bare, "arms": copy.deepcopy(data["arms"][:1])}
-    texts = {name: values for name, values in whole.predictions.items() if name not in ("response", "error")}
+    texts = {name: values for name, values in whole.predictions.items() if name not in PRIVATE}
     return {
         "a whole run": whole,
         "a run without texts": Results(data=data, predictions=texts),

@@ -14,6 +14,7 @@ from typing import Any
 
 from harness.plugins.origins import origin
 from harness.testing._promises import promises
+from harness.words import clipped
 
 SHOWN = 300
 """Characters of a value or an error that a report shows."""
@@ -187,8 +188,7 @@ def _state(plugin: Any) -> Mapping[str, Any]:
 
 def shown(value: object) -> str:
     """Shows a value in one line, shortened."""
-    text = " ".join(str(value).split())
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return clipped(" ".join(str(value).split()), SHOWN)
 
 
 @contextlib.contextmanager

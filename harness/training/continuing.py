@@ -14,6 +14,7 @@ from harness.execution.local_endpoint import adapter_of
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment.toml_lines import find_line
 from harness.journal import reading
+from harness.prices import told_base
 from harness.runs import RunFolder, find_run
 from harness.types import Continued
 
@@ -33,7 +34,7 @@ def resolved(experiment: Experiment, out: Path) -> Experiment:
     found: dict[str, Continued] = {}
     arms = []
     for index, arm in enumerate(experiment.arms):
-        asked = {base for one in _with_candidates(arm) if (base := _reference(one)) is not None}
+        asked = {base for one in arm.variants if (base := _reference(one)) is not None}
         for reference in sorted(asked):
             found[reference] = _Lookup(experiment, f"arms[{index}].backend.base", arm, out).continued(reference)
         arms.append(_replaced(arm, found) if asked else arm)
@@ -63,7 +64,7 @@ def require_labels(experiment: Experiment, labels: Sequence[str]) -> None:
 
 def adapters(experiment: Experiment) -> dict[str, Path]:
     """Returns model → adapter of the models that local arms go on from: the run's own endpoint must be given them."""
-    local = {_base(one) for arm in experiment.arms for one in _with_candidates(arm) if _endpoint(one) == LOCAL}
+    local = {_base(one) for arm in experiment.arms for one in arm.variants if _endpoint(one) == LOCAL}
     found = {
         model: adapter_of(one.folder / "endpoint", model)
         for model, one in experiment.continued.items()
@@ -94,10 +95,6 @@ def announce(experiment: Experiment, say: Callable[[str], None]) -> None:
 def _chain(one: Continued) -> list[dict[str, Any]]:
     step = {"run": one.run, "arm": one.arm, "model": one.model, **one.training}
     return [*(dict(before) for before in one.before), step]
-
-
-def _with_candidates(arm: Arm) -> list[Arm]:
-    return [arm, *(candidate for _, candidate in arm.candidates)]
 
 
 def _base(arm: Arm) -> str | None:
@@ -174,7 +171,7 @@ class _Lookup:
             run=str(manifest["id"]),
             arm=name,
             model=model,
-            base=before.get("base") or root(arms[name]["backend"]["base"] or model),
+            base=before.get("base") or told_base(arms[name]["backend"]["base"] or model),
             labels=tuple(labels_of(folder)),
             folder=folder.path,
             training=_training(folder, model),
@@ -215,11 +212,6 @@ class _Lookup:
 
 def _local(table: Mapping[str, Any]) -> str:
     return f"local, {table.get('model') or 'the embedded model'}"
-
-
-def root(model: str) -> str:
-    """Returns the base model that a model's name tells: that of `ft:BASE:…`, or itself."""
-    return model.split(":")[1] if model.startswith("ft:") else model
 
 
 def trained_model(folder: RunFolder, arm: str) -> str | None:

@@ -1,1 +1,1 @@
-"""What is tried on validation: candidates of a choice, and points of learning and shot curves."""
+"""What is asked on validation: candidates of a choice, contenders, points of learning and shot curves."""

@@ -14,14 +14,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.execution.questions import Answered, mark
+from harness.execution.answers import Answered, accuracy
+from harness.execution.questions import mark
 from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm
 from harness.experiment.candidates import CHECKPOINT, worded
 from harness.experiment.file import ChooseBudget
 from harness.numbers import duration
 from harness.numbers import usd as usd_text
-from harness.running.arm_training import JOBS_AT_ONCE, Evaluation, Trained, accuracy, needs_job
+from harness.running.arm_training import JOBS_AT_ONCE, ArmTraining, Trained, needs_job
 from harness.trials.sweeps import Sweeps
 from harness.types import Example
 
@@ -138,7 +139,7 @@ class _Search:
 class Choosing:
     """Choices of one run."""
 
-    work: Evaluation
+    work: ArmTraining
     _known: dict[str, Chosen] = field(default_factory=dict, init=False)
     """Arm → what it came to, where nothing was left to do for it."""
 
@@ -165,12 +166,12 @@ class Choosing:
         """Returns an arm as it would answer, where nothing has to be trained, asked or decided for that."""
         work = self.work
         if not arm.candidates:
-            return work.ready(arm).arm if work.trained(arm) else None
+            return work.train(arm).arm if work.is_trained(arm) else None
         search = self._opened(arm)
         candidates = [arm.candidates[number] for number in search.taken]
-        if search.waiting or not all(work.trained(one, candidate=True) for _, one in candidates):
+        if search.waiting or not all(work.is_trained(one, candidate=True) for _, one in candidates):
             return None
-        ready = [(settings, work.ready(one, candidate=True)) for settings, one in candidates]
+        ready = [(settings, work.train(one, candidate=True)) for settings, one in candidates]
         asked = [one for _, one in ready]
         asked += [other for each in ready for settings, other in self._checkpoints(arm, *each)
                   if not search.limited or _mark(settings) in search.begun]  # fmt: skip
@@ -205,9 +206,9 @@ class Choosing:
         settings, one = search.arm.candidates[number]
         if _mark(settings) in search.begun or search.closed:
             return _mark(settings) in search.begun
-        if not self.work.trained(one, candidate=True):
+        if not self.work.is_trained(one, candidate=True):
             return False
-        return self.work.asking.answered([(self.work.ready(one, candidate=True).arm, search.examples)])
+        return self.work.asking.answered([(self.work.train(one, candidate=True).arm, search.examples)])
 
     def _round(self, group: Sequence[_Search]) -> None:
         """Trains and asks the next candidates of some searches, side by side, and then their checkpoints."""
@@ -217,7 +218,7 @@ class Choosing:
             self._note(search)
         candidates = [search.arm.candidates[number] for search, number in going]
         names = [search.arm.name + _in_brackets(search.arm.candidates[number][0]) for search, number in going]
-        ready = self.work.ready_all([one for _, one in candidates], candidate=True, names=names)
+        ready = self.work.train_all([one for _, one in candidates], candidate=True, names=names)
         self._ask([(search, (number, 0), Tried(settings=settings, ready=one))
                    for (search, number), (settings, _), one in zip(going, candidates, ready, strict=True)])  # fmt: skip
         for search in group:

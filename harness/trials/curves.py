@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 from harness.data_stage.training_sets import profile_of
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
-from harness.execution.questions import Answered
+from harness.execution.answers import Answered
 from harness.execution.work import digest
 from harness.experiment import Arm
 from harness.experiment.candidates import CHECKPOINT
 from harness.numbers import counted
 from harness.prepare.subsets import subset
-from harness.running.arm_training import Evaluation, Trained, needs_job
+from harness.running.arm_training import ArmTraining, Trained, needs_job
 from harness.types import Check, Example, Status
 
 PROMPTED = ("zero-shot", "few-shot")
@@ -36,7 +36,7 @@ class Spot:
     run: int = 0
     """Its seed, from 0 on, or its draw, from 1 on."""
     arm: Arm
-    work: Evaluation
+    work: ArmTraining
     """What its arm learns from."""
     items: tuple[Example, ...]
     """Validation examples that it is asked about: the same for all points of a curve."""
@@ -101,7 +101,7 @@ def _as_chosen(arm: Arm, settings: Mapping[str, Any] | None) -> Arm:
     return next((one for given, one in arm.candidates if dict(given) == wanted), arm.candidates[0][1])
 
 
-def learning_spots(work: Evaluation, arm: Arm, settings: Mapping[str, Any] | None = None) -> tuple[Spot, ...]:
+def learning_spots(work: ArmTraining, arm: Arm, settings: Mapping[str, Any] | None = None) -> tuple[Spot, ...]:
     """Returns the points of an arm's learning curve.
 
     Args:
@@ -123,7 +123,7 @@ def learning_spots(work: Evaluation, arm: Arm, settings: Mapping[str, Any] | Non
     )
 
 
-def _learning_spot(work: Evaluation, arm: Arm, own: Arm, n: int, number: int) -> Spot:
+def _learning_spot(work: ArmTraining, arm: Arm, own: Arm, n: int, number: int) -> Spot:
     learning = work.learning
     spot = Spot(kind="learning", x=n, run=number, arm=own, work=work, items=work.sample(arm.choose_items))
     if number == 0 and n == len(learning.train):  # the arm itself: what it was trained to is there
@@ -139,7 +139,7 @@ def _learning_spot(work: Evaluation, arm: Arm, own: Arm, n: int, number: int) ->
     return replace(spot, arm=named, work=replace(work, learning=part), reason=reason)
 
 
-def shot_spots(work: Evaluation, arm: Arm, ready: Arm) -> tuple[Spot, ...]:
+def shot_spots(work: ArmTraining, arm: Arm, ready: Arm) -> tuple[Spot, ...]:
     """Returns the points of an arm's shot curve.
 
     Args:
@@ -165,7 +165,7 @@ def shot_spots(work: Evaluation, arm: Arm, ready: Arm) -> tuple[Spot, ...]:
     )
 
 
-def checks(work: Evaluation, arms: Sequence[Arm]) -> tuple[Check, ...]:
+def checks(work: ArmTraining, arms: Sequence[Arm]) -> tuple[Check, ...]:
     """Says which sizes the train split does not have, and whether there is anything to measure on."""
     found = []
     n = len(work.learning.train)
@@ -185,7 +185,7 @@ def checks(work: Evaluation, arms: Sequence[Arm]) -> tuple[Check, ...]:
 
 
 def measure(
-    work: Evaluation,
+    work: ArmTraining,
     arms: Sequence[Arm],
     ready: Mapping[str, Trained],
     settings: Mapping[str, Mapping[str, Any]],
@@ -233,7 +233,7 @@ def measure(
     return Curves(curves=tuple(curves), checks=checks(work, arms), left=stage.left)
 
 
-def _references(work: Evaluation, prompts: Sequence[Arm], items: tuple[Example, ...]) -> list[tuple[str, Spot]]:
+def _references(work: ArmTraining, prompts: Sequence[Arm], items: tuple[Example, ...]) -> list[tuple[str, Spot]]:
     """Returns what a learning curve is held against: the prompted arms over the same examples."""
     return [(arm.name, Spot(kind="reference", arm=arm, work=work, items=items)) for arm in prompts]
 
@@ -254,7 +254,7 @@ def _told_apart(points: Sequence[Point]) -> tuple[Point, ...]:
 class _Stage:
     """Measures points, as many at a time as it is given, until something says that nothing more may be sent."""
 
-    work: Evaluation
+    work: ArmTraining
     selected: Collection[str]
     left: HarnessError | None = None
     ended: bool = False
@@ -280,7 +280,7 @@ class _Stage:
                 for name, spot in part
                 if spot.reason is None and not self._silent(name) and needs_job(spot.arm)
             ]
-            trained = self.work.carried_out(plans, {plan.tag: plan.arm.name for plan in plans})
+            trained = self.work.train_planned(plans, {plan.tag: plan.arm.name for plan in plans})
             came = {plan.arm.name: ready for plan, ready in zip(plans, trained, strict=True)}
         except GateError as error:
             self._end(error)
@@ -298,7 +298,7 @@ class _Stage:
         try:
             if ready is None and self._silent(name) and not self._known(spot):
                 return Point(spot=spot, reason=NOT_YET, left=True)
-            ready = ready or spot.work.ready(spot.arm)
+            ready = ready or spot.work.train(spot.arm)
         except GateError as error:
             self._end(error)
             return Point(spot=spot, reason=NOT_YET, left=True)
@@ -312,7 +312,7 @@ class _Stage:
         return Point(spot=spot, reason=message, left=True)
 
     def _known(self, spot: Spot) -> bool:
-        return spot.work.trained(spot.arm) and self._there(spot.work.ready(spot.arm), spot)
+        return spot.work.is_trained(spot.arm) and self._there(spot.work.train(spot.arm), spot)
 
     def _there(self, ready: Trained, spot: Spot) -> bool:
         return self.work.asking.answered([(ready.arm, spot.items)])

@@ -15,7 +15,7 @@ from harness.experiment.candidates import worded
 from harness.journal.siblings import sibling_job
 from harness.numbers import usd as usd_text
 from harness.running.arm_prices import unpriced
-from harness.running.arm_training import Evaluation, needs_job
+from harness.running.arm_training import ArmTraining, needs_job
 from harness.types import Usage
 
 OUTPUT_TOKENS = 8
@@ -26,7 +26,7 @@ OUTPUT_TOKENS = 8
 class Sweeps:
     """Estimates the choices of a run."""
 
-    work: Evaluation
+    work: ArmTraining
 
     def cost(self, one: Arm, items: int | None = None) -> float:
         """Returns the dollars that training and asking a candidate would cost; 0 where none are billed.
@@ -47,7 +47,7 @@ class Sweeps:
 
     def training(self, one: Arm) -> float:
         """Returns the dollars of a candidate's job, 0 where its model is there."""
-        if not needs_job(one) or self.work.trained(one, candidate=True):
+        if not needs_job(one) or self.work.is_trained(one, candidate=True):
             return 0.0
         plan = self.work.plan(one, candidate=True)
         taken_over = any(sibling_job(journal, plan.tag) for journal in self.work.trainer.siblings)

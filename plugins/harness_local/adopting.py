@@ -7,6 +7,7 @@ import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.errors import UsageError
 from harness_local.disk import complete
@@ -67,10 +68,17 @@ def found(folder: Path) -> Adapter:
         raise UsageError(
             f"--adapter {folder}: there is no {missing[0]} in it", "Name what harness export wrote, or peft saved."
         )
+    told = _told(folder / "arm.json")
+    if not isinstance(told, dict) or not all(isinstance(told.get(name), str | None) for name in ("model", "base")):
+        raise UsageError(f"--adapter {folder}: arm.json is not as harness export writes it")
+    return Adapter(folder=place, model=told.get("model"), base=told.get("base"))
+
+
+def _told(file: Path) -> Any:
+    """What `harness export` wrote beside an adapter: nothing beside one that `peft` saved, None where it is no JSON."""
     try:
-        told = json.loads((folder / "arm.json").read_text(encoding="utf-8"))
-        return Adapter(folder=place, model=told.get("model"), base=told.get("base"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return Adapter(folder=place, model=None, base=None)
-    except (ValueError, AttributeError):
-        raise UsageError(f"--adapter {folder}: arm.json is not as harness export writes it") from None
+        return {}
+    except ValueError:
+        return None

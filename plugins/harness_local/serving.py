@@ -17,8 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness_local.adopting import Adapter, found
+from harness_local.parent import when_stdin_ends
 
 if TYPE_CHECKING:
     from harness_local.api.services import Services
@@ -35,7 +36,7 @@ _ORPHAN_PATIENCE_S = 2
 """The same where whoever started it is gone, and most likely asked for them."""
 
 
-def serve(
+def serve(  # its parameters are the command's options
     *,
     model: str | None = None,
     port: int = 0,
@@ -131,7 +132,7 @@ def _serve(
     sock: socket.socket,
     memory: State,
     forced: tuple[str | None, str | None],
-    brought: Sequence[Adapter] = (),
+    brought: Sequence[Adapter],
 ) -> None:
     # Before the heavy imports: whoever started this may end while they run.
     stopper = _Stopper()
@@ -197,8 +198,7 @@ def _services(loaded: Loaded, placement: Placement, memory: State) -> Services:
     codec = Codec(loaded.tokenizer)
 
     def adapter_folder(name: str) -> Path:
-        row = memory.model(name)
-        if row is None or not row["folder"].joinpath("adapter_model.safetensors").is_file():
+        if (row := memory.model(name)) is None:
             raise KeyError(name)
         folder: Path = row["folder"]
         return folder
@@ -250,7 +250,7 @@ class _Stopper:
         for name in ("SIGINT", "SIGTERM"):
             signal.signal(getattr(signal, name), self._signalled)
         if os.environ.get(PARENT_PIPE) == "1":
-            threading.Thread(target=self._watch, daemon=True).start()
+            when_stdin_ends(self._orphaned)
 
     def attach(self, server: Any) -> None:
         """Says which server to end."""
@@ -265,10 +265,7 @@ class _Stopper:
             os.write(2, b"\nfinishing the requests in flight; the same again ends at once\n")
         self._stop(_PATIENCE_S)
 
-    def _watch(self) -> None:
-        with contextlib.suppress(OSError):
-            while os.read(0, 4096):  # not through sys.stdin, whose lock a thread may not hold at the end
-                pass
+    def _orphaned(self) -> None:
         if self._server is None:
             os._exit(0)
         self._stop(_ORPHAN_PATIENCE_S)
@@ -283,13 +280,15 @@ class _Stopper:
 
 
 def _banner(url: str, loaded: Loaded, placement: Placement, memory: State, key: bool) -> str:
+    from harness_local.state import is_checkpoint
+
     model = loaded.source.id
     lines = [
         f"{model} at {url}",
         f"  device {placement.device}, {placement.dtype}, {placement.threads} threads; context {loaded.context} tokens",
         f"  state in {memory.folder}",
     ]
-    if tuned := [row["id"] for row in memory.models(model) if ":ckpt-step-" not in row["id"]]:
+    if tuned := [row["id"] for row in memory.models(model) if not is_checkpoint(row["id"])]:
         lines.append(f"  fine-tuned here: {', '.join(tuned[-3:])}{' and others' if len(tuned) > 3 else ''}")
     lines += [f"  training {job} goes on" for job in _unfinished(memory, model)]
     if not loaded.tokenizer.chat_template:
@@ -324,9 +323,3 @@ def _unfinished(memory: State, base: str) -> list[str]:
 def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
-
-
-def report_and_exit(error: HarnessError) -> None:
-    """Writes an error as the command line does and ends the process with its exit code."""
-    _say(f"error: {error}")
-    raise SystemExit(error.exit_code)

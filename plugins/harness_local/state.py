@@ -47,6 +47,7 @@ OPEN = ("validating_files", "queued", "running")
 
 _FILE = re.compile(r"file-[0-9a-f]{24}|\.upload-.*")
 _JOB = re.compile(r"ftjob-[0-9a-f]{24}")
+_CHECKPOINT = ":ckpt-step-"
 
 Row = dict[str, Any]
 
@@ -54,6 +55,16 @@ Row = dict[str, Any]
 def new_id(kind: str) -> str:
     """A random id such as ``file-…``."""
     return f"{kind}-{os.urandom(12).hex()}"
+
+
+def checkpoint_name(model: str, step: int) -> str:
+    """What the state of a fine-tuned model after a step of its training is called."""
+    return f"{model}{_CHECKPOINT}{step}"
+
+
+def is_checkpoint(model: str) -> bool:
+    """Whether a fine-tuned model's id is that of a state on the way."""
+    return _CHECKPOINT in model
 
 
 class State:
@@ -82,6 +93,13 @@ class State:
         self._mutex = threading.RLock()
         self._db = sqlite3.connect(self.folder / "state.sqlite", check_same_thread=False, isolation_level=None)
         self._db.row_factory = sqlite3.Row
+        try:
+            self._set_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def _set_up(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -125,6 +143,13 @@ class State:
         with self._mutex:
             return self._db.execute(sql, values).rowcount
 
+    def _insert(self, table: str, row: Mapping[str, Any], *, otherwise: str = "ABORT") -> bool:
+        """Adds a row; returns whether it was added, where `otherwise` lets one that is there stay."""
+        marks = ", ".join("?" * len(row))
+        # Table and column names are this module's own; values are bound.
+        sql = f"INSERT OR {otherwise} INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608
+        return self._do(sql, *row.values()) > 0
+
     def _sweep(self) -> None:
         """Removes what no row names: the remains of a crash. Names that are not this module's own are let be."""
         files = {row["id"] for row in self._all("SELECT id FROM files")}
@@ -165,13 +190,6 @@ class State:
         sync(target.parent)
         self._insert("files", row)
         return row
-
-    def _insert(self, table: str, row: Mapping[str, Any], *, otherwise: str = "ABORT") -> bool:
-        """Adds a row; returns whether it was added, where `otherwise` lets one that is there stay."""
-        marks = ", ".join("?" * len(row))
-        # Table and column names are this module's own; values are bound.
-        sql = f"INSERT OR {otherwise} INTO {table} ({', '.join(row)}) VALUES ({marks})"  # noqa: S608
-        return self._do(sql, *row.values()) > 0
 
     def file(self, file: str) -> Row | None:
         """One file's record; none where its content is gone."""

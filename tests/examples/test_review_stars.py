@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.cli import ROOT, Finished, harness, run_folder
 from support.provider import Provider, Settings
-from support.provider_model import Oracle
+from support.provider.model import Oracle
 
 EXAMPLE = ROOT / "examples" / "review-stars"
 KEY = "sk-test-0123456789-review-stars"

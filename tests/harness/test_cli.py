@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import HARNESS, harness
+from support.cli import HARNESS, installed
 from support.lab import Lab, call
 
 from harness import cli
 from harness.errors import GateError, UnfinishedError, UsageError
 
-COMMANDS = sorted(cli.cli.commands)
+COMMANDS = sorted(cli.COMMANDS)
 HEAVY = {"openai", "pandas", "sklearn", "datasets", "torch", "pyarrow", "numpy", "scipy", "aiohttp", "transformers"}
 ARMS = '[[arms]]\nname = "m"\nbackend = { plugin = "majority" }\n'
 
@@ -88,7 +88,7 @@ def test_exit_codes(error: BaseException, code: int, said: str, monkeypatch: pyt
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("harness.plugins.discover", fails)
+    monkeypatch.setattr("harness.plugins.discovery.discover", fails)
     done = call("plugins")
     assert (done.code, done.out) == (code, "")
     assert done.err.strip().endswith(said.strip())
@@ -98,7 +98,7 @@ def test_a_bug_is_one_line_and_a_log(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("somewhere")
 
-    monkeypatch.setattr("harness.plugins.discover", fails)
+    monkeypatch.setattr("harness.plugins.discovery.discover", fails)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     done = call("plugins")
     assert done.code == 1
@@ -215,9 +215,9 @@ def test_control_characters_of_data_do_not_reach_the_terminal(tmp_path: Path) ->
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands_and_options(shell: str, tmp_path: Path) -> None:
-    script = harness(cwd=tmp_path, env={"_HARNESS_COMPLETE": f"{shell}_source"})
+    script = installed(cwd=tmp_path, env={"_HARNESS_COMPLETE": f"{shell}_source"})
     assert "_HARNESS_COMPLETE" in script.out
     words = {"COMP_WORDS": "harness pub", "COMP_CWORD": "1" if shell != "fish" else "pub"}
-    found = harness(cwd=tmp_path, env={"_HARNESS_COMPLETE": f"{shell}_complete", **words})
+    found = installed(cwd=tmp_path, env={"_HARNESS_COMPLETE": f"{shell}_complete", **words})
     assert "publish" in found.out
     assert "prepare" not in found.out

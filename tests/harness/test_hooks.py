@@ -13,7 +13,7 @@ from support.hooks_reference import PAGE, page
 
 import harness
 from harness import hookspecs
-from harness.plugins import KINDS, PROTOCOLS, discover
+from harness.plugins.discovery import KINDS, PROTOCOLS, discover
 from harness.testing._promises import KINDS as PROMISED
 
 HOOKS = {name: spec for name, spec in vars(hookspecs).items() if name.startswith("harness_")}

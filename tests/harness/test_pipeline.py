@@ -19,7 +19,7 @@ from support.lab import Lab, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
 from harness import training
-from harness.execution import engine as engine_module
+from harness.execution import faults
 
 KEY = "sk-test-pipeline-0123456789"
 CHAT, COMPLETIONS, CREATE = "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/fine_tuning/jobs"
@@ -43,8 +43,8 @@ def provider(shared: Provider) -> Provider:
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
     monkeypatch.setattr(training, "time", quick)
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(engine_module, "BACKOFF_MAX_S", 0.02)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_MAX_S", 0.02)
     monkeypatch.setenv("FAKE_KEY", KEY)
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
-from harness.tables import PREDICTION_TYPES, write_examples, write_predictions
+from harness.tables import PREDICTION_TYPES, is_prepared, read_examples, write_examples, write_predictions
 from harness.types import Example, Prediction, Split, Status
 
 PROMISED = [
@@ -75,3 +76,23 @@ def test_examples(tmp_path: Path) -> None:
     assert (first["split"], first["group"], first["time"]) == ("test", "g", "2026")
     assert second["split"] is None
     assert second["text"] == "?"
+
+
+@pytest.mark.parametrize("name", ["examples.parquet", "EXAMPLES.PARQUET"])
+def test_prepared_examples_are_known_whatever_the_case_of_their_suffix(tmp_path: Path, name: str) -> None:
+    examples = [
+        Example(fields={"text": "one"}, label="x", split=Split.TEST),
+        Example(fields={"text": "two"}, label="y"),
+    ]
+    write_examples(tmp_path / name, examples)
+    assert is_prepared(tmp_path / name)
+    assert read_examples(tmp_path / name) == examples
+
+
+def test_other_files_are_no_prepared_examples(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "predictions.parquet", [prediction()])
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    (tmp_path / "rows.csv").write_text("text,label\n")
+    for name in ("predictions.parquet", "torn.parquet", "rows.csv", "missing.parquet"):
+        assert not is_prepared(tmp_path / name)
+        assert read_examples(tmp_path / name) is None

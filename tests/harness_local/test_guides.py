@@ -13,7 +13,7 @@ from support.cli import ROOT
 from support.local import Live
 
 from harness.experiment.reader import load
-from harness.plugins import discover
+from harness.plugins.discovery import discover
 from harness_local.training.task import Hyperparameters
 
 LOCAL, VLLM = (ROOT / "docs" / "how-to" / name for name in ("local-fine-tuning.md", "vllm.md"))

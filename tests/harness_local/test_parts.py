@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness_local.inference.prefixes import common
-from harness_local.models.loading import processor_flags
+from harness_local.models.loading import processor_flags, threads
 from harness_local.models.tokens import boundary
 
 
@@ -38,3 +39,15 @@ def test_processor_flags(tmp_path: Path) -> None:
     info.write_text("processor : 0\nflags\t\t: fpu amx_bf16 avx2\n\nprocessor : 1\nflags\t\t: fpu\n")
     assert processor_flags(info) == {"fpu", "amx_bf16", "avx2"}
     assert processor_flags(tmp_path / "none") == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("asked", "computing"), [("3", 3), ("5,2", 5), (" 4 ", 4), ("0", None), ("", None), ("²", None)]
+)
+def test_threads_are_as_many_as_openmp_is_told(
+    monkeypatch: pytest.MonkeyPatch, asked: str, computing: int | None
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    told = threads()
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert told == (computing or threads())

@@ -16,7 +16,7 @@ from typing import Any
 
 import openai
 import pytest
-from support.local import MODEL, Live, start
+from support.local import MODEL, SERVE, Live, start
 
 
 def status(url: str, headers: dict[str, str] | None = None, body: bytes | None = None) -> tuple[int, Any]:
@@ -107,9 +107,8 @@ def test_an_answer_on_a_kept_connection_is_not_held_back(live: Live) -> None:
 
 
 def test_a_second_server_on_one_folder_says_who_holds_it(live: Live) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "harness_local", "--state", str(live.state)], capture_output=True, text=True, timeout=60
-    )
+    command = [*SERVE, "--port", "0", "--state", str(live.state)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert f"process {live.process.pid}" in done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
@@ -127,7 +126,7 @@ def test_a_second_server_on_one_folder_says_who_holds_it(live: Live) -> None:
     ],
 )
 def test_wrong_options(tmp_path: Path, options: list[str], expected: str) -> None:
-    command = [sys.executable, "-m", "harness_local", "--state", str(tmp_path / "state"), *options]
+    command = [*SERVE, "--state", str(tmp_path / "state"), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert expected in done.stderr

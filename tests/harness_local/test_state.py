@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.training import add_job
 
+from harness.errors import UsageError
 from harness_local.disk import complete
 from harness_local.state import State, new_id
 
@@ -206,3 +209,14 @@ def test_a_folder_that_failed_takes_no_name(tmp_path: Path) -> None:
     with complete(tmp_path / "a") as temporary:
         temporary.joinpath("whole").touch()
     assert [path.name for path in tmp_path.joinpath("a").iterdir()] == ["whole"]
+
+
+def test_a_folder_of_a_newer_version_is_refused_and_let_go(tmp_path: Path) -> None:
+    State(tmp_path).close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.sqlite")) as db:
+        db.execute("PRAGMA user_version = 2")
+        with pytest.raises(UsageError, match="newer version") as refused:
+            State(tmp_path)
+        db.execute("PRAGMA user_version = 1")
+    State(tmp_path).close()
+    assert refused.value.exit_code == 2

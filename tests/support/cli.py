@@ -1,15 +1,17 @@
-"""Runs the installed command as a user would: in a process of its own."""
+"""Runs the command as a user would: in a process of its own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-HARNESS = Path(sys.executable).with_name("harness")
+from support import forks
+from support.forks import HARNESS as HARNESS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -29,10 +31,25 @@ def harness(
     *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout_s: float = 240
 ) -> Finished:
     """Runs `harness` with `arguments` in `cwd`; `env` is added to this process's environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, err = Path(folder, "out"), Path(folder, "err")
+        process = forks.start([*map(str, arguments)], cwd=cwd, env=environment(env), out=out, err=err)
+        try:
+            code = process.wait(timeout_s)
+        finally:
+            process.kill()
+            process.wait()
+        return Finished(code=code, out=out.read_text(encoding="utf-8"), err=err.read_text(encoding="utf-8"))
+
+
+def installed(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, timeout_s: float = 240
+) -> Finished:
+    """Does what `harness` does with the program that is installed: for what is about its start."""
     done = subprocess.run(
         [HARNESS, *map(str, arguments)],
         cwd=cwd,
-        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "120", **(env or {})},
+        env=environment(env),
         capture_output=True,
         text=True,
         timeout=timeout_s,
@@ -40,6 +57,11 @@ def harness(
         stdin=subprocess.DEVNULL,
     )
     return Finished(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def environment(env: Mapping[str, str] | None) -> dict[str, str]:
+    """Returns the environment of a command: this process's, and `env`."""
+    return {**os.environ, "NO_COLOR": "1", "COLUMNS": "120", **(env or {})}
 
 
 def run_folder(out: Path) -> Path:

@@ -15,7 +15,8 @@ from itertools import pairwise
 from types import FunctionType
 from typing import Any
 
-from harness import blocks, contract, hookspecs, plugins, types
+from harness import blocks, contract, hookspecs, types
+from harness.plugins import discovery
 from harness.scaffold import files
 from harness.testing import promises
 from harness.testing._promises import COMMON, KINDS
@@ -91,7 +92,7 @@ def _row(kind: str) -> str:
         "executor": '`executor = { plugin = "NAME" }`',
         "observer": '`observers = [{ plugin = "NAME" }]`, or not at all',
     }  # fmt: skip
-    hook, _ = plugins.KINDS[kind]
+    hook, _ = discovery.KINDS[kind]
     return f"| [{kind}](#{hook}) | `{hook}` | {named[kind]} |\n"
 
 
@@ -102,14 +103,14 @@ def _versions() -> str:
         "only grows within a major version. New fields have defaults, new methods are optional, new events and new\n"
         "keys of `results.json` may come at any time. What is to go is marked first: implementing such a hook warns\n"
         "(pluggy's `warn_on_impl`), naming its successor, in at least two minor versions before it goes. Plugins name\n"
-        "the versions that they were tried with in their dependencies: `finetune-harness>=0.1,<1`.\n"
+        "the versions that they were tried with in their dependencies: `finetune-harness>=1.0.0rc1,<2`.\n"
     )
 
 
 def _kind(kind: str) -> str:
-    hook, _ = plugins.KINDS[kind]
+    hook, _ = discovery.KINDS[kind]
     spec = getattr(hookspecs, hook)
-    protocols = [*plugins.PROTOCOLS[kind], *ALSO.get(kind, ())]
+    protocols = [*discovery.PROTOCOLS[kind], *ALSO.get(kind, ())]
     if kind == "backend":
         protocols.insert(0, contract.Backend)
     parts = [f"## {hook}\n", f"```python\n{_signature(spec)}\n```\n", _prose(inspect.getdoc(spec) or "")]

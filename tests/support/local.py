@@ -8,11 +8,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 from openai import OpenAI
 
 MODEL = "SmolLM2-135M-Instruct"
+SERVE = (sys.executable, "-m", "harness", "serve")
 
 
 @dataclass
@@ -28,13 +28,7 @@ class Live:
 
     def end(self) -> int:
         """Closes the server's stdin; returns its exit code."""
-        code = self._end(self.process.stdin)
         self.close()
-        return code
-
-    def _end(self, stdin: IO[str] | None) -> int:
-        assert stdin is not None
-        stdin.close()
         return self.process.wait(30)
 
     def kill(self) -> None:
@@ -53,7 +47,7 @@ def start(state: Path, *options: str, environment: dict[str, str] | None = None)
     """Starts a server; with stdin closed it ends."""
     with state.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "harness_local", "--state", str(state), *options],
+            [*SERVE, "--port", "0", "--state", str(state), *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
 import yaml
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "../shared/data/openai-openapi.yaml"
+from support.cli import ROOT
+
+DOCUMENT = ROOT / "../shared/data/openai-openapi.yaml"
 
 # Nulls that OpenAI's servers send and their document forgets: the first token of an echo has no score, a chunk of a
 # completion no reason to end yet, and an empty page no first and last.

@@ -8,12 +8,13 @@ import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from harness.blocks import Results
-from harness.plugins import discover
+from harness.plugins.discovery import discover
 from harness.plugins.options import construct, needs_options
 from harness.scoring.curves import Measured, crossing, fit, summary
 from harness.scoring.statistics import wilson
@@ -86,11 +87,18 @@ def make_results(
     **options: Any,
 ) -> Results:
     """Makes results of a run that never happened, through the real scoring."""
-    data, predictions, examples = example_results(n, arms, **options)
-    data = json.loads(json.dumps(data, allow_nan=False))
+    written, predictions, examples = _made(n, arms, **options)
+    data = json.loads(written)
     if change is not None:
         change(data)
-    return Results(data=data, predictions=columns(predictions), examples=example_columns(examples))
+    return Results(data=data, predictions=dict(predictions), examples=dict(examples))
+
+
+@lru_cache(maxsize=64)
+def _made(n: int, arms: int, **options: Any) -> tuple[str, dict[str, tuple[Any, ...]], dict[str, tuple[Any, ...]]]:
+    """Scores once what many tests change copies of."""
+    data, predictions, examples = example_results(n, arms, **options)
+    return json.dumps(data, allow_nan=False), columns(predictions), example_columns(examples)
 
 
 def columns(predictions: Sequence[Prediction]) -> dict[str, tuple[Any, ...]]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import re
 import shutil
-import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.cli import HARNESS, Finished
+from support import forks
+from support.cli import Finished, environment
 from support.lab import Lab, endpoint, few_shot, fine_tuned
 from support.provider import Provider
 
@@ -62,7 +60,7 @@ def twin(lab: Lab, path: Path) -> Lab:
 class Running:
     """A command that is under way."""
 
-    process: subprocess.Popen[bytes]
+    process: forks.Process
     out: Path
     err: Path
 
@@ -74,7 +72,7 @@ class Running:
         """Waits for something to happen while the command is under way."""
         limit = time.monotonic() + limit_s
         while not true() and self.process.poll() is None and time.monotonic() < limit:
-            time.sleep(0.005)
+            time.sleep(0.01)
         assert true(), f"ended with {self.process.poll()}:\n{self.said()}"
 
     def wait_for_any(self, *words: str) -> None:
@@ -106,27 +104,15 @@ def running(lab: Lab, *options: str, err: Path | None = None, under: Sequence[st
         err: Where stderr goes, by default a file in the lab's folder.
         under: The beginning of the command: what starts it.
     """
-    before = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what ignores it here would be ignored there
     files = lab.path / "stdout.txt", err or lab.path / "stderr.txt"
+    env = {"FAKE_KEY": KEY, **environment(None)}
+    arguments = ["run", "experiment.toml", *options]
+    started = forks.start(arguments, cwd=lab.path, env=env, out=files[0], err=files[1], under=under)
     try:
-        with files[0].open("wb") as out, files[1].open("wb") as said:
-            process = subprocess.Popen(
-                [*under, HARNESS, "run", "experiment.toml", *options],
-                cwd=lab.path,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=said,
-                env={"FAKE_KEY": KEY, **os.environ, "NO_COLOR": "1", "COLUMNS": "120"},
-                start_new_session=True,
-            )
+        yield Running(process=started, out=files[0], err=files[1])
     finally:
-        signal.signal(signal.SIGINT, before)
-    with process:
-        try:
-            yield Running(process=process, out=files[0], err=files[1])
-        finally:
-            process.kill()
+        started.kill()
+        started.wait()
 
 
 def run(lab: Lab, *options: str) -> Finished:

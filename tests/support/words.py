@@ -10,7 +10,8 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_from_file
 
-ROOT = Path(__file__).parents[2]
+from support.cli import ROOT
+
 TEMPLATES = ROOT / "harness" / "report" / "templates"
 KEYWORDS: dict[str, tuple[int, ...] | None] = {"say": None, "say_n": (2, 3), "noted": None}
 """As the Makefile's target `words` gives them to Babel."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import nearest
+from harness.numbers import counted
 from harness.prepare.format import found
 from harness.prepare.format.columns import COMPLETION_KEYS
 from harness.prepare.profiles import LARGEST_WEIGHT, Profile
@@ -80,7 +81,7 @@ def _line(number: int, value: Any) -> Line:
 
 def _error(kind: str, numbers: Sequence[int], what: str, advice: str) -> Iterator[Check]:
     """One finding of level `error` for the lines of these numbers, none where there are none."""
-    message = f"{found.counted(len(numbers), 'line')} {what}"
+    message = f"{counted(len(numbers), 'line')} {what}"
     yield from found.at(
         numbers, Check(kind=kind, level="error", message=message, heading="quality", advice=advice), "line"
     )
@@ -258,7 +259,7 @@ def without_system(without: Sequence[int], lines: int) -> Iterator[Check]:
     check = Check(
         kind="missing-system",
         level="warning",
-        message=f"{found.counted(n, 'line')} of {lines:,} {'has' if n == 1 else 'have'} no system message",
+        message=f"{counted(n, 'line')} of {lines:,} {'has' if n == 1 else 'have'} no system message",
         heading="quality",
         advice="Begin all with it or none, as the model will be asked.",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from harness.numbers import counted
 from harness.prepare.format import found, texts
 from harness.prepare.format.facts import Facts
 from harness.prepare.profiles import LARGEST_WEIGHT
@@ -36,7 +37,7 @@ def missing_columns(facts: Facts) -> Iterator[Check]:
         yield Check(
             kind="missing-column",
             level="error",
-            message=f"none of {found.counted(facts.rows, 'row')} has a {found.quoted(name)}",
+            message=f"none of {counted(facts.rows, 'row')} has a {found.quoted(name)}",
             figures={"column": name, "columns": list(facts.extra_columns)},
             heading="quality",
             advice=advice,
@@ -53,7 +54,7 @@ def extra_columns(facts: Facts) -> Iterator[Check]:
         yield Check(
             kind="extra-columns",
             level="warning",
-            message=f"{found.counted(len(extra), 'column')} beside prompt and completion: "
+            message=f"{counted(len(extra), 'column')} beside prompt and completion: "
             + ", ".join(map(found.quoted, extra[:6])),
             figures={"columns": extra},
             heading="quality",
@@ -68,7 +69,7 @@ def mixed_lines(facts: Facts) -> Iterator[Check]:
         yield Check(
             kind="mixed-lines",
             level="error",
-            message=f"some of {found.counted(facts.rows, 'line')} are chat lines, others are of prompt and completion",
+            message=f"some of {counted(facts.rows, 'line')} are chat lines, others are of prompt and completion",
             figures={"rows": facts.rows},
             heading="quality",
             advice="Write two files, one of each kind.",
@@ -145,8 +146,7 @@ def long_rows(facts: Facts) -> Iterator[Check]:
     check = Check(
         kind="long-rows",
         level="warning",
-        message=f"{found.counted(int(long.sum()), 'row')} of more than {LONG_ROW:,} characters, "
-        f"the longest of {longest:,}",
+        message=f"{counted(int(long.sum()), 'row')} of more than {LONG_ROW:,} characters, the longest of {longest:,}",
         figures={"longest": longest},
         heading="quality",
         advice="Shorten them or leave them out: what exceeds the model's limit is cut from the end.",
@@ -195,7 +195,7 @@ def task_type(facts: Facts) -> Iterator[Check]:
             kind="task-type",
             level="ok",
             message=f"looks like {facts.task}: {labels:,} different completions in "
-            f"{found.counted(len(facts.prompts), 'row')}",
+            f"{counted(len(facts.prompts), 'row')}",
             figures={"task": facts.task, "completions": labels, "rows": len(facts.prompts)},
             heading="quality",
         )

@@ -8,17 +8,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import nearest
-from harness.numbers import counted as counted
-from harness.prepare.profiles import LARGEST_WEIGHT, Profile
+from harness.numbers import counted
+from harness.prepare.profiles import ADVISED_EXAMPLES, LARGEST_WEIGHT, Profile
 from harness.types import Check
 from harness.words import noted
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-ADVISED = 100
-"""Below it, more examples help most: gains are seen from 50 to 100 on (OpenAI's guide on fine-tuning)."""
 
 _SHOWN_ROWS = 10
 _SHOWN_CHARACTERS = 40
@@ -108,20 +105,20 @@ def conflicts(numbers: Sequence[int] | NDArray[np.int64], prompts: int, what: st
 
 def examples(rows: int, profile: Profile) -> Iterator[Check]:
     """`training-examples`: fewer than the provider takes, fewer than are advised, or enough."""
-    figures = {"examples": rows, "least": profile.least_examples, "advised": ADVISED}
+    figures = {"examples": rows, "least": profile.least_examples, "advised": ADVISED_EXAMPLES}
     few = rows < profile.least_examples
-    message = f"{counted(rows, 'example')}"
+    message = counted(rows, "example")
     if few:
         message += f", {profile.name} takes files of at least {profile.least_examples}"
-    elif rows < ADVISED:
-        message += f", at least {ADVISED} are advised"
+    elif rows < ADVISED_EXAMPLES:
+        message += f", at least {ADVISED_EXAMPLES} are advised"
     yield Check(
         kind="training-examples",
-        level="error" if few else "warning" if rows < ADVISED else "ok",
+        level="error" if few else "warning" if rows < ADVISED_EXAMPLES else "ok",
         message=message,
         figures=figures,
         heading="quantity",
         advice=noted("Label more examples: each doubling of their number gains about as much again.")
-        if rows < ADVISED
+        if rows < ADVISED_EXAMPLES
         else "",
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.numbers import counted
 from harness.prepare.format import found
 from harness.prepare.format.texts import CACHED
 from harness.prepare.profiles import Profile
@@ -167,8 +168,8 @@ def line_ends(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
         yield Check(
             kind="line-ends",
             level="error" if shape.lone_cr else "warning",
-            message=f"{found.counted(shape.crlf, 'line')} with Windows line ends, "
-            f"{found.counted(shape.lone_cr, 'carriage return')} elsewhere",
+            message=f"{counted(shape.crlf, 'line')} with Windows line ends, "
+            f"{counted(shape.lone_cr, 'carriage return')} elsewhere",
             figures={"crlf": shape.crlf, "lone_cr": shape.lone_cr},
             heading="quality",
             advice="End every line with a line feed alone.",
@@ -180,7 +181,7 @@ def blank_lines(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
     check = Check(
         kind="blank-lines",
         level="warning",
-        message=found.counted(len(shape.blank), "blank line"),
+        message=counted(len(shape.blank), "blank line"),
         heading="quality",
         advice="Leave them out.",
     )

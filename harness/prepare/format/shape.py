@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from harness.numbers import counted
 from harness.prepare.format import found, texts
 from harness.prepare.format.facts import Facts
 from harness.types import Check
@@ -77,7 +78,7 @@ def separator_inside(facts: Facts) -> Iterator[Check]:
             kind="separator-inside",
             level="warning",
             message=f"the separator {found.quoted(facts.ending)} also stands inside "
-            f"{found.counted(len(numbers), 'prompt')} and {found.counted(told, 'different completion')}"
+            f"{counted(len(numbers), 'prompt')} and {counted(told, 'different completion')}"
             + (f" ({found.first(figures)})" if len(numbers) else ""),
             figures={**figures, "completions": told, "suggestion": offered},
             heading="quality",
@@ -209,7 +210,7 @@ def stop_inside(facts: Facts) -> Iterator[Check]:
             kind="stop-inside",
             level="warning",
             message=f"the stop sequence {found.quoted(facts.stop)} also stands inside the completions of "
-            f"{found.counted(len(numbers), 'row')}",
+            f"{counted(len(numbers), 'row')}",
             figures={"suggestion": offered},
             heading="quality",
             advice=f"Take one that stands nowhere else, e.g. {found.quoted(offered)}: answers would end too early.",
@@ -229,7 +230,7 @@ def leading_space(facts: Facts) -> Iterator[Check]:
     check = Check(
         kind="leading-space",
         level="warning",
-        message=f"{found.counted(n, 'completion')} of {len(facts.completions):,} begin{'s' if n == 1 else ''} without "
+        message=f"{counted(n, 'completion')} of {len(facts.completions):,} begin{'s' if n == 1 else ''} without "
         "a space",
         heading="quality",
         advice="Begin every completion with one space: most vocabularies hold words with the space before them.",
@@ -250,7 +251,7 @@ def ambiguous_labels(facts: Facts) -> Iterator[Check]:
         yield Check(
             kind="ambiguous-labels",
             level="warning",
-            message=f"{found.counted(len(pairs), 'label')} with which another begins, "
+            message=f"{counted(len(pairs), 'label')} with which another begins, "
             f"e.g. {found.quoted(short)} and {found.quoted(long)}",
             figures={"labels": pairs[:10]},
             heading="quality",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import linear_regression
 from typing import TYPE_CHECKING, Any
 
 from harness.prepare.signals.corpus import Corpus, leading, of_rows
@@ -110,11 +111,8 @@ def _slope(x: NDArray[np.int64], y: NDArray[np.int64]) -> float | None:
     import numpy as np
 
     kept = (x > 0) & (y > 0)
-    a, b = np.log(x[kept]), np.log(y[kept])
-    if len(a) < 3 or a[0] == a[-1]:
-        return None
-    a = a - a.mean()
-    return float((a * b).sum() / (a * a).sum())
+    a, b = np.log(x[kept]).tolist(), np.log(y[kept]).tolist()
+    return None if len(a) < 3 or a[0] == a[-1] else linear_regression(a, b).slope
 
 
 def _vocabulary(corpus: Corpus) -> Check:

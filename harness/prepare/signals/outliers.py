@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.prepare.format.found import counted
+from harness.numbers import counted
 from harness.prepare.signals.corpus import Corpus, of_rows
 from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, RankedItem, Signals, joined
 from harness.types import Check

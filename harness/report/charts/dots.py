@@ -29,7 +29,7 @@ def draw(figure: Dots, looks: Mapping[str, Look], wide: float, narrow: bool) -> 
         known = [(dot.arm, x(dot.value)) for dot in row.dots if dot.value is not None]
         if len(known) > 1:
             spots = [spot for _, spot in known]
-            parts.append(segment(min(spots), y, max(spots), y, AXIS, thick=2))
+            parts.append(segment((min(spots), y), (max(spots), y), AXIS, thick=2))
         for (arm, spot), shift in zip(reversed(known), reversed(_shifts([spot for _, spot in known])), strict=True):
             look = look_of(arm, looks)
             parts.append(marker(look.shape, spot, y + shift, look.paint, hollow=look.hollow))

@@ -25,7 +25,7 @@ def ground(axis: Axis, x: Scale, bottom: float, wide: float) -> Markup:
             last = at + half
             parts.append(label(text, at, bottom + 18, anchor="middle"))
     parts.append(strokes([(x(value), 4, x(value), bottom) for value in marks], RULE))
-    parts.append(segment(x.start, bottom, x.end, bottom, AXIS, thick=1.5))
+    parts.append(segment((x.start, bottom), (x.end, bottom), AXIS, thick=1.5))
     shown = fit(say("{title} (log scale)", title=axis.title) if x.log else axis.title, wide - 8)
     half = width(shown) / 2
     middle = min(max((x.start + x.end) / 2, half + 2), wide - half - 2)

@@ -20,7 +20,7 @@ def draw(figure: Histogram, looks: Mapping[str, Look], wide: float, narrow: bool
     """Draws one row for each arm; in the narrow layout the names stand above their rows."""
     high = BARS + (LINE + 12 if narrow else 14)
     texts = max((width(row.text) for row in figure.rows), default=0.0)
-    names = max((width(_name(row, looks)) for row in figure.rows), default=0.0)
+    names = max((width(look_of(row.arm, looks).label) for row in figure.rows), default=0.0)
     left = 10.0 if narrow else min(names, wide * 0.36) + 20
     bottom = 6 + high * len(figure.rows)
     x = scale(figure.axis, [*figure.edges, *(row.value for row in figure.rows)], left, wide - (texts + 16), pad=0.02)
@@ -30,17 +30,13 @@ def draw(figure: Histogram, looks: Mapping[str, Look], wide: float, narrow: bool
         base = 6 + high * (place + 1) - 4
         parts += _bars(figure, row, look, x, base)
         middle = base - BARS / 2 + 4
-        name = fit(_name(row, looks), wide - 12 if narrow else left - 16)
+        name = fit(look.label, wide - 12 if narrow else left - 16)
         if narrow:
-            parts.append(label(name, 2, base - BARS - 5, fill=INK, halo=True))
+            parts.append(label(name, 2, base - BARS - 5, fill=INK, over="halo"))
         else:
             parts.append(label(name, left - 14, middle, anchor="end", fill=INK))
         parts.append(label(row.text, wide - 2, middle, anchor="end", fill=INK))
     return canvas(wide, bottom + BELOW, f"{figure.title}. {figure.subtitle}", narrow, *parts)
-
-
-def _name(row: Heap, looks: Mapping[str, Look]) -> str:
-    return f"{look_of(row.arm, looks).letter} {row.arm}".strip()
 
 
 def _bars(figure: Histogram, row: Heap, look: Look, x: Scale, base: float) -> list[Markup]:
@@ -53,7 +49,7 @@ def _bars(figure: Histogram, row: Heap, look: Look, x: Scale, base: float) -> li
             tall = max(BARS * count / peak, 1.5)
             path += f"M{num(start)} {num(base)}v-{num(tall)}H{num(end)}V{num(base)}z"
     return [
-        segment(x.start, base, x.end, base, AXIS),
+        segment((x.start, base), (x.end, base), AXIS),
         tag("path", d=path, fill=look.paint, fill_opacity="0.35", stroke=look.paint, stroke_width=1),
         marker(look.shape, x(row.value), base, look.paint, hollow=look.hollow),
     ]

@@ -30,13 +30,13 @@ def draw(figure: Intervals, looks: Mapping[str, Look], wide: float, narrow: bool
     parts = [_band(figure, x, bottom), ground(figure.axis, x, bottom, wide)]
     if figure.reference is not None:
         at = x(figure.reference)
-        parts.append(segment(at, 4, at, bottom, SOFT, thick=1.5, dash="3 3"))
+        parts.append(segment((at, 4), (at, bottom), SOFT, thick=1.5, dash="3 3"))
     cut = fit_apart([_name(row, looks) for row in rows], wide - 12 if narrow else left - 16)
     for place, row in enumerate(rows):
         middle = 8 + high * place + (high - 13 if narrow else high / 2)
         parts.append(_row(row, look_of(row.arm, looks), x, middle, wide))
         if narrow:
-            parts.append(label(cut[place], 2, middle - LINE + 2, fill=INK, halo=True))
+            parts.append(label(cut[place], 2, middle - LINE + 2, fill=INK, over="halo"))
         else:
             parts.append(label(cut[place], left - 14, middle + 4, anchor="end", fill=INK))
     return canvas(wide, bottom + BELOW, f"{figure.title}. {figure.subtitle}", narrow, *parts)
@@ -60,7 +60,7 @@ def _row(row: Interval, look: Look, x: Scale, y: float, wide: float) -> Markup:
         return label(row.text or say("not measured"), x.start + 4, y + 4)
     parts = []
     if row.low is not None and row.high is not None and row.high > row.low:
-        parts.append(segment(x(row.low), y, x(row.high), y, look.paint, thick=2))
+        parts.append(segment((x(row.low), y), (x(row.high), y), look.paint, thick=2))
     parts.append(marker(look.shape, x(row.value), y, look.paint, hollow=look.hollow))
     if row.text:
         parts.append(label(row.text, wide - 2, y + 4, anchor="end", fill=INK))

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from harness import numbers
 from harness.blocks import Matrix
-from harness.report.charts.svg import INK, PAPER, SIZE, SOFT, canvas, fit, fit_apart, label, num, tag, width
+from harness.report.charts.svg import INK, PAPER, SIZE, SOFT, canvas, fit, fit_apart, grouped, label, num, tag, width
 from harness.words import say
 
 HEAT = "var(--heat,#0062a3)"
@@ -42,15 +42,15 @@ def draw(figure: Matrix, wide: float, narrow: bool) -> Markup:
     return canvas(wide, bottom, name, narrow, *parts, links=bool(figure.arm) and not many)
 
 
-def condense(figure: Matrix, most: int, other: str = "") -> Matrix:
-    """Returns a matrix of the `most` labels with the most errors; the others are added up as `other`."""
+def condense(figure: Matrix, most: int) -> Matrix:
+    """Returns a matrix of the `most` labels with the most errors; the others are added up."""
     given = [name for name in figure.rows if name != figure.folded]
     if len(given) <= most:
         return figure
     weight = _errors(figure)
     first = set(sorted(given, key=lambda name: (-weight[name], name))[:most])
     rest = len({*figure.rows, *figure.columns} - first - {figure.missing})
-    folded = figure.folded or other or say("other ({n})", n=numbers.count(rest))
+    folded = figure.folded or say("other ({n})", n=numbers.count(rest))
     names = [name for name in figure.rows if name in first]
     columns = [*names, folded, *([figure.missing] if figure.missing in figure.columns else [])]
     table = Counter[tuple[str, str]]()
@@ -154,12 +154,12 @@ class _Grid:
             middle = self.left + self.side * (n + 0.5)
             if self.flat:
                 short = fit(names[n], self.side - 2)
-                parts.append(label(short, middle, self.top - 6, anchor="middle", inherited="middle", fill=None))
+                parts.append(grouped(short, middle, self.top - 6, anchor="middle"))
             elif self.turned == -45:
                 room = min(above / 0.72, (self.wide - middle - 6) / 0.72)
-                parts.append(label(fit(names[n], room), middle - 2, self.top - 6, fill=None, turn=-45))
+                parts.append(grouped(fit(names[n], room), middle - 2, self.top - 6, turn=-45))
             else:
-                parts.append(label(cut[n], middle + self.size * 0.35, self.top - 5, fill=None, turn=-90))
+                parts.append(grouped(cut[n], middle + self.size * 0.35, self.top - 5, turn=-90))
         small = self.size if not self.flat and self.turned == -90 and self.size != SIZE else None
         return tag("g", *parts, fill=INK, font_size=small, text_anchor="middle" if self.flat else None)
 
@@ -169,8 +169,7 @@ class _Grid:
         cut = fit_apart(names, self.left - 10, self.size)
         low = self.top + self.size * 0.35
         parts = [
-            label(cut[n], self.left - 8, low + self.side * (n + 0.5), anchor="end", inherited="end", fill=None)
-            for n in self._labelled(names)
+            grouped(cut[n], self.left - 8, low + self.side * (n + 0.5), anchor="end") for n in self._labelled(names)
         ]
         return tag("g", *parts, fill=INK, font_size=None if self.size == SIZE else self.size, text_anchor="end")
 
@@ -227,7 +226,7 @@ class _Grid:
             shades.setdefault(shade, []).append(f"M{num(x - thick / 2)} {num(y)}h{num(thick)}")
             if width(text := numbers.count(count)) <= side - 3:
                 ink = "var(--on-heat,#ffffff)" if share > 0.45 else INK
-                texts.setdefault(ink, []).append(label(text, x, y + 4, anchor="middle", inherited="middle", fill=None))
+                texts.setdefault(ink, []).append(grouped(text, x, y + 4, anchor="middle"))
         drawn = [tag("path", d="".join(spots), stroke_opacity=shade) for shade, spots in sorted(shades.items())]
         written = [tag("g", *found, fill=ink, text_anchor="middle") for ink, found in sorted(texts.items())]
         return tag(

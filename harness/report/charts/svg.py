@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import takewhile
+from typing import Literal, TypeAlias
 
 from markupsafe import Markup, escape
 
-from harness.words import END, ISOLATE, ISOLATED
+from harness.words import ISOLATED, one_line
 
 INK = "var(--ink,#1b1d21)"
 SOFT = "var(--soft,#565c66)"
@@ -19,6 +20,16 @@ SIZE = 12
 """Font size of text in figures, px."""
 LINE = 15
 """Height of a line of text, px."""
+
+HALO: Mapping[str, str | float] = {
+    "stroke": PAPER,
+    "stroke_width": 4,
+    "stroke_linejoin": "round",
+    "paint_order": "stroke",
+}
+"""Attributes of text that may stand on lines."""
+Spot: TypeAlias = tuple[float, float]
+"""A place in a figure, px from its left and its top."""
 
 _NARROW = frozenset("iljI.,:;'|!()[]{} tfr/\\-`·")
 _BROAD = frozenset("mwMW@%&—→…✓✗")
@@ -102,47 +113,58 @@ def _common(texts: Sequence[str]) -> int:
     return sum(1 for _ in takewhile(lambda chars: len(set(chars)) == 1, zip(*texts, strict=False)))
 
 
-def one_line(text: str) -> str:
-    """Returns `text` with white space folded and controls left out; of direction marks, isolates in pairs stay."""
-    kept = ISOLATE + END if text.count(ISOLATE) == text.count(END) else ""
-    shown = "".join(char for char in text if char.isspace() or char in kept or unicodedata.category(char)[0] != "C")
-    return " ".join(shown.split())
-
-
 def label(
     text: str,
     x: float,
     y: float,
     *,
     anchor: str = "start",
-    inherited: str = "start",
-    fill: str | None = SOFT,
-    halo: bool = False,
-    bold: bool = False,
-    turn: float | None = None,
+    fill: str = SOFT,
+    over: Literal["", "halo", "bold"] = "",
 ) -> Markup:
-    """Writes one line of text; `halo` sets it off from what lies below. `anchor` is a side, whatever the script.
+    """Writes one line of text, in the figure's own size.
 
-    Within a group that says it for all: no `fill`, and in `inherited` the group's anchor. The usual fill, and the size,
-    are the figure's own.
+    Args:
+        text: What is written.
+        x: Where it is anchored, px.
+        y: Its base line, px.
+        anchor: The side that stands at `x`, whatever the script.
+        fill: Its colour.
+        over: How it is set off from what lies below: with a `halo`, or `bold` with one.
     """
-    rtl = _right_to_left(text)
-    side = {"start": "end", "end": "start"}.get(anchor, anchor) if rtl else anchor
     return tag(
         "text",
         text,
-        x=x if turn is None else None,
-        y=y if turn is None else None,
-        text_anchor=None if side == inherited else side,
-        direction="rtl" if rtl else None,
+        x=x,
+        y=y,
+        **_side(text, anchor, "start"),
         fill=None if fill == SOFT else fill,
-        font_weight="600" if bold else None,
-        stroke=PAPER if halo else None,
-        stroke_width=4 if halo else None,
-        stroke_linejoin="round" if halo else None,
-        paint_order="stroke" if halo else None,
-        transform=None if turn is None else f"translate({num(x)} {num(y)})rotate({num(turn)})",
+        font_weight="600" if over == "bold" else None,
+        **(HALO if over else {}),
     )
+
+
+def grouped(text: str, x: float, y: float, *, anchor: str = "start", turn: float | None = None) -> Markup:
+    """Writes one line of text within a group that gives fill, size and `anchor` to all of its lines.
+
+    Args:
+        text: What is written.
+        x: Where it is anchored, px.
+        y: Its base line, px.
+        anchor: The group's.
+        turn: Angle of the line, degrees.
+    """
+    if turn is None:
+        return tag("text", text, x=x, y=y, **_side(text, anchor, anchor))
+    transform = f"translate({num(x)} {num(y)})rotate({num(turn)})"
+    return tag("text", text, **_side(text, anchor, anchor), transform=transform)
+
+
+def _side(text: str, anchor: str, inherited: str) -> dict[str, str | None]:
+    """Returns what anchors text at a side: in a script from right to left, the start is on the right."""
+    rtl = _right_to_left(text)
+    side = {"start": "end", "end": "start"}.get(anchor, anchor) if rtl else anchor
+    return {"text_anchor": None if side == inherited else side, "direction": "rtl" if rtl else None}
 
 
 def _right_to_left(text: str) -> bool:
@@ -151,10 +173,9 @@ def _right_to_left(text: str) -> bool:
     return next((kind != "L" for kind in found if kind in ("L", "R", "AL")), False)
 
 
-def segment(
-    x1: float, y1: float, x2: float, y2: float, stroke: str, *, thick: float = 1, dash: str | None = None
-) -> Markup:
+def segment(start: Spot, end: Spot, stroke: str, *, thick: float = 1, dash: str | None = None) -> Markup:
     """Writes a straight line."""
+    (x1, y1), (x2, y2) = start, end
     width_ = None if thick == 1 else thick
     return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, stroke=stroke, stroke_width=width_, stroke_dasharray=dash or None)
 

@@ -101,7 +101,7 @@ def _axes(chart: Chart, frame: Frame) -> Markup:
     for value in marks:
         at = frame.y(value)
         parts.append(label(frame.y.write(value, chart.y.unit, marks), plot.left - 8, at + 4, anchor="end"))
-    parts.append(segment(plot.left, plot.bottom, plot.right, plot.bottom, AXIS, thick=1.5))
+    parts.append(segment((plot.left, plot.bottom), (plot.right, plot.bottom), AXIS, thick=1.5))
     parts += _x_ticks(chart, frame)
     title = say("{title} (log scale)", title=chart.x.title) if frame.x.log else chart.x.title
     middle = (plot.left + plot.right) / 2
@@ -125,9 +125,9 @@ def _x_ticks(chart: Chart, frame: Frame) -> list[Markup]:
     parts.append(strokes(ticks, AXIS))
     if frame.x.zero:  # the axis is broken between zero and the smallest positive value
         gap = plot.left + (plot.right - plot.left) * 0.07
-        parts.append(segment(gap - 3, plot.bottom, gap + 3, plot.bottom, PAPER, thick=3))
-        parts.append(segment(gap - 5, plot.bottom + 4, gap - 1, plot.bottom - 4, AXIS))
-        parts.append(segment(gap + 1, plot.bottom + 4, gap + 5, plot.bottom - 4, AXIS))
+        parts.append(segment((gap - 3, plot.bottom), (gap + 3, plot.bottom), PAPER, thick=3))
+        parts.append(segment((gap - 5, plot.bottom + 4), (gap - 1, plot.bottom - 4), AXIS))
+        parts.append(segment((gap + 1, plot.bottom + 4), (gap + 5, plot.bottom - 4), AXIS))
     return parts
 
 
@@ -163,7 +163,7 @@ def _diagonal(frame: Frame) -> Markup:
     low, high = max(frame.x.low, frame.y.low), min(frame.x.high, frame.y.high)
     if low >= high:
         return Markup()
-    return segment(frame.x(low), frame.y(low), frame.x(high), frame.y(high), SOFT, thick=1.2, dash="4 3")
+    return segment((frame.x(low), frame.y(low)), (frame.x(high), frame.y(high)), SOFT, thick=1.2, dash="4 3")
 
 
 def _line(series: Series, look: Look, frame: Frame) -> Markup:
@@ -185,7 +185,7 @@ def _point(point: Point, look: Look, frame: Frame) -> Markup:
     x, y = frame.x(point.x), frame.y(point.y)
     parts = []
     if point.low is not None and point.high is not None and point.high > point.low:
-        parts.append(segment(x, frame.y(point.low), x, frame.y(point.high), look.paint, thick=2))
+        parts.append(segment((x, frame.y(point.low)), (x, frame.y(point.high)), look.paint, thick=2))
     parts.append(marker(look.shape, x, y, look.paint, hollow=look.hollow))
     return tag("g", *parts)
 
@@ -215,9 +215,9 @@ def _point_labels(shown: Sequence[tuple[Series, Look]], frame: Frame, obstacles:
         obstacles.append(box)
         if placed.far:
             near = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
-            parts.append(segment(x, y, *near, AXIS, thick=0.8))
+            parts.append(segment((x, y), near, AXIS, thick=0.8))
         at, anchor = (box.right, "end") if placed.left else (box.left, "start")
-        parts.append(label(placed.text, at, box.bottom - 4, anchor=anchor, fill=INK, halo=True))
+        parts.append(label(placed.text, at, box.bottom - 4, anchor=anchor, fill=INK, over="halo"))
     return parts
 
 
@@ -230,11 +230,11 @@ def _marks(chart: Chart, frame: Frame, obstacles: list[Box]) -> list[Markup]:
     rooms = (plot.right - plot.left - 8, 110.0)
     wanted = [(x, y, [fit(mark.text, room) for room in rooms]) for mark, (x, y) in zip(chart.marks, spots, strict=True)]
     for (x, y), placed in zip(spots, place(wanted, obstacles, area, below=True), strict=True):
-        parts.append(segment(x, y, x, plot.bottom, SOFT, dash="3 3"))
+        parts.append(segment((x, y), (x, plot.bottom), SOFT, dash="3 3"))
         parts.append(marker("diamond", x, y, INK))
         if any(placed.box.meets(other) for other in obstacles):
             continue  # no room: the title and the data table say it too
-        parts.append(label(placed.text, placed.box.left, placed.box.bottom - 4, fill=INK, halo=True))
+        parts.append(label(placed.text, placed.box.left, placed.box.bottom - 4, fill=INK, over="halo"))
         obstacles.append(placed.box)
     return parts
 
@@ -263,9 +263,7 @@ def _letters(lines: Sequence[tuple[Series, Look]], frame: Frame, obstacles: Sequ
         if free:
             taken.append(free[0])
             middle = (free[0].left + free[0].right) / 2
-            parts.append(
-                label(text, middle, free[0].bottom - 3, anchor="middle", fill=look.paint, halo=True, bold=True)
-            )
+            parts.append(label(text, middle, free[0].bottom - 3, anchor="middle", fill=look.paint, over="bold"))
     return parts
 
 
@@ -274,10 +272,10 @@ def _ends(lines: Sequence[tuple[Series, Look]], frame: Frame, obstacles: list[Bo
     spots = [(frame.x(series.points[-1].x), frame.y(series.points[-1].y)) for series, _ in lines]
     heights = spread([y for _, y in spots], LINE + 1, 20, frame.plot.bottom - 4)
     parts = []
-    for (series, look), (x, _), y in zip(lines, spots, heights, strict=True):
-        name = look.letter if frame.narrow and look.letter else f"{look.letter} {series.arm}".strip()
+    for (_, look), (x, _), y in zip(lines, spots, heights, strict=True):
+        name = look.letter if frame.narrow and look.letter else look.label
         at = min(x, frame.plot.right) + 8
         text = fit(name, (frame.wide - frame.plot.right - 10) / BOLD)
         obstacles.append(Box(left=at - 2, top=y - LINE / 2, right=at + width(text) * BOLD, bottom=y + LINE / 2))
-        parts.append(label(text, at, y + 4, fill=look.paint, halo=True, bold=True))
+        parts.append(label(text, at, y + 4, fill=look.paint, over="bold"))
     return parts

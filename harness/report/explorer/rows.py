@@ -108,6 +108,12 @@ def texts(examples: Columns) -> Sequence[str | None] | None:
     return None if fields is None else tuple(_joined(value) for value in fields)
 
 
+def texts_by_id(examples: Columns) -> dict[str, str | None]:
+    """Returns id → text of the examples, as far as texts may be shown."""
+    written = texts(examples)
+    return {} if written is None else dict(zip(examples["id"], written, strict=True))
+
+
 def _joined(fields: Any) -> str:
     if isinstance(fields, str):
         fields = json.loads(fields)

@@ -8,13 +8,10 @@ from dataclasses import dataclass, replace
 
 from harness import numbers
 from harness.blocks import Cell, Chart, Column, Figure, Matrix, Series, Table
-from harness.report import facts, verdict
+from harness.report import cells, facts, verdict
 from harness.report.arms import Arm, Look, look_of, looks, ranked
-from harness.report.charts import behind
-from harness.report.charts.svg import one_line
-from harness.report.sentence import sentence as verdict_sentence
-from harness.terms import remark
-from harness.words import say
+from harness.report.charts import data_table
+from harness.words import one_line, say
 
 ACROSS = 10
 """Columns of a matrix that can still be read as text."""
@@ -37,16 +34,12 @@ def figure_table(figure: Figure) -> Table:
     if isinstance(figure, Matrix) and len(figure.columns) > ACROSS:
         return _confusions(figure)
     if isinstance(figure, Chart):
-        return behind.table(replace(figure, series=tuple(map(_thinned, figure.series))))
-    return behind.table(figure)
+        return data_table.table(replace(figure, series=tuple(map(_thinned, figure.series))))
+    return data_table.table(figure)
 
 
 def _thinned(series: Series) -> Series:
-    """Returns a line with points evenly spread over all, the first and the last among them."""
-    points = series.points
-    if not series.line or len(points) <= POINTS:
-        return series
-    return replace(series, points=tuple(points[round(n * (len(points) - 1) / (POINTS - 1))] for n in range(POINTS)))
+    return replace(series, points=tuple(data_table.thinned(series.points, POINTS))) if series.line else series
 
 
 def _confusions(matrix: Matrix) -> Table:
@@ -93,9 +86,8 @@ def leaderboard(data: facts.Data) -> Table:
     """Returns the arms with what is asked first; the section "Results" has more."""
     measure = facts.cost_measure(data)
     among = looks(data)
-    cost = say("Cost per 1k") if measure.unit == "usd" else say("Machine time per 1k")
     titles = (
-        *(say("Rank"), say("Arm"), say("Accuracy (95% CI)"), say("Macro-F1"), say("Tokens in / out"), cost),
+        *(say("Rank"), say("Arm"), say("Accuracy (95% CI)"), say("Macro-F1"), say("Tokens in / out"), measure.brief),
         *("p50", "p95"),
     )
     arms = ranked(data)
@@ -107,23 +99,17 @@ def leaderboard(data: facts.Data) -> Table:
 
 
 def _arm(arm: Arm, among: Mapping[str, Look], measure: facts.Measure) -> tuple[str | Cell, ...]:
-    name, ci, latency = str(arm["name"]), arm.get("accuracy_ci"), arm.get("latency_s") or {}
     tokens = f"{numbers.count(arm.get('input_tokens_mean'))} / {numbers.count(arm.get('output_tokens_mean'))}"
     return (
-        numbers.count(among[name].rank),
-        Cell(text=name, arm=name, tags=tuple(remark(tag) for tag in facts.tags(arm))),
-        Cell(text=numbers.percent(arm.get("accuracy")), note=numbers.percent_interval(*ci) if ci else ""),
+        numbers.count(among[str(arm["name"])].rank),
+        cells.arm(arm),
+        cells.share(arm.get("accuracy"), arm.get("accuracy_ci")),
         numbers.decimal(arm.get("macro_f1")),
         numbers.MISSING if arm.get("input_tokens_mean") is None else tokens,
         measure.write(measure.of(arm)),
-        numbers.ms(latency.get("p50")),
-        numbers.ms(latency.get("p95")),
+        numbers.ms(facts.latency(arm, "p50")),
+        numbers.ms(facts.latency(arm)),
     )
-
-
-def sentence(data: facts.Data) -> str:
-    """Returns the verdict."""
-    return str(verdict_sentence(data))
 
 
 def about(data: facts.Data) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness import findings
-from harness.report.charts.svg import one_line
 from harness.report.quality import HEADINGS, ORDER, row_sum, severity
-from harness.words import say
+from harness.words import one_line, say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

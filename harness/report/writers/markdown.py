@@ -29,13 +29,13 @@ from harness.blocks import (
 )
 from harness.report import verdict
 from harness.report.arms import Look, looks
-from harness.report.charts.svg import one_line
 from harness.report.gaps import alarms
 from harness.report.page import Samples, withhold
 from harness.report.sections import Spoken
+from harness.report.sentence import sentence
 from harness.report.telling import tell
-from harness.report.writers.common import about, figure_table, leaderboard, parts, printable, sentence, shortened
-from harness.words import say, say_n
+from harness.report.writers.common import about, figure_table, leaderboard, parts, printable, shortened
+from harness.words import clipped, one_line, say, say_n
 
 if TYPE_CHECKING:
     from harness.contract import Section
@@ -75,7 +75,7 @@ def to_markdown(results: Results, sections: Sequence[Section] = (), *, samples: 
     told = tell(withhold(results, samples), sections)
     data = told.data
     among = looks(data)
-    head = [f"## {escape(sentence(data))}", ""]
+    head = [f"## {escape(str(sentence(data)))}", ""]
     for check in alarms(data):
         head += [_callout(say("Check failed"), one_line(findings.message(check))), ""]
     head += [escape(about(data)), "", escape(verdict.paragraph(data), PARAGRAPH), ""]
@@ -222,8 +222,7 @@ def escape(text: str, most: int = LENGTH) -> str:
         text: Any text.
         most: Characters of it that are shown.
     """
-    line = one_line(text)
-    line = line if len(line) <= most else f"{line[: most - 1]}…"
+    line = clipped(one_line(text), most)
     return OPENING.sub(lambda found: f"{found[1] or ''}\\", _escaped(_dead(line)))
 
 
@@ -242,5 +241,4 @@ def _dead(line: str) -> str:
 
 def _html(text: str) -> str:
     """Writes data as one line within an HTML element."""
-    line = one_line(text)
-    return html.escape(_dead(line if len(line) <= LENGTH else f"{line[: LENGTH - 1]}…"))
+    return html.escape(_dead(clipped(one_line(text), LENGTH)))

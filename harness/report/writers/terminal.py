@@ -22,13 +22,13 @@ from harness.blocks import (
     Tiles,
 )
 from harness.report.arms import Look, looks
-from harness.report.charts.svg import one_line
 from harness.report.gaps import alarms
 from harness.report.sections import Spoken
+from harness.report.sentence import sentence
 from harness.report.telling import tell
 from harness.report.writers import tracks
-from harness.report.writers.common import about, figure_table, leaderboard, parts, printable, sentence, shortened
-from harness.words import say, say_n
+from harness.report.writers.common import about, figure_table, leaderboard, parts, printable, shortened
+from harness.words import one_line, say, say_n
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,8 +55,8 @@ def to_terminal(results: Results) -> RenderableType:
     data = told.data
     failed = [Line(f"{say('Check failed')}: {one_line(findings.message(c))}", style="bold red") for c in alarms(data)]
     missing = [_callout(gap) for gap in told.gaps]
-    head = Line(one_line(sentence(data)), style="bold")
-    return Group(*failed, head, Line(about(data)), *missing, Line(""), _table(leaderboard(data), looks(data), ROWS))
+    head = Line(one_line(str(sentence(data))), style="bold")
+    return Group(*failed, head, Line(about(data)), *missing, Line(""), _table(leaderboard(data), looks(data)))
 
 
 def sections_to_terminal(
@@ -137,7 +137,7 @@ def _shown(table: Table, among: Mapping[str, Look], rows: int, drawn: Sequence[s
     from rich.text import Text as Line
 
     cut = shortened(table, rows)
-    yield _table(cut.table, among, rows, drawn)
+    yield _table(cut.table, among, drawn)
     if cut.left_out:
         more = say_n(
             cut.left_out,
@@ -148,7 +148,7 @@ def _shown(table: Table, among: Mapping[str, Look], rows: int, drawn: Sequence[s
         yield Line(more, style="dim")
 
 
-def _table(table: Table, among: Mapping[str, Look], rows: int, drawn: Sequence[str] = ()) -> RenderableType:
+def _table(table: Table, among: Mapping[str, Look], drawn: Sequence[str] = ()) -> RenderableType:
     from rich.table import Table as Grid
     from rich.text import Text as Line
 
@@ -157,7 +157,7 @@ def _table(table: Table, among: Mapping[str, Look], rows: int, drawn: Sequence[s
         grid.add_column(Line(one_line(column.title)), justify="right" if column.numeric else "left", overflow="fold")
     if drawn:
         grid.add_column("", no_wrap=True)
-    for place, row in enumerate(table.rows[:rows]):
+    for place, row in enumerate(table.rows):
         found = [_cell(value, among) for value in row]
         grid.add_row(*found, *([Line(drawn[place])] if drawn else []))
     return grid

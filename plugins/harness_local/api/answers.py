@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from harness_local.api.running import Running
@@ -81,16 +81,33 @@ def whole(voices: Sequence[Sequence[Voice]], outcomes: Sequence[Outcome]) -> lis
     ]
 
 
-async def grown(
-    running: Running, voices: Sequence[Sequence[Voice]], outcomes: list[Outcome]
+async def chunks(
+    head: dict[str, Any],
+    running: Running,
+    voices: Sequence[Sequence[Voice]],
+    usage_of: Callable[[Sequence[Outcome]], dict[str, Any]] | None,
 ) -> AsyncIterator[dict[str, Any]]:
-    """The parts of choices as they come.
+    """The chunks of an answer that is streamed.
 
     Args:
+        head: What each begins with.
         running: The work.
         voices: For each piece of work, one for each of its branches.
-        outcomes: Takes what became of the work, in the order in which it is done.
+        usage_of: Makes the token counts of the last chunk; None where they are not asked for.
     """
+    if usage_of is not None:
+        head = {**head, "usage": None}
+    outcomes: list[Outcome] = []
+    async for part in _grown(running, voices, outcomes):
+        yield {**head, "choices": [part]}
+    if usage_of is not None:
+        yield {**head, "choices": [], "usage": usage_of(outcomes)}
+
+
+async def _grown(
+    running: Running, voices: Sequence[Sequence[Voice]], outcomes: list[Outcome]
+) -> AsyncIterator[dict[str, Any]]:
+    """The parts of choices as they come; `outcomes` takes what became of the work, in the order of its ends."""
     told: dict[Voice, tuple[int, int, bool]] = {}
     async for index, step in running.steps():
         if isinstance(step, Progress):

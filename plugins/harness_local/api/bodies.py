@@ -112,6 +112,11 @@ class CompletionBody(Drawing):
     best_of: Annotated[Int, Field(ge=1, le=_MOST_N)] | None = None
     suffix: Annotated[Any, *only("")] = None
 
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the log-probabilities of the prompt's own tokens are wanted."""
+        return bool(self.echo) and self.logprobs is not None
+
     @model_validator(mode="after")
     def _fits_together(self) -> CompletionBody:
         if self.max_tokens == 0 and not self.echo:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
 from jinja2 import TemplateError
 from starlette.responses import JSONResponse, Response
 
-from harness_local.api.answers import finite, grown, heading, spelled, usage, whole
+from harness_local.api.answers import chunks, finite, heading, spelled, usage, whole
 from harness_local.api.bodies import ChatBody
 from harness_local.api.errors import ApiError, invalid
 from harness_local.api.prompts import check_context
-from harness_local.api.running import Running, unless_gone
+from harness_local.api.running import Running, computed
 from harness_local.api.schemas import CHAT
 from harness_local.api.services import Services, aside, services_of
 from harness_local.api.streaming import streamed
@@ -30,18 +31,15 @@ async def create(request: Request, body: ChatBody) -> Response:
     services = services_of(request)
     # The first schema has the vocabulary read, which takes most of a second.
     work = await aside(request, body.response_format is not None, _read, body, services)
+    voices = [[_Voice(body, index, services.codec) for index in range(body.choices)]]
     if body.stream:
         head = heading("chatcmpl", "chat.completion.chunk", body.model, services.fingerprint)
         running = Running(services.engine, [work], grows=True)
-        return await streamed(request, running, _chunks(body, work, running, services.codec, head))
+        usage_of = partial(_usage, work) if body.tells_usage else None
+        return await streamed(request, running, chunks(head, running, voices, usage_of))
     head = heading("chatcmpl", "chat.completion", body.model, services.fingerprint)
-    running = Running(services.engine, [work])
-    try:
-        outcomes = await unless_gone(request, running.outcomes())
-    finally:
-        running.close()
-    voices = [[_Voice(body, index, services.codec, streamed=False) for index in range(body.choices)]]
-    return JSONResponse({**head, "choices": whole(voices, outcomes), "usage": _usage(work, outcomes[0])})
+    outcomes = await computed(request, services.engine, [work])
+    return JSONResponse({**head, "choices": whole(voices, outcomes), "usage": _usage(work, outcomes)})
 
 
 def _read(body: ChatBody, services: Services) -> Work:
@@ -66,20 +64,8 @@ def _read(body: ChatBody, services: Services) -> Work:
     )
 
 
-async def _chunks(
-    body: ChatBody, work: Work, running: Running, codec: Codec, head: dict[str, Any]
-) -> AsyncIterator[dict[str, Any]]:
-    if body.tells_usage:
-        head = {**head, "usage": None}
-    voices = [[_Voice(body, index, codec, streamed=True) for index in range(body.choices)]]
-    outcomes: list[Outcome] = []
-    async for part in grown(running, voices, outcomes):
-        yield {**head, "choices": [part]}
-    if body.tells_usage:
-        yield {**head, "choices": [], "usage": _usage(work, outcomes[0])}
-
-
-def _usage(work: Work, outcome: Outcome) -> dict[str, Any]:
+def _usage(work: Work, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    (outcome,) = outcomes
     generated = sum(len(done.generated) for done in outcome.continuations)
     return usage(len(work.stem), generated, outcome.reused)
 
@@ -87,8 +73,8 @@ def _usage(work: Work, outcome: Outcome) -> dict[str, Any]:
 class _Voice:
     """Writes one choice: a message, or its deltas."""
 
-    def __init__(self, body: ChatBody, index: int, codec: Codec, *, streamed: bool) -> None:
-        self._index, self._codec, self._streamed = index, codec, streamed
+    def __init__(self, body: ChatBody, index: int, codec: Codec) -> None:
+        self._index, self._codec, self._streamed = index, codec, bool(body.stream)
         self._wanted = bool(body.logprobs)
         self._begun = False
         self._stream = codec.stream()

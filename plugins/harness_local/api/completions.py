@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from harness_local.api.answers import finite, grown, heading, spelled, usage, whole
+from harness_local.api.answers import chunks, finite, heading, spelled, usage, whole
 from harness_local.api.bodies import CompletionBody
 from harness_local.api.prompts import Group, Piece, check_context, grouped
-from harness_local.api.running import Running, unless_gone
+from harness_local.api.running import Running, computed
 from harness_local.api.schemas import COMPLETION
 from harness_local.api.services import Services, aside, services_of
 from harness_local.api.streaming import streamed
@@ -28,10 +28,6 @@ class _Asked:
     groups: tuple[Group, ...]
     works: tuple[Work, ...]
     services: Services
-
-    @property
-    def scored(self) -> bool:
-        return bool(self.body.echo) and self.body.logprobs is not None
 
     def voices(self) -> list[list[_Voice]]:
         rows: list[list[_Voice]] = []
@@ -58,13 +54,10 @@ async def create(request: Request, body: CompletionBody) -> Response:
     head = heading("cmpl", "text_completion", body.model, services.fingerprint)
     if body.stream:
         # Scores of a prompt are known with its outcome only.
-        running = Running(services.engine, asked.works, grows=True, patient=asked.scored)
-        return await streamed(request, running, _chunks(asked, running, head))
-    running = Running(services.engine, asked.works)
-    try:
-        outcomes = await unless_gone(request, running.outcomes())
-    finally:
-        running.close()
+        running = Running(services.engine, asked.works, grows=not body.scores_prompt)
+        usage_of = asked.usage if body.tells_usage else None
+        return await streamed(request, running, chunks(head, running, asked.voices(), usage_of))
+    outcomes = await computed(request, services.engine, asked.works)
     return JSONResponse({**head, "choices": whole(asked.voices(), outcomes), "usage": asked.usage(outcomes)})
 
 
@@ -88,21 +81,11 @@ def _read(body: CompletionBody, services: Services) -> _Asked:
                 stem=group.stem.ids,
                 branches=tuple(tail.ids for tail in group.tails for _ in range(body.choices)),
                 sampling=sampling,
-                scored=bool(body.echo) and body.logprobs is not None,
+                scored=body.scores_prompt,
                 top=body.logprobs or 0,
             )
         )
     return _Asked(body=body, groups=groups, works=tuple(works), services=services)
-
-
-async def _chunks(asked: _Asked, running: Running, head: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-    if asked.body.tells_usage:
-        head = {**head, "usage": None}
-    outcomes: list[Outcome] = []
-    async for part in grown(running, asked.voices(), outcomes):
-        yield {**head, "choices": [part]}
-    if asked.body.tells_usage:
-        yield {**head, "choices": [], "usage": asked.usage(outcomes)}
 
 
 class _Voice:
@@ -110,7 +93,7 @@ class _Voice:
 
     def __init__(self, asked: _Asked, index: int, stem: Piece, tail: Piece) -> None:
         self._index = index
-        self._wanted, self._scored = asked.body.logprobs, asked.scored
+        self._wanted, self._scored = asked.body.logprobs, asked.body.scores_prompt
         self._codec = asked.services.codec
         self._stem, self._tail = stem, tail
         self._prompt = stem.text + tail.text if asked.body.echo else ""

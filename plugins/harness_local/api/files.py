@@ -16,8 +16,7 @@ from harness_local.api.guard import FILE_BYTES, too_large
 from harness_local.api.pages import FilesQuery, page
 from harness_local.api.schemas import CONTENT, FILE, FILE_GONE, FILES
 from harness_local.api.services import services_of
-from harness_local.state import Row, State
-from harness_local.training.supervisor import OPEN
+from harness_local.state import OPEN, Row, State
 
 router = APIRouter(prefix="/v1/files")
 _PURPOSE = "fine-tune"

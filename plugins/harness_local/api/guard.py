@@ -54,7 +54,7 @@ class Guard:
             if not hmac.compare_digest(given.encode(), self._key.encode()):
                 raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > limit:
+        if not length.isdecimal() or int(length) > limit:
             raise too_large(limit)
 
 

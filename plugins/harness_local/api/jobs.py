@@ -17,9 +17,8 @@ from harness_local.api.errors import ApiError, invalid, legible, not_found, unkn
 from harness_local.api.pages import CheckpointsQuery, EventsQuery, JobsQuery, nothing_after, page, shown
 from harness_local.api.schemas import CHECKPOINTS, EVENTS, JOB, JOBS
 from harness_local.api.services import Services, services_of
-from harness_local.state import Row, new_id
+from harness_local.state import OPEN, Row, new_id
 from harness_local.training.examples import FileError, read
-from harness_local.training.supervisor import OPEN
 from harness_local.training.task import ALL, TrainingError, check_shape
 
 router = APIRouter(prefix="/v1/fine_tuning/jobs")

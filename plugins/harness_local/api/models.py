@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from harness_local.api.errors import ApiError
 from harness_local.api.schemas import MODEL, MODEL_GONE, MODELS
 from harness_local.api.services import Services, services_of
+from harness_local.state import is_checkpoint
 
 router = APIRouter(prefix="/v1/models")
 
@@ -24,7 +25,7 @@ def _object(services: Services, model: str) -> dict[str, Any]:
 async def listing(request: Request) -> Response:
     """The base model and what was made of it."""
     services = services_of(request)
-    names = [name for name in services.models() if ":ckpt-step-" not in name]
+    names = [name for name in services.models() if not is_checkpoint(name)]
     return JSONResponse({"object": "list", "data": [_object(services, name) for name in names]})
 
 

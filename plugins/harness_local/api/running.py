@@ -23,32 +23,30 @@ class Running:
     Args:
         engine: Who computes.
         works: What.
-        grows: Whether `steps` will be asked for.
-        patient: Whether these are to be the outcomes alone.
+        grows: Whether `steps` is to tell of answers as they grow, and not of outcomes alone.
 
     Raises:
         ApiError: 429, too much is waiting already.
     """
 
-    def __init__(self, engine: Engine, works: Sequence[Work], *, grows: bool = False, patient: bool = False) -> None:
+    def __init__(self, engine: Engine, works: Sequence[Work], *, grows: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue[tuple[int, Progress | None]] = asyncio.Queue()
         self._futures: list[Future[Outcome]] = []
         try:
             for index, work in enumerate(works):
-                self._futures.append(self._submit(engine, index, work, grows, patient))
+                self._futures.append(self._submit(engine, index, work, grows))
         except BusyError:
             self.close()
             raise _explained(BusyError()) from None
 
-    def _submit(self, engine: Engine, index: int, work: Work, grows: bool, patient: bool) -> Future[Outcome]:
+    def _submit(self, engine: Engine, index: int, work: Work, grows: bool) -> Future[Outcome]:
         def tell(progress: Progress | None) -> None:  # in the engine's thread
             with contextlib.suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(self._arrived.put_nowait, (index, progress))
 
-        future = engine.submit(work, tell if grows and not patient else None)
-        if grows:
-            future.add_done_callback(lambda _: tell(None))
+        future = engine.submit(work, tell if grows else None)
+        future.add_done_callback(lambda _: tell(None))
         return future
 
     async def outcomes(self) -> list[Outcome]:
@@ -84,6 +82,19 @@ class Running:
         """Gives up what is not done."""
         for future in self._futures:
             future.cancel()
+
+
+async def computed(request: Request, engine: Engine, works: Sequence[Work]) -> list[Outcome]:
+    """What becomes of work, which is given up when the client goes away.
+
+    Raises:
+        ApiError: It could not be computed, or nobody waits for it any more.
+    """
+    running = Running(engine, works)
+    try:
+        return await unless_gone(request, running.outcomes())
+    finally:
+        running.close()
 
 
 async def unless_gone(request: Request, doing: Coroutine[Any, Any, _T]) -> _T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from starlette.requests import Request
 
@@ -13,10 +13,10 @@ from harness_local.api.errors import invalid, model_not_found
 from harness_local.inference.constraints import ConstraintError, Constraints
 from harness_local.inference.engine import Engine
 from harness_local.models.tokens import Codec
-from harness_local.state import Row, State
+from harness_local.state import Row, State, is_checkpoint
 from harness_local.training.supervisor import Supervisor
 
-_P = ParamSpec("_P")
+_Given = TypeVarTuple("_Given")
 _T = TypeVar("_T")
 _QUICK_BYTES = 2**16
 
@@ -47,7 +47,7 @@ class Services:
     def models(self) -> list[str]:
         """Ids that a request can name, the base first; checkpoints, which are not listed, come last."""
         tuned = [row["id"] for row in self.state.models(self.base)]
-        return [self.base, *sorted(tuned, key=lambda name: ":ckpt-step-" in name)]
+        return [self.base, *sorted(tuned, key=is_checkpoint)]
 
     def tuned(self, model: str) -> Row | None:
         """The record of a fine-tuned model, where it stands on the model that is served."""
@@ -83,16 +83,15 @@ def services_of(request: Request) -> Services:
     return found
 
 
-async def aside(request: Request, slow: bool, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+async def aside(request: Request, slow: bool, work: Callable[[*_Given], _T], *args: *_Given) -> _T:
     """Does what takes long, such as turning a long body into tokens, without keeping other requests waiting.
 
     Args:
         request: Where the work comes from; a long body makes it slow.
         slow: Whether it is slow whatever the body's length.
-        work: What to do, with its arguments.
+        work: What to do.
         *args: For `work`.
-        **kwargs: For `work`.
     """
     if not slow and int(request.headers.get("content-length", _QUICK_BYTES)) < _QUICK_BYTES:
-        return work(*args, **kwargs)
-    return await asyncio.to_thread(work, *args, **kwargs)
+        return work(*args)
+    return await asyncio.to_thread(work, *args)

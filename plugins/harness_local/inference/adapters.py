@@ -15,7 +15,9 @@ from typing import Any
 
 from harness_local.inference.decoder import Applied, Decoder, Patch
 
-_MOST = 32
+MOST = 32
+"""How many adapters are held in memory."""
+
 _MOST_BYTES = 2**30
 _PREFIX, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
 _NOT_DONE = ("use_dora", "use_qalora", "lora_bias", "modules_to_save", "rank_pattern", "alpha_pattern")
@@ -42,7 +44,7 @@ class Adapters:
         decoder: Decoder,
         folder: Callable[[str], Path],
         *,
-        most: int = _MOST,
+        most: int = MOST,
         most_bytes: int = _MOST_BYTES,
     ) -> None:
         self._model, self._decoder, self._folder = model, decoder, folder

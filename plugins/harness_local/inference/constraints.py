@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import OrderedDict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from harness_local.models.tokens import Codec
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
 _LONGEST = 65_536  # characters of a schema
-_KEPT = 16
+_KEPT = 16  # schemas
 
 
 class ConstraintError(Exception):
@@ -88,7 +88,7 @@ class Constraints:
         self._codec, self._ends, self._vocabulary = codec, sorted(ends), vocabulary
         self._lock = threading.Lock()
         self._tokenizer: Any = None
-        self._known: OrderedDict[str, Any] = OrderedDict()
+        self._known = lru_cache(_KEPT)(self._compiled)
 
     def check(self, schema: str) -> None:
         """Makes sure that answers can be held to a schema.
@@ -107,13 +107,8 @@ class Constraints:
         Raises:
             ConstraintError: As for `check`.
         """
-        with self._lock:
-            if schema not in self._known:
-                self._known[schema] = self._compiled(schema)
-                if len(self._known) > _KEPT:
-                    self._known.popitem(last=False)
-            self._known.move_to_end(schema)
-            return Matcher(self._known[schema].deep_copy())
+        with self._lock:  # else the vocabulary could be read twice, and a matcher copied by two at once
+            return Matcher(self._known(schema).deep_copy())
 
     def _compiled(self, schema: str) -> Any:
         from llguidance import LLMatcher

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
-from harness_local.inference.adapters import Adapters
+from harness_local.inference.adapters import MOST, Adapters
 from harness_local.inference.constraints import Constraints
 from harness_local.inference.decoder import decoder
 from harness_local.inference.head import Head
 from harness_local.inference.lane import Lane
 from harness_local.inference.prefixes import Room
-from harness_local.inference.work import Listener, Outcome, Ticket, Work
+from harness_local.inference.work import Listener, Outcome, Sampling, Ticket, Work
 from harness_local.models.loading import Loaded
 from harness_local.models.tokens import Codec
 
@@ -46,7 +45,7 @@ class Engine:
         *,
         limit: int = 2048,
         token_limit: int = 2**20,
-        adapters: int = 32,
+        adapters: int = MOST,
     ) -> None:
         self._codec, self._ends = codec, loaded.ends
         self._limit, self._token_limit = limit, token_limit
@@ -200,11 +199,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
-def warm(engine: Engine, codec: Codec) -> float:
-    """Answers one short prompt, so that the first request does not pay for setting up kernels; returns seconds."""
-    from harness_local.inference.work import Sampling
-
-    began = time.perf_counter()
+def warm(engine: Engine, codec: Codec) -> None:
+    """Answers one short prompt, so that the first request does not pay for setting up kernels."""
     stem = codec.encode("Hello").ids
     engine.submit(Work(model=None, stem=stem, branches=((),), sampling=Sampling(max_tokens=1))).result()
-    return time.perf_counter() - began

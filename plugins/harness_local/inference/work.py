@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 TopTokens = tuple[tuple[int, float], ...]
 """The most probable tokens at a position with their log-probabilities, best first."""
@@ -32,10 +32,6 @@ class Sampling:
     seed: int | None = None
     bias: tuple[tuple[int, float], ...] = ()
     schema: str | None = None
-
-    def shortened(self, max_tokens: int) -> Sampling:
-        """The same with at most `max_tokens`."""
-        return replace(self, max_tokens=max_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -175,8 +175,8 @@ def place(device: str | None, dtype: str | None) -> Placement:
 
 def threads() -> int:
     """Threads to compute with: the processors this process may use, or what ``OMP_NUM_THREADS`` says."""
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    if asked.isdigit() and int(asked):
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # it may be a list, of nested levels
+    if asked.isdecimal() and int(asked):
         return int(asked)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -230,8 +230,7 @@ def load(
         raise
     except Exception as error:  # of many kinds: a file that is no JSON, a tensor cut short, a server that says no
         raise _unloadable(source, error) from None
-    if report["missing_keys"]:  # they would be filled with random numbers
-        lacking = sorted(report["missing_keys"])
+    if lacking := sorted(report["missing_keys"]):  # they would be filled with random numbers
         raise UsageError(
             f"the model {source.id} cannot be loaded: it lacks {len(lacking)} of its weights, such as {lacking[0]}",
             "Either a file is missing, or it is no causal language model.",

@@ -6,9 +6,9 @@ through the upper layers, forwards and backwards.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from harness_local.models.kinds import PLAIN
@@ -37,13 +37,16 @@ class Trainable:
     """
 
     def __init__(self, loaded: Loaded, task: Task, hyperparameters: Hyperparameters) -> None:
+        from peft import PeftModel
+
         self._model = loaded.model
         self._decoder = loaded.model.base_model
         linear = self._linear()
-        if task.adapter is not None:
-            self.adapter = self._going_on(task.adapter, task.hyperparameters, hyperparameters, linear)
-        else:
+        if task.adapter is None:
             self.adapter = self._fresh(hyperparameters, linear)
+        else:
+            self.adapter = PeftModel.from_pretrained(self._model, task.adapter, is_trainable=True)
+            self._check_shape(task.hyperparameters, hyperparameters, linear)
         self.settings = replace(hyperparameters, **self._shape())
         self._frozen = self._frozen_layers()
         self._together: dict[Sample, tuple[Sample, ...]] = {}
@@ -65,17 +68,13 @@ class Trainable:
             "lora_targets": sorted(config.target_modules),
         }
 
-    def _going_on(self, folder: Path, asked: Hyperparameters, resolved: Hyperparameters, linear: set[str]) -> Any:
-        """An adapter that is there already; settings of another shape are refused."""
-        from peft import PeftModel
-
-        self.adapter = PeftModel.from_pretrained(self._model, folder, is_trainable=True)
+    def _check_shape(self, asked: Hyperparameters, resolved: Hyperparameters, linear: set[str]) -> None:
+        """Refuses settings that an adapter which is gone on from does not have."""
         shape = self._shape()
         given = {name: getattr(resolved, name) for name in shape if getattr(asked, name) is not None}
         if given.get("lora_targets") == ALL:
             given["lora_targets"] = sorted(linear)
         check_shape(given, shape)
-        return self.adapter
 
     def _fresh(self, hyperparameters: Hyperparameters, linear: set[str]) -> Any:
         """A new adapter on linear layers of the topmost decoder layers."""
@@ -144,7 +143,7 @@ class Trainable:
 
         states = self._lower(batch)
         padded = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)
-        with _Part(self._decoder, slice(self._frozen, None), self._decoder.norm):
+        with _cut(self._decoder, slice(self._frozen, None), self._decoder.norm):
             return self._decoder(inputs_embeds=padded, use_cache=False).last_hidden_state
 
     def plan(self, groups: Iterable[Sequence[Sample]]) -> None:
@@ -189,20 +188,17 @@ class Trainable:
     def _states(self, samples: Sequence[Sample]) -> dict[Sample, Any]:
         import torch
 
-        with torch.no_grad(), _Part(self._decoder, slice(0, self._frozen), torch.nn.Identity()):
+        with torch.no_grad(), _cut(self._decoder, slice(self._frozen), torch.nn.Identity()):
             hidden = self._decoder(**self._inputs(samples)).last_hidden_state
         return {sample: hidden[row, : len(sample.ids)].clone() for row, sample in enumerate(samples)}
 
 
-class _Part:
-    """Makes a decoder run some of its layers only, while the context is open."""
-
-    def __init__(self, decoder: Any, layers: slice, norm: Any) -> None:
-        self._decoder, self._layers, self._norm = decoder, layers, norm
-
-    def __enter__(self) -> None:
-        self._whole = (self._decoder.layers, self._decoder.norm)
-        self._decoder.layers, self._decoder.norm = self._decoder.layers[self._layers], self._norm
-
-    def __exit__(self, *_: object) -> None:
-        self._decoder.layers, self._decoder.norm = self._whole
+@contextmanager
+def _cut(decoder: Any, layers: slice, norm: Any) -> Iterator[None]:
+    """Makes a decoder run some of its layers only, with this norm behind them."""
+    whole = decoder.layers, decoder.norm
+    decoder.layers, decoder.norm = decoder.layers[layers], norm
+    try:
+        yield
+    finally:
+        decoder.layers, decoder.norm = whole

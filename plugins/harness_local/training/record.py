@@ -11,7 +11,7 @@ import io
 import time
 from typing import Any
 
-from harness_local.state import OPEN, Row, State, new_id
+from harness_local.state import OPEN, Row, State, checkpoint_name, new_id
 
 _COLUMNS = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy")
 _METRICS = (
@@ -72,9 +72,7 @@ class Record:
                 self._state.add_event(self._job, message, level="error")
 
     def _end(self, status: str, **changes: Any) -> None:
-        self._state.update_job(
-            self._job, status=status, finished_at=int(time.time()), estimated_finish=None, **changes
-        )  # fmt: skip
+        self._state.update_job(self._job, status=status, finished_at=int(time.time()), estimated_finish=None, **changes)
 
     def _started(self, report: Row) -> None:
         self._steps, self._first = report["steps"], (report["step"], time.monotonic())
@@ -102,7 +100,7 @@ class Record:
 
     def _checkpointed(self, report: Row) -> None:
         step = report["step"]
-        name = f"{self._model_name()}:ckpt-step-{step}"
+        name = checkpoint_name(self._model_name(), step)
         body = {
             "id": new_id("ftckpt"),
             "object": "fine_tuning.job.checkpoint",

@@ -19,8 +19,7 @@ from typing import IO, ClassVar
 
 from harness_local.disk import sync
 from harness_local.models.loading import Placement, Source
-from harness_local.state import OPEN as OPEN
-from harness_local.state import Row, State
+from harness_local.state import OPEN, Row, State
 from harness_local.training.record import Record
 from harness_local.training.task import Hyperparameters, Task
 

@@ -14,7 +14,6 @@ import random
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from harness.errors import HarnessError
 from harness_local.disk import complete
 from harness_local.models.loading import load
 from harness_local.models.tokens import Codec
+from harness_local.parent import when_stdin_ends
 from harness_local.training.examples import FileError, Line, Sample, balanced, read, samples
 from harness_local.training.lora import Trainable
 from harness_local.training.task import BASE_RATE, Task, TrainingError
@@ -47,7 +47,7 @@ def main() -> None:
     # Who interrupts the server sends these to all its processes; the server then decides, and its end ends this one.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_die_with_server, daemon=True).start()
+    when_stdin_ends(lambda: os._exit(3))
     train(Path(sys.argv[1]), tell)
 
 
@@ -91,12 +91,6 @@ class Teller:
         """Gives a sign of life, where there was none for a minute."""
         if time.monotonic() - self._last > 60:
             self("alive")
-
-
-def _die_with_server() -> None:
-    while os.read(0, 4096):  # not through sys.stdin, whose lock a thread may not hold at the end
-        pass
-    os._exit(3)
 
 
 @dataclass(slots=True)

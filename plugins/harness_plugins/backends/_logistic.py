@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import harness
+from harness_plugins.backends._fitted import most_probable
 
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
 """Inverse strengths of the L2 penalty that are tried on validation."""
@@ -37,12 +38,12 @@ class Weights:
     def answers(self, matrix: Any, labels: Sequence[str]) -> list[harness.Answer]:
         """Returns the most probable label of each row of features, with the probabilities of all."""
         import numpy as np
+        from scipy.special import softmax
 
         scores = (matrix @ self.coefficients.T + self.intercepts).astype(np.float64)
-        raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-        shares = raised / raised.sum(axis=1, keepdims=True)
+        shares = softmax(scores, axis=1)
         unseen = dict.fromkeys(labels, 0.0)
-        return [_answer(unseen | dict(zip(self.labels, row, strict=True))) for row in shares.tolist()]
+        return [most_probable(unseen | dict(zip(self.labels, row, strict=True))) for row in shares.tolist()]
 
 
 def fit(
@@ -77,7 +78,3 @@ def fit(
             if score > best:
                 best, weights = score, Weights.of(model)
     return weights
-
-
-def _answer(probabilities: dict[str, float]) -> harness.Answer:
-    return harness.Answer(text=max(probabilities, key=probabilities.__getitem__), probabilities=probabilities)

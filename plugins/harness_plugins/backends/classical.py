@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import harness
-from harness_plugins.backends import _logistic
-
-_MODEL, _WEIGHTS = "classical.json", "classical.npz"
+from harness_plugins.backends import _fitted, _logistic
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +61,11 @@ class Classical:
             strengths=(self.c,) if self.c is not None else _logistic.STRENGTHS,
             balanced=self.balanced,
         )
-        _save(folder, vectoriser, weights)
+        terms = vectoriser.get_feature_names_out().tolist()
+        _fitted.save(
+            folder, self.name, {"c": weights.c, "labels": weights.labels, "terms": terms},
+            idf=vectoriser.idf_, coefficients=weights.coefficients, intercepts=weights.intercepts,
+        )  # fmt: skip
 
     @contextmanager
     def open(self, ctx: harness.Context) -> Iterator[Callable[[Sequence[harness.Prompt]], list[harness.Answer]]]:
@@ -73,20 +74,12 @@ class Classical:
         Raises:
             harness.DataError: There is no model.
         """
-        import numpy as np
-
-        try:
-            model = json.loads((ctx.folder / _MODEL).read_text(encoding="utf-8"))
-            with np.load(ctx.folder / _WEIGHTS, allow_pickle=False) as stored:
-                found = {name: stored[name] for name in ("idf", "coefficients", "intercepts")}
+        with _fitted.loaded(ctx, self.name) as (model, stored):
             vectoriser = self._vectoriser(model["terms"])
-            vectoriser.idf_ = found["idf"]
-            weights = _logistic.Weights(model["c"], tuple(model["labels"]), found["coefficients"], found["intercepts"])
-        except (OSError, ValueError, KeyError):
-            raise harness.DataError(
-                f'arm "{ctx.arm}" has no readable {_MODEL} and {_WEIGHTS} in {ctx.folder}',
-                "Run the training stage again.",
-            ) from None
+            vectoriser.idf_ = stored["idf"]
+            weights = _logistic.Weights(
+                model["c"], tuple(model["labels"]), stored["coefficients"], stored["intercepts"]
+            )
 
         def answer(prompts: Sequence[harness.Prompt]) -> list[harness.Answer]:
             if not prompts:
@@ -106,21 +99,6 @@ class Classical:
             sublinear_tf=self.sublinear,
             vocabulary=terms,
         )
-
-
-def _save(folder: Path, vectoriser: Any, weights: _logistic.Weights) -> None:
-    import numpy as np
-
-    stored = folder / f".{_WEIGHTS}"
-    with stored.open("wb") as stream:
-        np.savez_compressed(
-            stream, idf=vectoriser.idf_, coefficients=weights.coefficients, intercepts=weights.intercepts
-        )
-    stored.replace(folder / _WEIGHTS)
-    model = {"c": weights.c, "labels": weights.labels, "terms": vectoriser.get_feature_names_out().tolist()}
-    described = folder / f".{_MODEL}"
-    described.write_text(json.dumps(model), encoding="utf-8")
-    described.replace(folder / _MODEL)
 
 
 @harness.hookimpl

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import harness
+from harness_plugins.backends._fitted import most_probable
 
 _FILE = "majority.json"
 
@@ -28,9 +29,7 @@ class Majority:
         if not train:
             raise harness.DataError("there are no training examples", "Give train a share in [prepare].split.")
         counts = Counter(example.label for example in train)
-        temporary = folder / f".{_FILE}"
-        temporary.write_text(json.dumps({"counts": dict(sorted(counts.items()))}, ensure_ascii=True), encoding="utf-8")
-        temporary.replace(folder / _FILE)
+        (folder / _FILE).write_text(json.dumps({"counts": dict(sorted(counts.items()))}), encoding="utf-8")
 
     @contextmanager
     def open(self, ctx: harness.Context) -> Iterator[Callable[[Sequence[harness.Prompt]], list[harness.Answer]]]:
@@ -48,7 +47,7 @@ class Majority:
         total = sum(counts.values())
         labels = ctx.labels or tuple(counts)
         shares = {label: counts.get(label, 0) / total for label in labels}
-        answer = harness.Answer(text=max(labels, key=lambda label: shares[label]), probabilities=shares)
+        answer = most_probable(shares)
         yield lambda prompts: [answer for _ in prompts]
 
 

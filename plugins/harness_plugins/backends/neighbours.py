@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import harness
+from harness_plugins.backends import _fitted
 from harness_plugins.selectors import _vectors
 
-_MODEL, _POINTS = "neighbours.json", "neighbours.npz"
 _COUNTS = (1, 2, 4, 8, 16, 32)
 _USUAL = 8
 
@@ -40,12 +39,20 @@ class Neighbours:
         Raises:
             harness.DataError: There are no training examples, or nothing to compare in them.
         """
+        import numpy as np
+
         if not train:
             raise harness.DataError("there are no training examples", "Give train a share in [prepare].split.")
         space = _vectors.Space.tfidf(train, self.features)
         labels = sorted({example.label for example in train})
         answers = [labels.index(each.example.label) for each in space.pool]
-        _save(folder, space, labels, answers, self.k or _best(space, labels, answers, validation))
+        k = self.k or _best(space, labels, answers, validation)
+        terms = space.model.get_feature_names_out().tolist()
+        _fitted.save(
+            folder, self.name, {"k": k, "labels": labels, "terms": terms}, idf=space.model.idf_,
+            data=space.points.data, indices=space.points.indices, indptr=space.points.indptr,
+            answers=np.asarray(answers, dtype=np.int64),
+        )  # fmt: skip
 
     @contextmanager
     def open(self, ctx: harness.Context) -> Iterator[Callable[[Sequence[harness.Prompt]], list[harness.Answer]]]:
@@ -54,23 +61,16 @@ class Neighbours:
         Raises:
             harness.DataError: There are none.
         """
-        import numpy as np
         from scipy import sparse
 
-        try:
-            model = json.loads((ctx.folder / _MODEL).read_text(encoding="utf-8"))
-            with np.load(ctx.folder / _POINTS, allow_pickle=False) as stored:
-                vectoriser = _vectors.vectoriser(self.features, model["terms"])
-                vectoriser.idf_ = stored["idf"]
-                shape = (len(stored["answers"]), len(model["terms"]))
-                points = sparse.csr_matrix((stored["data"], stored["indices"], stored["indptr"]), shape=shape)
-                answers = stored["answers"]
+        with _fitted.loaded(ctx, self.name) as (model, stored):
+            vectoriser = _vectors.vectoriser(self.features, model["terms"])
+            vectoriser.idf_ = stored["idf"]
+            answers = stored["answers"]
+            points = sparse.csr_matrix(
+                (stored["data"], stored["indices"], stored["indptr"]), shape=(len(answers), len(model["terms"]))
+            )
             labels, k = list(model["labels"]), int(model["k"])
-        except (OSError, ValueError, KeyError):
-            raise harness.DataError(
-                f'arm "{ctx.arm}" has no readable {_MODEL} and {_POINTS} in {ctx.folder}',
-                "Run the training stage again.",
-            ) from None
         space = _vectors.Space(pool=(), points=points, model=vectoriser)
         unseen = dict.fromkeys(ctx.labels, 0.0)
 
@@ -79,7 +79,7 @@ class Neighbours:
                 return []
             rows = space.alike(vectoriser.transform([prompt.source for prompt in prompts]))
             votes = (_votes(row, answers, len(labels), (k,))[0].tolist() for row in rows)
-            return [_answer(unseen | dict(zip(labels, shares, strict=True))) for shares in votes]
+            return [_fitted.most_probable(unseen | dict(zip(labels, shares, strict=True))) for shares in votes]
 
         yield answer
 
@@ -111,27 +111,6 @@ def _votes(alike: Any, answers: Any, n: int, counts: Sequence[int]) -> list[Any]
             votes = np.bincount(answers, minlength=n).astype(np.float64)
         shares.append(votes / votes.sum())
     return shares
-
-
-def _save(folder: Path, space: _vectors.Space, labels: Sequence[str], answers: Sequence[int], k: int) -> None:
-    import numpy as np
-
-    points = space.points
-    stored = folder / f".{_POINTS}"
-    with stored.open("wb") as stream:
-        np.savez_compressed(
-            stream, idf=space.model.idf_, data=points.data, indices=points.indices, indptr=points.indptr,
-            answers=np.asarray(answers, dtype=np.int64),
-        )  # fmt: skip
-    stored.replace(folder / _POINTS)
-    model = {"k": k, "labels": labels, "terms": space.model.get_feature_names_out().tolist()}
-    described = folder / f".{_MODEL}"
-    described.write_text(json.dumps(model), encoding="utf-8")
-    described.replace(folder / _MODEL)
-
-
-def _answer(probabilities: dict[str, float]) -> harness.Answer:
-    return harness.Answer(text=max(probabilities, key=probabilities.__getitem__), probabilities=probabilities)
 
 
 @harness.hookimpl

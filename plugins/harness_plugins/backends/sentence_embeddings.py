@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import harness
-from harness_plugins.backends import _logistic
+from harness_plugins.backends import _fitted, _logistic
 
-_MODEL, _WEIGHTS = "embeddings.json", "embeddings.npz"
+_NAME = "embeddings"
+"""What the files of its model are called."""
 _AT_ONCE = 64
 
 
@@ -45,8 +45,6 @@ class SentenceEmbeddings:
             harness.DataError: The training examples have a single class.
             harness.UsageError: The extra is not installed, or there is no such model.
         """
-        import numpy as np
-
         if len({example.label for example in train}) < 2:
             raise harness.DataError("the training examples have a single class", "Add examples of another class.")
         encode = self._encoder()
@@ -57,10 +55,8 @@ class SentenceEmbeddings:
             strengths=(self.c,) if self.c is not None else _logistic.STRENGTHS,
             balanced=self.balanced,
         )
-        with (folder / _WEIGHTS).open("wb") as stream:
-            np.savez_compressed(stream, coefficients=weights.coefficients, intercepts=weights.intercepts)
         described = {"c": weights.c, "labels": weights.labels, "model": self.model}
-        (folder / _MODEL).write_text(json.dumps(described), encoding="utf-8")
+        _fitted.save(folder, _NAME, described, coefficients=weights.coefficients, intercepts=weights.intercepts)
 
     @contextmanager
     def open(self, ctx: harness.Context) -> Iterator[Callable[[Sequence[harness.Prompt]], list[harness.Answer]]]:
@@ -70,19 +66,8 @@ class SentenceEmbeddings:
             harness.DataError: `fit` has left nothing there.
             harness.UsageError: The extra is not installed, or there is no such model.
         """
-        import numpy as np
-
-        try:
-            told = json.loads((ctx.folder / _MODEL).read_text(encoding="utf-8"))
-            with np.load(ctx.folder / _WEIGHTS, allow_pickle=False) as stored:
-                weights = _logistic.Weights(
-                    told["c"], tuple(told["labels"]), stored["coefficients"], stored["intercepts"]
-                )
-        except (OSError, ValueError, KeyError):
-            raise harness.DataError(
-                f'arm "{ctx.arm}" has no readable {_MODEL} and {_WEIGHTS} in {ctx.folder}',
-                "Run the training stage again.",
-            ) from None
+        with _fitted.loaded(ctx, _NAME) as (told, stored):
+            weights = _logistic.Weights(told["c"], tuple(told["labels"]), stored["coefficients"], stored["intercepts"])
         encode = self._encoder()
         yield lambda prompts: weights.answers(encode([p.source for p in prompts]), ctx.labels) if prompts else []
 

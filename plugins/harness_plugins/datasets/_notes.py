@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import harness
+from harness.numbers import counted
 from harness.words import noted
 
 
@@ -92,7 +94,7 @@ class Notes:
     """Counts findings by rule, each with the place of its first."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+        self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
         self._values: dict[str, list[str]] = {}
 
@@ -101,7 +103,7 @@ class Notes:
         self._first.setdefault(rule, where)
         if value:
             self._values.setdefault(rule, []).append(shown(value))
-        self._counts[rule] = self._counts.get(rule, 0) + n
+        self._counts[rule] += n
 
     def checks(self) -> Iterator[harness.Check]:
         """Yields a check for each rule that found something, by name."""
@@ -113,7 +115,7 @@ class Notes:
             yield harness.Check(
                 kind=kind,
                 level=rule.level,
-                message=f"{n:,} {rule.what}{'' if n == 1 else 's'} {rule.message} (first: {first}{which})",
+                message=f"{counted(n, rule.what)} {rule.message} (first: {first}{which})",
                 figures={"count": n, "first": first, **({"values": values} if values else {})},
                 heading="quality",
                 advice=rule.advice,

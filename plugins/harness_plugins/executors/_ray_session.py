@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -48,6 +47,8 @@ class Cluster:
     @classmethod
     def start(cls, workers: int) -> Cluster:
         """Starts a cluster that listens on the loopback interface only, and to whoever has its token."""
+        import secrets
+
         if "ray" not in sys.modules:  # it reads them once
             os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"  # on all systems the switch for 127.0.0.1
             os.environ["RAY_AUTH_MODE"] = "token"

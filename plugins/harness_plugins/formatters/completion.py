@@ -52,7 +52,7 @@ class Completion:
     def _asked(self, example: harness.Example) -> str:
         """Returns text + separator, in which the separator stands at the end and nowhere else."""
         text, separator = example.text, self.separator
-        substitute = "" if separator in "\n" else "\n"
+        substitute = "" if separator == "\n" else "\n"
         while (place := (text + separator).find(separator)) < len(text):
             text = text[:place] + substitute + text[place + len(separator) :]
         return text + separator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import harness
 
@@ -12,23 +12,10 @@ SUM_TOLERANCE = 1e-3
 """How far probabilities may be from summing to 1: files with results from elsewhere round theirs."""
 
 
-class Coded(NamedTuple):
-    """Labels as numbers. Only labels that are expected somewhere are classes; whatever else was said is −1, a miss."""
-
-    expected: list[int]
-    predicted: list[int]
-    classes: list[int]
-
-
-def coded(rows: harness.Rows) -> Coded:
-    """Numbers the classes in sorted order."""
-    present = {label: code for code, label in enumerate(sorted({row.expected for row in rows}))}
-    predicted = [-1 if row.predicted is None else present.get(row.predicted, -1) for row in rows]
-    return Coded([present[row.expected] for row in rows], predicted, list(present.values()))
-
-
 def averaged(score: Callable[..., Any], rows: harness.Rows, figures: Mapping[str, str]) -> dict[str, float | None]:
-    """Averages a score over the classes; `None` without rows.
+    """Averages a score over the labels that are expected somewhere; `None` without rows.
+
+    Whatever else was said is a miss.
 
     Args:
         score: One of scikit-learn's that takes `average`.
@@ -37,9 +24,11 @@ def averaged(score: Callable[..., Any], rows: harness.Rows, figures: Mapping[str
     """
     if not rows:
         return dict.fromkeys(figures)
-    expected, predicted, classes = coded(rows)
+    classes = {label: code for code, label in enumerate(sorted({row.expected for row in rows}))}
+    expected = [classes[row.expected] for row in rows]
+    predicted = [-1 if row.predicted is None else classes.get(row.predicted, -1) for row in rows]  # −1: no class
     return {
-        figure: float(score(expected, predicted, labels=classes, average=how, zero_division=0))
+        figure: float(score(expected, predicted, labels=[*classes.values()], average=how, zero_division=0))
         for figure, how in figures.items()
     }
 
@@ -78,3 +67,15 @@ def sure(rows: harness.Rows) -> list[tuple[harness.Row, Mapping[str, float]]]:
         if row.expected in told:
             found.append((row, {label: value / total for label, value in told.items()}))
     return found
+
+
+def probabilities(rows: harness.Rows) -> tuple[list[str], list[list[float]], list[str]] | None:
+    """Returns the rows with probabilities as scikit-learn takes them; `None` where none has any, or with one label.
+
+    Returns:
+        The right label of each row, its probability of each label, and the labels, in the order of the latter.
+    """
+    judged, names = sure(rows), sorted(rows.labels)
+    if not judged or len(names) < 2:
+        return None
+    return [row.expected for row, _ in judged], [[told[label] for label in names] for _, told in judged], names

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import sure
+from harness_plugins.metrics._columns import probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,14 +18,12 @@ class Brier:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `brier` over the rows with probabilities, 0 being best; else `None`."""
-        judged = sure(rows)
-        if not judged or len(rows.labels) < 2:
+        found = probabilities(rows)
+        if found is None:
             return {"brier": None}
         from sklearn.metrics import brier_score_loss
 
-        names = sorted(rows.labels)
-        table = [[told[label] for label in names] for _, told in judged]
-        expected = [row.expected for row, _ in judged]
+        expected, table, names = found
         return {"brier": float(brier_score_loss(expected, table, labels=names, scale_by_half=False))}
 
 

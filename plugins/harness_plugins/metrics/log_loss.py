@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import sure
+from harness_plugins.metrics._columns import probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,15 +18,13 @@ class LogLoss:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `log_loss` in nats over the rows with probabilities, 0 being best; else `None`."""
-        judged = sure(rows)
-        if not judged or len(rows.labels) < 2:
+        found = probabilities(rows)
+        if found is None:
             return {"log_loss": None}
         from sklearn.metrics import log_loss
 
-        # scikit-learn takes columns in sorted order of the labels
-        names = sorted(rows.labels)
-        table = [[told[label] for label in names] for _, told in judged]
-        return {"log_loss": float(log_loss([row.expected for row, _ in judged], table, labels=names))}
+        expected, table, names = found
+        return {"log_loss": float(log_loss(expected, table, labels=names))}
 
 
 @harness.hookimpl

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import scale
+from harness_plugins.metrics._columns import answered, scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +27,9 @@ class Mae:
         """
         if not rows.ordered or not rows:
             return {"mae": None, "mae_all": None, "off_by_one": None}
-        values = scale(rows.labels)
-        largest = max(values.values()) - min(values.values())
-        answered = [(values[row.predicted], values[row.expected]) for row in rows if row.predicted is not None]
-        errors = [abs(predicted - expected) for predicted, expected in answered]
+        values = scale(rows.labels).values()
+        largest = max(values) - min(values)
+        errors = [abs(predicted - expected) for expected, predicted in zip(*answered(rows), strict=True)]
         missing = len(rows) - len(errors)
         return {
             "mae": math.fsum(errors) / len(errors) if errors else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,8 +174,6 @@ def _steps(job: Mapping[str, Any]) -> Iterator[tuple[int, str, float]]:
 
 
 def _now_ms() -> int:
-    import time
-
     return int(time.time() * 1000)
 
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import harness
 from harness import numbers
 from harness.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table, Text
-from harness.words import noted, say, say_n
+from harness.words import clipped, noted, say, say_n
 
 SHOWN = 24
 """Candidates that are shown; the others were worse."""
@@ -94,8 +94,7 @@ def _plain(value: Any) -> str:
         return say("on") if value else say("off")
     if isinstance(value, Mapping):  # a whole table
         return ", ".join(f"{key} {_plain(each)}" for key, each in value.items())
-    text = str(value)
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+    return clipped(str(value), LONGEST)
 
 
 def _figure(choice: Mapping[str, Any]) -> Intervals | None:

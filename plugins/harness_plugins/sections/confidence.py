@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import harness
 from harness import numbers
-from harness.blocks import Axis, Block, Cell, Chart, Column, Point, Results, Series, Table, Text
+from harness.blocks import Axis, Block, Cell, Chart, Point, Results, Series, Table, Text
+from harness.report import cells
 from harness.report.arms import Arm, ranked
 from harness.report.facts import Data, arm_named, by_arm, contenders, cost_measure, tags
 from harness.words import noted, say, say_n
@@ -61,20 +62,12 @@ def _chart(able: Sequence[Arm]) -> Chart:
         title=_finding(able),
         subtitle=say(
             "Share of right answers among the surest ones of {n} test items, from the most confident on.",
-            n=_sizes([arm.get("n") for arm in able]),
+            n=cells.span(arm.get("n") for arm in able),
         ),
         x=Axis(title=say("Share of items answered"), unit="share", low=0, high=1),
         y=Axis(title=say("Precision"), unit="share", high=1),
         series=series,
     )
-
-
-def _sizes(sizes: Sequence[int | None]) -> str:
-    """Writes how many answers arms have: one number, or the least and the most."""
-    known = sorted({size for size in sizes if size is not None})
-    if len(known) < 2:
-        return numbers.count(known[0]) if known else numbers.MISSING
-    return numbers.span(numbers.count(known[0]), numbers.count(known[-1]))
 
 
 def _finding(able: Sequence[Arm]) -> str:
@@ -174,22 +167,18 @@ def _gates(arms: Sequence[Arm]) -> Iterable[Table]:
 
 def _gate_table(pairs: Sequence[tuple[Arm, Mapping[str, Any]]], caption: str, *, folded: bool) -> Table:
     titles = (say("Wanted"), say("Confidence from"), say("Answered alone (95% CI)"), say("Right of these (95% CI)"))
-    columns = (Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles))
+    columns = cells.heads(say("Arm"), *titles)
     rows = tuple(
         (
-            _arm(arm),
+            cells.arm(arm),
             numbers.percent(line["wanted"], 0),
             numbers.decimal(line["threshold"]),
-            _share(line["coverage"], line["coverage_ci"]),
-            _share(line["precision"], line["precision_ci"]),
+            cells.share(line["coverage"], line["coverage_ci"]),
+            cells.share(line["precision"], line["precision_ci"]),
         )
         for arm, line in pairs
     )
     return Table(caption=caption, columns=columns, rows=rows, folded=folded)
-
-
-def _share(value: float | None, ci: Sequence[float] | None) -> Cell:
-    return Cell(text=numbers.percent(value), note=numbers.percent_interval(ci[0], ci[1]) if ci else "")
 
 
 def _cascades(data: Data) -> Iterable[Table]:
@@ -215,26 +204,18 @@ def _cascades(data: Data) -> Iterable[Table]:
 
 def _table(data: Data, lines: Sequence[Mapping[str, Any]], caption: str, *, folded: bool) -> Table:
     measure = cost_measure(data)
-    columns = (
-        Column(title=say("Cascade"), head=True),
-        Column(title=say("Kept at"), numeric=True),
-        Column(title=say("Asked in turn"), numeric=True),
-        Column(title=say("Accuracy (95% CI)"), numeric=True),
-        Column(title=say("Against its last arm"), numeric=True),
-        Column(title=measure.title, numeric=True),
-        Column(title=say("That arm alone"), numeric=True),
-    )
+    titles = (say("Kept at"), say("Asked in turn"), say("Accuracy (95% CI)"), say("Against its last arm"))
+    columns = cells.heads(say("Cascade"), *titles, measure.title, say("That arm alone"))
     rows = []
     for line in lines:
-        low, high = line["difference_ci"]
         last = arm_named(data, line["against"])
         rows.append(
             (
-                Cell(text=" → ".join(line["stages"]), tags=("simulated",) if line["simulated"] else ()),
+                Cell(text=" → ".join(line["stages"]), tags=tags(line)),
                 numbers.percent(line["wanted"], 0),
                 " → ".join(numbers.percent(share, 0) for share in line["shares"]),
-                Cell(text=numbers.percent(line["accuracy"]), note=numbers.percent_interval(*line["accuracy_ci"])),
-                Cell(text=numbers.points(line["difference"]), note=numbers.points_interval(low, high)),
+                cells.share(line["accuracy"], line["accuracy_ci"]),
+                Cell(text=numbers.points(line["difference"]), note=numbers.points_interval(*line["difference_ci"])),
                 measure.write(measure.of(line)),
                 measure.write(measure.of(last)) if last is not None else numbers.MISSING,
             )
@@ -252,10 +233,6 @@ def _absent(data: Data, able: Sequence[Arm]) -> Iterable[Text]:
     if reasons:
         said = "; ".join(f"{', '.join(names)} ({say(reason)})" for reason, names in reasons.items())
         yield Text(text=say("Not available: {arms}.", arms=said))
-
-
-def _arm(arm: Arm) -> Cell:
-    return Cell(text=arm["name"], arm=arm["name"], tags=tags(arm))
 
 
 @harness.hookimpl

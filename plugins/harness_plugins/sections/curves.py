@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import harness
 from harness import numbers
 from harness.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text
-from harness.report.facts import tags
+from harness.report import cells
 from harness.words import noted, say, say_n
 from harness_plugins.sections._cost_axis import together
 
@@ -68,7 +68,7 @@ def _learning(curves: Sequence[Curve]) -> Chart | None:
         subtitle=say(
             "Accuracy on {n} validation examples: mean of the seeds, band from lowest to highest; across, the best "
             "prompt.",
-            n=_items(drawn),
+            n=cells.span(curve.get("n_items") for curve in drawn),
         ),
         x=Axis(title=say("Training examples"), log=True, ticks=tuple(float(size) for size in sizes)),
         y=Axis(title=say("Accuracy on validation"), unit="share"),
@@ -95,7 +95,7 @@ def _shots(curves: Sequence[Curve]) -> Chart | None:
         ),
         subtitle=say(
             "Accuracy on {n} validation examples: mean of the draws, band from the lowest to the highest.",
-            n=_items(drawn),
+            n=cells.span(curve.get("n_items") for curve in drawn),
         ),
         x=Axis(title=say("Shots"), log=True, ticks=tuple(float(count) for count in counts)),
         y=Axis(title=say("Accuracy on validation"), unit="share"),
@@ -109,12 +109,6 @@ def _mean(curve: Curve) -> Series:
         Point(x=line["x"], y=line["mean"], low=line.get("low"), high=line.get("high")) for line in curve["summary"]
     )
     return Series(arm=str(curve["arm"]), points=points, line=True)
-
-
-def _items(curves: Sequence[Curve]) -> str:
-    """Writes on how many examples the curves were measured."""
-    items = [numbers.count(n) for n in sorted({curve.get("n_items") or 0 for curve in curves})]
-    return say("{low} to {high}", low=items[0], high=items[-1]) if len(items) > 1 else items[0]
 
 
 def _finding(curve: Curve) -> str:
@@ -190,7 +184,6 @@ def _said(curve: Curve) -> Iterable[str]:
 
 
 def _table(results: Results, curves: Sequence[Curve], caption: str) -> Table:
-    remarks = {arm["name"]: tags(arm) for arm in results.data.get("arms") or ()}
     learning = curves[0].get("kind") == "learning"
     points = [(curve, point) for curve in curves for point in curve["points"]]
     money = any(point.get("training_usd") is not None or point.get("cost_usd") is not None for _, point in points)
@@ -207,10 +200,10 @@ def _table(results: Results, curves: Sequence[Curve], caption: str) -> Table:
     rows = []
     for curve, point in points:
         row: list[str | Cell] = [
-            Cell(text=str(curve["arm"]), arm=str(curve["arm"]), tags=remarks.get(curve["arm"], ())),
+            cells.named(results.data, str(curve["arm"])),
             numbers.count(point["x"]),
             numbers.count(point.get("seed") if learning else point.get("draw")),
-            _accuracy(point),
+            cells.share(point.get("accuracy"), point.get("accuracy_ci")),
             numbers.duration(point.get("training_s")) if learning else numbers.count(point.get("input_tokens_mean")),
         ]
         row += [numbers.usd(_cost(point))] if money else []
@@ -222,12 +215,6 @@ def _table(results: Results, curves: Sequence[Curve], caption: str) -> Table:
         rows=tuple(rows),
         folded=len(rows) > FOLDED,
     )
-
-
-def _accuracy(point: Mapping[str, Any]) -> Cell:
-    low, high = point.get("accuracy_ci") or (None, None)
-    note = "" if low is None else numbers.percent_interval(low, high)
-    return Cell(text=numbers.percent(point.get("accuracy")), note=note)
 
 
 def _cost(point: Mapping[str, Any]) -> float | None:

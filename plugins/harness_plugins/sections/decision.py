@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import harness
 from harness import numbers
 from harness.blocks import Block, Calculator, Cell, Column, Passage, Results, Table
-from harness.report import changes, plain
-from harness.report.facts import Data, arm_named, tags
+from harness.report import cells, flip_points, plain
+from harness.report.facts import Data, amount
 from harness.report.untested import untested
 from harness.words import noted, say
 
@@ -38,9 +38,9 @@ class Decision:
             if stake is not None:
                 yield Calculator(stake=stake)
             yield Passage(
-                title=say("What would change this answer"), sentences=tuple(changes.changes(data)), listed=True
+                title=say("What would change this answer"), sentences=tuple(flip_points.sentences(data)), listed=True
             )
-            table = changes.table(data)
+            table = flip_points.table(data)
             if table is not None:
                 yield table
         yield Passage(title=say("Not tested"), sentences=tuple(untested(data)), listed=True)
@@ -70,7 +70,7 @@ def _volumes(data: Data, decision: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _caption(decision: Mapping[str, Any]) -> str:
-    names = {"arm": decision["arm"], "against": decision["against"], "months": changes.months(decision)}
+    names = {"arm": decision["arm"], "against": decision["against"], "months": flip_points.months(decision)}
     if decision.get("shutdown_date"):
         return say(
             "What {arm} saves against {against} over {months} months; its model is shut down on {day}.",
@@ -81,19 +81,14 @@ def _caption(decision: Mapping[str, Any]) -> str:
 
 def _line(data: Data, decision: Mapping[str, Any], line: Mapping[str, Any]) -> tuple[str | Cell, ...]:
     unit, total, chance = decision.get("unit"), line.get("total_saving"), line.get("break_even_chance")
-    write = numbers.usd if unit == "usd" else numbers.duration
-    note = say("{chance} chance in time", chance=numbers.percent(chance, 0)) if changes.open_chance(chance) else ""
+    note = say("{chance} chance in time", chance=numbers.percent(chance, 0)) if flip_points.open_chance(chance) else ""
     return (
         Cell(text=numbers.count(line["requests_per_month"]), strong=line is decision),
-        write(line["monthly_saving"]),
-        write(total),
-        Cell(text=changes.break_even(line), note=note),
-        numbers.MISSING if total is None else _cheaper(data, decision["arm" if total > 0 else "against"]),
+        amount(line["monthly_saving"], unit),
+        amount(total, unit),
+        Cell(text=flip_points.break_even(line), note=note),
+        numbers.MISSING if total is None else cells.named(data, decision["arm" if total > 0 else "against"]),
     )
-
-
-def _cheaper(data: Data, name: str) -> Cell:
-    return Cell(text=name, arm=name, tags=tags(arm_named(data, name) or {}))
 
 
 @harness.hookimpl

@@ -11,8 +11,7 @@ import harness
 from harness import numbers
 from harness.blocks import Axis, Block, Column, Dot, DotRow, Dots, Matrix, Results, Table
 from harness.report.arms import ranked
-from harness.report.charts.matrix import condense
-from harness.report.facts import by_arm, contenders
+from harness.report.facts import by_arm, contenders, labels_among
 from harness.words import noted, say, say_n
 
 DOTS = 18
@@ -46,8 +45,7 @@ class Errors:
         if not names:
             return
         present = {expected for name in names for expected, _ in answers[name]}
-        given = [str(label) for label in (results.data.get("run") or {}).get("labels") or ()]
-        labels = [label for label in given if label in present] + sorted(present - set(given))
+        labels = labels_among(results.data, present)
         yield _by_label(names, answers, labels, ordinal=bool((results.data.get("run") or {}).get("ordered")))
         yield _mistakes(names, answers)
         for name in names:
@@ -153,6 +151,8 @@ def _confusion(name: str, pairs: Sequence[Pair], labels: Sequence[str], *, linke
             shown=KEPT,
         ),
     )
+    from harness.report.charts.matrix import condense
+
     return condense(shown, KEPT)
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import harness
 from harness import numbers
 from harness.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text, Unit
-from harness.report import changes
-from harness.report.facts import Data, arm_named, contenders, cost_measure, payback, tags
+from harness.report import cells, flip_points
+from harness.report.facts import Data, amount, arm_named, contenders, cost_measure, payback
 from harness.words import noted, say, say_n
 
 
@@ -41,10 +41,6 @@ class Payback:
             yield from _horizon(data, decision)
 
 
-def _write(value: float | None, unit: str | None) -> str:
-    return numbers.usd(value) if unit == "usd" else numbers.duration(value)
-
-
 def _why_not(entry: Mapping[str, Any]) -> str:
     """Says why there is no crossing of two bills."""
     names = {"arm": entry["arm"], "against": entry["against"]}
@@ -54,7 +50,7 @@ def _why_not(entry: Mapping[str, Any]) -> str:
     if entry.get("requests") == 0:
         return say("{arm} took nothing before its first request, so there is nothing to pay back.", **names)
     if saving < 0:
-        more = _write(-saving, entry.get("unit"))
+        more = amount(-saving, entry.get("unit"))
         if entry.get("unit") == "usd":
             return say("1,000 requests of {arm} cost {more} more than those of {against}.", more=more, **names)
         return say("1,000 requests of {arm} take {more} more machine time than those of {against}.", more=more, **names)
@@ -107,7 +103,7 @@ def _finding(requests: int, *, money: bool) -> str:
 
 
 def _method(entry: Mapping[str, Any], what: str, *, errors: bool) -> str:
-    invested = _write(entry["fixed"], entry["unit"])
+    invested = amount(entry["fixed"], entry["unit"])
     if errors:
         return say("{what}, {invested} invested first, wrong answers at their cost.", what=what, invested=invested)
     return say("{what}, {invested} invested first.", what=what, invested=invested)
@@ -129,10 +125,13 @@ def _table(data: Data, entries: Sequence[Mapping[str, Any]], *, half: bool) -> T
         roles.setdefault(entry["against"], []).append(_role(str(entry.get("role") or "")))
     others = list({entry["against"]: entry for entry in entries}.values())
     rows: list[tuple[str | Cell, ...]] = [
-        (say("Which is"), *(_arm(data, entry["against"], ", ".join(roles[entry["against"]])) for entry in others)),
+        (
+            say("Which is"),
+            *(cells.named(data, entry["against"], ", ".join(roles[entry["against"]])) for entry in others),
+        ),
         *_invested(others),
-        (say("Invested"), *(_write(entry.get("fixed"), entry["unit"]) for entry in others)),
-        (say("Saved per 1,000 requests"), *(_write(entry.get("saving_per_1k"), entry["unit"]) for entry in others)),
+        (say("Invested"), *(amount(entry.get("fixed"), entry["unit"]) for entry in others)),
+        (say("Saved per 1,000 requests"), *(amount(entry.get("saving_per_1k"), entry["unit"]) for entry in others)),
     ]
     if any(entry.get("error_saving_per_1k") is not None for entry in others):
         rows.append((say("… of which on errors"), *(_errors(entry) for entry in others)))
@@ -184,7 +183,7 @@ def _part(line: Mapping[str, Any] | None) -> Cell:
         return Cell(text=numbers.MISSING)
     unit = "machine_s" if line["usd"] is None else "usd"
     note = "" if line["counted"] or line[unit] is None else say("not counted")
-    return Cell(text=_write(line[unit], unit), note=note)
+    return Cell(text=amount(line[unit], unit), note=note)
 
 
 def _errors(entry: Mapping[str, Any]) -> Cell:
@@ -204,11 +203,11 @@ def _cached(entry: Mapping[str, Any]) -> Cell:
 
 def _horizon(data: Data, decision: Mapping[str, Any]) -> Iterator[Table]:
     """Yields what the volume that was asked for comes to, and what each arm would take in all."""
-    unit, when = decision.get("unit"), changes.months(decision)
+    unit, when = decision.get("unit"), flip_points.months(decision)
     volume = numbers.count(decision["requests_per_month"])
     if decision.get("monthly_saving") is not None:
         chance = decision.get("break_even_chance")
-        note = _chance(numbers.percent(chance, 0), when) if changes.open_chance(chance) else ""
+        note = _chance(numbers.percent(chance, 0), when) if flip_points.open_chance(chance) else ""
         yield Table(
             caption=say(
                 "{arm} against {against}, at {volume} requests a month over {months} months.",
@@ -216,10 +215,10 @@ def _horizon(data: Data, decision: Mapping[str, Any]) -> Iterator[Table]:
             ),
             columns=(Column(title=say("Quantity")), Column(title=say("Amount"), numeric=True)),
             rows=(
-                (say("Recurs each month beside requests"), _write(decision.get("monthly_upkeep"), unit)),
-                (say("Saved a month"), _write(decision["monthly_saving"], unit)),
-                (say("Saved in all, what was invested taken off"), _write(decision.get("total_saving"), unit)),
-                (say("Breaks even on"), Cell(text=changes.break_even(decision), note=note)),
+                (say("Recurs each month beside requests"), amount(decision.get("monthly_upkeep"), unit)),
+                (say("Saved a month"), amount(decision["monthly_saving"], unit)),
+                (say("Saved in all, what was invested taken off"), amount(decision.get("total_saving"), unit)),
+                (say("Breaks even on"), Cell(text=flip_points.break_even(decision), note=note)),
             ),
             half=True,
         )  # fmt: skip
@@ -241,15 +240,15 @@ def _totals(data: Data, decision: Mapping[str, Any], when: Mapping[str, str]) ->
     lines.sort(key=lambda line: (line["unit"] != "usd", line["total"], line["arm"]))
     yield Table(
         caption=say("What each arm would take at {volume} requests a month over {months} months.", **when),
-        columns=(Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles)),
+        columns=cells.heads(say("Arm"), *titles),
         rows=tuple(
             (
-                _arm(data, line["arm"], line["arm"]),
-                _write(line["fixed"], line["unit"]),
-                _write(line["per_1k"], line["unit"]),
+                cells.named(data, line["arm"]),
+                amount(line["fixed"], line["unit"]),
+                amount(line["per_1k"], line["unit"]),
                 *([_interval(line)] if errors else []),
-                _write(line["monthly"], line["unit"]),
-                _write(line["total"], line["unit"]),
+                amount(line["monthly"], line["unit"]),
+                amount(line["total"], line["unit"]),
             )
             for line in lines
         ),
@@ -260,10 +259,6 @@ def _interval(line: Mapping[str, Any]) -> Cell:
     low, high = line["errors_ci"] or (None, None)
     note = "" if low is None else say("95% CI {interval}", interval=numbers.span(numbers.usd(low), numbers.usd(high)))
     return Cell(text=numbers.usd(line["errors_per_1k"]), note=note)
-
-
-def _arm(data: Data, name: str, text: str) -> Cell:
-    return Cell(text=text, arm=name, tags=tags(arm_named(data, name) or {}))
 
 
 def _requests(entry: Mapping[str, Any]) -> Cell:

@@ -9,7 +9,10 @@ from typing import ClassVar
 
 import harness
 from harness import numbers
-from harness.blocks import Block, Cell, Column, Results, Table, Text
+from harness.blocks import Block, Cell, Results, Table, Text
+from harness.report import cells
+from harness.report.explorer.rows import texts_by_id
+from harness.report.facts import labels_among
 from harness.report.quality import quality_blocks, ranked_blocks
 from harness.words import noted, say, say_n
 
@@ -40,8 +43,7 @@ class Quality:
         counts = _labels(results)
         if counts is not None:
             yield counts
-        texts = dict(zip(results.examples.get("id", ()), results.examples.get("text", ()), strict=True))
-        yield from ranked_blocks(data.get("ranked") or (), texts)
+        yield from ranked_blocks(data.get("ranked") or (), texts_by_id(results.examples))
 
 
 def _leaked(results: Results) -> Table | None:
@@ -60,12 +62,7 @@ def _leaked(results: Results) -> Table | None:
     )
     return Table(
         caption=say("Accuracy with and without the test items that also stand in train or validation"),
-        columns=(
-            Column(title=say("Arm"), head=True),
-            Column(title=say("All items"), numeric=True),
-            Column(title=say("Without the leaked ones"), numeric=True),
-            Column(title=say("Difference"), numeric=True),
-        ),
+        columns=cells.heads(say("Arm"), say("All items"), say("Without the leaked ones"), say("Difference")),
         rows=rows,
     )
 
@@ -83,10 +80,7 @@ def _labels(results: Results) -> Table | None:
     ]
     if len(rows) > 1:
         rows.append((Cell(text=say("All"), strong=True), *(numbers.count(totals[split]) for split in splits)))
-    columns = (
-        Column(title=say("Label"), head=True),
-        *(Column(title=titles[split], numeric=True) for split in splits),
-    )
+    columns = cells.heads(say("Label"), *(titles[split] for split in splits))
     caption = say_n(
         len(counts),
         "Examples of the {n} label in each split, with its share",
@@ -111,9 +105,7 @@ def _counted(results: Results) -> dict[str, Counter[str]]:
     columns = results.predictions
     expected = dict(zip(columns.get("example_id", ()), columns.get("expected", ()), strict=True))
     found = Counter(expected.values())
-    given = [str(label) for label in (results.data.get("run") or {}).get("labels") or ()]
-    labels = [label for label in given if label in found] + sorted(set(found) - set(given))
-    return {label: Counter({"test": found[label]}) for label in labels}
+    return {label: Counter({"test": found[label]}) for label in labels_among(results.data, found)}
 
 
 @harness.hookimpl

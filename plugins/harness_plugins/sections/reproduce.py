@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import harness
 from harness import numbers, terms
-from harness.blocks import Block, Cell, Code, Column, Results, Table
+from harness.blocks import Block, Code, Column, Results, Table
+from harness.report import cells
 from harness.report.arms import ranked
-from harness.report.facts import tags
 from harness.words import noted, say
 
 
@@ -54,7 +54,7 @@ class Reproduce:
         if arms:
             models = tuple(
                 (
-                    Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
+                    cells.arm(arm),
                     terms.family(str(arm.get("family") or "")),
                     str(arm.get("model") or numbers.MISSING),
                 )

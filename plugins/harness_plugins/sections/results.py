@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import harness
 from harness import numbers
 from harness.blocks import Block, Cell, Column, Results, Table, Text
+from harness.report import cells
 from harness.report.arms import Arm, looks, ranked
-from harness.report.facts import contenders, cost_measure, tags
+from harness.report.facts import Data, Measure, contenders, cost_measure, latency
 from harness.words import noted, say, say_n
 
 
@@ -27,7 +28,7 @@ class Leaderboard:
         arms = ranked(results.data)
         if not arms:
             return
-        yield _table(results, arms)
+        yield _table(results.data, arms)
         lost = [arm for arm in arms if arm.get("unparsed") or arm.get("failed")]
         if lost:
             said = "; ".join(f"{arm['name']}: {_lost(arm)}" for arm in lost)
@@ -47,56 +48,53 @@ class Leaderboard:
             )
 
 
-def _table(results: Results, arms: Sequence[Arm]) -> Table:
-    data = results.data
-    among, measure = looks(data), cost_measure(data)
-    costs = [measure.of(arm) for arm in arms]
-    f1, accuracy = [arm.get("macro_f1") for arm in arms], [arm.get("accuracy") for arm in arms]
-    maes = [arm.get("mae") for arm in arms]
-    times = [_times(arm) for arm in arms]
-    columns = [
+def _table(data: Data, arms: Sequence[Arm]) -> Table:
+    measure, among = cost_measure(data), looks(data)
+    errors = any(arm.get("mae") is not None for arm in arms)
+    columns = (
         Column(title=say("Rank"), numeric=True),
         Column(title=say("Arm"), head=True),
         Column(title=say("Accuracy (95% CI)"), numeric=True),
-        Column(title=say("Macro-F1 (95% CI)") if _any_scores(arms) else say("Macro-F1"), numeric=True),
-        *([Column(title=say("Mean error"), numeric=True)] if any(value is not None for value in maes) else []),
+        Column(title=say("Macro-F1 (95% CI)") if any(map(_scores, arms)) else say("Macro-F1"), numeric=True),
+        *([Column(title=say("Mean error"), numeric=True)] if errors else []),
         Column(title=say("Tokens in / out"), numeric=True),
         Column(title=measure.brief, numeric=True),
         Column(title=say("Latency p50 / p95 / p99"), numeric=True),
-    ]
-    rows = []
-    for arm, cost, time in zip(arms, costs, times, strict=True):
-        look = among[arm["name"]]
-        ci = arm.get("accuracy_ci")
-        row: list[str | Cell] = [
-            str(look.rank) if look.rank is not None else numbers.MISSING,
-            Cell(text=arm["name"], arm=arm["name"], strong=True, tags=tags(arm), note=_origin(arm)),
-            Cell(
-                text=numbers.percent(arm.get("accuracy")),
-                note=numbers.percent_interval(*ci).removesuffix("%") if ci else "",
-                strong=_best(arm.get("accuracy"), accuracy, max),
-            ),
-            Cell(
-                text=numbers.decimal(arm.get("macro_f1")),
-                note=_scores((arm.get("intervals") or {}).get("macro_f1")),
-                strong=_best(arm.get("macro_f1"), f1, max),
-            ),
-        ]
-        if len(columns) == 8:
-            row.append(Cell(text=numbers.decimal(arm.get("mae"), 2), strong=_best(arm.get("mae"), maes, min)))
-        row += [
-            _pair(arm.get("input_tokens_mean"), arm.get("output_tokens_mean")),
-            Cell(text=measure.write(cost), strong=_best(cost, costs, min)),
-            Cell(text=_milliseconds(time), strong=_best(time[1], [t[1] for t in times], min)),
-        ]
-        rows.append(tuple(row))
+    )
+    best = {
+        "accuracy": _best((arm.get("accuracy") for arm in arms), max),
+        "macro_f1": _best((arm.get("macro_f1") for arm in arms), max),
+        "mae": _best((arm.get("mae") for arm in arms), min),
+        "cost": _best(map(measure.of, arms), min),
+        "p95": _best(map(latency, arms), min),
+    }
+    rows = tuple((numbers.count(among[arm["name"]].rank), *_row(arm, measure, best, errors=errors)) for arm in arms)
     first, _ = contenders(data)
     place = next((n for n, arm in enumerate(arms) if first is not None and arm["name"] == first["name"]), None)
     caption = say(
         "Sorted by accuracy. Arms whose paired 95% interval to the first of their rank includes zero share it. "
         "Bold: the best value of a column; shaded: the arm the verdict speaks of."
     )
-    return Table(caption=caption, columns=tuple(columns), rows=tuple(rows), highlight=place)
+    return Table(caption=caption, columns=columns, rows=rows, highlight=place)
+
+
+def _row(arm: Arm, measure: Measure, best: Mapping[str, float | None], *, errors: bool) -> tuple[str | Cell, ...]:
+    """Writes an arm, from its name on; values that are the best of their column stand out."""
+
+    def strong(column: str, value: float | None) -> bool:
+        return value is not None and value == best[column]
+
+    accuracy, f1, mae = arm.get("accuracy"), arm.get("macro_f1"), arm.get("mae")
+    share, cost = cells.share(accuracy, arm.get("accuracy_ci")), measure.of(arm)
+    return (
+        replace(cells.arm(arm), strong=True, note=_origin(arm)),
+        replace(share, note=share.note.removesuffix("%"), strong=strong("accuracy", accuracy)),
+        Cell(text=numbers.decimal(f1), note=_scores(arm), strong=strong("macro_f1", f1)),
+        *([Cell(text=numbers.decimal(mae, 2), strong=strong("mae", mae))] if errors else []),
+        _pair(arm.get("input_tokens_mean"), arm.get("output_tokens_mean")),
+        Cell(text=measure.write(cost), strong=strong("cost", cost)),
+        Cell(text=_milliseconds(arm), strong=strong("p95", latency(arm))),
+    )
 
 
 def _origin(arm: Arm) -> str:
@@ -108,19 +106,16 @@ def _origin(arm: Arm) -> str:
     return say_n(shots, "{n} shot", "{n} shots", n=numbers.count(shots))
 
 
-def _any_scores(arms: Sequence[Arm]) -> bool:
-    return any(_scores((arm.get("intervals") or {}).get("macro_f1")) for arm in arms)
-
-
-def _scores(interval: Mapping[str, Any] | None) -> str:
-    """Writes the bounds of a score that is no share: `0.887–0.966`."""
-    low, high = (interval or {}).get("ci") or (None, None)
+def _scores(arm: Arm) -> str:
+    """Writes the bounds of an arm's macro-F1, which is no share: `0.887–0.966`."""
+    low, high = ((arm.get("intervals") or {}).get("macro_f1") or {}).get("ci") or (None, None)
     return "" if low is None or high is None else f"{numbers.decimal(low)}–{numbers.decimal(high)}"
 
 
-def _best(value: float | None, values: Sequence[float | None], choose: object) -> bool:
-    known = [v for v in values if v is not None]
-    return value is not None and len(known) > 1 and value == (max(known) if choose is max else min(known))
+def _best(values: Iterable[float | None], choose: Callable[[list[float]], float]) -> float | None:
+    """Returns the best value of a column, `None` where no two can be compared."""
+    known = [value for value in values if value is not None]
+    return choose(known) if len(known) > 1 else None
 
 
 def _pair(tokens_in: float | None, tokens_out: float | None) -> str:
@@ -129,12 +124,8 @@ def _pair(tokens_in: float | None, tokens_out: float | None) -> str:
     return f"{numbers.count(tokens_in)} / {numbers.count(tokens_out)}"
 
 
-def _times(arm: Arm) -> tuple[float | None, ...]:
-    latency = arm.get("latency_s") or {}
-    return latency.get("p50"), latency.get("p95"), latency.get("p99")
-
-
-def _milliseconds(times: Sequence[float | None]) -> str:
+def _milliseconds(arm: Arm) -> str:
+    times = [latency(arm, share) for share in ("p50", "p95", "p99")]
     if all(value is None for value in times):
         return numbers.MISSING
     return " / ".join(numbers.ms(value).removesuffix(" ms") for value in times) + " ms"

@@ -9,7 +9,7 @@ from typing import ClassVar
 import harness
 from harness import numbers
 from harness.blocks import Block, Cell, Column, Results, Table, Text
-from harness.report.explorer.rows import Matched, gather, pair, texts
+from harness.report.explorer.rows import Matched, gather, pair, texts_by_id
 from harness.report.facts import arm_named, tags
 from harness.words import noted, say, say_n
 
@@ -41,8 +41,7 @@ class Samples:
 
 
 def _table(results: Results, names: Sequence[str], matched: Matched) -> Table:
-    written = texts(results.examples)
-    shown = {} if written is None else dict(zip(results.examples["id"], written, strict=True))
+    shown = texts_by_id(results.examples)
     rows = [_row(key, names, matched, shown) for key in instructive(names, matched)]
     columns = [Column(title=say("Text"), prose=True), Column(title=say("Expected"))]
     columns += [Column(title=_head(results, name)) for name in names]

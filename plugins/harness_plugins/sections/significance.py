@@ -9,9 +9,11 @@ from typing import Any, ClassVar
 import harness
 from harness import numbers, terms
 from harness.blocks import Axis, Block, Cell, Column, Interval, Intervals, Results, Table, Text
+from harness.report import cells
 from harness.report.arms import ranked
-from harness.report.facts import Data, arm_named, comparison, contenders, tags
+from harness.report.facts import Data, comparison, contenders, on_accuracy
 from harness.words import noted, say, say_n
+from harness_plugins.sections._variation import listed, stability, varied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +27,13 @@ class Significance:
     def blocks(self, results: Results) -> Iterable[Block]:
         """Yields the verdict's differences, all comparisons, what training taught, and what varies beside the items."""
         data = results.data
-        entries = [entry for entry in data.get("comparisons") or () if entry.get("metric", "accuracy") == "accuracy"]
+        entries = on_accuracy(data)
         if entries:
             yield from _compared(data, entries)
         yield from _relabelled(data)
         yield from _gains(data)
-        yield from _varied(data)
-        yield from _stability(data)
+        yield from varied(data)
+        yield from stability(data)
 
 
 def _compared(data: Data, entries: list[Mapping[str, Any]]) -> Iterable[Block]:
@@ -125,8 +127,8 @@ def _table(data: Data, entries: list[Mapping[str, Any]], caption: str, *, folded
         low, high = entry.get("ci") or (None, None)
         rows.append(
             (
-                _arm(data, entry["a"]),
-                _arm(data, entry["b"]),
+                cells.named(data, entry["a"]),
+                cells.named(data, entry["b"]),
                 Cell(
                     text=numbers.points(entry.get("difference")),
                     note=numbers.points_interval(low, high) if low is not None else "",
@@ -166,7 +168,7 @@ def _not_worse(data: Data, entries: Sequence[Mapping[str, Any]]) -> Iterable[Tex
             text=say(
                 "{arm} is shown not to be worse than {others}: less accurate by {margin} at most, if at all.",
                 arm=name,
-                others=_listed(others),
+                others=listed(others),
                 margin=numbers.points(margin, signed=False),
             )
         )
@@ -195,7 +197,14 @@ def _others(data: Data) -> Iterable[Table]:
         said = numbers.points(value) if share else numbers.number(value, 3, signed=True)
         bounds = [numbers.number(bound, 3, signed=True) for bound in (low, high)]
         note = numbers.points_interval(low, high) if share else numbers.span(*bounds)
-        rows.append((names[line["metric"]], _arm(data, line["a"]), _arm(data, line["b"]), Cell(text=said, note=note)))
+        rows.append(
+            (
+                names[line["metric"]],
+                cells.named(data, line["a"]),
+                cells.named(data, line["b"]),
+                Cell(text=said, note=note),
+            )
+        )
     columns = (
         Column(title=say("Figure"), head=True),
         Column(title=say("Arm")),
@@ -213,15 +222,15 @@ def _relabelled(data: Data) -> Iterable[Block]:
         return
     rows = tuple(
         (
-            _arm(data, line["arm"]),
+            cells.named(data, line["arm"]),
             numbers.percent(line["before"]),
             numbers.percent(line["after"]),
-            numbers.points(None if line["change"] is None else line["change"]),
+            numbers.points(line["change"]),
         )
         for line in found["arms"]
     )
     titles = (say("Before"), say("After"), say("Change"))
-    columns = (Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles))
+    columns = cells.heads(say("Arm"), *titles)
     caption = say_n(
         found["corrected"],
         "Accuracy before and after {n} label was corrected. Before: {verdict}",
@@ -239,8 +248,8 @@ def _gains(data: Data) -> Iterable[Block]:
         return
     rows = tuple(
         (
-            _arm(data, line["a"]),
-            _arm(data, line["b"]),
+            cells.named(data, line["a"]),
+            cells.named(data, line["b"]),
             numbers.points(line["difference"]),
             _part(line, "format", _recovered(line["recovered"])),
             _part(line, "prior"),
@@ -272,126 +281,6 @@ def _part(line: Mapping[str, Any], name: str, remark: str = "") -> Cell:
 
 def _recovered(items: int) -> str:
     return say_n(items, "{n} item made readable", "{n} items made readable", n=numbers.count(items)) if items else ""
-
-
-def _sources() -> dict[str, str]:
-    """Returns what can vary beside the test items, of which every interval speaks."""
-    return {
-        "shot-draw": say("the draw of shots"),
-        "training-seed": say("the training seed"),
-        "repeats": say("repeated asking"),
-    }
-
-
-def _varied(data: Data) -> Iterable[Block]:
-    """Says what the experiment varied and what it did not; with several draws or seeds, how much they matter."""
-    run = data.get("run") or {}
-    sources = _sources()
-    varied, fixed = (
-        [sources[name] for name in run.get(key) or () if name in sources] for key in ("varied", "not_varied")
-    )
-    if run.get("varied"):
-        said = [say("Intervals say how figures move with other test items.")]
-        said += [say("The run also varied {sources}.", sources=_listed(varied))] if varied else []
-        said += [say("The run did not vary {sources}.", sources=_either(fixed))] if fixed else []
-        yield Text(text=" ".join(said))
-    lines = [line for line in data.get("variation") or () if line.get("sd_between") is not None]
-    if not lines:
-        return
-    rows = tuple(
-        (
-            _arm(data, line["of"]),
-            _tested(line),
-            numbers.percent(line["mean"]),
-            numbers.points(line["sd_between"], signed=False),
-            numbers.points(line["sd_sample"], signed=False),
-            numbers.percent(line["share_between"], 0),
-        )
-        for line in lines
-    )
-    titles = (
-        say("Tested"),
-        say("Mean accuracy"),
-        say("SD by draw or seed"),
-        say("SD by test items"),
-        say("Due to draw or seed"),
-    )
-    columns = (Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles))
-    yield Table(
-        caption=say("How far one accuracy moves with another draw or seed, and with other test items."),
-        columns=columns,
-        rows=rows,
-    )
-
-
-def _tested(line: Mapping[str, Any]) -> str:
-    n, count = len(line["arms"]), numbers.count(len(line["arms"]))
-    if line["what"] == "draw":
-        return say_n(n, "{n} draw", "{n} draws", n=count)
-    return say_n(n, "{n} seed", "{n} seeds", n=count) if line["what"] == "seed" else f"{count} × {line['what']}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return say("{names} and {last}", names=", ".join(names[:-1]), last=names[-1])
-
-
-def _either(names: Sequence[str]) -> str:
-    if len(names) < 2:
-        return "".join(names)
-    return say("{names} or {last}", names=", ".join(names[:-1]), last=names[-1])
-
-
-def _stability(data: Data) -> Iterable[Block]:
-    """Says how far an arm agrees with itself, where the test items were asked several times."""
-    entries = data.get("repeats") or ()
-    asked = [entry for entry in entries if (entry.get("repeats") or 0) > 1]
-    rows = tuple(
-        (
-            _arm(data, entry["arm"]),
-            numbers.count(entry["repeats"]),
-            numbers.percent(entry.get("agreement")),
-            numbers.percent(entry.get("flip_rate")),
-            _span(entry.get("accuracy") or ()),
-            numbers.points(entry.get("accuracy_sd"), 2, signed=False),
-        )
-        for entry in asked
-    )
-    if rows:
-        titles = (
-            say("Asked"),
-            say("Same label each time"),
-            say("Two askings differ"),
-            say("Accuracy"),
-            say("Standard deviation"),
-        )
-        columns = (Column(title=say("Arm"), head=True), *(Column(title=title, numeric=True) for title in titles))
-        caption = say(
-            "Answer stability: every test item asked several times; the figures elsewhere are those of the first time."
-        )
-        lost = sum(entry.get("left_out") or 0 for entry in asked)
-        if lost:
-            caption += " " + say_n(
-                lost,
-                "Labels are not compared where an answer is missing ({n} item).",
-                "Labels are not compared where an answer is missing ({n} items).",
-                n=numbers.count(lost),
-            )
-        yield Table(caption=caption, columns=columns, rows=rows)
-    same = [entry["arm"] for entry in entries if entry.get("reason") == "deterministic"]
-    if same:
-        yield Text(text=say("Asked once, because they always answer the same: {arms}.", arms=", ".join(same)))
-
-
-def _span(accuracy: Sequence[float]) -> str:
-    if not accuracy:
-        return numbers.MISSING
-    return numbers.percent_interval(min(accuracy), max(accuracy))
-
-
-def _arm(data: Data, name: str) -> Cell:
-    return Cell(text=name, arm=name, tags=tags(arm_named(data, name) or {}))
 
 
 @harness.hookimpl

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
@@ -27,8 +25,9 @@ from harness.blocks import (
     Table,
     Text,
 )
+from harness.report import cells
 from harness.report.arms import Arm, ranked
-from harness.report.facts import by_arm, contenders, quantile, tags
+from harness.report.facts import by_arm, contenders, latency
 from harness.words import noted, say, say_n
 
 STEPS = (*(n / 40 for n in range(1, 40)), 0.99)
@@ -61,11 +60,14 @@ class Speed:
 
 
 def _latency(results: Results, measured: Measured) -> Chart | None:
+    import numpy as np
+
     series, sizes = [], set()
     for arm in ranked(results.data):
-        times = sorted(row[0] for row in measured.get(arm["name"], ()) if row[0] is not None)
-        if len(times) >= 5 and times[0] > 0:
-            points = tuple(Point(x=quantile(times, share), y=share) for share in STEPS)
+        times = [row[0] for row in measured.get(arm["name"], ()) if row[0] is not None]
+        if len(times) >= 5 and min(times) > 0:
+            waits = np.quantile(times, STEPS).tolist()
+            points = tuple(Point(x=wait, y=share) for wait, share in zip(waits, STEPS, strict=True))
             series.append(Series(arm=arm["name"], points=points, line=True))
             sizes.add(len(times))
     if not series:
@@ -74,7 +76,7 @@ def _latency(results: Results, measured: Measured) -> Chart | None:
         title=_finding(results),
         subtitle=say(
             "Share of {n} test requests answered within a time; service time of the successful attempt.",
-            n=span(sizes),
+            n=cells.span(sizes),
         ),
         x=Axis(title=say("Latency"), unit="ms", log=True),
         y=Axis(title=say("Share of requests"), unit="share", low=0, high=1),
@@ -84,9 +86,9 @@ def _latency(results: Results, measured: Measured) -> Chart | None:
 
 def _finding(results: Results) -> str:
     medians = [
-        (arm["name"], numbers.ms(arm["latency_s"]["p50"]))
+        (arm["name"], numbers.ms(median))
         for arm in contenders(results.data)
-        if arm is not None and (arm.get("latency_s") or {}).get("p50") is not None
+        if arm is not None and (median := latency(arm, "p50")) is not None
     ]
     if not medians:
         return say("Latency")
@@ -99,6 +101,8 @@ def _finding(results: Results) -> str:
 
 def _tokens(results: Results, measured: Measured) -> Histogram | Intervals | None:
     """Returns how the prompts' lengths are spread; where only their means are known, these."""
+    import numpy as np
+
     means = {arm["name"]: arm["input_tokens_mean"] for arm in ranked(results.data) if arm.get("input_tokens_mean")}
     if not means:
         return None
@@ -111,16 +115,18 @@ def _tokens(results: Results, measured: Measured) -> Histogram | Intervals | Non
         log = max(means.values()) >= WIDE * min(means.values())
         axis = Axis(title=say("Input tokens"), unit="tokens", log=log)
         return Intervals(title=title, subtitle=say("Input tokens per request: mean."), axis=axis, rows=rows)
-    edges, log = bins([value for found in counts.values() for value in found])
+    edges, log = _bins([value for found in counts.values() for value in found])
     heaps = tuple(
-        Heap(arm=name, counts=binned(counts[name], edges), value=mean, text=numbers.count(mean))
-        for name, mean in means.items()
+        Heap(
+            arm=name, counts=tuple(np.histogram(counts[name], edges)[0].tolist()), value=mean, text=numbers.count(mean)
+        )
+        for (name, mean), found in zip(means.items(), counts.values(), strict=True)
     )
     return Histogram(
         title=title,
         subtitle=say(
             "Input tokens of {n} test requests each. Marker and figure: the mean; each row is as high as its peak.",
-            n=span({len(found) for found in counts.values()}),
+            n=cells.span(map(len, counts.values())),
         ),
         axis=Axis(title=say("Input tokens"), unit="tokens", log=log),
         edges=edges,
@@ -137,7 +143,7 @@ def _heaviest(means: Mapping[str, float]) -> str:
     return say("{most} carries {factor} times the tokens of {least}", most=most, factor=factor, least=least)
 
 
-def bins(values: Sequence[float]) -> tuple[tuple[float, ...], bool]:
+def _bins(values: Sequence[float]) -> tuple[tuple[float, ...], bool]:
     """Returns the edges of at most `BINS` bins for whole numbers, and whether they are logarithmic."""
     low, high = min(values), max(values)
     if low > 0 and high >= WIDE * low:
@@ -146,21 +152,6 @@ def bins(values: Sequence[float]) -> tuple[tuple[float, ...], bool]:
     step = max(1, math.ceil((high - low) / BINS))
     number = max(1, math.ceil((high - low) / step))
     return tuple(low + step * n for n in range(number + 1)), False
-
-
-def binned(values: Sequence[float], edges: Sequence[float]) -> tuple[int, ...]:
-    """Counts the values between neighbouring edges; the last bin includes its upper edge."""
-    last = len(edges) - 2
-    found = Counter(min(max(bisect_right(edges, value) - 1, 0), last) for value in values)
-    return tuple(found[n] for n in range(last + 1))
-
-
-def span(sizes: Collection[int]) -> str:
-    """Writes how many answers arms have: one number, or the least and the most."""
-    low, high = min(sizes), max(sizes)
-    return (
-        numbers.count(low) if low == high else say("{low} to {high}", low=numbers.count(low), high=numbers.count(high))
-    )
 
 
 def _waits(results: Results) -> Table | Text | None:
@@ -175,7 +166,7 @@ def _waits(results: Results) -> Table | Text | None:
     columns += [Column(title=title, numeric=True) for title in (say("Waiting"), say("Retried"), say("In retries"))]
     rows: list[tuple[str | Cell, ...]] = [
         (
-            Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
+            cells.arm(arm),
             _middle_and_tail(arm, "latency_s"),
             *([_middle_and_tail(arm, "first_token_s")] if streamed else []),
             _middle_and_tail(arm, "queue_s"),
@@ -241,7 +232,7 @@ def _table(results: Results) -> Table | None:
     rows = []
     for arm in arms:
         row: list[str | Cell] = [
-            Cell(text=arm["name"], arm=arm["name"], tags=tags(arm)),
+            cells.arm(arm),
             say("{n} of {total}", n=numbers.count(arm.get("answered")), total=numbers.count(arm.get("n"))),
             *(_mean(arm.get(key)) for key in used.values()),
             numbers.duration(arm.get("training_s")),

@@ -10,9 +10,33 @@ import harness
 from harness import numbers
 from harness.blocks import Axis, Block, Chart, Point, Results, Series, Text
 from harness.report.arms import Arm, ranked
-from harness.report.charts.xy import frontier
-from harness.report.facts import Data, cost_measure
+from harness.report.facts import Data, cost_measure, latency
 from harness.words import noted, say
+
+SHOWN = 4
+"""Arms of a front that a title names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Titles:
+    """What a chart's title says of the arms on its front."""
+
+    both: str
+    """Of one that is best in both quantities."""
+    between: str
+    ends: str
+
+
+CHEAPEST = _Titles(
+    both=noted("{arm} is both the cheapest and the most accurate"),
+    between=noted("{first} is the cheapest, {last} the most accurate; {rest} between"),
+    ends=noted("{first} is the cheapest, {last} the most accurate"),
+)
+FASTEST = _Titles(
+    both=noted("{arm} is both the fastest and the most accurate"),
+    between=noted("{first} is the fastest, {last} the most accurate; {rest} between"),
+    ends=noted("{first} is the fastest, {last} the most accurate"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +53,12 @@ class TradeOffs:
         measure = cost_measure(data)
         money = measure.unit == "usd"
         title = say("Cost per 1,000 requests") if money else say("Machine time per 1,000 requests")
-        cost = _chart(data, measure.of, Axis(title=title, unit=measure.unit, log=True), _cheapest)
+        cost = _chart(data, measure.of, Axis(title=title, unit=measure.unit, log=True), CHEAPEST)
         if cost is not None:
             yield cost
-        latency = _chart(data, _p95, Axis(title=say("p95 latency"), unit="ms", log=True), _fastest)
-        if latency is not None:
-            yield latency
+        speed = _chart(data, latency, Axis(title=say("p95 latency"), unit="ms", log=True), FASTEST)
+        if speed is not None:
+            yield speed
         absent = [arm["name"] for arm in ranked(data) if measure.of(arm) is None and arm.get("accuracy") is not None]
         if absent and cost is not None:
             names = ", ".join(absent)
@@ -45,14 +69,7 @@ class TradeOffs:
             )
 
 
-def _p95(arm: Arm) -> float | None:
-    value = (arm.get("latency_s") or {}).get("p95")
-    return None if value is None else float(value)
-
-
-def _chart(
-    data: Data, quantity: Callable[[Arm], float | None], axis: Axis, finding: Callable[[Sequence[str]], str]
-) -> Chart | None:
+def _chart(data: Data, quantity: Callable[[Arm], float | None], axis: Axis, titles: _Titles) -> Chart | None:
     series, spots, sizes = [], [], set()
     for arm in ranked(data):
         x, y = quantity(arm), arm.get("accuracy")
@@ -70,8 +87,10 @@ def _chart(
             "Up and left is better. Dashed: Pareto front. Bars: 95% CI, {n} test examples.",
             n=numbers.count(sizes.pop()),
         )
+    from harness.report.charts.xy import frontier
+
     return Chart(
-        title=finding([name for _, _, name in frontier(spots)]),
+        title=_finding([name for _, _, name in frontier(spots)], titles),
         subtitle=subtitle,
         x=axis,
         y=Axis(title=say("Accuracy, 95% CI"), unit="share"),
@@ -80,32 +99,13 @@ def _chart(
     )
 
 
-SHOWN = 4
-"""Arms of a front that a title names."""
-
-
-def _cheapest(front: Sequence[str]) -> str:
+def _finding(front: Sequence[str], titles: _Titles) -> str:
     first, *between, last = front if len(front) > 1 else (front[0], front[0])
     if len(front) == 1:
-        return say("{arm} is both the cheapest and the most accurate", arm=first)
+        return say(titles.both, arm=first)
     if between and len(front) <= SHOWN:
-        rest = ", ".join(between)
-        return say(
-            "{first} is the cheapest, {last} the most accurate; {rest} between", first=first, last=last, rest=rest
-        )
-    return say("{first} is the cheapest, {last} the most accurate", first=first, last=last)
-
-
-def _fastest(front: Sequence[str]) -> str:
-    first, *between, last = front if len(front) > 1 else (front[0], front[0])
-    if len(front) == 1:
-        return say("{arm} is both the fastest and the most accurate", arm=first)
-    if between and len(front) <= SHOWN:
-        rest = ", ".join(between)
-        return say(
-            "{first} is the fastest, {last} the most accurate; {rest} between", first=first, last=last, rest=rest
-        )
-    return say("{first} is the fastest, {last} the most accurate", first=first, last=last)
+        return say(titles.between, first=first, last=last, rest=", ".join(between))
+    return say(titles.ends, first=first, last=last)
 
 
 @harness.hookimpl

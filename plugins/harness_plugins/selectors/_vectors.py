@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -119,6 +119,27 @@ class Space:
             if len(found) == k or m >= len(self.pool):
                 return found
             m *= 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picker:
+    """Shots for each item, by its similarity to the train split."""
+
+    space: Space
+    shots: Callable[[_order.Candidate, Any, int], Sequence[harness.Example]]
+    """The item, its similarity to each of the pool, and k → its shots."""
+
+    def pick(self, example: harness.Example, k: int) -> Sequence[harness.Example]:
+        """Returns `k` shots that are neither `example` nor nearly the same text.
+
+        Raises:
+            harness.DataError: The train split has fewer.
+        """
+        return self.pick_all([example], k)[0]
+
+    def pick_all(self, examples: Sequence[harness.Example], k: int) -> list[Sequence[harness.Example]]:
+        """Returns the shots of many items: all of them are compared with the train split at once."""
+        return [self.shots(item, alike, k) for item, alike in self.space.compared(examples)]
 
 
 @dataclass(frozen=True, slots=True)

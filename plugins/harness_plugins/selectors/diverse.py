@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import harness
@@ -46,7 +47,7 @@ class Diverse:
 
     def fit(
         self, train: Sequence[harness.Example], seed: int, vectors: Mapping[str, Sequence[float]] | None = None
-    ) -> OnePicker | DiversePicker:
+    ) -> OnePicker | _vectors.Picker:
         """Turns the train split into points.
 
         Raises:
@@ -54,36 +55,16 @@ class Diverse:
         """
         space = _vectors.space(train, self.features, vectors)
         if self.per_item and self.relevance > 0:
-            return DiversePicker(space=space, relevance=self.relevance, among=self.pool)
+            return _vectors.Picker(space=space, shots=partial(self._shots, space))
         return OnePicker(space=space, relevance=self.relevance, seed=seed)
 
-
-@dataclass(frozen=True, kw_only=True)
-class DiversePicker:
-    """Shots for each item, the most similar one last."""
-
-    space: _vectors.Space
-    relevance: float
-    among: int
-
-    def pick(self, example: harness.Example, k: int) -> Sequence[harness.Example]:
-        """Returns `k` shots that are neither `example` nor nearly the same text.
-
-        Raises:
-            harness.DataError: The train split has fewer.
-        """
-        return self.pick_all([example], k)[0]
-
-    def pick_all(self, examples: Sequence[harness.Example], k: int) -> list[Sequence[harness.Example]]:
-        """Returns the shots of many items: all of them are compared with the train split at once."""
-        return [self._shots(item, alike, k) for item, alike in self.space.compared(examples)]
-
-    def _shots(self, item: _order.Candidate, alike: Any, k: int) -> Sequence[harness.Example]:
-        places = self.space.neighbours(item, alike, max(self.among, k))
+    def _shots(self, space: _vectors.Space, item: _order.Candidate, alike: Any, k: int) -> Sequence[harness.Example]:
+        """Returns an item's own shots, the most similar one last."""
+        places = space.neighbours(item, alike, max(self.pool, k))
         _order.enough(places, k)
-        likeness = self.space.likeness(places)
+        likeness = space.likeness(places)
         taken = _vectors.spread(alike[places], likeness.__getitem__, self.relevance, k)
-        return [self.space.pool[places[place]].example for place in sorted(taken, reverse=True)]
+        return [space.pool[places[place]].example for place in sorted(taken, reverse=True)]
 
 
 @dataclass(frozen=True, kw_only=True)

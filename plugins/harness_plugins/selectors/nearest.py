@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import harness
@@ -32,38 +33,18 @@ class Nearest:
 
     def fit(
         self, train: Sequence[harness.Example], seed: int, vectors: Mapping[str, Sequence[float]] | None = None
-    ) -> NearestPicker:
+    ) -> _vectors.Picker:
         """Turns the train split into points.
 
         Raises:
             harness.DataError: There is nothing to compare.
         """
         space = _vectors.space(train, self.features, vectors)
-        return NearestPicker(space=space, last=self.order == "closest-last")
+        return _vectors.Picker(space=space, shots=partial(self._shots, space))
 
-
-@dataclass(frozen=True, kw_only=True)
-class NearestPicker:
-    """The train split as points."""
-
-    space: _vectors.Space
-    last: bool
-
-    def pick(self, example: harness.Example, k: int) -> Sequence[harness.Example]:
-        """Returns the `k` most similar ones that are neither `example` nor nearly the same text.
-
-        Raises:
-            harness.DataError: The train split has fewer.
-        """
-        return self.pick_all([example], k)[0]
-
-    def pick_all(self, examples: Sequence[harness.Example], k: int) -> list[Sequence[harness.Example]]:
-        """Returns the shots of many items: all of them are compared with the train split at once."""
-        return [self._shots(item, alike, k) for item, alike in self.space.compared(examples)]
-
-    def _shots(self, item: _order.Candidate, alike: Any, k: int) -> Sequence[harness.Example]:
-        shots = [self.space.pool[place].example for place in self.space.neighbours(item, alike, k)]
-        return _order.enough(shots[::-1] if self.last else shots, k)
+    def _shots(self, space: _vectors.Space, item: _order.Candidate, alike: Any, k: int) -> Sequence[harness.Example]:
+        shots = [space.pool[place].example for place in space.neighbours(item, alike, k)]
+        return _order.enough(shots[::-1] if self.order == "closest-last" else shots, k)
 
 
 @harness.hookimpl

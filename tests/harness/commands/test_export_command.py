@@ -15,7 +15,7 @@ import pytest
 from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
-from harness.finished import exported
+from harness.finished import predict_script
 
 KEY = "sk-test-export-0123456789abcdef"
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.2, test = 0.4 }\n"
@@ -135,7 +135,7 @@ def test_texts_are_data_and_never_places(finished: Lab, provider: Provider, tmp_
     odd = '{text} {"$text": ["x"]} \\1 %s ⟦harness-text⟧\n\n###\n\nend'
     told = json.loads((tmp_path / "deploy" / "arm.json").read_text())
     item = {"": odd.replace(told["separator"]["find"], told["separator"]["put"])}
-    body = exported.filled(told["requests"][0]["body"], {**item, "text": item[""]})
+    body = predict_script.filled(told["requests"][0]["body"], {**item, "text": item[""]})
     import harness
     from harness_plugins.formatters.completion import Completion
 
@@ -205,7 +205,7 @@ def test_the_parser_of_the_folder_reads_plainly(text: str, label: str) -> None:
     from harness.finished.exporting import _parser
 
     words = {"positive": " positive", "negative": " negative", "very positive": " very positive"}
-    assert exported.parsed({"parser": _parser(words)}, text) == label
+    assert predict_script.parsed({"parser": _parser(words)}, text) == label
 
 
 def test_numbers_are_read_however_they_are_spelt() -> None:
@@ -213,4 +213,4 @@ def test_numbers_are_read_however_they_are_spelt() -> None:
 
     arm = {"parser": _parser({label: f" {label}" for label in "12345"})}
     said = ["4", "four stars", "4.0", "4/5", "**4**", "10", "3 or 4", ""]
-    assert [exported.parsed(arm, text) for text in said] == ["4", "4", "4", "4", "4", "", "", ""]
+    assert [predict_script.parsed(arm, text) for text in said] == ["4", "4", "4", "4", "4", "", "", ""]

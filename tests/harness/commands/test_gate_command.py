@@ -135,6 +135,7 @@ def test_not_worse_than_speaks_of_the_comparison_on_the_page(run: Path) -> None:
         (["--max", "p95_s=fast"], "NAME=NUMBER is expected"),
         (["--max", "p95_s=nan"], "NAME=NUMBER is expected"),
         (["--min", "=3"], "NAME=NUMBER is expected"),
+        (["--min", "accuracy=90"], "lies between 0 and 1\n--min accuracy=0.9"),
         (["--min", "model=1"], "there is no metric"),
         (["--min", "accuracy=0.1", "--arm", "goood"], 'did you mean "good"?'),
         (["--not-worse-than", "goood"], 'did you mean "good"?'),

@@ -17,7 +17,7 @@ from support.lab import call
 
 from harness.experiment.reader import load
 from harness.guessing.looking import ROWS
-from harness.plugins import discover
+from harness.plugins.discovery import discover
 from harness.tables import write_examples
 from harness.types import Example, Split
 

@@ -16,7 +16,7 @@ from support.lab import call
 
 from harness import scaffold
 from harness.errors import UsageError
-from harness.plugins import KINDS
+from harness.plugins.discovery import KINDS
 from harness.testing import check_plugin
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import os
 import random
 import shutil
-import signal
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.cli import HARNESS, ROOT, harness
+from support import forks
+from support.cli import ROOT, harness
 from support.lab import call
 
 ROWS = list(
@@ -252,14 +252,12 @@ def test_killed_at_any_moment_it_leaves_the_old_files_or_the_new(tmp_path: Path)
         assert call("prepare", path, "-o", tmp_path / "out", "--quiet").code == 0
         states.append(contents(tmp_path / "out"))
     draw = random.Random(2)
+    arguments = ["prepare", str(new), "-o", str(tmp_path / "out"), "--quiet"]
+    out, err = tmp_path / "stdout", tmp_path / "stderr"
     for _ in range(4):
-        process = subprocess.Popen(
-            [HARNESS, "prepare", str(new), "-o", str(tmp_path / "out"), "--quiet"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(draw.uniform(0.3, 3))
-        process.send_signal(signal.SIGKILL)
+        process = forks.start(arguments, cwd=tmp_path, env=os.environ, out=out, err=err)
+        time.sleep(draw.uniform(0.05, 0.6))
+        process.kill()
         process.wait()
         left = contents_but_hidden(tmp_path / "out")
         assert left in states

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.data_stage.training_files import extra_columns, file_findings, read_chat_file, read_completion_file
+from harness.data_stage.training_files import chat_lines, completion_table, extra_columns, file_findings
 from harness.errors import DataError
 from harness.prepare.profiles import AZURE, LOCAL, OPENAI
 from harness.prepare.training import training_file
@@ -22,6 +22,10 @@ def file(tmp_path, content, name="train.jsonl"):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
+
+
+def table_of(path):
+    return completion_table(path.read_bytes(), path)
 
 
 def rows(*values):
@@ -52,7 +56,7 @@ A = {"prompt": "a", "completion": " b"}
     ],
 )
 def test_lines_become_columns(tmp_path, content, prompts, extra):
-    table = read_completion_file(file(tmp_path, content))
+    table = table_of(file(tmp_path, content))
     assert table["prompt"].to_pylist() == prompts
     assert (table["prompt"].type, table["completion"].type) == (pa.string(), pa.string())
     assert extra_columns(table) == extra
@@ -81,7 +85,7 @@ def test_a_broken_line_is_named(tmp_path, wrong, message):
     raw = wrong if isinstance(wrong, bytes) else wrong.encode()
     path = file(tmp_path, rows(A).encode() + b"\n" + raw + b"\n" + rows(A).encode())
     with pytest.raises(DataError) as caught:
-        read_completion_file(path)
+        table_of(path)
     assert caught.value.message.startswith(f"{path}, {message}")
     assert caught.value.hint
     assert "\n" not in caught.value.message + caught.value.hint
@@ -91,22 +95,22 @@ def test_a_line_longer_than_a_block_and_many_blocks_are_read(tmp_path):
     long = {"prompt": "x" * 5_000_000, "completion": " y"}
     many = [{"prompt": f"{n} {'z' * 900}", "completion": " y", f"k{n % 3}": n} for n in range(12_000)]
     path = file(tmp_path, rows(*many[:6_000], long, *many[6_000:]))
-    table = read_completion_file(path)
+    table = table_of(path)
     wanted = [row["prompt"] for row in (*many[:6_000], long, *many[6_000:])]
     assert table["prompt"].to_pylist() == wanted
     assert extra_columns(table) == ("k0", "k1", "k2")
     before = pa.cpu_count()
     try:
         pa.set_cpu_count(1)
-        assert read_completion_file(path).equals(table, check_metadata=True)
+        assert table_of(path).equals(table, check_metadata=True)
     finally:
         pa.set_cpu_count(before)
 
 
 def test_weights_are_read_as_numbers(tmp_path):
-    whole = read_completion_file(file(tmp_path, rows({**A, "weight": 1}, {**A, "weight": 2.5}, A)))
+    whole = table_of(file(tmp_path, rows({**A, "weight": 1}, {**A, "weight": 2.5}, A)))
     assert whole["weight"].to_pylist() == [1.0, 2.5, None]
-    slowly = read_completion_file(file(tmp_path, rows({**A, "weight": 1, "prompt": "\ud800"}, A)))
+    slowly = table_of(file(tmp_path, rows({**A, "weight": 1, "prompt": "\ud800"}, A)))
     assert slowly["weight"].to_pylist() == [1.0, None]
     found = {check.kind: check for check in file_findings(tmp_path / "train.jsonl", LOCAL)}
     assert found["example-weight"].figures == {"rows": 1, "first": [2]}
@@ -124,7 +128,7 @@ def test_both_ways_of_reading_give_the_same_table(tmp_path_factory, values):
     path = file(
         tmp_path_factory.mktemp("rows"), "".join(json.dumps(value, ensure_ascii=True) + "\n" for value in values)
     )
-    table = read_completion_file(path)
+    table = table_of(path)
     assert table.equals(_slow(path, path.read_bytes()), check_metadata=True)
     told = [{k: v if v is None else v.encode("utf-8", "replace").decode() for k, v in row.items()} for row in values]
     assert table["prompt"].to_pylist() == [row.get("prompt") for row in told]
@@ -145,10 +149,10 @@ def test_any_file_is_read_or_refused(tmp_path_factory, content):
 
 def test_tables_are_read_as_text(tmp_path):
     content = 'prompt,completion,id\n"a, b\nc",1,7\n,NA,8\n'
-    table = read_completion_file(file(tmp_path, BOM + content.encode(), "train.csv"))
+    table = table_of(file(tmp_path, BOM + content.encode(), "train.csv"))
     assert columns(table) == {"prompt": ["a, b\nc", ""], "completion": ["1", "NA"]}
     assert extra_columns(table) == ("id",)
-    tabs = read_completion_file(file(tmp_path, "Prompt\tcompletion\na\tb\n", "train.tsv"))
+    tabs = table_of(file(tmp_path, "Prompt\tcompletion\na\tb\n", "train.tsv"))
     assert columns(tabs) == {"prompt": [None], "completion": ["b"]}
     assert extra_columns(tabs) == ("Prompt",)
     found = {check.kind for check in file_findings(tmp_path / "train.tsv", OPENAI)}
@@ -168,18 +172,18 @@ def test_tables_are_read_as_text(tmp_path):
 )
 def test_bad_tables_are_refused(tmp_path, name, content, words):
     with pytest.raises(DataError, match=words):
-        read_completion_file(file(tmp_path, content, name))
+        file_findings(file(tmp_path, content, name), OPENAI)
 
 
 def test_a_missing_file_is_said(tmp_path):
     with pytest.raises(DataError, match="No such file"):
-        read_chat_file(tmp_path / "none.jsonl")
+        file_findings(tmp_path / "none.jsonl", OPENAI)
 
 
 def test_chat_lines_are_read_and_told_from_others(tmp_path):
     line = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
     path = file(tmp_path, BOM + rows(line, line, A).encode())
-    assert read_chat_file(path) == [line, line, A]
+    assert chat_lines(path.read_bytes(), path) == [line, line, A]
     found = {check.kind for check in file_findings(path, OPENAI)}
     assert {"byte-order-mark", "mixed-lines", "duplicate-rows"} <= found
     other = {check.kind for check in file_findings(file(tmp_path, rows(A, line)), OPENAI)}

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from support.canned import canned
+from support.journals import fault_counts
 
-from harness.execution import engine as engine_module
+from harness.execution import faults
 from harness.execution.engine import Engine
 from harness.execution.targets import Target
 from harness.execution.work import Request
@@ -49,7 +50,7 @@ WHOLE = b"".join(
 def test_a_stream_that_breaks_is_asked_for_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: bytes, kind: str
 ) -> None:
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
     with (
         canned(broken, WHOLE, kind="text/event-stream") as (url, asked),
         Journal(tmp_path / "journal.sqlite") as journal,
@@ -67,7 +68,7 @@ def test_a_stream_that_breaks_is_asked_for_again(
         made = Engine(journal=journal, connect=lambda _name: target)
         made.send([Request(endpoint="t", path="/completions", body={"prompt": "x"}, key="k", arm="a")], made.done)
         body = journal.answers(["k"])["k"].body
-        assert journal.fault_counts() == {kind: 1}
+        assert fault_counts(journal) == {kind: 1}
     assert len(asked) == 2
     assert [(c["index"], c["text"], c["finish_reason"]) for c in body["choices"]] == [
         (0, " good", "stop"), (1, " bad", "length"),

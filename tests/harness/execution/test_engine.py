@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from support.canned import GOOD, canned
+from support.journals import fault_counts
 from support.lab import task
 from support.provider import Provider
 
 from harness.errors import UnfinishedError, UsageError
 from harness.execution import engine as engine_module
+from harness.execution import faults
 from harness.execution.budget import Budget
 from harness.execution.engine import Engine
 from harness.execution.targets import Target
@@ -44,8 +46,8 @@ def provider(shared: Provider) -> Provider:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(engine_module, "BACKOFF_MAX_S", 0.05)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_MAX_S", 0.05)
 
 
 def requests(
@@ -128,7 +130,7 @@ def test_the_client_retries_nothing_of_its_own(provider: Provider, journal: Jour
     found = send(engine(provider, journal), requests(10))
     assert {entry.attempts for entry in found.values()} == {3}
     assert provider.counts() == {CHAT: 30}
-    assert journal.fault_counts() == {"server-error": 20}
+    assert fault_counts(journal) == {"server-error": 20}
     assert all(entry.retry_s > 0 for entry in found.values())
     assert all("x-stainless-retry-count" not in r.headers or r.headers["x-stainless-retry-count"] == "0"
                for r in provider.requests())  # fmt: skip
@@ -152,7 +154,7 @@ def test_what_passes_is_asked_again(
     of = requests(40)
     made = engine(provider, journal)
     found = send(made, of)
-    faults = journal.fault_counts()
+    faults = fault_counts(journal)
     assert set(found) | set(made.failed) == {request.key for request in of}
     assert len(found) >= 38
     assert provider.counts()[CHAT] == len(found) + sum(faults.values())
@@ -164,7 +166,7 @@ def test_retry_after_is_waited_for(provider: Provider, journal: Journal) -> None
     provider.set(rate_429=1.0, retry_after_ms=150.0, retry_after_s=60.0)  # milliseconds win over seconds
 
     def relent() -> None:
-        while journal.fault_counts().get("rate-limit", 0) < 2:
+        while fault_counts(journal).get("rate-limit", 0) < 2:
             time.sleep(0.005)
         provider.set(rate_429=0.0)
 
@@ -183,7 +185,7 @@ def test_a_hanging_attempt_is_given_up_and_asked_again(provider: Provider, journ
     made = engine(provider, journal, on={"fake": target(provider, timeout_s=0.4, concurrency=32)})
     found = send(made, requests(20))
     assert len(found) >= 19
-    assert set(journal.fault_counts()) == {"timeout"}
+    assert set(fault_counts(journal)) == {"timeout"}
 
 
 def test_an_item_out_of_retries_is_unfinished_and_the_others_are_answered(provider: Provider, journal: Journal) -> None:
@@ -317,7 +319,7 @@ def test_one_endpoint_down_leaves_the_other_to_finish(provider: Provider, journa
     left = made.unfinished()
     assert left is not None
     assert "127.0.0.1:9" in left.message
-    assert journal.fault_counts() == {"connection": engine_module.CONNECTION_ATTEMPTS}
+    assert fault_counts(journal) == {"connection": engine_module.CONNECTION_ATTEMPTS}
 
 
 def test_an_endpoint_that_dies_on_the_way(tmp_path: Path, journal: Journal) -> None:
@@ -465,7 +467,7 @@ def test_a_body_that_is_no_answer_is_asked_again(provider: Provider, journal: Jo
         found = send(engine(provider, journal, on={"fake": target(provider, base_url=f"{url}/v1")}), requests(1))
     assert len(asked) == 2
     assert [said(entry) for entry in found.values()] == ["good"]
-    assert journal.fault_counts() == {"bad-body": 1}
+    assert fault_counts(journal) == {"bad-body": 1}
 
 
 @pytest.mark.parametrize(

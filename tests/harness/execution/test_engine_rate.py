@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from support.journals import fault_counts
 from support.provider import Provider
 
 from harness.errors import UsageError
 from harness.execution import engine as engine_module
+from harness.execution import faults
 from harness.execution.budget import Budget
 from harness.execution.engine import Engine
 from harness.execution.lanes import ASIDE
@@ -72,7 +74,7 @@ def test_a_limit_that_models_share_is_obeyed_too(provider: Provider, journal: Jo
     made = engine(journal, target(provider))
     models = ("base-model", "gpt-4.1-mini", "gpt-4.1-nano")
     made.send([request(n, model, model=model) for n in range(50) for model in models], made.done)
-    refused = journal.fault_counts().get("rate-limit", 0)
+    refused = fault_counts(journal).get("rate-limit", 0)
     assert refused <= 3  # before each model's first answer nothing is known of it
     arms = Counter(row[0] for row in rows(journal, "SELECT arm FROM answers ORDER BY started LIMIT 90"))
     assert min(arms.values()) > 20
@@ -93,7 +95,7 @@ def test_a_429_makes_everybody_wait_and_uses_up_no_attempts(
     provider: Provider, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "ATTEMPTS", 1)
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
     provider.set(rate_429=0.4, retry_after_s=0.2, latency_s=0.01)
     made = engine(journal, target(provider))
     made.send([request(n) for n in range(60)], made.done)
@@ -128,7 +130,7 @@ def test_a_slow_start_reaches_the_limit(provider: Provider, journal: Journal) ->
 def test_errors_of_the_server_do_not_shrink_it(
     provider: Provider, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
     provider.set(error_500_rate=0.2, latency_s=0.02)
     seen: list[int] = []
     made = engine(journal, target(provider, concurrency=40))
@@ -204,12 +206,12 @@ def test_a_stream_gives_the_same_answer_and_the_time_to_its_first_token(provider
 def test_a_stream_that_is_cut_off_is_asked_again(
     provider: Provider, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
     provider.set(cut_rate=0.4)
     made = engine(journal, target(provider, stream=True))
     made.send([request(n) for n in range(40)], made.done)
     assert made.failed == {}
-    assert set(journal.fault_counts()) <= {"bad-body", "reset"}
+    assert set(fault_counts(journal)) <= {"bad-body", "reset"}
     assert all(
         e.body["choices"][0]["message"]["content"] for e in journal.answers([f"fake a {n}" for n in range(40)]).values()
     )
@@ -219,29 +221,29 @@ def test_a_server_that_dribbles_is_given_up_in_time(
     provider: Provider, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "ATTEMPTS", 2)
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
     provider.set(dribble_s=0.02)  # each byte comes in time, the whole would take 6 s
     made = engine(journal, target(provider, timeout_s=0.5))
     began = time.perf_counter()
     made.send([request(0)], made.done)
     assert time.perf_counter() - began < 3
-    assert journal.fault_counts() == {"timeout": 2}
+    assert fault_counts(journal) == {"timeout": 2}
 
 
 def test_blank_bodies_are_asked_again(provider: Provider, journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
     provider.set(blank_rate=0.3)
     made = engine(journal, target(provider))
     made.send([request(n) for n in range(40)], made.done)
     assert made.failed == {}
-    assert journal.fault_counts().keys() == {"bad-body"}
+    assert fault_counts(journal).keys() == {"bad-body"}
     assert "the body is empty" in {row[0] for row in rows(journal, "SELECT message FROM faults")}
 
 
 def test_an_empty_answer_gets_two_more_chances(
     provider: Provider, journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
     provider.set(empty_rate=0.4)
     spent = Budget(price=lambda _request, usage, _tier: float(usage.output > 0) + 1.0)
     made = engine(journal, target(provider), budget=spent)
@@ -254,7 +256,7 @@ def test_an_empty_answer_gets_two_more_chances(
     assert {entry.attempts for entry in empty} == {3}
     assert {entry.attempts for entry in found} == {1, 2, 3}
     assert sent == sum(entry.attempts for entry in found)
-    assert journal.fault_counts() == {"empty-answer": sent - 60}
+    assert fault_counts(journal) == {"empty-answer": sent - 60}
     # Each attempt was billed, and its answer tells the sum.
     assert sum(entry.usd or 0 for entry in found) == spent.spent == sent + 60 - len(empty)
 

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from harness.execution.answers import predictions
 from harness.execution.counting import prompt_tokens
 from harness.execution.fitting import Fitting
-from harness.execution.questions import Asker, Question, predictions
+from harness.execution.questions import Asker, Question
 from harness.experiment import Arm, Shots
 from harness.tokens import context_limit, vocabulary_of
 from harness.types import Call, Example

@@ -12,7 +12,7 @@ import pytest
 
 from harness.errors import PluginError
 from harness.execution import in_process
-from harness.journal import Journal
+from harness.journal import Entry, Journal
 from harness.secrets import Scrubber
 from harness.types import Answer, Context, Prompt
 
@@ -41,11 +41,14 @@ class Echo:
 
 def run(backend: Echo, path: Path, scrub: Scrubber | None = None) -> dict[str, Answer]:
     told: list[int] = []
+
+    def commit(entries: list[Entry]) -> None:
+        journal.add(entries)
+        told.append(len(entries))
+
     with Journal(path) as journal:
         try:
-            in_process.answer(
-                backend, Context(arm="a"), PROMPTS, journal, lambda _, f: told.append(f["done"]), scrub or Scrubber()
-            )
+            in_process.answer(backend, Context(arm="a"), PROMPTS, scrub or Scrubber(), commit)
         finally:
             found = {key: in_process.answer_of(entry) for key, entry in journal.answers(list(PROMPTS)).items()}
             assert sum(told) == len(found)

@@ -10,7 +10,8 @@ import pytest
 from harness.errors import ExperimentError, UsageError
 from harness.experiment import Experiment
 from harness.experiment.reader import load
-from harness.plugins import Plugins, discover
+from harness.plugins import Plugins
+from harness.plugins.discovery import discover
 
 GOOD = """\
 name = "food"
@@ -107,7 +108,7 @@ MISTAKES = [
     ('duplicates = "near"', 'duplicate = "near"', "prepare.duplicate", 'did you mean "duplicates"?'),
     ("stratify = true", "startify = true", "prepare.split.startify", 'did you mean "stratify"?'),
     ('base_url = "', 'base_uri = "', "endpoints.api.base_uri", 'did you mean "base_url"?'),
-    ('{ env = "TEAM" }', '{ enw = "TEAM" }', "endpoints.api.headers.X-Team", ""),
+    ('{ env = "TEAM" }', '{ enw = "TEAM" }', "endpoints.api.headers.X-Team.enw", ""),
     ("input = 0.15", "inputs = 0.15", "prices.my-model.inputs", 'did you mean "input"?'),
     ("max_usd = 25.0", "max_usb = 25.0", "budget.max_usb", 'did you mean "max_usd"?'),
     ('incumbent = "8', 'incumbant = "8', "decision.incumbant", 'did you mean "incumbent"?'),
@@ -148,6 +149,7 @@ MISTAKES = [
     ('name = "tuned"', 'name = "tuned"\nof = "9-shot"', "arms[1].of", 'did you mean "8-shot"?'),
     ("https://api", "https://user:pw@api", "endpoints.api.base_url", "must not hold a name or password"),
     ("https://api", "ftp://api", "endpoints.api.base_url", "a URL like"),
+    ("[endpoints.api]", '[endpoints.api]\nprofile = "azzure"', "endpoints.api.profile", 'did you mean "azure"?'),
     ("[endpoints.api]", "[endpoints.local]", "endpoints.local", "the harness starts this endpoint itself"),
     ('base_url = "https://api.example.com/v1"\n', "", "endpoints.api", "base_url is missing"),
     ('"shots.k" = [0, 2, 4]', '"shots.kk" = [0]', "arms[0].choose.shots.kk", ""),
@@ -224,3 +226,13 @@ def test_an_arm_without_shots_is_zero_shot_also_where_nothing_else_is_offered(tm
     none = swap('"shots.k" = [0, 2, 4]', '"shots.k" = [0]')
     assert read(tmp_path, none, plugins).arms[0].family == "zero-shot"
     assert read(tmp_path, swap("shots = {", "# "), plugins).arms[0].family == "few-shot"  # chosen among 2 and 4 too
+
+
+@pytest.mark.parametrize("key", ["sk-proj-abcdefghij0123456789ABCD", "hf_abcdefghijklmnopqrstuvwxyz012345", "a key"])
+@pytest.mark.parametrize("name", ["API_KEY", "TEAM"])
+def test_a_key_where_a_variables_name_belongs_is_refused_and_not_said(tmp_path: Path, key: str, name: str) -> None:
+    file = tmp_path / "e.toml"
+    file.write_text(GOOD.replace(f'"{name}"', f'"{key}"'), encoding="utf-8")
+    with pytest.raises(ExperimentError, match="the name of an environment variable is expected") as caught:
+        load(file, discover())
+    assert key not in f"{caught.value}{caught.value.hint}"

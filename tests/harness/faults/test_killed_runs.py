@@ -13,7 +13,7 @@ from support.lab import Lab
 from support.provider import Provider
 from support.stops import PLANNED, asked, complete, run, running, same, whole, write
 
-KILLS = int(os.environ.get("HARNESS_KILLS", "10"))
+KILLS = int(os.environ.get("HARNESS_KILLS", "6"))
 CONCURRENCY = 16
 STAGES = {
     "": 1.5,

@@ -1,25 +1,20 @@
 """`kill -9` between any two steps of a launch: the same command goes on, with one job and without a second upload.
 
-The provider holds a request before it is served, or the reply to one that was, until the process is gone. Commands run
-as forks of a process that has imported what they need: they are killed like any other, and begin at once.
+The provider holds a request before it is served, or the reply to one that was, until the process is gone.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 from support.cli import Finished
 from support.lab import Lab, endpoint, fine_tuned, task
 from support.provider import Provider
-from support.stops import COMPLETIONS, CREATE, KEY, PRICES, QUALITY, SPLIT, complete, same, twin
+from support.stops import COMPLETIONS, CREATE, KEY, PRICES, QUALITY, SPLIT, complete, running, same, twin
 
 N, TEST = 60, 30
 UPLOAD, RETRIEVE = "POST /v1/files", "GET /v1/fine_tuning/jobs/{id}"
@@ -31,28 +26,6 @@ READS = {
 }
 WRITES = {"upload 1": (UPLOAD, 0), "upload 2": (UPLOAD, 1), "create": (CREATE, 0), "first answer": (COMPLETIONS, 0)}
 """Step → route, and how many requests to it pass before one is held."""
-
-
-def command(folder: Path) -> None:
-    """Runs `harness run` in a process of its own."""
-    os.chdir(folder)
-    os.environ["FAKE_KEY"] = KEY
-    with Path("stderr.txt").open("wb") as said:
-        os.dup2(said.fileno(), 1)
-        os.dup2(said.fileno(), 2)
-    from harness.cli import main
-
-    main(["run", "experiment.toml", "--out", "runs"])
-
-
-@pytest.fixture(scope="module")
-def forks() -> ForkServerContext:
-    """Processes that have imported what a run needs before they begin."""
-    context = multiprocessing.get_context("forkserver")
-    ours = ["harness.cli", "harness.commands.run", "harness.pipeline"]
-    others = ["openai.resources.fine_tuning", "httpcore2", "pyarrow.parquet", "sklearn.feature_extraction.text"]
-    context.set_forkserver_preload([*ours, *others])
-    return context
 
 
 @pytest.fixture(scope="module")
@@ -99,21 +72,13 @@ def once(provider: Provider) -> None:
 
 
 @contextmanager
-def killed_when_held(forks: ForkServerContext, lab: Lab, provider: Provider) -> Iterator[None]:
+def killed_when_held(lab: Lab, provider: Provider) -> Iterator[None]:
     """Starts the run; once the provider holds something, does what stands in the block, then kills the run."""
-    process = forks.Process(target=command, args=(lab.path,))
-    process.start()
-    try:
-        limit = time.monotonic() + 60
-        while not provider.held():
-            assert process.is_alive(), (lab.path / "stderr.txt").read_text()
-            assert time.monotonic() < limit
-            time.sleep(0.03)
+    with running(lab) as process:
+        process.wait_until(lambda: provider.held() > 0)
         yield
-    finally:
         process.kill()
-        process.join()
-    assert process.exitcode == -signal.SIGKILL
+        assert process.process.poll() == -signal.SIGKILL
     provider.set(hold=None)
 
 
@@ -129,11 +94,11 @@ def finished(lab: Lab, undisturbed: Lab, provider: Provider) -> Finished:
 
 @pytest.mark.parametrize("step", WRITES)
 def test_killed_before_the_reply_nothing_is_launched_or_uploaded_again(
-    undisturbed: Lab, provider: Provider, lab: Lab, forks: ForkServerContext, step: str
+    undisturbed: Lab, provider: Provider, lab: Lab, step: str
 ) -> None:
     route, before = WRITES[step]
     provider.set(hold=route, hold_after=before, hold_reply=True)
-    with killed_when_held(forks, lab, provider):
+    with killed_when_held(lab, provider):
         if step == "create":  # nor by a second command at the same time
             second = lab.run()
             assert second.code == 2, second
@@ -147,12 +112,12 @@ def test_killed_before_the_reply_nothing_is_launched_or_uploaded_again(
 
 @pytest.mark.parametrize("steps", [WRITES, READS], ids=["writes", "reads"])
 def test_killed_at_one_request_after_another_before_it_is_served(
-    undisturbed: Lab, provider: Provider, lab: Lab, forks: ForkServerContext, steps: Mapping[str, tuple[str, int]]
+    undisturbed: Lab, provider: Provider, lab: Lab, steps: Mapping[str, tuple[str, int]]
 ) -> None:
     for route, before in steps.values():
         provider.reset()
         provider.set(hold=route, hold_after=before)
-        with killed_when_held(forks, lab, provider):
+        with killed_when_held(lab, provider):
             pass
         assert len(provider.jobs()) <= 1
     provider.reset()

@@ -7,7 +7,7 @@ from support.lab import Lab
 from support.provider import Provider
 from support.stops import CREATE, PLANNED, TEST, asked, run, same, whole, write
 
-from harness.execution import engine
+from harness.execution import faults
 
 FAULTS = {"rate_429": 0.1, "error_500_rate": 0.05, "reset_rate": 0.01, "cut_rate": 0.01, "blank_rate": 0.01}
 
@@ -33,7 +33,7 @@ def test_every_fault_at_once_changes_nothing_but_the_times(undisturbed: Lab, pro
 def test_answers_that_stay_empty_are_unparsed_and_counted(
     undisturbed: Lab, provider: Provider, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
     provider.set(empty_rate=0.6)  # so often that some stay empty after both retries, however the draws fall
     done = lab.run()
     assert done.code == 0, done

@@ -12,7 +12,8 @@ from support.items import write_items
 from support.lab import Lab, call
 
 from harness.errors import PluginError, UnfinishedError
-from harness.plugins import KINDS, Plugins, attributed, discover
+from harness.plugins import Plugins, attributed
+from harness.plugins.discovery import KINDS, discover
 from harness.plugins.origins import ALLOW
 
 HEAD = """

@@ -10,7 +10,8 @@ import pytest
 from support.lab import call
 from test_plugins import HEAD, install, site
 
-from harness.plugins import SLOW_S, discover
+from harness.plugins import SLOW_S
+from harness.plugins.discovery import discover
 from harness.testing import FakeEndpoint, TinyRun, answer_key, asked_arm, tiny_run
 
 __all__ = ["site"]  # a fixture

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.preparing import prepared_alone
 
 from harness.prepare.limit import limited
 from harness.prepare.options import Fractions, Prepared, PrepareOptions
-from harness.prepare.stage import prepare
 from harness.types import Example, Split
 
 COMMON, RARE = 435, 65
@@ -17,7 +17,7 @@ COMMON, RARE = 435, 65
 
 def data(rows: list[tuple[str, str]]) -> Prepared:
     options = PrepareOptions(duplicates="off", split=Fractions(train=0.4, validation=0.2, test=0.4), seed=3)
-    return prepare([Example(fields={"text": text}, label=label) for text, label in rows], options)
+    return prepared_alone([Example(fields={"text": text}, label=label) for text, label in rows], options)
 
 
 ROWS = [(f"message {number} word{number * 7919 % 997}", "ham" if number < COMMON else "spam") for number in range(500)]
@@ -45,6 +45,7 @@ def test_every_class_is_there_where_there_is_room() -> None:
     assert kept == {row[1] for row in rows}
 
 
+@settings(max_examples=15)
 @given(st.randoms(use_true_random=False), st.integers(2, 60))
 def test_the_order_of_rows_changes_nothing(random: object, limit: int) -> None:
     rows = ROWS[380:]

@@ -1,5 +1,6 @@
 from collections import Counter
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from hypothesis import assume, given, settings
@@ -82,7 +83,7 @@ def possible(examples, wanted, seed):
         return None
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(grouped, st.tuples(st.sampled_from(LABELS), st.integers(0, 16).map(str)), fractions, seeds)
 def test_groups_stay_whole_and_an_added_row_moves_one_group_for_each_class_and_boundary(pairs, new, wanted, seed):
     examples = rows([label for label, _ in pairs], [group for _, group in pairs])
@@ -201,3 +202,91 @@ def test_by_time_every_row_needs_a_date():
 
 def test_dates_with_and_without_zones_are_compared():
     assert moment("2026-01-01") == moment("2026-01-01T00:00:00") == moment("2026-01-01T01:00:00+01:00")
+
+
+def told(examples, fractions):
+    """The error's two parts."""
+    with pytest.raises(DataError) as caught:
+        assign(examples, fractions, 1)
+    return caught.value.message, caught.value.hint
+
+
+def test_every_refusal_says_what_to_do():
+    whole = Fractions()
+    unstratified = Fractions(stratify=False, train=0.34, validation=0.33, test=0.33)
+    assert told(rows(["a"] * 9 + ["b"] * 2 + ["c"]), whole) == (
+        'class "c" has 1 example (and 1 such classes more), fewer than the splits: train, validation, test',
+        "Add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false.",
+    )
+    assert told(rows(["a"] * 9 + ["b"] * 2), whole)[0] == (
+        'class "b" has 2 examples, fewer than the splits: train, validation, test'
+    )
+    assert told(rows(["a"]), Fractions(train=0.5, validation=0, test=0.5)) == (
+        "1 rows cannot be split into train, test: at least 2 are needed",
+        "Add data, or set a share of [prepare].split to 0.",
+    )
+    assert told(rows(["a"] * 4, ["x", "x", "y", "y"]), whole)[0] == (
+        "2 groups of rows cannot be split into train, validation, test: at least 3 are needed"
+    )
+    assert Counter(assign(rows(["a"] * 3), unstratified, 1).values()) == dict.fromkeys(Split, 1)
+    assert Counter(assign(rows(["a"] * 3 + ["b"] * 3), whole, 1).values()) == dict.fromkeys(Split, 2)
+    given = [replace(row, split=Split.VALIDATION) for row in rows(["a"] * 4)]
+    assert told(given, whole) == (
+        "the given split has no test and no train rows",
+        "Name train and test in the split column, or leave it out of [dataset] to have the rows split.",
+    )
+    assert told([*given[:3], replace(given[3], split=None)], whole) == (
+        "1 of 4 rows have no split, the others have one",
+        "Give every row a split (train, validation or test), or none.",
+    )
+    undated = [replace(row, time=None) if row.id in {"id5", "id3"} else row for row in dated([(1, 0)] * 9)]
+    assert told(undated, Fractions(by="time")) == (
+        'prepare.split.by = "time", but 2 rows have no date, e.g. id id3',
+        "Name the column of dates in dataset.time, and leave out rows without one; or split by content.",
+    )
+
+
+def test_groups_that_leave_nothing_for_a_split_are_refused():
+    """Each class's two groups leave its third part empty, and so no split gets the third."""
+    examples = rows([*"aaabbb"], ["g", "g", "h", "h", "g", "i"])
+    seen = {told_or_sizes(examples, seed) for seed in range(40)}
+    assert (
+        "no group is left for test: the 3 groups are too large or too few for these shares",
+        "Give larger shares in [prepare].split, a finer group, or set the share to 0.",
+    ) in seen
+
+
+def told_or_sizes(examples, seed):
+    try:
+        return tuple(sorted(Counter(assign(examples, Fractions(), seed).values()).items()))
+    except DataError as error:
+        return error.message, error.hint
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ((0.5, 0.1, 0.1), "prepare.split: train + validation + test = 0.7, expected 1"),
+        ((0.0, 0.5, 0.5), "prepare.split: train = 0.0, validation = 0.5, test = 0.5"),
+        ((0.8, 0.3, -0.1), "prepare.split: train = 0.8, validation = 0.3, test = -0.1"),
+    ],
+)
+def test_shares_that_are_none_are_said(shares, message):
+    with pytest.raises(ExperimentError) as caught:
+        Fractions(train=shares[0], validation=shares[1], test=shares[2])
+    assert caught.value.message == message
+    assert caught.value.hint == (
+        "Give three shares that sum to 1, e.g. { train = 0.8, validation = 0.1, test = 0.1 }."
+        if "expected" in message
+        else "Each share lies between 0 and 1, and train is above 0."
+    )
+
+
+def test_shares_are_exact_decimals():
+    assert Fractions(train=0.7, validation=0.0, test=0.3).shares == {
+        Split.TRAIN: Fraction(7, 10), Split.TEST: Fraction(3, 10)
+    }  # fmt: skip
+    assert Fractions(train=1, validation=0, test=0).shares == {Split.TRAIN: 1}
+    assert Fractions(train=0.3333335, validation=0.333333, test=0.333333).train == 0.3333335
+    with pytest.raises(ExperimentError):
+        Fractions(train=0.80001, validation=0.1, test=0.1)

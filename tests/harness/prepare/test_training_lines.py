@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import DataError
+from harness.prepare import training
 from harness.prepare.normalise import keyed_hash
 from harness.prepare.profiles import AZURE, LOCAL, NEBIUS, OPENAI
 from harness.prepare.training import training_file
@@ -81,3 +82,48 @@ def test_weights_are_refused_where_the_provider_takes_none(profile):
 def test_weights_out_of_range_are_refused(weight):
     with pytest.raises(DataError, match='the weight of label "a" is'):
         training_file(ROWS, Completion(), ("a", "b"), 1, LOCAL, {"a": weight})
+
+
+CONVERSATIONS = (
+    {"messages": [{"role": "user", "content": "é\u2028"}, {"role": "assistant", "content": '"'}]},
+    {"messages": []},
+    {"messages": [{"role": "user", "content": None}]},
+    {"messages": [{"role": 1, "content": "a"}]},
+    {"messages": [{"content": "a", "role": "user"}]},
+    {"messages": [{"role": "user", "content": "a", "weight": 0}]},
+    {"messages": [{"role": "user", "content": "a"}], "weight": 2},
+    {"prompt": 1, "completion": "a"},
+    {"prompt": "a", "completion": None},
+    {"completion": "a", "prompt": "b"},
+    {"prompt": "\ud800", "completion": "é"},
+)
+
+
+@pytest.mark.parametrize("line", CONVERSATIONS)
+def test_every_line_is_what_json_makes_of_it(line):
+    written = training_file([example(line), example({"prompt": "ü", "completion": ""})], Lines(), ("x",), 1)
+    assert sorted(map(json.loads, written.splitlines()), key=repr) == sorted(
+        [line, {"prompt": "ü", "completion": ""}], key=repr
+    )
+    assert (b"\\u" in written) == ("\ud800" in repr(line.get("prompt")) or "\ud800" in str(line.get("prompt")))
+    assert written.count(b"\n") == 2
+    assert written.endswith(b"}\n")
+
+
+def test_what_weights_may_be_is_said():
+    with pytest.raises(DataError) as caught:
+        training_file(ROWS, Completion(), ("a", "b"), 1, OPENAI, {"a": 2.0})
+    assert caught.value.message == ("openai takes no weights of examples, but the classes are to be balanced by weight")
+    assert caught.value.hint == 'Set balance = "downsample", or train on the local endpoint.'
+    with pytest.raises(DataError) as caught:
+        training_file(ROWS, Completion(), ("a", "b"), 1, LOCAL, {"b": 1.0, "a": 100.5})
+    assert caught.value.message == 'the weight of label "a" is 100.5, expected more than 0 and at most 100'
+    assert caught.value.hint == "Set another weight for it."
+    assert b'"weight": 100.0' in training_file(ROWS, Completion(), ("a", "b"), 1, LOCAL, {"a": 100})
+
+
+def test_many_lines_are_written_in_pieces(monkeypatch):
+    whole = training_file(ROWS, Completion(), ("a", "b"), 1)
+    monkeypatch.setattr(training, "_AT_ONCE", 7)
+    assert training_file(ROWS, Completion(), ("a", "b"), 1) == whole
+    assert training_file([], Completion(), ("a", "b"), 1) == b""

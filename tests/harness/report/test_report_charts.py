@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from harness.blocks import Axis, Chart, Interval, Intervals, Mark, Matrix, Point, Series
 from harness.report.arms import Look, letter, looks
-from harness.report.charts import behind, intervals, matrix, xy
+from harness.report.charts import data_table, intervals, matrix, xy
 from harness.report.charts.place import Box, place, spread
 from harness.report.charts.scale import scale
-from harness.report.charts.svg import fit, label, num, one_line, width
-from harness.words import say
+from harness.report.charts.svg import fit, label, num, width
+from harness.words import one_line, say
 
 FINITE = st.floats(min_value=1e-6, max_value=1e6)
 
@@ -185,7 +185,7 @@ def test_row_without_a_value_says_so() -> None:
     rows = (Interval(label="a", value=None), Interval(label="b", value=1.0, low=1.0, high=1.0))
     figure = Intervals(title="t", subtitle="s", axis=Axis(title="x"), rows=rows, reference=0.0, margin=0.1)
     assert "not measured" in intervals.draw(figure, {}, 524, False)
-    assert behind.table(figure).rows[0][1] == "–"
+    assert data_table.table(figure).rows[0][1] == "–"
 
 
 @pytest.mark.parametrize("n", [1, 3, 12, 40])
@@ -197,4 +197,4 @@ def test_matrix_stays_inside_its_width(n: int) -> None:
         drawn = matrix.draw(figure, wide, narrow)
         rights = [float(x) + float(w) for x, w in re.findall(r'<rect x="([\d.]+)"[^>]*? width="([\d.]+)"', drawn)]
         assert max(rights) <= wide
-    assert len(behind.table(figure).rows) == (n if n <= matrix.MANY else n * n)
+    assert len(data_table.table(figure).rows) == (n if n <= matrix.MANY else n * n)

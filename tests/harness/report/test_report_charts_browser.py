@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,6 @@ from harness.report.page import render
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--no-first-run",
-]  # fmt: skip
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAPER = 718
 """Width of an A4 sheet without its margins, CSS px."""
@@ -117,16 +112,6 @@ def in_many_scripts() -> Results:
     names = {arm["name"]: f"{NAMES[n % 4]} {n}" for n, arm in enumerate(results.data["arms"])}
     arms = tuple(names[name] for name in results.predictions["arm"])
     return replace(results, data=renamed(results.data, names), predictions={**results.predictions, "arm": arms})
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

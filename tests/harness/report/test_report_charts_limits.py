@@ -28,7 +28,7 @@ from harness.blocks import (
     Series,
 )
 from harness.report.arms import Look, letter, looks
-from harness.report.charts import behind, dots, histogram, intervals, matrix, svg, xy
+from harness.report.charts import data_table, dots, histogram, intervals, matrix, svg, xy
 from harness.report.charts.svg import fit_apart, label, width
 from harness.report.view import FULL, NARROW, WIDE, draw
 
@@ -168,7 +168,7 @@ def test_no_text_leaves_its_figure_or_covers_another(n: int, naming: str, kind: 
             drawn = str(drawing(figure, among, wide, narrow))
             assert wrong(drawn) == [], (type(figure).__name__, narrow)
             assert not re.search(r"[^a-z](nan|inf)[^a-z]", drawn)
-        assert behind.table(figure).rows
+        assert data_table.table(figure).rows
 
 
 @pytest.mark.parametrize(("wide", "narrow"), [(WIDE, False), (NARROW, True)])
@@ -250,7 +250,7 @@ def test_cells_lead_to_their_answers_without_a_tab_stop() -> None:
     ]
     assert drawn.count("<a ") == 4
     assert 'role="group"' in drawn  # an image must hold no links
-    cells = [cell for row in behind.table(figure).rows for cell in row if not isinstance(cell, str)]
+    cells = [cell for row in data_table.table(figure).rows for cell in row if not isinstance(cell, str)]
     assert [cell.href for cell in cells] == re.findall(r'<a href="([^"]*)"', drawn)
     assert "<a " not in matrix.draw(confusion(3, NAMES["short"]), WIDE, False)
 
@@ -263,7 +263,7 @@ def test_what_stands_for_several_labels_leads_nowhere() -> None:
 
 def test_the_table_of_many_labels_lists_what_was_counted_mistakes_first() -> None:
     figure = confusion(40, lambda n: f"label {n:02}")
-    rows = behind.table(figure).rows
+    rows = data_table.table(figure).rows
     assert len(rows) == sum(count > 0 for counts in figure.counts for count in counts)
     wrong_first = [row[0] != row[1] for row in rows]
     assert wrong_first == sorted(wrong_first, reverse=True)

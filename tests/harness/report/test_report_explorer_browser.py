@@ -28,24 +28,11 @@ from harness_plugins.sections.samples import Samples
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
-CHROMIUM = Path("/usr/bin/chromium")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 READY = ".explorer.x-ready"
 OURS = """div fieldset legend label span input small select option p button table caption thead tbody tr th td nav bdi b
 h3 h4 dl dt dd svg circle path rect polygon line details summary ol li"""
 ROWS = "[...document.querySelectorAll('.x-live .x-open')].map((button) => button.ariaLabel)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if not CHROMIUM.exists():
-        pytest.fail(f"{CHROMIUM} is missing: apt-get install -y chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,9 @@ from support.verdicts import CASES, run
 
 from harness.blocks import Axis, Chart, Matrix, Point, Results, Series, Table, Text
 from harness.errors import DataError
+from harness.numbers import p_value
+from harness.report import verdict
+from harness.report.complete import completed
 from harness.report.page import build, render
 from harness.report.writers.markdown import to_markdown
 from harness.scoring.results import build as build_results
@@ -46,6 +49,17 @@ def test_right_to_left_names_are_isolated_in_every_sentence_and_letter_for_lette
     page = page_of(Results(data=data))
     assert page.texts["h1"] == page.texts["title"] == [sentence]
     assert to_markdown(Results(data=data)).startswith("## " + sentence.partition(" $")[0])
+
+
+def test_results_without_the_p_that_decides_show_mcnemars() -> None:
+    def early(data: dict[str, Any]) -> None:
+        for entry in data["comparisons"]:
+            del entry["p"]
+
+    results = make_results(change=early)
+    [primary] = [entry for entry in results.data["comparisons"] if entry["primary"]]
+    text = verdict.paragraph(completed(results.data).data)
+    assert p_value(primary["mcnemar_p"]) in text
 
 
 def test_all_shipped_sections_stand_in_order() -> None:

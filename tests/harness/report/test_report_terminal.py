@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def full(data: dict[str, Any]) -> None:
     with_choices(data)
     with_curves(data)
     with_training(data)
+
+
+def test_no_arm_is_left_out_however_many_there_are() -> None:
+    results = make_results(n=60, arms=2)
+    names = [f"arm {number:03d}" for number in range(120)]
+    arms = [{**results.data["arms"][0], "name": name} for name in names]
+    text = printed(to_terminal(replace(results, data={**results.data, "arms": arms})))
+    assert [name for name in names if name not in text] == []
 
 
 def test_terminal_shows_verdict_and_every_arm() -> None:

@@ -16,7 +16,7 @@ from support.report import Page, make_results, write_run
 from harness import blocks
 from harness.blocks import Block, Results
 from harness.errors import PluginError
-from harness.plugins import discover
+from harness.plugins.discovery import discover
 from harness.plugins.options import construct
 from harness.report.page import render
 from harness.report.sections import speak

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from support.lab import LABELS, Lab, endpoint, few_shot, task
 from support.provider import Provider, Settings
-from support.provider_model import Oracle
+from support.provider.model import Oracle
+
+from harness.running.arm_training import Trained, left_to_train
 
 ANSWERS = task(90)
 QUALITY: dict[str, Any] = {"accuracy": 0.6, "seed": 9}
@@ -144,3 +146,12 @@ def test_a_training_that_fails_leaves_nothing_half_made(lab: Lab) -> None:
     assert done.code == 0, done
     assert len({row["predicted"] for row in lab.predictions()}) == 1
     assert "was edited" in done.err
+
+
+def test_what_is_left_to_train() -> None:
+    arm: Any = None
+    assert left_to_train([Trained(arm=arm)], "go on") is None
+    for refusal, hint in (("refused\ntrain elsewhere", "train elsewhere"), ("refused", "go on")):
+        left = left_to_train([Trained(arm=arm, refusal=refusal), Trained(arm=arm)], "go on")
+        assert left is not None
+        assert (left.message, left.hint) == ("refused", hint)

@@ -12,6 +12,7 @@ from support.lab import Lab, call, endpoint, few_shot, task
 from support.provider import Provider
 
 from harness.execution import engine as engine_module
+from harness.execution import faults
 
 KEY = "sk-test-shots-0123456789"
 CHAT, EMBEDDINGS = "POST /v1/chat/completions", "POST /v1/embeddings"
@@ -35,8 +36,8 @@ def provider(shared: Provider) -> Provider:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(engine_module, "BACKOFF_MAX_S", 0.02)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_MAX_S", 0.02)
     monkeypatch.setenv("FAKE_KEY", KEY)
 
 
@@ -93,7 +94,7 @@ def test_vectors_are_bought_once_before_anything_else_and_cost_what_they_cost(la
 
 
 def test_shots_by_vectors_are_those_that_the_selector_picks(lab: Lab, provider: Provider) -> None:
-    from support.provider_embeddings import vector
+    from support.provider.embeddings import vector
 
     from harness.types import Example
     from harness_plugins.selectors.nearest import Nearest

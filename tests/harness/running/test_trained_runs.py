@@ -14,8 +14,7 @@ from support.lab import Lab, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
 from harness import training
-from harness.execution import engine as engine_module
-from harness.execution import fresh
+from harness.execution import faults, fresh
 
 KEY = "sk-test-trained-0123456789"
 CREATE, COMPLETIONS = "POST /v1/fine_tuning/jobs", "POST /v1/completions"
@@ -32,8 +31,8 @@ def shared() -> Iterator[Provider]:
 def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
     quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
     monkeypatch.setattr(training, "time", quick)
-    monkeypatch.setattr(engine_module, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(engine_module, "BACKOFF_MAX_S", 0.02)
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(faults, "BACKOFF_MAX_S", 0.02)
     monkeypatch.setattr(fresh, "WAIT_S", 0.01)
     monkeypatch.setattr(fresh, "FRESH_S", 20.0)
     monkeypatch.setenv("FAKE_KEY", KEY)

@@ -164,3 +164,98 @@ def test_a_row_of_the_table_is_over_the_same_items(shared: int) -> None:
     assert float(told["change"].split()[0].replace("−", "-")) == pytest.approx(change, abs=0.05)
     assert abs(float(told["fresh"][:-1]) - float(told["test"][:-1]) - change) <= 0.11
     assert told["all fresh items"].endswith(" of 100")
+
+
+def told(holds: bool | None, claim: str | None, duel: dict[str, object] | None, *arms: dict[str, object]) -> str:
+    return drift.sentence({"n": 60, "arms": arms, "contenders": duel, "verdict": {"holds": holds, "claim": claim}})
+
+
+def test_what_moved_beside_the_contenders_is_left_out() -> None:
+    fell = {"name": "a", "drift": True, "change": -0.1, "change_ci": [-0.2, -0.05]}
+    rose = {"name": "c", "drift": True, "change": 0.25, "change_ci": [0.1, 0.4]}
+    still = {"name": "b", "drift": False, "change": -0.01, "change_ci": [-0.2, 0.1]}
+    assert told(None, None, None, fell, rose, still) == (
+        "There are no two arms to compare on 60 fresh items; "
+        "accuracy of a fell by 10.0 points (95% CI −20.0 to −5.0), "
+        "accuracy of c rose by 25.0 points (95% CI +10.0 to +40.0)."
+    )
+    assert told(None, None, None, still) == "There are no two arms to compare on 60 fresh items."
+    duel: dict[str, object] = {"pair": ["a", "b"], "test": LEAD, "fresh": line(0.08, 0.02, 0.14)}
+    assert told(True, "ahead", duel, rose, still) == (
+        "The verdict still holds on 60 fresh items: a leads b by 8.0 points "
+        "(95% CI +2.0 to +14.0; +10.0 points on the test)."
+    )
+    assert told(None, None, duel) == (
+        "The run claimed no difference that could hold or fall; on 60 fresh items a leads b by 8.0 points "
+        "(95% CI +2.0 to +14.0; +10.0 points on the test)."
+    )
+    assert told(None, "ahead", duel).startswith(
+        "Whether the verdict holds cannot be told from 60 fresh items: a leads b by 8.0 points ("
+    )
+
+
+def test_where_nothing_was_compared_nothing_is_claimed() -> None:
+    assert drift.claim_of(None) is None
+    assert drift.claim_of(TIE) == "equal"
+    assert drift.claim_of(LEAD) == "ahead"
+    assert drift.claim_of(line(0.01, -0.04, 0.06)) is None
+    assert drift.ruling("equal", TIE, line(-0.1, -0.15, -0.05), 0.02) is False
+    assert drift.ruling("equal", TIE, line(0.04, 0.02, 0.06), 0.02) is None
+    assert drift.ruling("equal", TIE, line(-0.04, -0.06, -0.02), 0.02) is None
+
+
+def test_every_figure_of_an_arm_by_hand() -> None:
+    """100 test items of which 20 come again, 4 of these answered otherwise, and 10 new ones."""
+    old = rows(0, 80, 100)
+    again = [
+        row(f"item {place:04d}", "yes", None if place < 3 else "no" if place == 3 else "yes") for place in range(20)
+    ]
+    found = arm(old, [*again, *rows(500, 6, 10)])
+    assert (found["name"], found["how"], found["n"], found["answered"], found["unparsed"]) == ("a", "paired", 30, 27, 3)
+    assert (found["test_accuracy"], found["accuracy"]) == (0.8, pytest.approx(22 / 30))
+    assert found["test_accuracy_ci"] == pytest.approx(list(wilson(80, 100)))
+    assert found["accuracy_ci"] == pytest.approx(list(wilson(22, 30)))
+    assert found["paired"] == {
+        "n": 20, "before": 1.0, "after": 0.8, "change": -0.2, "ci": found["change_ci"], "only_now_right": 0,
+        "only_then_right": 4, "mcnemar_p": pytest.approx(1 / 16),
+    }  # fmt: skip
+    assert found["change"] == -0.2
+    apart = found["unpaired"]
+    assert isinstance(apart, dict)
+    assert {name: apart[name] for name in ("n", "n_test", "before", "after")} == {
+        "n": 10, "n_test": 100, "before": 0.8, "after": 0.6,
+    }  # fmt: skip
+    expected = confint_proportions_2indep(6, 10, 80, 100, compare="diff", method="newcomb")
+    assert (apart["change"], apart["ci"]) == (pytest.approx(-0.2), pytest.approx(list(expected)))
+    heads, shown = drift.table({"arms": [found]})
+    assert dict(zip(heads, shown, strict=True)) == {
+        "arm": "a", "compared": "20 of the test, paired", "test": "100.0%", "fresh": "80.0%", "change": "−20.0 points",
+        "95% CI": shown[5], "all fresh items": "73.3% of 30", "unparsed": "3", "failed": "0",
+    }  # fmt: skip
+
+
+def test_arms_that_left_items_out_have_wilsons_interval() -> None:
+    """Their answers cannot be paired with the others', so no panel holds them."""
+    before = drift.panel_of({"a": rows(0, 8, 10)}, 12, None, 1)
+    after = drift.panel_of({"a": rows(50, 6, 9)}, 10, None, 1)
+    assert before[1].names == after[1].names == ()
+    found = drift.arm_drift("a", (before[0]["a"], before[1]), (after[0]["a"], after[1]))
+    assert found["test_accuracy_ci"] == pytest.approx(list(wilson(8, 10)))
+    assert found["accuracy_ci"] == pytest.approx(list(wilson(6, 9)))
+
+
+def test_an_interval_of_shares_stays_between_minus_one_and_one() -> None:
+    lost, gained = arm(rows(0, 2, 2), rows(500, 0, 2)), arm(rows(0, 0, 2), rows(500, 2, 2))
+    assert lost["change_ci"][0] == -1.0 == -gained["change_ci"][1]  # type: ignore[index]
+
+
+def test_shares_of_labels_by_hand() -> None:
+    found = drift.label_shift(["a", "a", "b", "a"], ["b", "z", "z", "y", "a"], ("a", "b", "never"))
+    assert found["shares"] == [
+        {"label": "a", "test": 0.75, "fresh": 0.2},
+        {"label": "b", "test": 0.25, "fresh": 0.2},
+        {"label": "y", "test": 0.0, "fresh": 0.2},
+        {"label": "z", "test": 0.0, "fresh": 0.4},
+    ]
+    assert found["distance"] == pytest.approx(0.6)
+    assert found["unseen"] == {"y": 1, "z": 2}

@@ -38,12 +38,20 @@ def test_the_line_is_that_of_scipy(drawn: list[tuple[int, int]]) -> None:
         return
     assert found is not None
     known = stats.linregress([np.log2(x) for x, _ in drawn], [hits / N for _, hits in drawn])
-    half = stats.t.ppf(0.975, len(drawn) - 2) * known.stderr
+    error = np.nan_to_num(known.stderr)  # SciPy has none for a level curve
+    half = stats.t.ppf(0.975, len(drawn) - 2) * error
     assert found["slope"] == pytest.approx(known.slope, abs=1e-9)
     assert found["intercept"] == pytest.approx(known.intercept, abs=1e-9)
-    assert found["slope_se"] == pytest.approx(known.stderr, abs=1e-7)
+    assert found["slope_se"] == pytest.approx(error, abs=1e-7)
     assert found["slope_ci"] == pytest.approx([known.slope - half, known.slope + half], abs=1e-6)
     assert found["n_points"] == len(drawn)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.7])
+def test_a_level_curve_has_a_slope_and_an_error_of_nothing(level: float) -> None:
+    found = fit(curve({10: level, 70: level, 300: level}))
+    assert found is not None
+    assert [found["slope"], found["slope_se"], *found["slope_ci"]] == pytest.approx([0, 0, 0, 0], abs=1e-12)
 
 
 def test_a_summary_has_a_range_only_where_there_are_several() -> None:

@@ -57,7 +57,7 @@ amounts = st.floats(0.05, 20)
 costs = st.none() | st.floats(0, 0.5) | st.fixed_dictionaries({"neutral": amounts, "default": amounts})
 decisions = st.builds(
     Decision,
-    requests_per_month=st.none() | st.floats(10, 1e7),
+    requests_per_month=st.none() | st.just(0.0) | st.floats(10, 1e7),
     horizon_months=st.floats(0.5, 48),
     cache_hit=st.none() | st.floats(0, 1),
     error_usd=costs,
@@ -139,3 +139,9 @@ def test_nothing_flips_where_a_cost_is_not_known_or_no_time_is_left() -> None:
     past = json.loads(json.dumps(STORED))
     past["arms"][0]["shutdown_date"] = "2026-01-01"
     assert rejudge(past, Decision(requests_per_month=1e6))["decision"]["flip_points"] == []
+
+
+def test_where_nothing_is_asked_only_the_volume_can_change_the_answer() -> None:
+    decision = rejudge(STORED, Decision(requests_per_month=0.0))["decision"]
+    assert decision["pays"] is False
+    assert {point["quantity"] for point in decision["flip_points"]} <= {"requests_per_month"}

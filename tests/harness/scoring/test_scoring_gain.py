@@ -13,14 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.results import ARMS, LABELS, make_arm, make_examples, make_run
 
-from harness.scoring import decomposition
+from harness.scoring import resampling
 from harness.scoring.answers import Answers
 from harness.scoring.bootstrap import resampled_means
 from harness.scoring.decomposition import decompose
 from harness.scoring.facts import ArmFacts, RunFacts
 from harness.scoring.results import build
-from harness.scoring.variance import covariance_of_means
-from harness.scoring.variance import decompose as split_variance
+from harness.scoring.variance import components, covariance_of_means
 from harness.types import Prediction, Status
 
 Said = Sequence[tuple[str, str | None]]
@@ -62,7 +61,7 @@ def test_variance_is_that_of_the_two_way_analysis() -> None:
     ms_items = k * ((items - grand) ** 2).sum() / (n - 1)
     ms_draws = n * ((draws - grand) ** 2).sum() / (k - 1)
     ms_rest = ((columns - items[:, None] - draws + grand) ** 2).sum() / ((n - 1) * (k - 1))
-    found = split_variance(columns, np.arange(n))
+    found = components(columns, np.arange(n))
     between, sample = (ms_draws - ms_rest) / n, (ms_items + (k - 1) * ms_rest) / k / n
     assert found["mean"] == pytest.approx(grand, abs=1e-12)
     assert found["sd_between"] == pytest.approx(math.sqrt(between), rel=1e-9)
@@ -77,13 +76,13 @@ def test_variance_of_draws_is_found_again() -> None:
     for _ in range(300):
         hard = rng.uniform(-0.15, 0.15, size=(n, 1))
         columns = (rng.random((n, k)) < 0.75 + hard + rng.normal(0, sd, size=k)).astype(float)
-        squares.append(split_variance(columns, np.arange(n))["sd_between"] ** 2)
+        squares.append(components(columns, np.arange(n))["sd_between"] ** 2)
     assert np.mean(squares) == pytest.approx(sd**2, rel=0.15)
 
 
 def test_equal_draws_have_no_variance_between_them() -> None:
     column = np.array([1.0, 0, 1, 1, 0, 1, 1, 0])[:, None]
-    found = split_variance(np.repeat(column, 3, axis=1), np.arange(8))
+    found = components(np.repeat(column, 3, axis=1), np.arange(8))
     assert found["sd_between"] == 0
     assert found["share_between"] == 0
     assert found["sd_sample"] > 0
@@ -104,7 +103,7 @@ def test_groups_widen_what_the_test_items_add_as_the_bootstrap_does() -> None:
 
 @pytest.mark.parametrize(("n", "k"), [(0, 2), (1, 2), (5, 1), (5, 0)])
 def test_too_little_to_split_is_null(n: int, k: int) -> None:
-    found = split_variance(np.ones((n, k)), np.arange(n))
+    found = components(np.ones((n, k)), np.arange(n))
     assert found["sd_between"] is found["share_between"] is None
 
 
@@ -268,7 +267,8 @@ def test_intervals_of_the_parts_are_those_of_plain_resampling(told: bool, monkey
     assert found["prior_method"] == ("probabilities" if told else "chance")
     assert found["prior"] > 0.02
     assert found["ci_method"] == "bootstrap, 2,000 resamples of test items"
-    monkeypatch.setattr(decomposition, "affordable", lambda *_: 2)  # what follows needs the parts alone
+    monkeypatch.setattr(resampling, "FEWEST", 2)
+    monkeypatch.setattr(resampling, "RESAMPLES", 2)  # what follows needs the parts alone
     rng = np.random.default_rng(1)
     again = []
     for _ in range(80):

@@ -13,7 +13,7 @@ from support.results import ARMS, make_arm, make_examples, make_run
 from harness.scoring.answers import Answers
 from harness.scoring.facts import ArmFacts
 from harness.scoring.intervals import Items, differences, intervals
-from harness.scoring.resampling import kinds_of, resampled
+from harness.scoring.resampling import RESAMPLES, kinds_of, resampled
 from harness.scoring.results import build
 from harness.types import Prediction, Row, Rows, Status
 from harness_plugins.metrics.balanced_accuracy import BalancedAccuracy
@@ -181,13 +181,13 @@ def test_kinds_are_told_apart_in_either_way() -> None:
 def test_resampled_counts_are_those_of_drawn_items(groups: int, kinds: int) -> None:
     rng = np.random.default_rng(2)
     of, codes = np.sort(np.arange(600) % kinds), np.arange(600) // groups
-    counts = resampled(of, codes, lambda each: each, 1, 500)
-    assert counts.shape == (500, kinds)
+    counts = resampled(of, codes, lambda each: each, 1)
+    assert counts.shape == (RESAMPLES, kinds)
     assert (counts.sum(axis=1) == 600).all()  # groups are of one size
     values = rng.normal(size=kinds)
     means = counts @ values / 600
     sums = np.bincount(codes, weights=values[of])
-    assert means.mean() == pytest.approx(values[of].mean(), abs=4 * means.std() / 500**0.5)
+    assert means.mean() == pytest.approx(values[of].mean(), abs=4 * means.std() / RESAMPLES**0.5)
     assert means.std() == pytest.approx(sums.std() / groups / len(sums) ** 0.5, rel=0.15)
 
 

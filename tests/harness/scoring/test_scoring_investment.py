@@ -12,7 +12,7 @@ from support.results import ARMS, SMALL, Made, make_arm, make_examples, make_run
 from harness.scoring.facts import ArmFacts, Decision
 from harness.scoring.judging import Repricing, assumptions, rejudge
 from harness.scoring.results import build
-from harness.scoring.savings import Requests
+from harness.scoring.savings import requests_by_arm
 from harness.types import Status
 
 EXAMPLES = make_examples(300)
@@ -190,7 +190,7 @@ def test_intervals_hold_under_other_assumptions_and_with_groups() -> None:
     columns = [row for arm in arms for row in arm.predictions]
     names = ("arm", "example_id", "expected", "predicted", "status", "cost_usd", "input_tokens", "output_tokens")
     names += ("cached_tokens", "reasoning_tokens")
-    requests = Requests.by_arm({name: [getattr(row, name) for row in reversed(columns)] for name in names})
+    requests = requests_by_arm({name: [getattr(row, name) for row in reversed(columns)] for name in names})
     groups = {example.id: str(example.group) for example in examples}
     again = rejudge(data, assumptions(data), requests=requests, groups=groups)
     assert again == data

@@ -1,4 +1,4 @@
-"""Intervals, wins and power held against drawn experiments whose truth is known (short; `benchmarks/coverage.py`)."""
+"""Intervals, wins and power held against drawn experiments whose truth is known (short; `benchmarks/intervals.py`)."""
 
 from __future__ import annotations
 

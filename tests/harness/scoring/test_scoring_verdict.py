@@ -17,7 +17,6 @@ from harness.scoring.contenders import name_contenders
 from harness.scoring.facts import ArmFacts, Decision
 from harness.scoring.judging import assumptions, rejudge
 from harness.scoring.results import build
-from harness.scoring.savings import Requests
 from harness.types import Check, Status
 
 
@@ -337,5 +336,5 @@ def test_the_verdict_follows_other_assumptions() -> None:
     assert rejudge(results, Decision(requests_per_month=10_000))["verdict"]["kind"] == "expires"
     assert results["verdict"]["kind"] == "win"
     stored = json.loads(json.dumps(results, allow_nan=False))
-    requests = {arm.name: Requests.of(Answers.of(arm)) for arm in arms}
+    requests = {arm.name: Answers.of(arm) for arm in arms}
     assert rejudge(stored, assumptions(stored), requests=requests) == stored

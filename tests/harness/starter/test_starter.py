@@ -17,7 +17,7 @@ from harness.errors import DataError
 from harness.experiment import Experiment
 from harness.experiment.reader import load
 from harness.guessing.guess import Given, guess
-from harness.plugins import discover
+from harness.plugins.discovery import discover
 from harness.starter import toml_writing
 from harness.starter.own_prompt import read_prompt, shown
 from harness.starter.start import Start, endpoint_of, sizes

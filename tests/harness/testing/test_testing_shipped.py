@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from harness.plugins import KINDS, Record, discover
+from harness.plugins import Record
+from harness.plugins.discovery import KINDS, discover
 from harness.testing import check_plugin, promises, sample_examples
 from harness.testing._common import imported
 

@@ -314,7 +314,13 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], type[HarnessError], str, st
     ({"without": ["fine_tuning"]}, {}, UsageError, "404", "fine_tuning.jobs"),
     ({"without": ["files"]}, {}, UsageError, "404", "does it offer files"),
     ({}, {"api_key": "sk-wrong-key"}, UsageError, "401", "FAKE_KEY"),
-    ({}, {"base_url": "http://127.0.0.1:9/v1"}, UnfinishedError, "nobody answers there", "the same command goes on"),
+    (
+        {},
+        {"base_url": "http://127.0.0.1:9/v1"},
+        UnfinishedError,
+        "nobody answers at 127.0.0.1:9: ",
+        "the same command goes on",
+    ),
 ]
 
 

@@ -9,7 +9,8 @@ import pytest
 from harness.errors import ExperimentError
 from harness.experiment import Experiment
 from harness.experiment.reader import load
-from harness.plugins import Plugins, discover
+from harness.plugins import Plugins
+from harness.plugins.discovery import discover
 
 HEAD = 'name = "food"\n[dataset]\nplugin = "files"\npath = "r.csv"\ntext = "t"\nlabel = "l"\n'
 HEAD += '[endpoints.api]\nbase_url = "https://api.example.com/v1"\n'

@@ -100,3 +100,11 @@ def test_a_pickle_is_no_model(tmp_path):
     np.savez(tmp_path / "classical.npz", idf=np.array([object()]), coefficients=[1], intercepts=[1])
     with pytest.raises(harness.DataError, match="no readable"), Classical().open(context(tmp_path)):
         pass
+
+
+def test_half_a_model_is_none(tmp_path):
+    Classical(c=1.0).fit(reviews(TWO), [], tmp_path)
+    whole = (tmp_path / "classical.npz").read_bytes()
+    (tmp_path / "classical.npz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(harness.DataError, match="no readable"), Classical().open(context(tmp_path)):
+        pass

@@ -9,7 +9,7 @@ import pytest
 from support.report import make_results, shipped_sections, with_curves
 
 from harness.blocks import Cell, Chart, Results, Table, Text
-from harness.report.charts import behind
+from harness.report.charts import data_table
 from harness_plugins.sections.curves import Curves
 
 
@@ -49,7 +49,7 @@ def test_figures_show_means_ranges_the_best_prompt_and_the_crossing() -> None:
     assert [(mark.x, mark.y) for mark in learning.marks] == [(n, 0.82)]
     assert learning.x.log
     assert learning.x.ticks == (32, 64, 128, 256, 512)
-    assert "Lowest to highest" in [column.title for column in behind.table(learning).columns]
+    assert "Lowest to highest" in [column.title for column in data_table.table(learning).columns]
     best = max(few["summary"], key=lambda line: line["mean"])
     assert shots.title == f"8-shot is best with {best['x']} shots: {best['mean']:.1%}"
     assert [point.x for point in shots.series[0].points] == [0, 1, 2, 4, 8, 16]

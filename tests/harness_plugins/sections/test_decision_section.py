@@ -11,7 +11,7 @@ from support.results import ARMS, make_arm, make_examples, make_run
 
 from harness import numbers
 from harness.blocks import Calculator, Cell, Passage, Results, Table
-from harness.report import changes, plain
+from harness.report import flip_points, plain
 from harness.report.page import render
 from harness.report.untested import untested
 from harness.scoring.facts import Decision as Assumed
@@ -134,8 +134,8 @@ def test_costs_less_is_said_of_the_other_arm_where_training_does_not_pay() -> No
 def test_flip_points_are_said_and_tabled_with_few_digits() -> None:
     data = stored(requests_per_month=15_000, cache_hit=0.5, error_usd=0.002)
     points = {point["quantity"]: point["value"] for point in data["decision"]["flip_points"]}
-    said = changes.changes(data)
-    table = changes.table(data)
+    said = flip_points.sentences(data)
+    table = flip_points.table(data)
     assert table is not None
     assert said[0] == (
         f"Above {numbers.count(points['requests_per_month'])} requests a month for 12 months, tuned costs less in all; "
@@ -153,13 +153,13 @@ def test_flip_points_are_said_and_tabled_with_few_digits() -> None:
 def test_where_nothing_turns_the_answer_that_is_said() -> None:
     data = stored(2)
     data["decision"]["flip_points"] = []
-    assert changes.changes(data)[0].startswith("No other volume, price,")
+    assert flip_points.sentences(data)[0].startswith("No other volume, price,")
     data["decision"]["unit"] = data["payback"][-1]["unit"] = data["payback"][0]["unit"] = "machine_s"
-    assert changes.changes(data)[0].startswith("At no other volume")
+    assert flip_points.sentences(data)[0].startswith("At no other volume")
     for entry in data["payback"]:
         entry["saving_per_1k"] = None
-    assert changes.changes(data)[0].startswith("What would change it is not known")
-    assert changes.table(data) is None
+    assert flip_points.sentences(data)[0].startswith("What would change it is not known")
+    assert flip_points.table(data) is None
 
 
 def test_what_was_not_tested_follows_the_run() -> None:

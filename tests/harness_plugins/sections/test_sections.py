@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from sklearn.metrics import f1_score
 from support.report import make_results, shipped_sections, with_choices
 
 from harness.blocks import Callout, Cell, Chart, Code, Dots, Intervals, Matrix, Results, Table, Text
+from harness.terms import remark
+from harness.words import speaking
 from harness_plugins.sections.choices import Choices
 from harness_plugins.sections.confidence import Confidence
 from harness_plugins.sections.errors import DOTS, Errors, f1_by_label
@@ -303,6 +306,20 @@ def test_checks_that_failed_come_first() -> None:
     assert sum(int(text_of(line[1])) for line in counts.rows[:-1]) == int(text_of(counts.rows[-1][1])) == 50
 
 
+def test_texts_that_are_stored_by_field_stand_beside_rows_worth_a_look() -> None:
+    results = make_results(n=60, arms=2)
+    ids, texts = results.examples["id"], results.examples["text"]
+    item = {"id": ids[3], "score": 0.5, "note": ""}
+    ranked = [{"title": "Outliers", "explanation": "Far from all others.", "n": 1, "items": [item]}]
+    results = replace(
+        results,
+        data={**results.data, "data": {"ranked": ranked}},
+        examples={"id": ids, "fields": tuple({"text": text} for text in texts)},
+    )
+    table = only(Quality(), results, Table)[-1]
+    assert column(table, "Text") == [texts[3]]
+
+
 def test_reproduce_has_command_seed_fingerprint_and_date_of_prices() -> None:
     results = make_results()
     [command] = only(Reproduce(), results, Code)
@@ -334,6 +351,19 @@ def test_confidence_shows_gates_and_cascades() -> None:
     assert [text_of(cell) for cell in column(cascades[0], "Cascade")] == [" → ".join(line["stages"]) for line in shown]
     assert cascades[1].folded
     assert not only(Confidence(), results, Text)
+
+
+def test_simulated_cascades_are_marked_in_the_language_of_the_page() -> None:
+    def simulate(data: dict[str, Any]) -> None:
+        for line in data["cascades"]:
+            line["simulated"] = True
+
+    results = make_results(n=300, arms=6, change=simulate)
+    with speaking("ko"):
+        shown = [cell for table in only(Confidence(), results, Table) for row in table.rows for cell in row]
+        marked = {cell.tags for cell in shown if isinstance(cell, Cell) and "→" in cell.text}
+        assert marked == {(remark("simulated"),)}
+        assert remark("simulated") != "simulated"
 
 
 def test_arms_without_confidence_are_not_available() -> None:

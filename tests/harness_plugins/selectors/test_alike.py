@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
-from support.provider_embeddings import vector
+from support.provider.embeddings import vector
 
 import harness
 from harness_plugins.selectors import _vectors

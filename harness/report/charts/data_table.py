@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness import numbers
-from harness.blocks import Cell, Chart, Column, Dots, Figure, Histogram, Intervals, Matrix, Point, Table
+from harness.blocks import Cell, Chart, Column, Dots, Figure, Histogram, Intervals, Matrix, Point, Table, Unit
 from harness.report.charts import matrix
 from harness.report.charts.scale import write
 from harness.words import say
@@ -38,7 +38,7 @@ def _points(figure: Chart) -> Table:
         columns.append(Column(title=figure.bounds or say("95% interval"), numeric=True))
     rows = []
     for series in figure.series:
-        for place, point in enumerate(_some(series.points)):
+        for place, point in enumerate(thinned(series.points, ROWS)):
             row: list[str | Cell] = [
                 Cell(text=series.arm, arm=series.arm if place == 0 else ""),  # hundreds of markers
                 write(point.x, figure.x.unit),
@@ -53,10 +53,10 @@ def _points(figure: Chart) -> Table:
     return Table(caption=caption, columns=tuple(columns), rows=tuple(rows))
 
 
-def _some(points: Sequence[Point]) -> Sequence[Point]:
-    """Returns the first point, the last one, and others at even distances between."""
+def thinned(points: Sequence[Point], most: int) -> Sequence[Point]:
+    """Returns at most so many points: the first, the last, and others at even distances between."""
     last = len(points) - 1
-    return points if last < ROWS else [points[round(n * last / (ROWS - 1))] for n in range(ROWS)]
+    return points if last < most else [points[round(n * last / (most - 1))] for n in range(most)]
 
 
 def _pivot(figure: Chart) -> Table | None:
@@ -153,7 +153,7 @@ def _histogram(figure: Histogram) -> Table:
     return Table(caption=figure.title, columns=columns, rows=tuple(rows))
 
 
-def _range(low: float | None, high: float | None, unit: str) -> str:
+def _range(low: float | None, high: float | None, unit: Unit) -> str:
     if low is None or high is None:
         return numbers.MISSING
-    return say("{low} to {high}", low=write(low, unit), high=write(high, unit))  # type: ignore[arg-type]
+    return numbers.span(write(low, unit), write(high, unit))

@@ -9,22 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from support.provider import Settings
-from support.provider_model import size
+from support.provider.errors import ApiError
+from support.provider.model import size
+from support.provider.settings import Settings
 
 ORDER = ("validating_files", "queued", "running", "succeeded")
 FINAL = ("succeeded", "failed", "cancelled")
-
-
-class ApiError(Exception):
-    """An answer that is an error, as OpenAI words it."""
-
-    def __init__(self, status: int, code: str, message: str, *, param: str | None = None, kind: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers: dict[str, str] = {}
-        kind = kind or ("server_error" if status >= 500 else "invalid_request_error")
-        self.body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def _size(settings: Settings, line: str) -> int:

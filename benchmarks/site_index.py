@@ -1,6 +1,6 @@
 """Time to build the index of a site of many runs, and what it takes of memory.
 
-.venv/bin/python benchmarks/site.py [RUNS]
+.venv/bin/python benchmarks/site_index.py [RUNS]    # 500 by default
 """
 
 from __future__ import annotations

@@ -1,28 +1,10 @@
-"""A fake OpenAI-compatible provider over real HTTP, in a process of its own.
-
-    with Provider.start(answers={"good soup": "positive"}, error_500_rate=0.1) as provider:
-        client = openai.OpenAI(base_url=provider.base_url, api_key="any")
-        ...
-        assert provider.counts()["POST /v1/chat/completions"] == 12
-        provider.set(error_500_rate=0.0)          # behaviour changes at run time
-
-It is honest: an answer follows from the prompt's text, the answer key and the seed alone, whatever the order and the
-concurrency of the requests. A fault is drawn from the request's body and how often that body was seen, so a run with
-faults is repeatable too. By hand: ``PYTHONPATH=tests python -m support.provider '{"seed": 1}'``.
-"""
+"""What the fake provider is, and what goes wrong with it."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-import os
-import subprocess
-import sys
-import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 INFERENCE = ("/v1/chat/completions", "/v1/completions")
@@ -75,8 +57,6 @@ class Settings:
 
     embedding_models: tuple[str, ...] = ("embedding-model",)
     """Models of ``/v1/embeddings``; ``embeddings`` in `without` takes the route away."""
-    embeddings_as_floats: bool = False
-    """Vectors come as numbers, whatever was asked for."""
     embeddings_at_most: int | None = None
     """So many vectors come, however many texts there are."""
 
@@ -191,143 +171,3 @@ class Settings:
             raise TypeError(f"no such setting of the provider: {', '.join(unknown)}")
         for name, value in values.items():
             setattr(self, name, tuple(value) if isinstance(value, list) else value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """A request as it arrived."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    """Names in lower case."""
-    body: Any
-    """Decoded JSON, `None` where there was none."""
-
-
-class Provider:
-    """A running provider, seen from the test."""
-
-    def __init__(self, port: int, process: subprocess.Popen[str], settings: Mapping[str, Any] | None = None) -> None:
-        self.port = port
-        self.process = process
-        self._started = Settings()
-        self._started.update(settings or {})
-        self._changed: set[str] = set()
-        self.root = f"http://127.0.0.1:{port}"
-        self.base_url = f"{self.root}/v1"
-
-    @classmethod
-    @contextlib.contextmanager
-    def start(cls, **settings: Any) -> Iterator[Provider]:
-        """Starts a provider with `Settings` by name, on a free port; it ends with the block, or with this process."""
-        Settings().update(settings)
-        folder = str(Path(__file__).resolve().parent.parent)
-        path = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "support.provider", "-"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": path},
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        with process, contextlib.ExitStack() as stack:
-            stack.callback(process.kill)
-            process.stdin.write(json.dumps(settings) + "\n")
-            process.stdin.flush()
-            ready = process.stdout.readline()
-            if not ready:
-                raise RuntimeError("the provider did not start; its error stands on stderr")
-            yield cls(json.loads(ready)["port"], process, settings)
-
-    def _admin(self, method: str, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.root}/admin/{path}", data=data, method=method)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30) as reply:
-            return json.load(reply)
-
-    def set(self, **settings: Any) -> None:
-        """Changes settings at run time."""
-        Settings().update(settings)
-        self._changed.update(settings)
-        self._admin("POST", "set", settings)
-
-    def renew(self) -> None:
-        """Sets back what was changed since the start, and forgets counts and recorded requests."""
-        self.set(**{name: getattr(self._started, name) for name in self._changed})
-        self._changed.clear()
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets counts and recorded requests; files, jobs and models stay."""
-        self._admin("POST", "reset", {})
-
-    def counts(self) -> dict[str, int]:
-        """Requests by method and route, failed ones included; ids are written ``{id}``."""
-        counts: dict[str, int] = self._admin("GET", "counts")
-        return counts
-
-    def statuses(self) -> dict[str, int]:
-        """Answers by status, e.g. ``{"200": 11, "500": 1, "reset": 1}``."""
-        statuses: dict[str, int] = self._admin("GET", "statuses")
-        return statuses
-
-    def peak_in_flight(self) -> int:
-        """The most inference requests that were open at once."""
-        return int(self._admin("GET", "peak"))
-
-    def forget(self) -> None:
-        """Forgets files, jobs and models as well as counts and recorded requests."""
-        self._admin("POST", "forget", {})
-        self.reset()
-
-    def held(self) -> int:
-        """Requests that `hold` keeps waiting."""
-        return int(self._admin("GET", "held"))
-
-    def jobs(self) -> list[dict[str, Any]]:
-        """All training jobs as the API would show them, oldest first; looking changes nothing."""
-        jobs: list[dict[str, Any]] = self._admin("GET", "jobs")
-        return jobs
-
-    def batches(self) -> list[dict[str, Any]]:
-        """All batches as the API would show them, oldest first, with their `requests`; looking changes nothing."""
-        batches: list[dict[str, Any]] = self._admin("GET", "batches")
-        return batches
-
-    def files(self, purpose: str = "fine-tune") -> list[dict[str, Any]]:
-        """The files of a purpose as the API would show them, oldest first."""
-        files: list[dict[str, Any]] = self._admin("GET", "files")
-        return [file for file in files if file["purpose"] == purpose]
-
-    def file(self, file_id: str) -> str:
-        """The content of an uploaded file."""
-        return str(self._admin("GET", f"file/{file_id}"))
-
-    def requests(self, path: str = "") -> list[Recorded]:
-        """The last requests, oldest first; of one path (``/v1/files``) where it is given."""
-        items = [Recorded(**item) for item in self._admin("GET", "requests")]
-        return [item for item in items if item.path == path] if path else items
-
-    def crash(self) -> None:
-        """Ends the provider without a word to anybody."""
-        self.process.kill()
-        self.process.wait()
-
-
-def main() -> None:
-    """Serves until standard input ends (or for ever, where the settings came as an argument)."""
-    from support.provider_server import serve
-
-    argument = sys.argv[1] if len(sys.argv) > 1 else "{}"
-    values = json.loads(sys.stdin.readline() if argument == "-" else argument)
-    settings = Settings()
-    settings.update(values)
-    serve(settings, until_stdin_ends=argument == "-")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """How often the intervals hold the truth, how often a win is false, how often a true difference shows.
 
-    .venv/bin/python benchmarks/coverage.py [--experiments 2000] [--equals 2000]
+    .venv/bin/python benchmarks/intervals.py [--experiments 2000] [--equals 2000]
 
 Experiments are drawn with a known truth (`tests/support/simulation.py`): right and wrong answers of two arms with exact
 accuracies, correlated by item and by group, go through the comparison that a run makes. False wins are counted through

@@ -9,9 +9,9 @@ import struct
 from collections.abc import Mapping
 from typing import Any
 
-from support.provider import Settings
-from support.provider_jobs import ApiError
-from support.provider_model import size
+from support.provider.errors import ApiError
+from support.provider.model import size
+from support.provider.settings import Settings
 
 DIMENSIONS = 32
 
@@ -33,7 +33,7 @@ def embeddings(settings: Settings, body: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) and text for text in texts):
         raise ApiError(400, "invalid_request_error", "'$.input' is invalid.", param="input")
     rows = [vector(text, body.get("dimensions") or DIMENSIONS) for text in texts][: settings.embeddings_at_most]
-    packed = body.get("encoding_format") == "base64" and not settings.embeddings_as_floats
+    packed = body.get("encoding_format") == "base64"
     data = [
         {
             "object": "embedding",

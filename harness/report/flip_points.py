@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness import numbers
@@ -16,7 +16,7 @@ SURE = 0.005
 """Half a percent, below which a share is written as 0%."""
 
 
-def changes(data: Data) -> list[str]:
+def sentences(data: Data) -> list[str]:
     """Returns one sentence for each quantity that alone would turn the answer; one that says so where none would."""
     decision = data.get("decision") or {}
     if decision.get("arm") is None or decision.get("against") is None:
@@ -160,7 +160,7 @@ def _row(point: Point, points: Sequence[Point], decision: Data) -> tuple[str | C
     factor = _factor(point, points) if unit == "usd" else None
     note = "" if factor is None else _share(factor) if factor < 1 else say("{n} times", n=numbers.significant(factor))
     turns = {"usd": numbers.usd, "share": numbers.percent, "requests": numbers.count}.get(unit, numbers.significant)
-    now = next(_now(point["quantity"], decision), numbers.MISSING)
+    now = _now(point["quantity"], decision)
     sides = (Cell(text=str(point[side]), arm=str(point[side])) for side in ("above", "below"))
     return (name, now, Cell(text=turns(value), note=note), *sides)
 
@@ -178,18 +178,18 @@ def _quantity(quantity: str, decision: Data) -> str | None:
     return known.get(quantity)
 
 
-def _now(quantity: str, decision: Data) -> Iterator[str]:
-    """Yields what the quantity is under the run's assumptions, where that is known."""
+def _now(quantity: str, decision: Data) -> str:
+    """Writes what the quantity is under the run's assumptions, as far as that is known."""
     assumed = decision.get("assumptions") or {}
-    if quantity == "requests_per_month" and decision.get("requests_per_month") is not None:
-        yield numbers.count(decision["requests_per_month"])
-    side = {"tuned_cost_per_1k": "arm", "against_cost_per_1k": "against"}.get(quantity)
-    for line in decision.get("totals") or ():
-        if side and line["arm"] == decision[side] and line.get("unit") == "usd" and line.get("per_1k") is not None:
-            yield numbers.usd(line["per_1k"])
-    if quantity == "cache_hit" and assumed.get("cache_hit") is not None:
-        yield numbers.percent(assumed["cache_hit"])
-    if quantity == "error_usd" and isinstance(assumed.get("error_usd"), int | float):
-        yield numbers.usd(assumed["error_usd"])
-    if quantity == "error_usd_factor":
-        yield numbers.significant(1)
+    if quantity == "requests_per_month":
+        return numbers.count(decision.get("requests_per_month"))
+    if quantity in ("tuned_cost_per_1k", "against_cost_per_1k"):
+        arm = decision["arm" if quantity == "tuned_cost_per_1k" else "against"]
+        priced = (line for line in decision.get("totals") or () if line["arm"] == arm and line.get("unit") == "usd")
+        return numbers.usd(next((line["per_1k"] for line in priced if line.get("per_1k") is not None), None))
+    if quantity == "cache_hit":
+        return numbers.percent(assumed.get("cache_hit"))
+    if quantity == "error_usd":  # one cost for all labels; else it is a mapping
+        each = assumed.get("error_usd")
+        return numbers.usd(each) if isinstance(each, int | float) else numbers.MISSING
+    return numbers.significant(1)

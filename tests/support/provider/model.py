@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from support.provider import Settings
+from support.provider.settings import Settings
 
 _TOKEN = re.compile(r"\s*\S+|\s+$")
 
@@ -174,7 +174,7 @@ def usage(settings: Settings, prompt_tokens: int, completion_tokens: int) -> dic
     return result
 
 
-def _logprobs_completion(oracle: Oracle, prompt: str, decision: Decision, k: int, *, text: str) -> dict[str, Any]:
+def _logprobs_completion(prompt: str, decision: Decision, k: int, *, text: str) -> dict[str, Any]:
     """Log-probabilities of `text`, the answer that follows `prompt`."""
     parts, top = tokens(text), first_tokens(decision, " ")
     offsets, position = [], len(prompt)
@@ -227,7 +227,7 @@ def completion(oracle: Oracle, body: Mapping[str, Any], *, tuned: bool, empty: b
         used_in += size(oracle.settings, prompt)
         logprobs = None
         if k is not None:
-            logprobs = _logprobs_completion(oracle, prompt, decision, k, text=text)
+            logprobs = _logprobs_completion(prompt, decision, k, text=text)
             if echo:
                 logprobs = _join(_logprobs_echo(oracle, prompt, tuned=tuned, k=k), logprobs)
         for _ in range(body.get("n") or 1):

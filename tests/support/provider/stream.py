@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from support.provider_model import tokens
+from support.provider.model import tokens
 
 
 def events(body: Mapping[str, Any], *, usage: bool) -> list[bytes]:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aiohttp import BodyPartReader
-
-from support.provider import Settings
-from support.provider_jobs import ApiError, Store
+from support.provider.errors import ApiError, LostError
+from support.provider.jobs import Store
+from support.provider.settings import Settings
 
 ENDED = ("completed", "failed", "expired", "cancelled")
 MOST = 50_000
@@ -62,14 +61,6 @@ class Batch:
         self.times[status] = int(time.time())
 
 
-async def whole(part: BodyPartReader) -> bytes:
-    """Returns an uploaded file, however large; aiohttp's own reading ends at 1 MB."""
-    content = bytearray()
-    while chunk := await part.read_chunk(2**20):
-        content += chunk
-    return bytes(content)
-
-
 class Batches:
     """All batches of a provider.
 
@@ -85,13 +76,13 @@ class Batches:
         self.failed_once: set[str] = set()
 
     def route(self, method: str, rest: list[str], body: Callable[[], dict[str, Any]]) -> Any:
-        """Answers what is asked below ``/v1/batches``: a batch, a list, or `None` for a lost reply."""
+        """Answers what is asked below ``/v1/batches`` with a batch or a list."""
         match method, rest:
             case "POST", []:
                 batch = self.create(body())
                 if self.settings.lose_batch_replies > 0:
                     self.settings.lose_batch_replies -= 1
-                    return None
+                    raise LostError
                 return batch.show()
             case "GET", []:
                 return [batch.show() for batch in reversed(self.all.values())]
@@ -182,7 +173,7 @@ class Batches:
         for row in batch.requests[: self.settings.batch_expires_after]:
             raw = json.dumps(row["body"]).encode()
             try:
-                if any(text in row["body"].__repr__() for text in self._failing(row["custom_id"])):
+                if any(text in repr(row["body"]) for text in self._failing(row["custom_id"])):
                     raise ApiError(500, "server_error", "The server had an error.")
                 response = {"status_code": 200, "request_id": "r", "body": self.answer(row["url"], raw)}
                 into = batch.answered

@@ -1,0 +1,14 @@
+"""`docs/reference/errors.md` holds what is really printed."""
+
+from __future__ import annotations
+
+from support.mistakes import MISTAKES, PAGE, page
+
+
+def test_the_page_holds_what_is_printed() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "make hooks writes it anew; then read it aloud"
+
+
+def test_it_shows_at_least_thirty_mistakes() -> None:
+    titles = [mistake.title for mistakes in MISTAKES.values() for mistake in mistakes]
+    assert len(titles) == len(set(titles)) >= 30
