@@ -29,9 +29,9 @@ COMMANDS = {
     "relabel": "relabel",
     "compare": "compare",
     "gate": "gate",
-    "runs": "listing",
+    "runs": "runs",
     "show": "show",
-    "plugins": "listing",
+    "plugins": "plugins",
     "new": "new",
 }
 """Command → the module of `harness.commands` that has it, as a function of the command's name."""

@@ -183,9 +183,9 @@ class Engine:
         self.progress(entry.arm, {"failed": 1})
         held = self.held.setdefault(entry.arm, [])
         held.append(entry)
-        if entry.arm in self._heard or self.journal.answered(entry.arm):
+        if entry.arm in self._heard:
             return self.held.pop(entry.arm)
-        if len(held) >= STRIKES:
+        if len(held) >= STRIKES and not self.journal.answered(entry.arm):
             said = f"refused the first {STRIKES} requests of the arm {entry.arm}: {entry.error}"
             self.stop(refusal=setup_error(self.connect(entry.endpoint), entry.arm, "refused", said))
         return []

@@ -51,6 +51,7 @@ def test_rows_get_the_one_spelling():
     assert [row.folded for row in mended] == [row.folded for row in rows]
     alone = items("x", "y")
     assert one_spelling(alone, None) == (alone, {}, 0)
+    assert one_spelling(rows, ("X", "x", "Y ", "y")) == (rows, {}, 0)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from support.preparing import prepared_alone
 
 from harness.prepare.limit import limited
-from harness.prepare.options import Fractions, PrepareOptions
+from harness.prepare.options import Fractions, Prepared, PrepareOptions
 from harness.prepare.signals.corpus import read_corpus
 from harness.prepare.split import assign
 from harness.prepare.stage import fingerprint
@@ -91,13 +92,17 @@ def test_the_fingerprint():
 
 
 def test_previews():
-    data = prepared_alone(
-        rows(200), PrepareOptions(duplicates="off", split=Fractions(train=0.5, validation=0.2, test=0.3))
-    )
+    splits = [Split.TRAIN, Split.TEST, Split.TRAIN, Split.VALIDATION]
+    data = Prepared(
+        examples=tuple(replace(row, split=splits[n % 4]) for n, row in enumerate(rows(200))),
+        labels=("x", "y", "z"), removed={}, rows_in=200, leaks=(), checks=(), fingerprint="",
+    )  # fmt: skip
     small = limited(data, 9, 7)
     assert [len(small.of(split)) for split in Split] == [40, 9, 9]
+    assert [len(limited(data, 11, 7).of(split)) for split in Split] == [44, 11, 11]
     assert list(small.examples) == sorted(small.examples, key=lambda example: example.id)
-    assert mark([row.id for row in small.examples]) == "7a3b2fa5ccabe332"
+    assert mark([row.id for row in small.examples]) == "1b36a224a0368dc3"
+    assert (small.labels, small.rows_in) == (data.labels, data.rows_in)
 
 
 def test_which_rows_are_left_out_to_balance_classes():

@@ -105,3 +105,14 @@ def test_groups_stay_whole_but_for_the_last(seed: int) -> None:
         if n >= 30:
             assert len(classes) == 3
             assert all(abs(classes[label] / n - shares[label] / len(examples)) < 0.25 for label in shares)
+
+
+def test_each_row_goes_to_the_class_that_it_is_owed_to() -> None:
+    """Once every class has its one, the next goes to the largest share for each row had, where that is not too many."""
+    examples = rows([19, 3, 9])
+    order, before = "", set[str]()
+    for n in range(1, 32):
+        taken = subset(examples, n, 1)
+        order += next(example.label[-1] for example in taken if example.id not in before)
+        before = ids(taken)
+    assert order == "?"

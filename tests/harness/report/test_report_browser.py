@@ -20,6 +20,8 @@ COLOURS = ["color-contrast", "link-in-text-block"]
 """The rules that a page's other colours can break."""
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 VIEWS = (("wide", "light"), ("wide", "dark"), ("narrow", "dark"), ("narrow", "light"))
+FURTHER = ("intents", "failed", "korean")
+"""Pages whose blocks other pages have too."""
 STOPS = 25
 """Tab stops before the explorer at most."""
 
@@ -132,7 +134,10 @@ def violations(page: Any, rules: Sequence[str] = RULES) -> list[str]:
     return [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in found.response["violations"]]
 
 
-@pytest.mark.parametrize("name", ["everything", "hostile", "fourteen", "intents", "failed", "korean"])
+@pytest.mark.parametrize(
+    "name",
+    ["everything", "hostile", "fourteen", *(pytest.param(name, marks=pytest.mark.thorough) for name in FURTHER)],
+)
 def test_nothing_is_wrong_with_a_page(browser: Any, pages: dict[str, Path], name: str) -> None:
     """At 1280 and 390 px, in light and in dark; the index and compare pages are looked at with their site."""
     assert look(browser, pages[name]) == {}

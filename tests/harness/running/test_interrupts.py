@@ -50,12 +50,19 @@ def test_where_nothing_is_under_way_it_ends_the_command(said: list[str]) -> None
 
 
 def test_a_terminal_that_cannot_be_written_to_changes_nothing() -> None:
+    asked: list[bool] = []
+
     def say(_: str) -> None:
         raise RuntimeError("reentrant call")
 
+    def stop() -> bool:
+        asked.append(True)
+        return True
+
     with Interrupts(say) as interrupts:
-        interrupts.stop = lambda: True
+        interrupts.stop = stop
         signal.raise_signal(signal.SIGINT)
+    assert asked == [True]
 
 
 def test_afterwards_signals_are_what_they_were(said: list[str]) -> None:
