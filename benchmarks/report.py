@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from peers import told_if_busy
 from support.report import make_results, shipped_sections, write_run
 
-from harness.report.page import Samples, build
+from harness.report.page import build
+from harness.report.reading import Samples
 
 ARMS = 4
 CHROMIUM = Path("/usr/bin/chromium")

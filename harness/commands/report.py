@@ -26,7 +26,8 @@ def report(run: str, out: Path | None, form: str, **options: Any) -> None:
     """Rebuild a run's page from what is stored."""
     from harness.files import write_whole
     from harness.report import scan
-    from harness.report.page import compose, load, withhold, write
+    from harness.report.page import compose, write
+    from harness.report.reading import load, withhold
     from harness.runs import find_run
 
     folder = find_run(run, options["runs"])

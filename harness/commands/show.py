@@ -68,7 +68,7 @@ def show(run: str, runs: Path, wanted: Sequence[str], sql: str | None, **options
 
 def _show_results(folder: RunFolder, as_json: bool) -> None:
     from harness.journal.ledger import line as cost_line
-    from harness.report.page import load
+    from harness.report.reading import load
     from harness.report.writers.as_json import dumps
     from harness.report.writers.terminal import to_terminal
 
@@ -84,7 +84,7 @@ def _show_results(folder: RunFolder, as_json: bool) -> None:
 def _show_sections(folder: RunFolder, wanted: Sequence[str], options: Mapping[str, Any]) -> None:
     """Shows sections of the report; without a name all."""
     from harness.report.arms import looks
-    from harness.report.page import load
+    from harness.report.reading import load
     from harness.report.telling import tell
     from harness.report.writers.as_json import dumps, said
     from harness.report.writers.terminal import sections_to_terminal

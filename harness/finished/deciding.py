@@ -67,7 +67,7 @@ def decide(folder: RunFolder, wanted: Wanted) -> Decided:
         UsageError: An arm, label, model or key that is not there, or a figure that cannot be.
         DataError: The run has no results.
     """
-    from harness.report.page import load
+    from harness.report.reading import load
     from harness.scoring.judging import assumptions, rejudge
     from harness.scoring.savings import requests_by_arm
 

@@ -234,7 +234,7 @@ class Loaded:
 
 def load(run: str | Path, runs: str | Path = "runs") -> Loaded:
     """Reads a finished run: what `harness.load` does."""
-    from harness.report.page import read_results
+    from harness.report.reading import read_results
 
     folder = find_run(str(run), Path(runs)).path
     data = read_results(folder / "results.json")

@@ -319,7 +319,8 @@ def _message(found: Mapping[str, Any]) -> str:
 
 def _page(run: Stored, labels: Mapping[str, str], results: dict[str, Any], plugins: Plugins) -> str:
     """Renders the copy's page over the run's own texts and answers, their labels corrected."""
-    from harness.report.page import load, render
+    from harness.report.page import render
+    from harness.report.reading import load
 
     told = load(run.folder.path)
     answers, examples = dict(told.predictions), dict(told.examples)

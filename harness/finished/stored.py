@@ -47,7 +47,7 @@ class Stored:
     @cached_property
     def results(self) -> dict[str, Any]:
         """`results.json`."""
-        from harness.report.page import read_results
+        from harness.report.reading import read_results
 
         return read_results(self.folder.results)
 

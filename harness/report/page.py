@@ -11,16 +11,15 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from harness import findings, numbers, words
 from harness.blocks import Explorer, Results
-from harness.errors import DataError
 from harness.report import facts, verdict
 from harness.report.arms import Look, look_of, looks
-from harness.report.columns import Without, read
 from harness.report.explorer.packing import Packer
 from harness.report.gaps import alarms
+from harness.report.reading import Samples, load, withhold
 from harness.report.sections import Spoken, remark
 from harness.report.sentence import sentence
 from harness.report.telling import tell
@@ -30,15 +29,6 @@ if TYPE_CHECKING:
 
     from harness.contract import Section
 
-Samples: TypeAlias = Literal["all", "errors", "none"]
-"""Which of the examples' texts and answers may stand in the page."""
-
-EXAMPLE_COLUMNS = ("id", "split", "label", "text", "fields", "group", "slices", "time")
-"""What the page reads of `examples.parquet`; its other columns repeat the text fields."""
-
-PRIVATE = ("response", "error")
-"""Columns of `predictions.parquet` that hold what a model said."""
-
 STYLES = ("base.css", "decision.css")
 SCRIPTS = ("theme.js", "decision.js", "calculator.js")
 """What a run's page is styled and driven by: files of `assets/`, in this order."""
@@ -47,9 +37,6 @@ _COMMENT = re.compile(r"//.*|/\*[^*]*\*/")
 
 CHUNK = re.compile(r"[0-9a-f]{16}\.js")
 """Names of the files beside a page."""
-
-SCHEMA = 1
-"""The schema of `results.json` that this page reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,63 +145,6 @@ def write(document: Document, out: Path) -> None:
                 path.unlink()
         if not any(beside.iterdir()):
             beside.rmdir()
-
-
-def load(folder: Path) -> Results:
-    """Reads `results.json` and, as far as they are there, predictions and examples of a run's folder.
-
-    Raises:
-        DataError: `results.json` is missing, broken or of another schema.
-    """
-    predictions = read(folder / "predictions.parquet", ("arm", "example_id"))
-    examples = read(folder / "data" / "examples.parquet", ("id",), EXAMPLE_COLUMNS)
-    return Results(data=read_results(folder / "results.json"), predictions=predictions, examples=examples)
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """Reads one `results.json`.
-
-    Raises:
-        DataError: It is missing, broken or of another schema.
-    """
-    if not path.is_file():
-        raise DataError(f"{path} is missing", "finish the run first: `harness run` goes on where it stopped")
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{path} is not JSON, or cut off: {error}", "rebuild it: `harness run` scores again, sending nothing"
-        ) from error
-    if not isinstance(data, dict):
-        raise DataError(
-            f"{path} holds no JSON object, as results.json does: it was expected to begin with {{",
-            "rebuild it: `harness run` scores again, sending nothing",
-        )
-    if data.get("schema") != SCHEMA:
-        raise DataError(
-            f"{path} has schema {data.get('schema')!r}, this version reads schema {SCHEMA}",
-            "rebuild it with `harness run`, or use the version that wrote it",
-        )
-    return data
-
-
-def withhold(results: Results, samples: Samples) -> Results:
-    """Takes texts and answers away before any section sees them, as far as `samples` says."""
-    if samples == "all":
-        return results
-    columns = results.predictions
-    if samples == "none":
-        return Results(data=results.data, predictions=Without(columns, PRIVATE), samples=samples)
-    pairs = zip(columns.get("example_id", ()), columns.get("expected", ()), columns.get("predicted", ()), strict=True)
-    wrong = {key for key, expected, predicted in pairs if expected != predicted}
-    kept = [n for n, key in enumerate(results.examples.get("id", ())) if key in wrong]
-    examples = {name: tuple(values[n] for n in kept) for name, values in results.examples.items()}
-    predictions = dict(columns)
-    for name in PRIVATE:
-        if name in columns:
-            told = zip(columns["example_id"], columns[name], strict=True)
-            predictions[name] = tuple(value if key in wrong else None for key, value in told)
-    return Results(data=results.data, predictions=predictions, examples=examples, samples=samples)
 
 
 def _section(env: Environment, spoken: Spoken, among: Mapping[str, Look], packer: Packer) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from harness import numbers, words
 from harness.errors import DataError
 from harness.report import facts, verdict
 from harness.report.complete import completed
-from harness.report.page import assets, environment, own, policy, read_results
+from harness.report.page import assets, environment, own, policy
+from harness.report.reading import read_results
 from harness.report.sentence import sentence
 from harness.site.staging import PAGE, RESERVED
 from harness.words import say, say_n

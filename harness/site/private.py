@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.files import json_text
 from harness.report import scan
-from harness.report.page import EXAMPLE_COLUMNS, PRIVATE, Samples
+from harness.report.reading import EXAMPLE_COLUMNS, PRIVATE, Samples
 
 INTERNAL = ("key", "probabilities")
 """Columns of predictions that no page needs."""

@@ -17,7 +17,8 @@ from harness.errors import GateError, UsageError
 from harness.files import json_text
 from harness.report import scan
 from harness.report.explorer.packing import unpacked
-from harness.report.page import Samples, build, read_results
+from harness.report.page import build
+from harness.report.reading import Samples, read_results
 from harness.runs import RunFolder
 from harness.site import private
 from harness.site.badge import draw

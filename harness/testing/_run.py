@@ -169,7 +169,7 @@ def recorded_replies(journal: Path) -> list[Reply]:
 
 @cache
 def _sample_run() -> Results:
-    from harness.report.page import load
+    from harness.report.reading import load
 
     with tempfile.TemporaryDirectory(prefix="harness-testing-") as folder:
         done = tiny_run(Path(folder))

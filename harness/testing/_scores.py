@@ -102,7 +102,7 @@ def _rendered(trial: Trial, results: Results, case: str) -> None:
 
 def _cases(whole: Results) -> dict[str, Results]:
     """Returns the results that a section meets, by name."""
-    from harness.report.page import PRIVATE
+    from harness.report.reading import PRIVATE
 
     data = copy.deepcopy(dict(whole.data))
     bare = {key: [] if isinstance(value, list) and key != "arms" else value for key, value in data.items()}

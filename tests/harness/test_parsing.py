@@ -1,4 +1,5 @@
 import hashlib
+import re
 import string
 from itertools import product
 
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.parsing import RULES, UNREAD, lenient, read, strict
+from harness.parsing import RULES, UNREAD, lenient, read, rules, strict
 
 CLASSES = ("negative", "neutral", "positive")
 STARS = ("1", "2", "3", "4", "5")
@@ -173,3 +174,17 @@ def test_naming_rules_has_changed_no_label():
     """Labels of 20,000 texts are those that were read before rules had names; a change here changes stored results."""
     read_as = [lenient("".join(parts), labels) for parts in product(PARTS, repeat=3) for labels in SETS]
     assert hashlib.sha256(repr(read_as).encode()).hexdigest()[:16] == "fe63498709ef07df"
+
+
+@pytest.mark.parametrize(("labels", "numeric"), [(STARS, True), (CLASSES, False), ((), False)])
+def test_rules_are_data_for_a_program_that_is_not_this_one(labels: tuple[str, ...], numeric: bool) -> None:
+    told = rules(labels)
+    assert told["keys"] == {label: label for label in labels}
+    assert (len(told["replace"]) > 2) is numeric
+    for word, found in (("four out of five", "4"), ("positive", "positive")) if labels else ():
+        line = word
+        for pattern, replacement in told["replace"]:
+            line = " ".join(re.sub(pattern, replacement, line).split())
+        match = re.search(told["pattern"], line)
+        assert (match is not None and told["keys"][match[0]] == found) is (found in labels)
+        assert (lenient(word, labels) == found) is (found in labels)

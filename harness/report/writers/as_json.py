@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.blocks import Block, Explorer, Results
-from harness.report.page import Samples, withhold
+from harness.report.reading import Samples, withhold
 from harness.report.sections import Spoken
 from harness.report.telling import tell
 

@@ -30,7 +30,7 @@ from harness.blocks import (
 from harness.report import verdict
 from harness.report.arms import Look, looks
 from harness.report.gaps import alarms
-from harness.report.page import Samples, withhold
+from harness.report.reading import Samples, withhold
 from harness.report.sections import Spoken
 from harness.report.sentence import sentence
 from harness.report.telling import tell

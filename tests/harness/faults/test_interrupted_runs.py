@@ -10,7 +10,7 @@ import pytest
 from support.cli import Finished
 from support.lab import Lab
 from support.provider import Provider
-from support.stops import CONCURRENCY, CREATE, PLANNED, TEST, Running, asked, complete, running, same, whole
+from support.stops import CHAT, CONCURRENCY, CREATE, PLANNED, TEST, Running, asked, complete, running, same, whole
 
 GOES_ON = "interrupted: what is complete is kept, the same command goes on"
 STOPPING = "stopping: what is under way still comes in and is kept; Ctrl-C again stops at once"
@@ -68,8 +68,10 @@ def under_way(provider: Provider, lab: Lab) -> Iterator[Running]:
 def test_once_while_asking_lets_come_in_what_is_under_way(
     undisturbed: Lab, provider: Provider, lab: Lab, under_way: Running, number: signal.Signals
 ) -> None:
+    provider.set(hold=CHAT, hold_reply=True)  # it is under way however long the next one takes
     with running(lab, err=lab.path / "second.txt") as second:  # another one must not enter meanwhile
         done = second.ended()
+    provider.set(hold=None)
     assert done.code == 2, done
     assert f"process {under_way.process.pid} is working on this run" in done.err
     under_way.process.send_signal(number)

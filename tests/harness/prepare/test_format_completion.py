@@ -109,7 +109,7 @@ def test_what_is_wrong_is_found_with_its_figures(case):
 NEGATIVE = {
     "empty-prompts": ([""] * 120, [f" {i}" for i in range(120)]),
     "empty-completions": good(),
-    "duplicate-rows": good(),
+    "duplicate-rows": ([*P[:3], P[0]], [*[" yes"] * 3, " no"]),
     "conflicting-completions": (P[:1] + P, C[:1] + C),
     "long-rows": (replaced(P, "x" * 9_980 + SEPARATOR), C),
     "upper-case-prompts": (["NO no no" + text for text in P], C),

@@ -32,7 +32,7 @@ def test_each_row_that_is_held_back_has_its_first_partner_in_each_later_split():
 
 
 def test_near_texts_are_told_once_the_most_alike_first():
-    near = {("a", "b"): 0.8, ("a", "c"): 0.9, ("b", "d"): 0.85}
+    near = {("a", "b"): 0.8, ("a", "c"): 0.9, ("b", "d"): 0.85, ("a", "of no row"): 0.9, ("nor this", "b"): 0.9}
     rows = [
         row("r1", "b", TRAIN), row("r2", "c", TRAIN), row("t1", "a", TEST), row("t2", "d", TEST),
         row("v1", "d", VALIDATION), row("v2", "e", VALIDATION),

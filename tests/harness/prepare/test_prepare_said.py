@@ -126,6 +126,10 @@ def tokens():
     yield "tokens of the local endpoint", of_kind(token_findings(counts([500], limit=local)), "over-long-texts")
     texts = ["<|endoftext|> <s>", "<|endoftext|>", *["<s> </s> [INST] <|im_end|> <|eot_id|> <|im_start|>"] * 2]
     yield "special tokens", special_token_findings(["a", "b", "c", "d"], texts, [O200K])
+    own = [replace(O200K, special=tuple(f"<{n}>" for n in range(size))) for size in (5, 6)]
+    for vocabulary in own:
+        found = special_token_findings(["a"], [" ".join(vocabulary.special)], [vocabulary])
+        yield f"{len(vocabulary.special)} special tokens", found
     words = {label: f" {label}" for label in ("newness", "new york", "new deal", "new wave", "old")} | {"none": ""}
     yield "labels", label_findings(words, [O200K, UNKNOWN])
     yield (

@@ -140,6 +140,13 @@ def test_folds_spread_each_class(codes):
         assert sizes.max() - sizes.min() <= 1
 
 
+def test_the_largest_groups_are_placed_first():
+    """Six rows in one group and 24 alone: only if the group comes first have all folds six rows."""
+    groups = [None] * 24 + ["g"] * 6
+    fold = label_errors.folds(np.zeros(30, dtype=np.int64), groups)
+    assert np.bincount(fold).tolist() == [6] * label_errors.FOLDS
+
+
 def test_a_class_needs_five_groups():
     labels = ["a"] * 10 + ["b"] * 5 + ["c"] * 4 + [""] * 9
     groups = ["one"] * 5 + ["two"] * 5 + [None] * 4 + ["g"] + [None] * 13
@@ -159,7 +166,7 @@ def test_a_row_whose_class_the_other_folds_lack_is_not_judged():
 
 
 @given(st.data())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_probabilities_and_scores_stay_in_bounds(data):
     text = st.lists(st.sampled_from(COMMON), min_size=1, max_size=5).map(tuple)
     words = data.draw(st.lists(text, min_size=12, max_size=30))
@@ -184,6 +191,26 @@ def test_the_confident_joint_by_hand():
     assert judged.likely.tolist() == [9]
     assert judged.other[9] == 0
     assert judged.accuracy == 19 / 20
+
+
+@pytest.mark.parametrize(("share", "n", "draws"), [(0.001, 1, 5), (0.05, 6, 5), (0.5, 60, 4), (1.0, 120, 2)])
+def test_small_data_are_tried_several_times(monkeypatch, share, n, draws):
+    examples = reviews(120)
+    codes = np.array([list(WORDS).index(row.label) for row in examples])
+    seen = []
+
+    def planted(given, size, draw):
+        seen.append((size, draw.integers(10**9)))
+        return given, np.arange(size)
+
+    monkeypatch.setattr(label_errors, "planted", planted)
+    vectors = features([tuple(row.text.split()) for row in examples])
+    fold = label_errors.folds(codes, [None] * 120)
+    told, found = label_errors.self_test(vectors, codes, fold, -3, share)
+    assert told == n
+    assert seen == [(n, np.random.default_rng([3, draw]).integers(10**9)) for draw in range(draws)]
+    first = label_errors.judge(vectors, codes, fold)
+    assert found == pytest.approx(np.isin(np.arange(n), first.places[first.ranking[:n]]).mean())
 
 
 def test_planted_errors_are_real_changes():

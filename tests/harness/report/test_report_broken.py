@@ -22,7 +22,8 @@ from support.report import Page, make_results, shipped_sections, with_choices, w
 from harness.blocks import Callout, Results
 from harness.report.arms import looks
 from harness.report.complete import completed
-from harness.report.page import load, render
+from harness.report.page import render
+from harness.report.reading import load
 from harness.report.telling import Told, tell
 from harness.report.writers.markdown import to_markdown
 from harness.report.writers.terminal import sections_to_terminal, to_terminal

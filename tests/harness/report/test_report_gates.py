@@ -13,7 +13,8 @@ from support.report import Page, everything, labelled, make_results, shipped_sec
 
 from harness.blocks import Results
 from harness.report.arms import looks
-from harness.report.page import Samples, render
+from harness.report.page import render
+from harness.report.reading import Samples
 
 KB = 1000
 BUDGETS: dict[str, tuple[int, Samples, int]] = {

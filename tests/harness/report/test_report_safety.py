@@ -24,7 +24,7 @@ from harness.errors import GateError
 from harness.keys import KEYS, may_hold_key
 from harness.report import scan
 from harness.report.explorer.packing import squeezed
-from harness.report.page import load
+from harness.report.reading import load
 from harness.site.badge import OURS, draw, line
 from harness.site.staging import FOLDER, look_at
 

@@ -18,7 +18,8 @@ from support.site import publish, write_finished
 
 from harness.blocks import Results
 from harness.errors import DataError, GateError, UsageError
-from harness.report.page import compose, load
+from harness.report.page import compose
+from harness.report.reading import load
 from harness.report.sentence import sentence
 from harness.site.index import pairs, read_rows, render_index
 from harness.site.plan import planned

@@ -1,0 +1,314 @@
+"""The verdict in plain words: each rule's sentence from constructed figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.report.plain import advice, compared, price, right, sentences
+from harness.report.untested import untested
+
+Data = dict[str, Any]
+
+
+def data(kind: str | None = "win", unit: str = "usd", **parts: Any) -> Data:
+    key = "cost_per_1k_usd" if unit == "usd" else "machine_s_per_1k"
+    shared = {"n": 200, "accuracy": 0.9, "accuracy_ci": [0.85, 0.94], "latency_s": {"p95": 0.25}}
+    known = {
+        "run": {"n_test": 200, "labels": ["a", "b"], "dataset": {"name": "reviews.csv"}},
+        "arms": [{"name": "t", **shared, key: 1.5}, {"name": "p", **shared, "accuracy": 0.8, key: 30.0}],
+        "comparisons": [{"a": "t", "b": "p", "metric": "accuracy", "primary": True, "difference": 0.1,
+                         "ci": [0.04, 0.16], "decisive": True, "within_margin": False}],
+        "verdict": {"kind": kind, "arm": "t", "against": "p"},
+    }  # fmt: skip
+    return {**known, **parts}
+
+
+def without(made: Data, *keys: str) -> Data:
+    return {**made, "arms": [{key: arm[key] for key in arm if key not in keys} for arm in made["arms"]]}
+
+
+def line(**changes: Any) -> list[dict[str, Any]]:
+    return [{**data()["comparisons"][0], **changes}]
+
+
+def paid(**changes: Any) -> list[dict[str, Any]]:
+    return [{"arm": "t", "against": "p", "unit": "usd", "fixed": 40.0, "requests": 9000, **changes}]
+
+
+def test_what_was_compared() -> None:
+    assert compared(data()) == (
+        "2 ways of giving each text of reviews.csv one of 2 labels were compared, on the same 200 examples, which had "
+        "been kept aside for it."
+    )
+    alone = compared({"run": {"name": "run", "n_test": 9}, "arms": [{"name": "t", "n": 9}, {"name": "p"}]})
+    assert alone == (
+        "One way of giving each text of run one of 0 labels was tried, on 9 examples that had been kept aside for it."
+    )
+    assert all(sentences({}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({}, ": hardly by luck, for the lead very likely lies between +4.0 and +16.0 points."),
+        (
+            {"decisive": False, "within_margin": True},
+            ": as good as equal, for the lead very likely lies between +4.0 and +16.0 points.",
+        ),
+        ({"decisive": False}, ": that may well be luck, for the lead can be anything between +4.0 and +16.0 points."),
+        ({"ci": None}, "."),
+    ],
+)
+def test_who_is_right_how_often(changes: Data, end: str) -> None:
+    assert right(data(comparisons=line(**changes))) == f"t was right on 90.0% of them, p on 80.0%{end}"
+
+
+def test_who_is_right_alone_or_not_at_all() -> None:
+    one = {**data(), "arms": data()["arms"][:1]}
+    assert right(one) == (
+        "t was right on 90.0% of them; on all texts of this kind the share very likely lies between 85.0% and 94.0%."
+    )
+    assert right(without(one, "accuracy_ci")) == "t was right on 90.0% of them."
+    assert right(without(one, "accuracy")) == "Nothing has been answered, so nobody knows yet who is right how often."
+    turned = {**data(), "verdict": {"kind": "tie", "arm": "p", "against": "t"}}
+    assert right(turned).startswith("t was right on 90.0% of them, p on 80.0%: hardly by luck")
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            data(),
+            (
+                "A thousand answers cost $1.50 from t and $30.00 from p; all but the slowest 5% came within 250 ms and "
+                "250 ms."
+            ),
+        ),
+        (
+            data(unit="s"),
+            (
+                "A thousand answers keep this machine busy for 1.5 s with t and for 30 s with p; all but the "
+                "slowest 5% came within 250 ms and 250 ms."
+            ),
+        ),
+        (without(data(), "latency_s"), "A thousand answers cost $1.50 from t and $30.00 from p."),
+        (
+            without(data(unit="s"), "latency_s"),
+            "A thousand answers keep this machine busy for 1.5 s with t and for 30 s with p.",
+        ),
+        (
+            without(data(), "cost_per_1k_usd"),
+            (
+                "All but the slowest 5% of the answers came within 250 ms from t and within 250 ms from p; what they "
+                "cost is not known for both."
+            ),
+        ),
+        (without(data(), "cost_per_1k_usd", "latency_s"), "What both cost and how fast they are was not measured."),
+        ({}, "What they cost and how fast they are is not known."),
+    ],
+)
+def test_what_answers_cost(made: Data, said: str) -> None:
+    assert price(made) == said
+
+
+@pytest.mark.parametrize(
+    ("unit", "lacking", "said"),
+    [
+        ("usd", (), "A thousand answers cost $1.50; all but the slowest 5% came within 250 ms."),
+        ("s", (), "A thousand answers keep this machine busy for 1.5 s; all but the slowest 5% came within 250 ms."),
+        (
+            "usd",
+            ("cost_per_1k_usd",),
+            "All but the slowest 5% of its answers came within 250 ms; what they cost is not known.",
+        ),
+        ("usd", ("cost_per_1k_usd", "latency_s"), "What its answers cost and how fast they are was not measured."),
+    ],
+)
+def test_what_answers_of_one_arm_cost(unit: str, lacking: tuple[str, ...], said: str) -> None:
+    made = data(unit=unit)
+    assert price(without({**made, "arms": made["arms"][:1]}, *lacking)) == said
+
+
+COST = {"cost_per_extra_correct": 0.25, "cost": {"unit": "usd"}}
+POWER = {"n": 200, "n_for_80_power": 4000}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parts", "said"),
+    [
+        (
+            "win",
+            {"payback": paid()},
+            (
+                "use t if you expect more than 9,000 requests in all; with fewer its training is "
+                "not paid for, and p costs less."
+            ),
+        ),
+        ("win", {"payback": paid(requests=1)}, "use t; its training is paid for by the first request."),
+        ("win", {"payback": paid(requests=0)}, "use t; only who cannot train or host a model should stay with p."),
+        (
+            "win",
+            {"payback": paid(requests=None)},
+            "use t if being right more often is worth $40.00 of training to you; if only the cost counts, use p.",
+        ),
+        (
+            "win",
+            {},
+            (
+                "use t; p would be the choice only if another model, other data or other prices turned both the "
+                "accuracy and the cost."
+            ),
+        ),
+        (
+            "trade-off",
+            {"comparisons": line(**COST)},
+            "use t if one more right answer is worth more than $0.25 to you; otherwise use p.",
+        ),
+        ("trade-off", {}, "use t if being right more often is worth its higher cost to you; otherwise use p."),
+        (
+            "never-pays",
+            {},
+            (
+                "use t; p would be the choice only if it became cheaper, or more often right with other "
+                "data or settings."
+            ),
+        ),
+        (
+            "baseline-suffices",
+            {},
+            (
+                "use t, the simpler of the two; p is worth a look only if the last bit of accuracy "
+                "matters more to you than the cost."
+            ),
+        ),
+        (
+            "tie",
+            {"payback": paid()},
+            (
+                "use t, which costs less, if you expect more than 9,000 requests in all; with "
+                "fewer its training is not paid for, and p does as well."
+            ),
+        ),
+        (
+            "tie",
+            {"payback": paid(requests=1)},
+            "use t, which costs less; its training is paid for by the first request.",
+        ),
+        (
+            "tie",
+            {},
+            (
+                "either will do, so take what is easier for you to run; a difference that matters to you would "
+                "have shown."
+            ),
+        ),
+        (
+            "not-enough-data",
+            {"comparisons": line(**POWER)},
+            (
+                "decide nothing yet and stay with what you use today; it would take about 4,000 test examples to "
+                "tell the two apart."
+            ),
+        ),
+        (
+            "not-enough-data",
+            {"comparisons": line(n=200, n_for_80_power=200)},
+            "decide nothing yet; label more test examples, and stay with what you use today.",
+        ),
+        (
+            "not-enough-data",
+            {"arms": data()["arms"][:1]},
+            "decide nothing yet; there must be a second one to compare with.",
+        ),
+        (
+            "expires",
+            {"decision": {"shutdown_date": "2027-01-20"}},
+            (
+                "use p, or train a model that stays available beyond 2027-01-20; t is for those alone who ask so "
+                "much that it pays before."
+            ),
+        ),
+        ("expires", {}, "train a model that stays available for longer, and until then use p."),
+        ("unavailable", {}, "use p until the training is possible, then run the same command again."),
+        (
+            "unavailable",
+            {"arms": data()["arms"][:1]},
+            "ask why the training was refused, mend it, and run the same command again.",
+        ),
+        ("invalid", {}, "decide nothing on these figures; mend what the verdict names, and run it again."),
+    ],
+)
+def test_what_is_advised(kind: str, parts: Data, said: str) -> None:
+    assert advice(data(kind, **parts)) == f"Our advice: {said}"
+
+
+def test_where_nothing_is_advised() -> None:
+    assert advice({}) == "There is no verdict, so there is nothing to advise."
+    assert advice({"verdict": {"kind": "win", "simulated": True}}).startswith("These figures are simulated")
+    assert advice({"verdict": {"kind": "of a later version"}}) == (
+        "What follows is said in the sentence at the top of the page."
+    )
+
+
+def arm(name: str, family: str, **changes: Any) -> dict[str, Any]:
+    return {"name": name, "family": family, "n": 9, "model": None, "mode": None, **changes}
+
+
+def begin(made: Data) -> list[str]:
+    return [sentence.partition(":")[0] for sentence in untested(made)]
+
+
+LAST = ["Another time or source", "Parts of the data", "Wrong labels", "Your load"]
+
+
+def test_what_was_not_tried() -> None:
+    assert begin({}) == LAST
+    fixed = {"run": {"not_varied": ["shot-draw", "training-seed", "repeats"]}}
+    assert begin(fixed) == [
+        "Other examples in the prompts", "Another training of the same model", "Asking again", *LAST,
+    ]  # fmt: skip
+    arms = [arm("t", "fine-tuned", model="m"), arm("p", "few-shot", model="m"), arm("p#2", "few-shot", of="p"),
+            arm("gone", "zero-shot", n=0)]  # fmt: skip
+    assert untested({"arms": arms})[:5] == [
+        "What has no answers: gone.",
+        "A better prompt: no search on validation was made for p.",
+        "Other training settings: no search on validation was made for t.",
+        "Other models: m alone was asked.",
+        "More or fewer training examples: no learning curve was measured.",
+    ]
+    searched = {"arms": arms[:2], "choices": [{"arm": "p"}, {"arm": "t"}], "curves": [{"kind": "learning"}]}
+    assert untested(searched)[0] == "Other models: m alone was asked."
+    assert begin(searched)[1:] == LAST
+
+
+def test_what_was_looked_at_is_not_named() -> None:
+    looked = {
+        "slices": ["x"],
+        "relabel": {"n": 1},
+        "checks": [{"kind": "x"}, {"kind": "split", "figures": {"test_from": 1}}],
+    }
+    assert begin(looked) == ["Another source, and what comes later", "Your load"]
+    names = [arm(name, "other", model=f"m{place}") for place, name in enumerate("abcde")]
+    assert untested({"arms": names[:4]})[0] == "Other models: m0, m1, m2 and 1 other alone were asked."
+    assert untested({"arms": names})[0] == "Other models: m0, m1, m2 and 2 others alone were asked."
+
+
+@pytest.mark.parametrize(
+    ("modes", "said"),
+    [
+        (["generate"], "every arm wrote free text, and its label was read out of that."),
+        (["choose", "choose"], "of every arm the most probable label was taken."),
+        (["schema"], "every arm was held to a schema that allows labels alone."),
+    ],
+)
+def test_another_way_of_answering(modes: list[str], said: str) -> None:
+    made = {"arms": [arm(str(place), "other", mode=mode) for place, mode in enumerate(modes)]}
+    assert untested(made)[0] == f"Another way of answering: {said}"
+
+
+@pytest.mark.parametrize("modes", [["generate", "choose"], [None], ["odd"]])
+def test_ways_that_differ_or_are_not_known_are_not_named(modes: list[str | None]) -> None:
+    made = {"arms": [arm(str(place), "other", mode=mode) for place, mode in enumerate(modes)]}
+    assert begin(made) == LAST
