@@ -193,5 +193,6 @@ MESSAGES: Mapping[str, Writer] = {
     "choose-tokens": _choose_tokens,
     "shots-dropped": _shots_dropped,
     "curve-size": _curve_size,
+    "metric-failed": lambda figures, _: say("A metric is left out: {reason}", reason=figures["reason"]),
     "relabelled": _relabelled,
 }

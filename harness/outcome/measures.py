@@ -10,6 +10,7 @@ from harness.errors import PluginError
 from harness.plugins import attributed, guard
 from harness.plugins.origins import origin
 from harness.types import Check, Example, Prediction, Row, Rows
+from harness.words import noted, say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def _lost(metric: Metric, error: PluginError) -> Check:
     return Check(
         kind="metric-failed",
         level="warning",
-        message=f"A metric is left out: {error.message}",
-        advice=f"Mend or update it, or leave it out with --no-plugin {metric.name}.",
-        figures={"metric": metric.name, "origin": origin(metric)},
+        message=say("A metric is left out: {reason}", reason=error.message),
+        advice=noted("Mend or update it, or leave it out with --no-plugin."),
+        figures={"metric": metric.name, "origin": origin(metric), "reason": error.message},
     )

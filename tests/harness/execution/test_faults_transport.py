@@ -87,6 +87,9 @@ CURES: Mapping[str, str] = {
 
 @pytest.mark.parametrize("kind", CURES)
 def test_what_to_do_where_an_endpoint_answers_nothing(kind: str) -> None:
-    target = Target(name="api", base_url="http://127.0.0.1/v1", key_name="MY_KEY")
+    target = Target(
+        name="api", base_url="http://127.0.0.1/v1", key_name="MY_KEY", api_key="k", headers={}, query={},
+        concurrency=1, timeout_s=1.0,
+    )  # fmt: skip
     error = setup_error(target, "a", kind, "said no")
     assert (error.message, error.hint) == ("the endpoint api (http://127.0.0.1/v1) said no", CURES[kind])

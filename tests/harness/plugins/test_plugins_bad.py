@@ -10,9 +10,11 @@ import pytest
 from support.lab import call
 from test_plugins import HEAD, install, site
 
+from harness import findings
 from harness.plugins import SLOW_S
 from harness.plugins.discovery import discover
 from harness.testing import FakeEndpoint, TinyRun, answer_key, asked_arm, tiny_run
+from harness.words import speaking
 
 __all__ = ["site"]  # a fixture
 
@@ -154,10 +156,14 @@ def test_metrics_that_nobody_asked_for_are_left_out(site: Path, tmp_path: Path) 
     assert done.code == 0, done
     assert all("x" not in arm["metrics"] and "micro_f1" in arm["metrics"] for arm in done.arms.values())
     checks = [check for check in done.results["checks"] if check["kind"] == "metric-failed"]
-    assert [check["figures"] for check in checks] == [
-        {"metric": f"own{end}", "origin": f"bad-dist{end} 1.0"} for end in ("", "-1", "-2", "-3")
+    assert [(check["figures"]["metric"], check["figures"]["origin"]) for check in checks] == [
+        (f"own{end}", f"bad-dist{end} 1.0") for end in ("", "-1", "-2", "-3")
     ]
     for check in checks:
+        with speaking("ko"):
+            said = findings.said(check)
+        assert said.message == f"지표 하나를 제외했습니다: {check['figures']['reason']}"
+        assert (said.advice, said.lang) == ("고치거나 갱신하십시오. 아니면 --no-plugin으로 제외하십시오.", "")
         assert f'the plugin "{check["figures"]["metric"]}" ({check["figures"]["origin"]})' in check["message"]
         assert check["figures"]["origin"] in done.page
 

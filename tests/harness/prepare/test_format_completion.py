@@ -114,7 +114,7 @@ NEGATIVE = {
     "long-rows": (replaced(P, "x" * 9_980 + SEPARATOR), C),
     "upper-case-prompts": (["NO no no" + text for text in P], C),
     "upper-case-completions": good(),
-    "missing-separator": good(),
+    "missing-separator": (["a"] * 120, C),
     "long-separator": good(),
     "separator-inside": good(),
     "identical-prompts": ([""] * 120, C),
@@ -219,6 +219,13 @@ def test_a_suggestion_stands_nowhere_even_where_all_candidates_do():
     full = " ->".join(["", "\n\n###\n\n", "\n\n===\n\n", "\n\n---\n\n", "\n\n===>\n\n", "\n\n--->\n\n", "\n\n####\n\n"])
     offered = findings([f"{full} {i}" for i in range(12)], C[:12])["missing-separator"].figures["suggestion"]
     assert offered == "\n\n#####\n\n"
+    assert offered not in full
+
+
+def test_a_stop_sequence_is_offered_that_no_answer_holds_even_where_all_candidates_do():
+    full = "\n END ### \n### *** +++ &&& $$$ @@@ %%% ####"
+    offered = findings(GP, [f" {full} {i * 7919 % 997}" for i in range(40)])["missing-stop"].figures["suggestion"]
+    assert offered == " #####"
     assert offered not in full
 
 

@@ -51,6 +51,10 @@ def test_what_is_wrong_is_found_with_its_figures(case):
     assert kind not in findings(ROW)
 
 
+def test_a_file_of_the_largest_size_is_taken():
+    assert findings(ROW * 3, Profile(name="tiny", max_bytes=108)) == {}
+
+
 def test_each_rule_has_a_case():
     assert {case[2] for case in CASES.values()} == {rule.__doc__.split("`")[1] for rule in rules.RAW_RULES}
 

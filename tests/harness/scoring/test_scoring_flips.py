@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.results import ARMS, make_arm, make_examples, make_run
 
 from harness.scoring.facts import Decision, Price
+from harness.scoring.flips import Stake, flip_points
 from harness.scoring.judging import Repricing, rejudge
 from harness.scoring.results import build
 
@@ -145,3 +146,71 @@ def test_where_nothing_is_asked_only_the_volume_can_change_the_answer() -> None:
     decision = rejudge(STORED, Decision(requests_per_month=0.0))["decision"]
     assert decision["pays"] is False
     assert {point["quantity"] for point in decision["flip_points"]} <= {"requests_per_month"}
+
+
+def arm_of(name: str, family: str, usd: float, wrong: int, **changes: Any) -> dict[str, Any]:
+    """An arm of 100 answers whose model has a price for cached tokens."""
+    table = {"labels": ["a"], "counts": [[100 - wrong]], "unparsed": [wrong], "failed": [0]}
+    return {
+        "name": name, "family": family, "n": 100, "local": False, "cost_per_1k_usd": usd, "machine_s_per_1k": None,
+        "confusion": table, "price": None, **changes,
+    }  # fmt: skip
+
+
+def points(tuned: dict[str, Any], other: dict[str, Any], fixed: float = 40.0, **assumed: Any) -> dict[str, Any]:
+    decision = Decision(requests_per_month=10_000, **assumed)
+    stake = Stake(tuned=tuned, other=other, decision=decision, fixed=fixed, monthly=5.0, months=4.0)
+    found = flip_points(stake)
+    assert len({point["quantity"] for point in found}) == len(found)
+    return {point["quantity"]: point for point in found}
+
+
+def test_every_point_by_hand() -> None:
+    """$40 over 4 months and $5 a month at 10,000 requests: 1,000 of them have to save $1.50."""
+    found = points(arm_of("t", "fine-tuned", 2.0, 10), arm_of("p", "few-shot", 3.0, 20))
+    assert {name: (point["unit"], point["above"], point["below"]) for name, point in found.items()} == {
+        "requests_per_month": ("requests", "t", "p"),
+        "tuned_price": ("factor", "p", "t"),
+        "tuned_cost_per_1k": ("usd", "p", "t"),
+        "against_price": ("factor", "t", "p"),
+        "against_cost_per_1k": ("usd", "t", "p"),
+        "error_usd": ("usd", "t", "p"),
+    }
+    assert {name: point["value"] for name, point in found.items()} == pytest.approx({
+        "requests_per_month": 15_000, "tuned_price": 0.75, "tuned_cost_per_1k": 1.5, "against_price": 3.5 / 3,
+        "against_cost_per_1k": 3.5, "error_usd": 0.005,
+    })  # fmt: skip
+
+
+def test_costs_of_errors_by_label_change_by_a_factor() -> None:
+    found = points(arm_of("t", "fine-tuned", 2.0, 10), arm_of("p", "few-shot", 3.0, 20), error_usd={"a": 0.001})
+    assert "error_usd" not in found
+    assert found["error_usd_factor"]["value"] == pytest.approx(5.0)
+    assert (found["error_usd_factor"]["unit"], found["error_usd_factor"]["above"]) == ("factor", "t")
+
+
+def test_the_share_of_the_cache_by_hand() -> None:
+    """$3 for 1,000 prompts of 1,500 tokens, a third of that out of the cache: at a share of one half it saves 1.50."""
+    price = {"input": 2.0, "cached_input": 0.5, "output": 0.0}
+    tokens = {"input_tokens_mean": 1500.0, "output_tokens_mean": 0.0, "cached_tokens_mean": 0.0}
+    cached = arm_of("p", "few-shot", 3.0, 20, price=price, **tokens)
+    found = points(arm_of("t", "fine-tuned", 0.375, 10), cached)
+    assert found["cache_hit"]["value"] == pytest.approx(0.5)
+    assert (found["cache_hit"]["unit"], found["cache_hit"]["above"], found["cache_hit"]["below"]) == ("share", "p", "t")
+    assert "cache_hit" not in points(arm_of("t", "fine-tuned", 3.0, 10), cached)
+
+
+def test_what_cannot_flip_is_no_point() -> None:
+    tuned, other = arm_of("t", "fine-tuned", 2.0, 10), arm_of("p", "few-shot", 3.0, 20)
+    assert points(tuned, {**other, "cost_per_1k_usd": None}) == {}
+    assert "error_usd" not in points(tuned, {**other, "confusion": None})
+    assert "error_usd" not in points(arm_of("t", "fine-tuned", 2.0, 30), other)
+    assert "tuned_price" not in points(arm_of("t", "fine-tuned", 0.0, 10), other)
+    assert "tuned_price" not in points(tuned, arm_of("p", "few-shot", 1.0, 20))
+    timed = [{**arm, "cost_per_1k_usd": None, "machine_s_per_1k": seconds}
+             for arm, seconds in ((tuned, 200.0), (other, 300.0))]  # fmt: skip
+    assert list(points(*timed)) == ["requests_per_month"]
+    dear = points(arm_of("t", "fine-tuned", 5.0, 10), other)
+    assert "requests_per_month" not in dear
+    gift = points(arm_of("t", "fine-tuned", 5.0, 10), other, fixed=-400.0)["requests_per_month"]
+    assert (gift["value"], gift["above"]) == (pytest.approx(47_500), "p")
