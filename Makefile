@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-report test lint bench docs hooks words venv chromium clean
+.PHONY: help demo demo-report test lint audit bench docs hooks words venv chromium clean
 
 # The first Python of at least 3.11; another one: make demo PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -38,6 +38,13 @@ lint: $(READY) ## style, types and the direction of imports
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+# Strict: what the advisory service does not know would else pass for safe. It knows no local versions (torch's +cpu).
+audit: $(READY) ## known weaknesses of what is installed; asks PyPI for them, so it needs the network
+	@[ -x build/audit/bin/pip-audit ] || { $(BIN)/python -m venv build/audit; \
+		build/audit/bin/python -m pip install -qq 'pip-audit>=2.10'; }
+	@$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' >build/audit/installed.txt
+	@build/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement build/audit/installed.txt
 
 hooks: $(READY) ## docs/reference/hooks.md and errors.md anew, from the specifications and from what is printed
 	@PYTHONPATH=tests $(BIN)/python -m support.hooks_reference

@@ -9,32 +9,9 @@ from typing import NoReturn
 
 import click
 
+from harness.commands import names
 from harness.commands.endings import ended
 from harness.commands.shared import Group
-
-COMMANDS = {
-    "run": "run",
-    "demo": "run",
-    "init": "init",
-    "prepare": "prepare",
-    "estimate": "estimate",
-    "train": "train",
-    "serve": "serve",
-    "decide": "decide",
-    "report": "report",
-    "publish": "publish",
-    "predict": "predict",
-    "recheck": "recheck",
-    "export": "export",
-    "relabel": "relabel",
-    "compare": "compare",
-    "gate": "gate",
-    "runs": "runs",
-    "show": "show",
-    "plugins": "plugins",
-    "new": "new",
-}
-"""Command → the module of `harness.commands` that has it, as a function of the command's name."""
 
 
 class Commands(Group):
@@ -42,13 +19,13 @@ class Commands(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns all names, sorted."""
-        return sorted(COMMANDS)
+        return names()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports a command; `None` where there is none of that name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name not in names():
             return None
-        found: click.Command = getattr(import_module(f"harness.commands.{COMMANDS[cmd_name]}"), cmd_name)
+        found: click.Command = getattr(import_module(f"harness.commands.{cmd_name}"), cmd_name)
         return found
 
 

@@ -1,1 +1,16 @@
-"""The commands, by what they are about; each imports what it needs when it runs, so that `--help` is quick."""
+"""The commands: a module for each, with a function of its name. A file here is a command, and is listed.
+
+Each imports what it needs when it runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+from pkgutil import iter_modules
+
+HELPERS = frozenset({"endings", "shared"})
+"""Modules that are no command."""
+
+
+def names() -> list[str]:
+    """Returns what commands there are, sorted."""
+    return sorted({module.name for module in iter_modules(__path__)} - HELPERS)

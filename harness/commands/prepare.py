@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--encoding", metavar="E", help="How the file is written, if not in UTF-8.")
 @click.option("--sheet", metavar="NAME", help="The sheet of a workbook.")
 @click.option(
-    "--provider", metavar="P", type=click.Choice(list(PROFILES)), help="openai (the default), azure, nebius or local."
+    "--provider", metavar="P", type=click.Choice(list(PROFILES)), help=f"{', '.join(PROFILES)}; by default the first."
 )
 @click.option("--model", metavar="M", help="Whose tokens to count.")
 @click.option("--allow-leaks", is_flag=True, help="Go on although test items stand in train.")

@@ -1,4 +1,4 @@
-"""`harness run`, `harness demo`: one experiment, carried out."""
+"""`harness run`: one experiment, carried out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from harness.pipeline import Finished
 
 
-def _run_options(function: F) -> F:
+def run_options(function: F) -> F:
+    """Adds the options of `run` and `demo`."""
     for option in reversed(
         (
             out_option,
@@ -36,37 +37,25 @@ def _run_options(function: F) -> F:
 
 @command("harness run experiment.toml --max-usd 5")
 @click.argument("experiment", type=click.Path(path_type=Path))
-@_run_options
+@run_options
 def run(experiment: Path, **options: Any) -> None:
     """Prepare, train, ask, score and report; goes on where it stopped."""
-    _carry_out(experiment, options)
+    carry_out(experiment, options)
 
 
-@command("harness demo")
-@_run_options
-def demo(**options: Any) -> None:
-    """The default experiment, real in every part; no key needed."""
-    from importlib.resources import as_file, files
+def carry_out(path: Path, options: dict[str, Any]) -> None:
+    """Carries out the experiment of a file and says what came of it.
 
-    from harness.running.manifest import machine
-
-    if not options["quiet"]:
-        where = machine()
-        quick = "AMX" in where or "AVX512" in where
-        time = "about 3 minutes" if quick else "about 8 minutes: without AMX training takes 2.5 times as long"
-        click.echo(f"real training on this machine ({where}): {time}; done once, it is kept", err=True)
-    with as_file(files("harness").joinpath("demo.toml")) as path:
-        _carry_out(path, options)
-
-
-def _carry_out(path: Path, options: dict[str, Any]) -> None:
+    Raises:
+        UnfinishedError: Something is left to be done; the rest is done and said.
+    """
     from harness.console import Console
-    from harness.pipeline import run as carry_out
+    from harness.pipeline import run as run_all
 
     experiment, settings = opened(path, options)
     # stdout belongs to the result: what a plugin prints goes to stderr
     with spared_stdout(), Console(quiet=options["quiet"]) as console:
-        finished = carry_out(experiment, settings, console)
+        finished = run_all(experiment, settings, console)
         cost = _cost(finished)
         if cost is not None:
             console.say(cost)

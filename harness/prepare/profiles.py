@@ -23,6 +23,8 @@ class Profile:
     """A provider's rules for training files."""
 
     name: str
+    hosts: tuple[str, ...] = ()
+    """Domains of its endpoints, by which it is known."""
     bom: bool = False
     """Whether a file has to begin with a byte order mark; where it need not, it must not."""
     least_examples: int = LEAST_EXAMPLES
@@ -35,17 +37,23 @@ class Profile:
     """Whether an example may have a fractional `weight` (0 < weight ≤ 100)."""
 
 
-OPENAI = Profile(name="openai")
+OPENAI = Profile(name="openai", hosts=("api.openai.com",))
 """At least 10 examples, files of up to 512 MB (OpenAI's guide on fine-tuning, API reference of files)."""
 
 COMPATIBLE = Profile(name="openai-compatible")
 """Servers of the same API that nothing more is known of: OpenAI's figures, for want of their own."""
 
-AZURE = Profile(name="azure", bom=True, max_bytes=512 * MEGABYTE - 1, deploys=True)
+AZURE = Profile(
+    name="azure",
+    hosts=("openai.azure.com", "cognitiveservices.azure.com", "services.ai.azure.com", "openai.azure.us"),
+    bom=True,
+    max_bytes=512 * MEGABYTE - 1,
+    deploys=True,
+)
 """JSON Lines in UTF-8 with a byte order mark, less than 512 MB, at least 10 examples ("Customize a model with
 fine-tuning", Azure OpenAI's documentation). A deployment is hosted by the hour, and is called by its own name."""
 
-NEBIUS = Profile(name="nebius", max_bytes=5_000 * MEGABYTE)
+NEBIUS = Profile(name="nebius", hosts=("nebius.com", "nebius.ai"), max_bytes=5_000 * MEGABYTE)
 """Files of up to 5 GB (guides on fine-tuning at Nebius Token Factory); no least number is published, so OpenAI's is
 kept."""
 
@@ -55,18 +63,7 @@ LOCAL = Profile(name="local", max_bytes=None, example_weights=True)
 PROFILES: Mapping[str, Profile] = MappingProxyType(
     {profile.name: profile for profile in (OPENAI, AZURE, NEBIUS, LOCAL, COMPATIBLE)}
 )
-
-_HOSTS: Mapping[str, Profile] = MappingProxyType(
-    {
-        "api.openai.com": OPENAI,
-        "openai.azure.com": AZURE,
-        "cognitiveservices.azure.com": AZURE,
-        "services.ai.azure.com": AZURE,
-        "openai.azure.us": AZURE,
-        "nebius.com": NEBIUS,
-        "nebius.ai": NEBIUS,
-    }
-)
+"""A new provider is a `Profile` above and its name here."""
 
 
 def profile_for(base_url: str | None, name: str | None = None) -> Profile:
@@ -86,8 +83,8 @@ def profile_for(base_url: str | None, name: str | None = None) -> Profile:
     if base_url is None or base_url == LOCAL.name:
         return LOCAL
     host = _host(base_url)
-    for known, profile in _HOSTS.items():
-        if host == known or host.endswith(f".{known}"):
+    for profile in PROFILES.values():
+        if any(host == known or host.endswith(f".{known}") for known in profile.hosts):
             return profile
     return COMPATIBLE
 

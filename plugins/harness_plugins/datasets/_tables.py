@@ -1,10 +1,11 @@
-"""Which files a path means, what each is, and the table that reads it."""
+"""Which files a path means, what each is, and the table that reads it: a new format has a file and three lines here."""
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import harness
 from harness_plugins.datasets._chat import chat, is_chat
@@ -12,30 +13,53 @@ from harness_plugins.datasets._delimited import Delimited, Lines
 from harness_plugins.datasets._json import Json, JsonLines
 from harness_plugins.datasets._notes import shown
 from harness_plugins.datasets._parquet import Parquet
-from harness_plugins.datasets._source import FORMATS, PACKED, Format, Source, Table, check_packed
+from harness_plugins.datasets._source import PACKED, Source, Table, check_packed
 from harness_plugins.datasets._xlsx import Xlsx
+
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "txt", "xlsx"]
+"""What `dataset.format` can say."""
+FORMATS: Mapping[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".txt": "txt",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+}
+"""Suffix → format."""
+
+
+def _lines(source: Source) -> Table:
+    """Reads JSON lines; those whose first object is a chat become a table of chats."""
+    lines = JsonLines(source)
+    return chat(source) if is_chat(lines.first) else lines
+
+
+READERS: Mapping[str, Callable[[Source], Table]] = {
+    "csv": Delimited,
+    "tsv": Delimited,
+    "json": Json,
+    "jsonl": _lines,
+    "parquet": Parquet,
+    "txt": Lines,
+    "xlsx": Xlsx,
+}
+"""Format → what reads it."""
 
 
 def read(source: Source) -> Table:
-    """Opens a table; JSON lines whose first object is a chat become a table of chats.
+    """Opens a table.
 
     Raises:
         harness.DataError: The file is not what it should be: file, line, what was expected.
     """
     check_packed(source)
-    match source.format:
-        case "csv" | "tsv":
-            return Delimited(source)
-        case "txt":
-            return Lines(source)
-        case "json":
-            return Json(source)
-        case "parquet":
-            return Parquet(source)
-        case "xlsx":
-            return Xlsx(source)
-    lines = JsonLines(source)
-    return chat(source) if is_chat(lines.first) else lines
+    return READERS[source.format](source)
 
 
 def find(paths: Sequence[str], folder: Path, stated: Format | None) -> list[tuple[Path, Format, str]]:

@@ -46,7 +46,7 @@ class Files:
     """Whether texts of this data may be published."""
     encoding: str = "utf-8"
     """How the file is written; a byte-order mark is recognised."""
-    format: Literal["csv", "tsv", "json", "jsonl", "parquet", "txt", "xlsx"] | None = None
+    format: _tables.Format | None = None
     """By default what the file's suffix says."""
     columns: tuple[str, ...] | None = None
     """Names of the columns of a CSV, TSV or XLSX file without a header line."""

@@ -178,6 +178,45 @@ def test_whatever_is_wrong_is_left_to_the_rules(case):
     assert quick(lines) in (None, chat_findings(lines, profile=OPENAI))
 
 
+ALIKE = {
+    "a key in every line": [{**each, "id": 1} for each in GOOD],
+    "a key in every message": [line(n, said("user", f"{n}", name="jo"), said("assistant", f"{n}")) for n in range(120)],
+    "a weight in every line": [{**each, "weight": 0.5} for each in GOOD],
+    "no content": [line(n, {"role": "user"}, said("assistant", f"{n}")) for n in range(120)],
+    "no role": [line(n, {"content": f"{n}"}, said("assistant", f"{n}")) for n in range(120)],
+    "an empty content": [line(n, said("user", ""), said("assistant", f"{n}")) for n in range(120)],
+    "another role": [line(n, said("tool", f"{n}"), said("assistant", f"{n}")) for n in range(120)],
+    "another order": [line(n, said("assistant", f"{n}"), said("user", f"{n}")) for n in range(120)],
+    "one message": [line(n, said("user", f"{n}")) for n in range(120)],
+    "four messages": [line(n, SYSTEM, USER, ANSWER, said("user", f"{n}")) for n in range(120)],
+    "roles that differ": with_first(line(0, said("developer", "Be brief."), USER, ANSWER)),
+    "two instructions": with_first(line(0, said("system", "Be long."), USER, ANSWER)),
+    "a question twice": [*GOOD, {"messages": [*GOOD[0]["messages"][:2], ANSWER]}],
+    "no messages": [{"messages": []} for _ in range(120)],
+    "a list of null": [{"messages": None} for _ in range(120)],
+    "a message of null": [{"messages": [None, None]} for _ in range(120)],
+}
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_lines_that_are_alike_but_not_in_order_are_left_to_the_rules(case):
+    assert quick(ALIKE[case]) is None
+
+
+@pytest.mark.parametrize("weights", [[0.0] * 3, [0.5, None, 0.5], [0.5, 100.5, 1], [-1, 1, 1]])
+def test_weights_that_are_not_in_order_are_left_to_the_rules(weights):
+    lines = [line(n, weight=weight) for n, weight in enumerate(weights)]
+    assert quick(lines, LOCAL) is None
+    assert quick([line(n, weight=100) for n in range(3)], LOCAL) is not None
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\n", b"[1]\n", b'{"messages": []}\r{"messages": []}\n', b'{"messages": [\n]}\n']
+)
+def test_files_of_another_layout_are_left_to_the_rules(data):
+    assert plain_chat_findings(data, raw.layout(data), OPENAI) is None
+
+
 @given(
     st.lists(
         st.lists(

@@ -269,6 +269,7 @@ def told_or_sizes(examples, seed):
         ((0.5, 0.1, 0.1), "prepare.split: train + validation + test = 0.7, expected 1"),
         ((0.0, 0.5, 0.5), "prepare.split: train = 0.0, validation = 0.5, test = 0.5"),
         ((0.8, 0.3, -0.1), "prepare.split: train = 0.8, validation = 0.3, test = -0.1"),
+        ((0.5, 1.5, 0.0), "prepare.split: train = 0.5, validation = 1.5, test = 0.0"),
     ],
 )
 def test_shares_that_are_none_are_said(shares, message):

@@ -229,6 +229,7 @@ def test_vectors_have_unit_length_for_each_kind_and_few_terms():
     assert np.allclose(np.asarray(vectors.multiply(vectors).sum(axis=1)).ravel(), 2.0, atol=1e-5)
     assert features([(), ()]) is None
     assert word_vectors([("a",), ("b",)]) is None
+    assert word_vectors([(), ()]) is None
     assert word_vectors([("a", "b"), ("a", "c")]).shape == (2, 1)
 
 

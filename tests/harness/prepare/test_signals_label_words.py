@@ -56,7 +56,7 @@ def texts(lines):
 
 def test_names_of_several_words_must_stand_together():
     given_labels = ["card_arrival"] * 5 + ["lost_card"] * 5
-    together = texts(["about card arrival now"] * 5 + ["else"] * 5)
+    together = texts(["about card arrival right now"] * 5 + ["else"] * 5)
     (found,) = named(given_labels, together, ["card_arrival", "lost_card"])
     assert (found.label, found.inside, found.outside) == ("card_arrival", 1.0, 0.0)
     assert named(given_labels, texts(["arrival of my card"] * 5 + ["else"] * 5), ["card_arrival", "lost_card"]) == ()

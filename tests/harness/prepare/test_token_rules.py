@@ -180,6 +180,9 @@ def test_special_tokens_that_a_tokenizer_file_names_are_looked_for():
     own = replace(O200K, special=("@", "@@", "PAD"))
     (check,) = special_token_findings(["a", "b", "c"], ["a@b", "PAD @@", "PA D"], [own])
     assert check.figures["tokens"] == {"@": 1, "@@": 1, "PAD": 1}
+    longer = replace(O200K, special=("<|a|>", "<|a|>b", "<|a"))
+    (check,) = special_token_findings(["a"], ["<|a|>b <|a|>c <|ac"], [longer])
+    assert check.figures["tokens"] == {"<|a": 1, "<|a|>": 1, "<|a|>b": 1}
 
 
 @pytest.mark.parametrize("text", ["", "a <br/> b", "<|", "<|im_end|", "< s>", "[INST", "x<y>z", "<|IM_END|>"])

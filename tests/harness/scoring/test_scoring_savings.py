@@ -17,7 +17,6 @@ PRICE = {"input": 2.0, "cached_input": 0.5, "output": 10.0, "cache_write": 2.5, 
 def columns(arm: str = "x", **changes: list[Any]) -> dict[str, list[Any]]:
     """Three answers, one of them wrong and one long enough for a cache, and a request that failed."""
     known: dict[str, list[Any]] = {
-        "arm": [arm] * 4,
         "example_id": ["d", "a", "c", "b"],
         "status": ["failed", "answered", "answered", "unparsed"],
         "expected": ["p", "p", "q", "q"],
@@ -28,7 +27,8 @@ def columns(arm: str = "x", **changes: list[Any]) -> dict[str, list[Any]]:
         "cached_tokens": [None, None, 1000, 0],
         "reasoning_tokens": [None, 5, None, 0],
     }
-    return {**known, **changes}
+    found = {**known, **changes}
+    return {"arm": [arm] * len(found["example_id"]), **found}
 
 
 def requests(**changes: list[Any]) -> Any:
@@ -110,7 +110,7 @@ def savings(groups: dict[str, str] | None = None, **assumed: Any) -> Savings:
     found = {}
     for name, factor, wrong in (("a", 1e-6, range(8)), ("b", 2e-6, range(4, 20)), ("free", None, range(3))):
         made = columns(
-            name, arm=[name] * 40, example_id=ids, status=["answered"] * 40, expected=["p"] * 40,
+            name, example_id=ids, status=["answered"] * 40, expected=["p"] * 40,
             predicted=["q" if place in wrong else "p" for place in range(40)],
             cost_usd=[None if factor is None else factor * (place + 1) for place in range(40)],
             **{f"{kind}_tokens": [1] * 40 for kind in ("input", "output", "cached", "reasoning")},

