@@ -326,18 +326,4 @@ class Calculator:
 
 
 Figure: TypeAlias = Chart | Intervals | Dots | Matrix | Histogram
-Block: TypeAlias = (
-    Text
-    | Passage
-    | Callout
-    | Tiles
-    | Table
-    | Chart
-    | Intervals
-    | Dots
-    | Matrix
-    | Histogram
-    | Code
-    | Explorer
-    | Calculator
-)
+Block: TypeAlias = Text | Passage | Callout | Tiles | Table | Figure | Code | Explorer | Calculator

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 @click.option("--encoding", metavar="E", help="How the file is written, if not in UTF-8.")
 @click.option("--sheet", metavar="NAME", help="The sheet of a workbook.")
 @click.option(
-    "--provider", metavar="P", type=click.Choice(list(PROFILES)), help=f"{', '.join(PROFILES)}; by default the first."
-)
+    "--provider", metavar="P", type=click.Choice(list(PROFILES)),
+    help=", ".join(["openai (default)", *list(PROFILES)[1:]]),
+)  # fmt: skip
 @click.option("--model", metavar="M", help="Whose tokens to count.")
 @click.option("--allow-leaks", is_flag=True, help="Go on although test items stand in train.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")

@@ -1,6 +1,7 @@
 """What a reader must know of the data as a whole, each finding with its figures and the next step.
 
-A rule is a function from the facts to findings; `RULES` lists them. Signals of single rows are in `signals`, rules for
+A rule is a function from the facts to findings; `RULES` lists them. What another language says of a kind stands in
+`harness.findings.data`: `results.json` holds English and figures. Signals of single rows are in `signals`, rules for
 training files in `format`, those of tokens in `token_rules`.
 """
 

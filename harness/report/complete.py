@@ -74,7 +74,14 @@ DECISION: Mapping[str, Any] = {
     "flip_points": [{"quantity": NAME, "value": FIGURE, "unit": NAME, "above": NAME, "below": NAME}],
     "table": [{"requests_per_month": FIGURE, **MONTHLY, "break_even_date": TEXT}],
     "recurring": [{**_each("arm name", NAME), **_each("usd machine_s")}],
-    "totals": [{**_each("arm unit", NAME), **_each("per_1k errors_per_1k fixed monthly total"), "errors_ci": PAIR}],
+    "totals": [
+        {
+            "arm": NAME,
+            "unit": TEXT,  # null where nothing is known of an arm's cost
+            **_each("per_1k errors_per_1k fixed monthly total"),
+            "errors_ci": PAIR,
+        }
+    ],
 }
 CANDIDATE = {
     **_each("settings reason name checkpoint model", ANY),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from markupsafe import Markup, escape
 
@@ -45,11 +45,7 @@ KINDS: Mapping[type, str] = {
     Callout: "callout",
     Tiles: "tiles",
     Table: "table",
-    Chart: "figure",
-    Intervals: "figure",
-    Dots: "figure",
-    Matrix: "figure",
-    Histogram: "figure",
+    **dict.fromkeys(get_args(Figure), "figure"),
     Code: "code",
     Packed: "explorer",
     Calculator: "calculator",
@@ -102,7 +98,7 @@ def _gather(found: list[dict[str, Any]], shown: dict[str, Any], *, alone: bool) 
 
 
 def draw(figure: Any, looks: Mapping[str, Look]) -> Drawn:
-    """Draws a figure (`Chart`, `Intervals`, `Dots`, `Matrix` or `Histogram`) in both layouts."""
+    """Draws a `Figure` in both layouts."""
     full = isinstance(figure, Matrix) and len(figure.columns) > matrix.MANY
     layouts = [_svg(figure, looks, FULL if full else WIDE, False), _svg(figure, looks, NARROW, True)]
     key = _key(figure, looks)

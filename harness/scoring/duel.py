@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from harness.scoring.wording import Line, Named
+
+Kind: TypeAlias = Literal[
+    "win", "trade-off", "never-pays", "baseline-suffices", "tie", "not-enough-data", "expires", "unavailable", "invalid"
+]
+"""Kinds of verdict. What is advised of each stands in `harness.report.plain`, its badge in `harness.site.badge`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ruling:
     """What a rule says."""
 
-    kind: str
+    kind: Kind
     write: Callable[[Named], str]
     """Writes the sentence, given how arms are called."""
     arm: str | None = None

@@ -1,4 +1,8 @@
-"""Facts → `results.json`: every number that the report shows."""
+"""Facts → `results.json`: every number that the report shows.
+
+A new figure is computed here. What it needs of the run comes in `facts`, which `harness.outcome` gathers; runs that
+were made before it get `null` where `harness.report.complete` names it.
+"""
 
 from __future__ import annotations
 

@@ -10,17 +10,27 @@ from xml.sax.saxutils import escape
 from harness import numbers
 from harness.report import facts
 from harness.report.sentence import sentence
-from harness.words import clipped, say
+from harness.words import clipped, noted, say
 
 OURS = "<desc>finetune-harness</desc>"
 """Stands in every badge that is ours."""
 LONGEST = 28
 """Characters of a name that are shown."""
-_COLOURS = {
-    "win": "#0a6b4a", "trade-off": "#8a5300", "never-pays": "#8a5300", "baseline-suffices": "#0062a3", "tie": "#4f5661",
-    "not-enough-data": "#4f5661", "expires": "#8a5300", "unavailable": "#b3261e", "invalid": "#b3261e",
-}  # fmt: skip
-"""Kind of verdict → background, dark enough for white letters (4.5:1)."""
+GREEN, AMBER, BLUE, GREY, RED = "#0a6b4a", "#8a5300", "#0062a3", "#4f5661", "#b3261e"
+"""Dark enough for white letters (4.5:1)."""
+KINDS: Mapping[str, tuple[str, str]] = {
+    "win": (noted("{arm} wins"), GREEN),
+    "trade-off": (noted("trade-off"), AMBER),
+    "never-pays": (noted("training never pays"), AMBER),
+    "baseline-suffices": (noted("baseline suffices"), BLUE),
+    "tie": (noted("tie"), GREY),
+    "not-enough-data": (noted("not enough data"), GREY),
+    "expires": (noted("expires before it pays"), AMBER),
+    "unavailable": (noted("training unavailable"), RED),
+    "invalid": (noted("invalid"), RED),
+}
+"""Kind of verdict → what the badge says, and its background."""
+UNKNOWN = (noted("no verdict"), RED)
 _UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 """What XML forbids, and what would turn the line's direction."""
 
@@ -36,7 +46,7 @@ def draw(data: Mapping[str, Any], name: str) -> str:
     left = _short(str(run.get("name") or name))
     right = _short(line(data), 60)
     title = _plain(str(sentence(data)) if verdict.get("sentence") else right)
-    colour = _COLOURS.get(str(verdict.get("kind")), _COLOURS["invalid"])
+    _, colour = KINDS.get(str(verdict.get("kind")), UNKNOWN)
     a, b = _width(left) + 14, _width(right) + 14
     texts = "".join(
         f'<text x="{x:g}" y="14" textLength="{_width(text):g}" lengthAdjust="spacingAndGlyphs">{escape(text)}</text>'
@@ -60,25 +70,11 @@ def line(data: Mapping[str, Any]) -> str:
     if first is not None and second is not None:
         gap = (facts.comparison(data, str(first["name"]), str(second["name"])) or {}).get("difference")
     arm = _short(str(verdict.get("arm") or (first or {}).get("name") or ""))
-    said = _kind(str(verdict.get("kind")), arm)
+    words, _ = KINDS.get(str(verdict.get("kind")), UNKNOWN)
+    said = say(words, arm=arm)
     said = said if gap is None else say("{verdict}, {difference}", verdict=said, difference=numbers.points(gap))
     simulated = any(arm.get("simulated") for arm in data.get("arms") or ())
     return say("simulated: {verdict}", verdict=said) if simulated else said
-
-
-def _kind(kind: str, arm: str) -> str:
-    told = {
-        "win": say("{arm} wins", arm=arm),
-        "trade-off": say("trade-off"),
-        "never-pays": say("training never pays"),
-        "baseline-suffices": say("baseline suffices"),
-        "tie": say("tie"),
-        "not-enough-data": say("not enough data"),
-        "expires": say("expires before it pays"),
-        "unavailable": say("training unavailable"),
-        "invalid": say("invalid"),
-    }
-    return told.get(kind) or say("no verdict")
 
 
 def _plain(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import os
 import re
@@ -108,6 +109,17 @@ def test_what_is_written_is_clean(tmp_path: Path) -> None:
                 check=False,
             )
             assert done.returncode == 0, done.stdout
+
+
+def test_what_is_written_imports_the_public_names_alone(tmp_path: Path) -> None:
+    folder = scaffold.write(tmp_path, "public", list(KINDS))
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "harness":
+                assert node.module in {"harness", "harness.testing"}, (path.name, node.module)
+                known = importlib.import_module(node.module)
+                for name in node.names:
+                    assert name.name == "blocks" or name.name in known.__all__, (path.name, name.name)
 
 
 def test_nothing_is_overwritten(here: Path) -> None:

@@ -148,3 +148,11 @@ def test_a_kind_is_written_in_one_place_and_something_finds_it() -> None:
         for kind in re.findall(r'"([a-z]+(?:-[a-z]+)*)"', path.read_text("utf-8"))
     }
     assert sorted(kind for kind in kinds if kind not in emitted and not kind.endswith("-leak")) == []
+
+
+def test_every_kind_of_check_of_rows_is_said_in_other_languages() -> None:
+    prepare_folder = ROOT / "harness" / "prepare"
+    sources = [path.read_text("utf-8") for path in prepare_folder.rglob("*.py") if path.parent.name != "format"]
+    kinds = {kind for source in sources for kind in re.findall(r'Check\(\s*kind="([a-z0-9-]+)"', source)}
+    assert len(kinds) > 20
+    assert sorted(kinds - set(findings.MESSAGES)) == [], "write its sentence in harness/findings/data.py"

@@ -87,17 +87,22 @@ def test_more_keys_than_one_query_takes(path: Path) -> None:
         assert set(journal.answers([*keys, "none"])) == set(keys)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
+    """A journal for many examples: each of its own would wait for the disk several times."""
+    with Journal(tmp_path_factory.mktemp("journal") / "j.sqlite") as journal:
+        yield journal
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     st.dictionaries(
         st.text(max_size=8), st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=5)
     )
 )
-def test_any_json_comes_back(tmp_path_factory: pytest.TempPathFactory, body: dict[str, object]) -> None:
-    path = tmp_path_factory.mktemp("journal") / "j.sqlite"
-    with Journal(path) as journal:
-        journal.add([Entry(key="k", arm="a", endpoint="", body=body)])
-        assert journal.answers(["k"])["k"].body == body
+def test_any_json_comes_back(kept: Journal, body: dict[str, object]) -> None:
+    kept.add([Entry(key="k", arm="a", endpoint="", body=body)])
+    assert kept.answers(["k"])["k"].body == body
 
 
 def test_a_second_one_is_refused_and_the_first_named(path: Path) -> None:
@@ -271,14 +276,15 @@ def test_what_is_no_json_is_an_error_and_no_endless_wait(path: Path) -> None:
 def test_siblings_give_answers_but_no_errors(path: Path) -> None:
     bodies: list[dict[str, Any]] = [{}, {"text": ""}, {"choices": [{"message": {"content": ""}}]}, {"choices": []}]
     empty = [Entry(key=str(number), arm="a", endpoint="e", body=body) for number, body in enumerate(bodies)]
-    said = {"choices": [{"message": {"content": "good"}}]}
-    empty.append(Entry(key="chat", arm="a", endpoint="e", body=said))
+    bodies = [{"choices": [{"message": {"content": "good"}}]}, {"choices": [{"text": "good"}]}, {"data": [[0.5]]}]
+    told = [Entry(key=f"said {number}", arm="a", endpoint="e", body=body) for number, body in enumerate(bodies)]
     with Journal(path) as journal:
-        journal.add([entry("good"), entry("bad", error="400"), *empty])
+        journal.add([entry("good"), entry("bad", error="400"), *empty, *told])
         journal.save_job(Job(tag="done", arm="a", spec={}, files={}, status="succeeded", model="m"))
         journal.save_job(Job(tag="begun", arm="a", spec={}, files={}, status="running"))
         # also while its owner still works on it
-        assert set(sibling_answers(path, ["good", "bad", "0", "1", "2", "3", "none", "chat"])) == {"good", "chat"}
+        keys = ["good", "bad", "0", "1", "2", "3", "none", *(one.key for one in told)]
+        assert set(sibling_answers(path, keys)) == {"good", "said 0", "said 1", "said 2"}
         done = sibling_job(path, "done")
         assert done is not None
         assert done.model == "m"

@@ -16,11 +16,9 @@ def jaccard(a, b):
 
 
 def brute_force(texts):
-    return {
-        (i, j): jaccard(texts[i], texts[j])
-        for i, j in combinations(range(len(texts)), 2)
-        if 5 * len(shingles(texts[i]) & shingles(texts[j])) >= 4 * len(shingles(texts[i]) | shingles(texts[j]))
-    }
+    sets = [shingles(text) for text in texts]
+    found = {(i, j): (len(sets[i] & sets[j]), len(sets[i] | sets[j])) for i, j in combinations(range(len(texts)), 2)}
+    return {pair: common / union for pair, (common, union) in found.items() if 5 * common >= 4 * union}
 
 
 # A small alphabet and planted variants: without them no two random texts are ever near.

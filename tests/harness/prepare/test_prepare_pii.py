@@ -165,3 +165,10 @@ def test_nothing_is_left_of_keys_that_stand_close_together(filler: str) -> None:
     assert found == {"key"}
     assert pii.masked(clean) == (clean, frozenset())
     assert "AKIA" not in clean or filler == "x"
+
+
+@pytest.mark.parametrize("end", ["\u00e9", "-", "\u00b2", "\uff12"])
+def test_an_account_number_that_breaks_off_is_none(end):
+    text = f"GB82WEST1234569876543{end}"
+    assert "iban" in kinds("GB82WEST12345698765432")
+    assert "iban" not in kinds(text)

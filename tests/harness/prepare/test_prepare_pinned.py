@@ -105,6 +105,25 @@ def test_previews():
     assert (small.labels, small.rows_in) == (data.labels, data.rows_in)
 
 
+def test_previews_of_uneven_classes():
+    """One of each class, the largest share first; then each class its share."""
+    sizes = {"a": 37, "b": 11, "c": 4, "d": 1}
+    examples = tuple(
+        Example(fields={"text": f"{label} {n}"}, label=label, split=Split.TEST, id=f"{label}{n}")
+        for label, size in sizes.items() for n in range(size)
+    )  # fmt: skip
+    data = Prepared(
+        examples=examples, labels=(), removed={}, rows_in=53, leaks=(), checks=(), fingerprint=""
+    )  # fmt: skip
+    order, before = "", set()
+    for limit in range(1, 54):
+        now = {row.id for row in limited(data, limit, 7).examples}
+        assert before < now
+        order += (now - before).pop()[0]
+        before = now
+    assert order == "abcdaaaabaaabaaaabaacabaaaabaaabacaabaaaabaaabcaaabaa"
+
+
 def test_which_rows_are_left_out_to_balance_classes():
     data = prepared_alone(rows(), PrepareOptions(balance="downsample"))
     assert set(Counter(row.label for row in data.of("train")).values()) == {10}

@@ -132,10 +132,8 @@ def tokens():
         yield f"{len(vocabulary.special)} special tokens", found
     words = {label: f" {label}" for label in ("newness", "new york", "new deal", "new wave", "old")} | {"none": ""}
     yield "labels", label_findings(words, [O200K, UNKNOWN])
-    yield (
-        "labels of an unknown model",
-        label_findings({"newness": " newness", "new": " new y"}, [UNKNOWN], choose=False),
-    )
+    three = {"newness": " newness", "new": " new y", "new york": " new york"}
+    yield "labels of an unknown model", label_findings(three, [UNKNOWN], choose=False)
 
 
 def facts(sizes, **more):

@@ -21,6 +21,8 @@ from harness.prepare.profiles import AZURE, COMPATIBLE, LOCAL, NEBIUS, OPENAI, P
         ("https://openai.azure.com.example.org/v1", COMPATIBLE),
         ("https://notnebius.com/v1", COMPATIBLE),
         ("https://eu.api.openai.com/v1", OPENAI),
+        ("https://api.openai.com./v1", OPENAI),
+        ("api.openai.com", OPENAI),
         ("http://127.0.0.1:8000/v1", COMPATIBLE),
         ("http://[::1/v1", COMPATIBLE),
         ("", COMPATIBLE),

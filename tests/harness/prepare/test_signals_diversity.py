@@ -148,6 +148,14 @@ def test_likeness_is_the_mean_cosine_of_all_pairs(rows):
             assert found[label]["likeness"] == pytest.approx(np.mean(pairs), abs=1e-5)
 
 
+def test_a_small_class_hides_none_that_comes_after_it():
+    labels = ["small"] * 4 + ["x"] * 5 + [""] + ["y"] * 6
+    words = [("a", "b")] * 16
+    found = class_variety(labels, words)
+    assert [(each["label"], each["rows"], each["distinct_words"]) for each in found] == [("x", 5, 2), ("y", 6, 2)]
+    assert [each["likeness"] for each in found] == pytest.approx([1.0, 1.0])
+
+
 def test_rows_without_a_label_are_no_class():
     assert class_variety([""] * 10, [("a", "b")] * 10) == []
     assert set(look([("a b", "")] * 10)) == {"distinct-texts", "vocabulary", "text-lengths"}

@@ -62,6 +62,16 @@ def test_names_of_several_words_must_stand_together():
     assert named(given_labels, texts(["arrival of my card"] * 5 + ["else"] * 5), ["card_arrival", "lost_card"]) == ()
 
 
+@pytest.mark.parametrize(
+    ("naming", "n", "others", "found"),
+    [(5, 100, 1, 1), (5, 101, 0, 0), (4, 20, 0, 0), (6, 20, 6, 1), (6, 20, 7, 0)],
+)
+def test_a_name_counts_from_a_twentieth_of_the_texts_and_five_times_as_often_as_elsewhere(naming, n, others, found):
+    given_labels = ["good"] * n + ["bad"] * 100
+    words = [("so", "good")] * naming + [("so",)] * (n - naming) + [("good",)] * others + [("so",)] * (100 - others)
+    assert len(named(given_labels, words, ["good", "bad"])) == found
+
+
 def test_words_that_others_use_as_often_tell_nothing():
     given_labels = ["good"] * 10 + ["bad"] * 10
     assert named(given_labels, texts(["so good"] * 20), ["good", "bad"]) == ()

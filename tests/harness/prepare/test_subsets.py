@@ -29,7 +29,7 @@ def ids(examples: tuple[Example, ...]) -> set[str]:
     return {example.id for example in examples}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(COUNTS, SEEDS)
 def test_each_size_is_part_of_the_next_and_as_stratified_as_it_can_be(counts: list[int], seed: int) -> None:
     examples = rows(counts)
@@ -49,7 +49,7 @@ def test_each_size_is_part_of_the_next_and_as_stratified_as_it_can_be(counts: li
                 assert classes[f"label {label}"] >= math.floor(exact + 1e-9)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(COUNTS, SEEDS, st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_does_not_matter(counts: list[int], seed: int, draw: random.Random) -> None:
     examples = rows(counts)
@@ -58,7 +58,7 @@ def test_the_order_of_the_rows_does_not_matter(counts: list[int], seed: int, dra
     assert ids(subset(examples, n, seed)) == ids(subset(mixed, n, seed))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(COUNTS, SEEDS, st.data())
 def test_a_row_that_is_added_changes_little(counts: list[int], seed: int, data: st.DataObject) -> None:
     examples = rows(counts)

@@ -117,3 +117,9 @@ def test_without_two_arms_there_is_nothing_to_decide(lacking: str) -> None:
     data["decision"][lacking] = "none"  # an arm without answers
     assert coefficients(data) is None
     assert coefficients({}) is None
+
+
+def test_results_that_do_not_say_what_was_simulated_simulated_nothing() -> None:
+    old = results(local=True)
+    del old["arms"][0]["simulated"]
+    assert found(old)["arms"]["t"]["here"] is True

@@ -11,10 +11,12 @@ import pytest
 from support.results import ARMS, make_arm, make_examples, make_run
 
 from harness.scoring.answers import Answers
+from harness.scoring.bootstrap import percentile_interval, resampled_means
 from harness.scoring.facts import ArmFacts
 from harness.scoring.intervals import Items, differences, intervals
 from harness.scoring.resampling import RESAMPLES, kinds_of, resampled
 from harness.scoring.results import build
+from harness.scoring.tallies import Tallies, scale_of
 from harness.types import Prediction, Row, Rows, Status
 from harness_plugins.metrics.balanced_accuracy import BalancedAccuracy
 from harness_plugins.metrics.brier import Brier
@@ -32,7 +34,7 @@ PLUGINS: tuple[Any, ...] = (
 )  # fmt: skip
 
 
-def drawn(seed: int, n: int, accuracy: float = 0.7, probabilities: bool = True) -> list[Prediction]:
+def drawn(seed: int, n: int, accuracy: float = 0.7) -> list[Prediction]:
     """Draws answers to the same items whatever the accuracy: some unparsed, some with a label that no item has."""
     items, draw = np.random.default_rng(n), np.random.default_rng([seed, n])
     expected = items.choice(STARS[:3], p=[0.5, 0.3, 0.2], size=n)
@@ -48,7 +50,7 @@ def drawn(seed: int, n: int, accuracy: float = 0.7, probabilities: bool = True) 
                 expected=label,
                 predicted=None if unparsed else said,
                 status=Status.UNPARSED if unparsed else Status.ANSWERED,
-                probabilities=dict(zip(STARS, told.tolist(), strict=True)) if probabilities else None,
+                probabilities=dict(zip(STARS, told.tolist(), strict=True)),
             )
         )
     return rows
@@ -193,8 +195,7 @@ def test_resampled_counts_are_those_of_drawn_items(groups: int, kinds: int) -> N
 
 def test_the_interval_of_macro_f1_holds_the_truth() -> None:
     """150 drawn test sets of 200 items: the interval holds the macro-F1 of a very large one about as often as said."""
-    truth = scored(drawn(9, 20_000, probabilities=False))["macro_f1"]
-    assert truth is not None
+    truth = _macro((MacroF1(),), fresh(150, 20_000))
     held = 0
     for seed in range(150):
         rows = fresh(seed, 200)
@@ -245,3 +246,29 @@ def test_who_is_not_worse_follows_from_the_interval() -> None:
         assert (line["a"] in line["not_worse"]) == (low > -0.05)
         assert (line["b"] in line["not_worse"]) == (high < 0.05)
         assert line["within_margin"] == (len(line["not_worse"]) == 2)
+
+
+def test_means_over_probabilities_have_the_bootstrap_s_interval() -> None:
+    rows = drawn(5, 40)
+    told = [sum((p - (label == row.expected)) ** 2 for label, p in (row.probabilities or {}).items()) for row in rows]
+    metrics = {"brier": float(np.mean(told)), "log_loss": -1.0}
+    line = intervals(answers(rows), metrics, items(40))
+    expected = percentile_interval(resampled_means(told, np.arange(40), 7, 2_000)[:, 0], 40)
+    assert line == {
+        "brier": {"ci": pytest.approx(list(expected)), "method": "bootstrap, 2,000 resamples of test items"}
+    }
+    groups = np.arange(40) // 2
+    expected = percentile_interval(resampled_means(told, groups, 7, 2_000)[:, 0], 20)
+    grouped = intervals(answers(rows), metrics, items(40, groups))["brier"]
+    assert grouped == {"ci": pytest.approx(list(expected)), "method": "clustered bootstrap, 2,000 resamples of groups"}
+    assert intervals(answers(rows), metrics, items(40, np.zeros(40, dtype=int))) == {}
+
+
+def test_labels_that_are_not_known_have_no_order() -> None:
+    table, kinds, counts = Tallies.of([answers(drawn(5, 12))], (), ordered=True)
+    assert (table.values, table.ranks, table.largest) == (None, None, 0.0)
+    assert (len(kinds), counts.sum()) == (12, 12)
+    assert scale_of(()) == []
+    assert scale_of(("low", "5")) == [0.0, 1.0]
+    assert scale_of(("2", "10.5")) == [2.0, 10.5]
+    assert scale_of(("1", "inf")) == [0.0, 1.0]

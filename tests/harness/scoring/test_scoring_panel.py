@@ -12,7 +12,7 @@ import pytest
 from scipy.stats import norm, t
 from support.verdicts import prompt, rows, run, tuned
 
-from harness.scoring.answers import Answers, barred
+from harness.scoring.answers import Answers, barred, truncated_cost
 from harness.scoring.bootstrap import bootstrap_p, percentile_interval, resampled_means
 from harness.scoring.comparisons import Panel, Resamples, compare_all, disagreements, letters, rank
 from harness.scoring.contenders import name_contenders
@@ -255,3 +255,21 @@ def test_ways_and_limits_of_answering() -> None:
     assert found([weak])["barred-opponent"] == {
         "arm": "w", "reason": "below-chance", "n": 9, "accuracy": 0.1, "lost": 5, "labels": 3,
     }  # fmt: skip
+
+
+def test_what_the_token_limit_cut_has_a_cost_or_none() -> None:
+    made = rows("x", [], 0.25, n=4)
+    cut = [replace(row, truncated=place < 2) for place, row in enumerate(made)]
+    facts = ArmFacts(name="x", family="other", predictions=tuple(cut))
+    assert truncated_cost(Answers.of(facts)) == 0.5
+    unknown = replace(facts, predictions=(replace(cut[0], cost_usd=None), *cut[1:]))
+    assert truncated_cost(Answers.of(unknown)) is None
+    assert truncated_cost(Answers.of(replace(facts, predictions=made))) is None
+
+
+def test_what_was_found_elsewhere_is_passed_on() -> None:
+    found = build(run(ledger={"spent_usd": 1.5}, data={"rows_out": {"train": 9}}), [prompt(range(70))])
+    assert (found["ledger"], found["data"]) == ({"spent_usd": 1.5}, {"rows_out": {"train": 9}})
+    assert build(run(), [prompt(range(70))])["ledger"] is None
+    refused = build(run(), [tuned([], predictions=(), refused=True)])
+    assert refused["verdict"]["sentence"] == "Training was refused, so fine-tuned small cannot be judged."

@@ -2,6 +2,7 @@ import datetime
 import gzip
 import json
 import sys
+from typing import get_args
 
 import openpyxl
 import pandas as pd
@@ -10,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import harness
+from harness_plugins.datasets import _tables
 from harness_plugins.datasets._notes import shown
 from harness_plugins.datasets.files import Files
 
@@ -288,3 +290,9 @@ def test_a_missing_extra_says_how_to_install_it(tmp_path, monkeypatch):
 def test_what_is_shown_moves_no_cursor():
     assert shown("a\x1b[2J\u202e\n\ud800é😀") == r"a\x1b[2J\u202e\n\ud800é😀"
     assert shown("x" * 50) == "x" * 39 + "…"
+
+
+def test_each_format_has_a_reader_and_a_suffix() -> None:
+    formats = set(get_args(_tables.Format))
+    assert set(_tables.READERS) == formats
+    assert set(_tables.FORMATS.values()) == formats
