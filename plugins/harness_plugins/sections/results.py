@@ -14,6 +14,12 @@ from harness.report.arms import Arm, looks, ranked
 from harness.report.facts import Data, Measure, contenders, cost_measure, latency
 from harness.words import noted, say, say_n
 
+SHIPPED = frozenset({
+    "accuracy", "accuracy_strict", "balanced_accuracy", "brier", "ece", "expected_label_mae", "log_loss", "macro_f1",
+    "mae", "mae_all", "micro_f1", "off_by_one", "quadratic_kappa", "spearman", "weighted_f1",
+})  # fmt: skip
+"""Figures of the metrics that ship; they have their places on the page."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Leaderboard:
@@ -29,6 +35,7 @@ class Leaderboard:
         if not arms:
             return
         yield _table(results.data, arms)
+        yield from _further(arms)
         lost = [arm for arm in arms if arm.get("unparsed") or arm.get("failed")]
         if lost:
             said = "; ".join(f"{arm['name']}: {_lost(arm)}" for arm in lost)
@@ -46,6 +53,20 @@ class Leaderboard:
                     arms=", ".join(guessed),
                 )
             )
+
+
+def _further(arms: Sequence[Arm]) -> Iterable[Block]:
+    """Yields a table of the figures that metrics of others add, by the names that they gave them."""
+    given = [arm.get("metrics") or {} for arm in arms]
+    names = sorted({name for one in given for name, value in one.items() if value is not None} - SHIPPED)
+    if names:
+        rows = (
+            (cells.arm(arm), *(Cell(text=numbers.significant(one.get(name))) for name in names))
+            for arm, one in zip(arms, given, strict=True)
+        )
+        yield Table(
+            caption=say("Figures of further metrics."), columns=cells.heads(say("Arm"), *names), rows=tuple(rows)
+        )
 
 
 def _table(data: Data, arms: Sequence[Arm]) -> Table:

@@ -160,7 +160,18 @@ def test_the_worst_case_is_the_worst(
         ({"max_tokens": 7, "n": 2, "best_of": 4}, 28),
         ({}, MOST_OUTPUT),
         ({"max_tokens": "many"}, MOST_OUTPUT),
+        ({"max_tokens": 7, "input": ["a"]}, 0),  # vectors have no tokens
     ],
 )
 def test_how_much_an_answer_may_hold(body: dict[str, object], tokens: int) -> None:
     assert output_limit(body) == tokens
+
+
+def test_whether_the_cap_covers_what_is_in_flight() -> None:
+    budget = Budget(max_usd=0.01, price=price)
+    asked = request(1, max_tokens=10)
+    assert budget.admit(asked)
+    assert budget.holds
+    budget.charge(asked, reply(asked, 2000, 1000))  # more than it may have been: $0.012
+    assert not budget.holds
+    assert Budget(spent=9.0).holds

@@ -140,10 +140,14 @@ def test_the_first_of_several_that_stay_is_named_and_none_that_went():
 
 
 def test_long_texts_and_large_sets_go_through_several_blocks(monkeypatch):
-    monkeypatch.setattr(prefix, "_BLOCK", 500)
-    monkeypatch.setattr(duplicates, "_ROWS", 7)
-    monkeypatch.setattr(duplicates, "_WORK", 40)
     draw = random.Random(3)
     base = ["".join(draw.choices("abcdef ", k=draw.choice([3, 40, 900]))) for _ in range(60)]
     texts = list(dict.fromkeys(text for one in base for text in (one, one + draw.choice("xy"))))
+    mixed = draw.sample(texts, len(texts))
+    earlier = near_earlier(mixed, prefixes(mixed))
+    assert any(earlier)
+    monkeypatch.setattr(prefix, "_BLOCK", 500)
+    monkeypatch.setattr(duplicates, "_ROWS", 7)
+    monkeypatch.setattr(duplicates, "_WORK", 40)
     assert {(pair.first, pair.second): pair.similarity for pair in near_pairs(texts)} == brute_force(texts)
+    assert near_earlier(mixed, prefixes(mixed)) == earlier

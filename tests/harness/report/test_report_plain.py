@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from harness.blocks import Results
+from harness.report.complete import completed
+from harness.report.gaps import gaps
 from harness.report.plain import advice, compared, price, right, sentences
 from harness.report.untested import untested
 
@@ -312,3 +315,27 @@ def test_another_way_of_answering(modes: list[str], said: str) -> None:
 def test_ways_that_differ_or_are_not_known_are_not_named(modes: list[str | None]) -> None:
     made = {"arms": [arm(str(place), "other", mode=mode) for place, mode in enumerate(modes)]}
     assert begin(made) == LAST
+
+
+def test_what_has_no_answers_says_why() -> None:
+    arms = [arm("t", "fine-tuned", n=0), arm("r", "fine-tuned", n=0, refused=True), arm("p", "few-shot", answered=0,
+            unparsed=0), arm("q", "few-shot", n=0), arm("ok", "few-shot", answered=9, unparsed=0)]  # fmt: skip
+    found = {"arms": arms, "training": [{"arm": "t", "reason": "no quota."}, {"arm": "r"}], "run": {"id": "x"}}
+    said = [note.text for note in gaps(Results(data=found), found)]
+    assert said[:2] == [
+        "t has no answers. Its training came to nothing: no quota.",
+        "r has no answers: its training was refused.",
+    ]
+    assert said[2].startswith("p has no answers: none of its 9 items was answered.")
+    assert said[3] == "q was not asked: the same command goes on where it stopped."
+    assert not any(text.startswith("ok ") for text in said)
+    assert gaps(Results(data={}), {})[0].text.startswith("This run has no arms with results yet")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [([0.1, 0.2], [0.1, 0.2]), ([0.1, None], None), ("ab", None), ([0.1], None), ([10**400, 0.2], None), (None, None)],
+)
+def test_bounds_that_are_none_are_left_out(given: object, kept: object) -> None:
+    made = completed({"arms": [{"name": "t", "family": "other", "accuracy_ci": given}]}).data
+    assert made["arms"][0]["accuracy_ci"] == kept

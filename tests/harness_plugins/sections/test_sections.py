@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from sklearn.metrics import f1_score
+from support.cli import ROOT
 from support.report import make_results, shipped_sections, with_choices
 
 from harness.blocks import Callout, Cell, Chart, Code, Dots, Intervals, Matrix, Results, Table, Text
@@ -19,7 +21,7 @@ from harness_plugins.sections.errors import DOTS, Errors, f1_by_label
 from harness_plugins.sections.payback import Payback
 from harness_plugins.sections.quality import Quality
 from harness_plugins.sections.reproduce import Reproduce
-from harness_plugins.sections.results import Leaderboard
+from harness_plugins.sections.results import SHIPPED, Leaderboard
 from harness_plugins.sections.samples import Samples
 from harness_plugins.sections.significance import Significance
 from harness_plugins.sections.speed import Speed
@@ -65,6 +67,24 @@ def test_leaderboard_is_sorted_and_complete() -> None:
     assert best == [f"{arms[0]['accuracy'] * 100:.1f}%"]
     [mock] = [cell for cell in column(table, "Arm") if isinstance(cell, Cell) and cell.text == "mock"]
     assert mock.tags == ("simulated",)
+
+
+def test_figures_of_others_metrics_are_shown_by_their_names() -> None:
+    results = make_results(arms=2)
+    first, second = results.data["arms"]
+    first["metrics"] |= {"words <b>": 12.3456, "gap": None}
+    second["metrics"] |= {"gap": 0.00012345}
+    board, table = only(Leaderboard(), results, Table)
+    assert [entry.title for entry in table.columns] == ["Arm", "gap", "words <b>"]
+    cells = {text_of(row[0]): [text_of(cell) for cell in row[1:]] for row in table.rows}
+    assert cells == {first["name"]: ["–", "12.3"], second["name"]: ["0.000123", "–"]}
+    assert len(board.rows) == 2
+
+
+def test_what_ships_is_no_further_metric() -> None:
+    [published] = (ROOT / "reports").glob("demo-*/results.json")
+    arms = json.loads(published.read_text(encoding="utf-8"))["arms"]
+    assert {name for arm in arms for name in arm["metrics"]} == SHIPPED
 
 
 def test_leaderboard_counts_lost_answers() -> None:
