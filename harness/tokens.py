@@ -129,7 +129,7 @@ class Vocabulary:
         except ImportError:
             raise UsageError(
                 f"{path}: reading a tokenizer needs the library tokenizers, which is not installed",
-                "Install finetune-harness[local].",
+                "install finetune-harness[local]",
             ) from None
         try:
             tokenizer = Tokenizer.from_buffer(path.read_bytes())
@@ -137,7 +137,7 @@ class Vocabulary:
             reason = getattr(error, "strerror", None) or " ".join(str(error).split())[:120]
             raise DataError(
                 f"{path}: expected a tokenizer in the JSON form of the tokenizers library: {reason}",
-                "Name the file tokenizer.json of the model's folder.",
+                "name the file tokenizer.json of the model's folder",
             ) from None
         tokenizer.no_truncation()
         tokenizer.no_padding()
@@ -343,7 +343,7 @@ def _texts(line: Mapping[str, Any], row: int) -> tuple[int, list[str]]:
         return beside, values if plain else [text for value in values for text in _said(value)]
     raise DataError(
         f"training line {row + 1}: expected messages (a list of objects), or prompt and completion (texts)",
-        f"It has the keys {', '.join(sorted(line)) or '(none)'}: check the formatter's training_line.",
+        f"it has the keys {', '.join(sorted(line)) or '(none)'}: check the formatter's training_line",
     )
 
 

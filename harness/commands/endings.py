@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import tempfile
 import traceback
@@ -12,7 +13,7 @@ from typing import Any
 
 import click
 
-from harness.errors import HarnessError, UnfinishedError, disk_full
+from harness.errors import HarnessError, UnfinishedError, disk_full, nearest
 from harness.plugins import OWN
 from harness.running.interrupts import INTERRUPTED
 
@@ -63,8 +64,50 @@ def _interrupted() -> int:
 def _say_usage(error: click.ClickException) -> int:
     ctx = getattr(error, "ctx", None)
     hint = f"\n`{ctx.command_path} --help` says what there is" if ctx is not None else ""
-    _say(_visible(f"error: {error.format_message()}{hint}"))
+    _say(_visible(f"error: {_plainly(error)}{hint}"))
     return error.exit_code
+
+
+def _plainly(error: click.ClickException) -> str:
+    """Says what is wrong with a command in the words of the other errors."""
+    said = error.format_message()
+    match error:
+        case click.NoSuchOption():
+            near = f"; {nearest(error.option_name, error.possibilities)}" if error.possibilities else ""
+            return f"there is no option {error.option_name}{near}"
+        case click.MissingParameter(param=click.Parameter() as missing):
+            return f"{_named(missing)} is missing"
+        case click.BadParameter(param=click.Parameter() as wrong):
+            kind = wrong.type
+            if isinstance(kind, click.Choice):
+                given = re.match("'(.*)' is not one of", error.message)
+                return f"{_named(wrong)} {given[1]}: {nearest(given[1], kind.choices)}" if given else said
+            expected = _expected(kind)
+            given = re.match(r"'?(.*?)'? is not (?:a valid|in the range)", error.message)
+            return f"{_named(wrong)} {given[1]}: {expected} is expected" if expected and given else said
+        case click.UsageError() if more := re.match(r"Got unexpected extra arguments? \((.*)\)", said):
+            return f"one argument too many: {more[1]}"
+        case _:
+            return said[:1].lower() + said[1:].rstrip(".")
+
+
+def _named(param: click.Parameter) -> str:
+    """Returns how a parameter is written: ``--limit``, or ``RUN``."""
+    return max(param.opts, key=len) if isinstance(param, click.Option) else param.human_readable_name
+
+
+def _expected(kind: click.ParamType[Any]) -> str:
+    """Says which numbers an option takes; nothing where it takes no number."""
+    whole = isinstance(kind, click.types.IntParamType)
+    if not whole and not isinstance(kind, click.types.FloatParamType):
+        return ""
+    noun = "a whole number" if whole else "a number"
+    low, high = getattr(kind, "min", None), getattr(kind, "max", None)
+    if low is None:
+        return noun
+    if getattr(kind, "min_open", False):
+        return f"{noun} above {low:g}"
+    return f"{noun} of at least {low:g}" if high is None else f"{noun} from {low:g} to {high:g}"
 
 
 def _say_error(error: HarnessError) -> int:

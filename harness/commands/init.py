@@ -47,7 +47,7 @@ def init(data: Path, out: Path, force: bool, **options: Any) -> None:
     from harness.starter.text import experiment_text
 
     if out.exists() and not force:
-        raise UsageError(f"{out} exists already", "Write another one with -o FILE, or over it with --force.")
+        raise UsageError(f"{out} exists already", "write another one with -o FILE, or over it with --force")
     endpoint = _endpoint(options["endpoint"], options["model"])
     plugins = discover(options["files"], options["blocked"])
     given = Given(**{name: options[name] for name in ("text", "label", "group", "time", "split")})
@@ -90,7 +90,7 @@ def _endpoint(url: str | None, model: str | None) -> Endpoint | None:
     except ValidationError as error:
         raise UsageError(f"--endpoint: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
     if not model:
-        raise UsageError("--endpoint names no model", "Say which of its models to ask and to train: --model M")
+        raise UsageError("--endpoint names no model", "say which of its models to ask and to train: --model M")
     return endpoint_of(str(checked))
 
 
@@ -102,9 +102,9 @@ def _prompt(path: Path | None, seen: Look) -> OwnPrompt | None:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"--prompt {path} cannot be read: {error.strerror}", "Check the path.") from None
+        raise DataError(f"--prompt {path} cannot be read: {error.strerror}", "check the path") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"--prompt {path} is not UTF-8 (byte {error.start})", "Save it as UTF-8.") from None
+        raise DataError(f"--prompt {path} is not UTF-8 (byte {error.start})", "save it as UTF-8") from None
     guesses = seen.guesses
     return read_prompt(text, guesses.text, list(guesses.columns), guesses.label, source=path.name)
 
@@ -131,6 +131,8 @@ def _tell(seen: Look, prompt: OwnPrompt | None, notes: list[str]) -> None:
 def _notes(seen: Look, *, slow: bool) -> Iterator[str]:
     if not seen.whole:
         yield f"only the first {seen.guesses.rows:,} rows were looked at"
+    if unlabelled := seen.guesses.of_rows.count(""):
+        yield f"{unlabelled:,} of {seen.guesses.rows:,} rows have no label and are left out"
     for left in seen.guesses.left_out:
         yield f"{left.option} left out: {left.reason}"
     yield from seen.guesses.notes

@@ -72,7 +72,7 @@ def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
 
         given = [f"--{name}" for name in (*columns, "provider", "model") if options[name] is not None]
         if given:
-            raise UsageError(f"{given[0]} is for a data file; {data} is an experiment", "Its [dataset] says it.")
+            raise UsageError(f"{given[0]} is for a data file; {data} is an experiment", "its [dataset] says it")
         return of_experiment(load(data, plugins, allowed_files=options["files"]), console)
     reading = {name: options[name] for name in ("encoding", "sheet") if options[name] is not None}
     target = Target(provider=options["provider"] or "openai", model=options["model"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,8 @@ def relabel(
     if filled is None:
         made = relabelling.export(stored, **sheet)
         click.echo(f"{made.disputed:,} disputed items and {made.controls:,} controls, shuffled", err=True)
+        following = shlex.join(["harness", "relabel", run, "--apply", str(made.path)])
+        click.echo(f"next: fill in its column `label` as far as you can judge, then {following}", err=True)
         click.echo(made.path)
         return
     if any(given is not None for given in sheet.values()):

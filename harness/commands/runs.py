@@ -24,7 +24,8 @@ def runs(folder: Path, as_json: bool) -> None:
     if not found:
         click.echo(f"there are no runs under {folder}/", err=True)
     for line in found:
-        click.echo(f"{line['id']}  {line['finished'] or 'unfinished'}  {line['sentence'] or '–'}")
+        mark = "preview: " if line["preview"] else ""
+        click.echo(f"{line['id']}  {line['finished'] or 'unfinished'}  {mark}{line['sentence'] or '–'}")
 
 
 def _stored_runs(folder: Path) -> Iterator[dict[str, Any]]:

@@ -29,7 +29,7 @@ class Group(click.Group):
         except click.UsageError as error:
             known = error if args and args[0].startswith("-") else None
             raise known or click.UsageError(
-                f'there is no command "{args[0]}"; {nearest(args[0], self.list_commands(ctx))}'
+                f'there is no command "{args[0]}"; {nearest(args[0], self.list_commands(ctx))}', ctx
             ) from None
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -123,5 +123,5 @@ def require_classes(arms: Sequence[Arm], data: Prepared) -> None:
         raise DataError(
             f'train has no example of the label "{label[:40]}", which {rows:,} rows of validation and test have: '
             f"the arm {trained} could not learn it (missing-class)",
-            "Give train some of these rows, or leave them out.",
+            "give train some of these rows, or leave them out",
         )

@@ -127,7 +127,7 @@ def _nothing_else(data: Path, given: Given, reading: Mapping[str, Any]) -> None:
     named = {name: getattr(given, name) for name in ("text", "label", "group", "time", "split")} | dict(reading)
     wrong = next((name for name, value in named.items() if value is not None), None)
     if wrong is not None:
-        raise UsageError(f"--{wrong}: {data.name} was prepared before and says itself what is what", "Leave it out.")
+        raise UsageError(f"--{wrong}: {data.name} was prepared before and says itself what is what", "leave it out")
 
 
 def _of_the_file(data: Path, dataset: Any, columns: Collection[str], profile: Profile) -> Iterator[Check]:

@@ -83,11 +83,11 @@ def extra_columns(table: Any) -> tuple[str, ...]:
 def _data(path: Path) -> bytes:
     known = [*LINES, *TABLES]
     if path.suffix.lower() not in known:
-        raise DataError(f"{path}: training files are {', '.join(known)}", "Convert it, or rename it if it is one.")
+        raise DataError(f"{path}: training files are {', '.join(known)}", "convert it, or rename it if it is one")
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path}: {error.strerror or error}", "Check the path.") from None
+        raise DataError(f"{path}: {error.strerror or error}", "check the path") from None
 
 
 def _is_chat(data: bytes) -> bool:
@@ -121,7 +121,7 @@ def completion_table(data: bytes, path: Path, shape: Layout | None = None) -> An
         line = data.count(b"\n", 0, place) + 1
         raise DataError(
             f"{path}, line {line}: byte {data[place]:#04x} at offset {place:,} is not UTF-8",
-            "Write the file anew in UTF-8.",
+            "write the file anew in UTF-8",
         )
     if (suffix := path.suffix.lower()) in TABLES:
         return _from_table(path, data, TABLES[suffix])
@@ -191,14 +191,14 @@ def _objects(path: Path, data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
         try:
             value = json.loads(text, object_pairs_hook=_once)
         except UnicodeDecodeError:
-            _refuse(path, number, "is not UTF-8", "Write the file anew in UTF-8.")
+            _refuse(path, number, "is not UTF-8", "write the file anew in UTF-8")
         except RecursionError:
-            _refuse(path, number, "is nested too deeply", "Expected one flat JSON object a line.")
+            _refuse(path, number, "is nested too deeply", "expected one flat JSON object a line")
         except ValueError as error:
-            hint = "Expected one JSON object a line, each whole in its line."
+            hint = "expected one JSON object a line, each whole in its line"
             _refuse(path, number, f"is not JSON: {str(error)[:120]}", hint)
         if not isinstance(value, dict):
-            _refuse(path, number, f"is no JSON object but {_kind(value)}", 'Expected {"prompt": …, "completion": …}.')
+            _refuse(path, number, f"is no JSON object but {_kind(value)}", 'expected {"prompt": …, "completion": …}')
         yield number, value
 
 
@@ -228,7 +228,7 @@ def _refuse(path: Path, number: int, what: str, hint: str) -> NoReturn:
 def _text(path: Path, number: int, name: str, value: Any) -> str | None:
     if value is not None and not isinstance(value, str):
         raise DataError(
-            f"{path}, line {number}: {name} is {_kind(value)}, expected a text", "Put it between quotation marks."
+            f"{path}, line {number}: {name} is {_kind(value)}, expected a text", "put it between quotation marks"
         )
     # A lone surrogate has no UTF-8 form; a rule tells of it, and the others go on with what most readers make of it.
     return None if value is None else value.encode("utf-8", "replace").decode("utf-8")
@@ -236,7 +236,7 @@ def _text(path: Path, number: int, name: str, value: Any) -> str | None:
 
 def _weight(path: Path, number: int, value: Any) -> float | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise DataError(f"{path}, line {number}: weight is {_kind(value)}, expected a number", "Write it as 1 or 0.5.")
+        raise DataError(f"{path}, line {number}: weight is {_kind(value)}, expected a number", "write it as 1 or 0.5")
     try:
         return None if value is None else float(value)
     except OverflowError:
@@ -272,16 +272,16 @@ def _from_table(path: Path, data: bytes, delimiter: str) -> Any:
             table = csv.read_csv(pa.BufferReader(data), read, parse, kinds)
         except pa.ArrowException as error:
             told = " ".join(str(error).split())[:160]
-            raise DataError(f"{path}: {told}", "Expected a header line and as many values in every row.") from None
+            raise DataError(f"{path}: {told}", "expected a header line and as many values in every row") from None
     double = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if double:
-        raise DataError(f'{path}: two columns are called "{double[0]}"', "Give every column a name of its own.")
+        raise DataError(f'{path}: two columns are called "{double[0]}"', "give every column a name of its own")
     for name in _NAMES:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
     made = _made(table)
     if made is None:
-        raise DataError(f"{path}: the column weight holds no numbers", "Write weights as 1 or 0.5.")
+        raise DataError(f"{path}: the column weight holds no numbers", "write weights as 1 or 0.5")
     return made
 
 

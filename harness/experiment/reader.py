@@ -23,6 +23,11 @@ from harness.experiment.toml_lines import find_line
 from harness.plugins import Plugins
 from harness.plugins.options import OptionError, construct, finding, key_path, needs_options, shortened
 
+DATA = frozenset(
+    {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt", ".xlsx", ".gz", ".zst"}
+)
+"""Endings of what is given in an experiment's place by mistake."""
+
 
 def load(path: Path, plugins: Plugins, *, allowed_files: Sequence[str | Path] = ()) -> Experiment:
     """Reads an experiment file.
@@ -60,8 +65,17 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     except FileNotFoundError:
         near = nearest(path.name, (other.name for other in path.parent.glob("*.toml"))) if path.parent.is_dir() else ""
         raise ExperimentError(f"{path}: there is no such file", near) from None
+    except IsADirectoryError:
+        inside = [str(other) for other in path.glob("*.toml")]
+        hint = nearest("", inside) if inside else "`harness init DATA` writes one"
+        raise ExperimentError(f"{path} is a folder; an experiment file (.toml) is expected", hint) from None
     except OSError as error:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from None
+    if path.suffix.lower() in DATA:
+        raise ExperimentError(
+            f"{path} looks like data; an experiment file (.toml) is expected",
+            f"`harness init {path}` writes one for it",
+        )
     try:
         tables = tomllib.loads(source.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -69,7 +83,8 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     except tomllib.TOMLDecodeError as error:
         said, _, place = str(error).partition(" (at ")  # "… (at line 7, column 14)", or "(at end of document)"
         where = f"{path}, {place.rstrip(')')}" if place else str(path)
-        raise ExperimentError(f"{where}: not TOML: {said}") from None
+        hint = "a text between quotes ends in its line: is a quote missing?" if "character '\\n'" in said else ""
+        raise ExperimentError(f"{where}: not TOML: {said}", hint) from None
     return source, tables
 
 
@@ -165,13 +180,16 @@ class _Resolver:
     def _endpoint_of(self, user: Any, path: str, endpoints: Mapping[str, EndpointTable]) -> None:
         name = getattr(user, "endpoint", None)
         if name is not None and name not in endpoints:
-            raise self.error(f"{path}.endpoint", f'there is no endpoint "{name}"; {nearest(name, endpoints)}')
+            raise self.error(
+                f"{path}.endpoint",
+                f'there is no endpoint "{name}" (no table [endpoints.{name}]); {nearest(name, endpoints)}',
+            )
 
     def _names(self, arms: Sequence[Arm], file: ExperimentFile) -> None:
         names = [arm.name for arm in arms]
         for index, arm in enumerate(arms):
             if arm.name in names[:index]:
-                raise self.error(f"arms[{index}].name", f'two arms are named "{arm.name}"')
+                raise self.error(f"arms[{index}].name", f'two arms are named "{arm.name}"; give each a name of its own')
             if arm.of is not None and arm.of not in names:
                 raise self.error(f"arms[{index}].of", f'there is no arm "{arm.of}"; {nearest(arm.of, names)}')
         if file.decision.incumbent is not None and file.decision.incumbent not in names:

@@ -222,4 +222,4 @@ def _written(value: Any) -> str:
     """Writes an assumption."""
     if isinstance(value, Mapping):
         return ", ".join(f"{label} {each:g}" for label, each in value.items())
-    return MISSING if value is None else f"{value:,}" if isinstance(value, int | float) else str(value)
+    return MISSING if value is None else f"{value:,.12g}" if isinstance(value, int | float) else str(value)

@@ -64,7 +64,8 @@ class Limit:
         if name.strip() in SHARES and bound > 1:
             share = f"{bound / 100:g}" if bound <= 100 else "0.9"
             raise UsageError(
-                f"--{side} {said}: {name.strip()} lies between 0 and 1", f"--{side} {name.strip()}={share}"
+                f"--{side} {said}: {name.strip()} lies between 0 and 1",
+                f"did you mean --{side} {name.strip()}={share}?",
             )
         return cls(metric=name.strip(), side=side, bound=bound)
 
@@ -121,7 +122,7 @@ class Held:
         if not failed:
             return f"pass: {n} of {n} conditions hold for {self.arm}"
         said = "; ".join(f"{each.condition} ({each.told})" for each in failed)
-        return f"{len(failed)} of {n} conditions do not hold for {self.arm}: {said}"
+        return f"{len(failed)} of {n} conditions {'does' if len(failed) == 1 else 'do'} not hold for {self.arm}: {said}"
 
 
 def check(run: Stored, gate: Gate) -> Held:

@@ -11,6 +11,7 @@ from typing import Any
 from harness.errors import DataError, GateError, UsageError, nearest
 from harness.experiment import Arm, Experiment
 from harness.finished.reopening import Reopened
+from harness.guessing.looking import check_file
 from harness.numbers import counted
 from harness.plugins import attributed
 from harness.plugins.options import construct
@@ -59,6 +60,7 @@ def read(run: Reopened, source: Source, *, labelled: bool) -> NewData:
         DataError: There is no such file, or it cannot be read.
         UsageError: A column is not there; the nearest is named.
     """
+    check_file(source.path)
     data, reading = source.path, _reading(run, source.path)
     files = run.experiment.plugins.get("dataset", "files").cls
     told = Context(folder=Path(), seed=run.experiment.seed)
@@ -66,7 +68,7 @@ def read(run: Reopened, source: Source, *, labelled: bool) -> NewData:
     with attributed(plain, "rows"):
         rows = tuple(plain.rows(told))
     if not rows:
-        raise DataError(f"{data} has no rows", "Expected at least one item.")
+        raise DataError(f"{data} has no rows", "expected at least one item")
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     texts = _text_columns(run, source, columns)
     label = _label_column(run, source, columns) if labelled else ""

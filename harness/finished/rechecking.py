@@ -117,7 +117,7 @@ def _fresh(run: Reopened, examples: Sequence[Example], data: Path) -> Fresh:
     if not fresh:
         reasons = ", ".join(f"{reason}: {n}" for reason, n in left_out.items() if n)
         raise DataError(
-            f"{data}: no row is left to ask about ({reasons})", "Bring labelled rows that were not in train."
+            f"{data}: no row is left to ask about ({reasons})", "bring labelled rows that were not in train"
         )
     return Fresh(examples=tuple(sorted(fresh, key=lambda one: one.id)), left_out=left_out)
 
@@ -192,7 +192,8 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
 
     lines = [f"left out: {counted(n, 'row')}, {reason}" for reason, n in found["left_out"].items() if n]
     if found["n_shared"]:
-        lines.append(f"{counted(found['n_shared'], 'item')} of them stood in the run's test")
+        none_new = "; none is new to the run" if found["n_shared"] == found["n"] else ""
+        lines.append(f"{counted(found['n_shared'], 'item')} of them stood in the run's test{none_new}")
     if found["relabelled"]:
         lines.append(f"{counted(found['relabelled'], 'item')} of these have another label now")
     shift = found["labels"]

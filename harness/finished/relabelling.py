@@ -16,6 +16,7 @@ from harness.errors import DataError, UsageError, nearest
 from harness.execution.work import digest
 from harness.files import json_text, write_json, write_together, write_whole
 from harness.finished.stored import Stored
+from harness.guessing.looking import check_file
 from harness.numbers import counted, percent, percent_interval
 from harness.plugins import Plugins
 from harness.plugins.options import construct, needs_options
@@ -202,10 +203,15 @@ def _keys(run: Stored) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _judged(run: Stored, file: Path) -> list[Judged]:
     """Reads the rows of a file that have a label."""
+    check_file(file)
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}", "save it as CSV in UTF-8") from None
+    except OSError as error:
+        raise DataError(
+            f"{file} cannot be read: {error.strerror}", "name the CSV file that `harness relabel` wrote"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{file} is not UTF-8 (byte {error.start})", "save it as CSV in UTF-8") from None
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)  # spreadsheets write what their country's numbers leave free
     reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)

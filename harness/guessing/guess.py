@@ -110,7 +110,7 @@ def guess(
     """
     columns = measure(rows)
     if not columns:
-        raise DataError(f"{source} has no rows", "Expected at least one example for each class.")
+        raise DataError(f"{source} has no rows", "expected at least one example for each class")
     table = Table(columns=tuple(columns.values()), rows=len(rows), source=source)
     said = _with_known(_said(given or Given(), columns, source), known or {})
     found, left_out = _found(columns, table, said)
@@ -126,7 +126,7 @@ def guess(
         has = f'only "{next(iter(labels))[:40]}"' if labels else "nothing"
         raise DataError(
             f'{source}: column "{label.name}" holds {has}: there is nothing to tell apart',
-            f"Pass another one as --label; its columns: {quoted(columns)}.",
+            f"pass another one as --label; its columns: {quoted(columns)}",
         )
     return Guesses(
         found=everything,
@@ -217,16 +217,16 @@ def _said(given: Given, columns: Mapping[str, Column], source: str) -> dict[str,
             if name not in columns:
                 raise DataError(
                     f'{source} has no column "{name}" (--{option}); {nearest(name, columns)}',
-                    f"Its columns: {quoted(columns)}.",
+                    f"its columns: {quoted(columns)}",
                 )
             others = [other for other, each in said.items() if each is not None and name in _columns(each)]
             if others:
                 raise DataError(
                     f'{source}: column "{name}" is given as --{others[0]} and as --{option}',
-                    "Each column is one thing.",
+                    "each column is one thing",
                 )
         if not names and option in ("text", "label"):
-            raise DataError(f"--{option} names no column of {source}", f"Its columns: {quoted(columns)}.")
+            raise DataError(f"--{option} names no column of {source}", f"its columns: {quoted(columns)}")
         kept = names if option == "text" else value
         said[option] = Guess(option=option, value=kept, confidence="given", reason=f"--{option}") if names else None
     return said

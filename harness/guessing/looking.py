@@ -80,7 +80,7 @@ def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapp
     Raises:
         DataError: There is no such file (with the nearest name), it cannot be read, or `guess` refuses it.
     """
-    _check_file(data)
+    check_file(data)
     reader = _Reader(data, plugins, {name: value for name, value in (reading or {}).items() if value is not None})
     rows = reader.first()
     for option, forms, rule in (("quotes", _DELIMITED, find_quotes), ("columns", _HEADED, find_header)):
@@ -96,16 +96,22 @@ def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapp
     return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=len(rows) <= ROWS)
 
 
-def _check_file(data: Path) -> None:
+def check_file(data: Path) -> None:
+    """Refuses a path that names nothing.
+
+    Raises:
+        DataError: There is no such file; the nearest name is said.
+    """
     if data.is_file() or data.is_dir() or any(sign in data.name for sign in "*?["):
         return  # a folder or a pattern: the dataset says what is wrong with it
     if not data.parent.is_dir():
-        raise DataError(f"{data}: there is no folder {data.parent}", "Check the path.")
-    raise DataError(f"{data}: there is no such file", f"In {data.parent}: {_nearest_file(data.name, data.parent)}")
+        raise DataError(f"{data}: there is no folder {data.parent}", "check the path")
+    raise DataError(f"{data}: there is no such file", _nearest_file(data.name, data.parent))
 
 
 def _nearest_file(name: str, folder: Path) -> str:
-    return nearest(name, (each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith(".")))
+    names = (each.name for each in folder.iterdir() if each.is_file() and not each.name.startswith("."))
+    return nearest(name, names, cutoff=0.75)
 
 
 class _Reader:

@@ -152,7 +152,7 @@ def find_label(columns: Sequence[Column], table: Table) -> Guess:
         why = "; ".join(f"{quoted([column.name])} {_why_not(column, columns, table)}" for column in shown)
         raise DataError(
             f"{table.source}: no column looks like the label ({why})",
-            f"Pass --label COL; its columns: {quoted(column.name for column in table.columns)}.",
+            f"pass --label COL; its columns: {quoted(column.name for column in table.columns)}",
         )
     ranked = sorted(plausible, key=lambda column: -_label_rank(column))
     best = [column for column in ranked if _label_rank(column) == _label_rank(ranked[0])]
@@ -169,7 +169,7 @@ def find_label(columns: Sequence[Column], table: Table) -> Guess:
     if len(best) > 1:
         raise DataError(
             f"{table.source}: {quoted(column.name for column in best)} could each be the label",
-            f"Pass --label with one of them, e.g. --label {quoted([best[0].name])}.",
+            f"pass --label with one of them, e.g. --label {quoted([best[0].name])}",
         )
     chosen, rank = best[0], _label_rank(best[0])
     name = "its name says so, and it has" if rank else "the only column with few different values:"
@@ -231,7 +231,7 @@ def find_text(columns: Sequence[Column], table: Table) -> Guess:
         why = "; ".join(f"{quoted([column.name])} {why_not_text(column)}" for column in columns[:4])
         raise DataError(
             f"{table.source}: no column looks like the text ({why or 'there is none beside the label'})",
-            f"Pass --text COL; its columns: {quoted(column.name for column in table.columns)}.",
+            f"pass --text COL; its columns: {quoted(column.name for column in table.columns)}",
         )
     lengths = " and ".join(f"{column.length:.0f}" for column in chosen)
     return Guess(
@@ -367,6 +367,6 @@ def _longest(columns: Sequence[Column], source: str) -> list[Column]:
         names = [column.name for column in ranked if column.length * 2 > ranked[0].length]
         raise DataError(
             f"{source}: {quoted(names)} could each be the text, or be it together",
-            f"Pass --text with one of them, or several in the order to show them: --text {','.join(names[:2])}",
+            f"pass --text with one of them, or several in the order to show them: --text {','.join(names[:2])}",
         )
     return ranked[:1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
@@ -90,11 +91,18 @@ def finding(error: ValidationError, value: Any) -> tuple[list[str | int], str]:
 
     The names of a union's members, which pydantic puts into places, are left out; what they expect is joined.
     """
-    found = [(_place(one["loc"], value), one["msg"].removeprefix("Value error, ")) for one in error.errors()]
+    found = [(_place(one["loc"], value), _plainly(one["msg"])) for one in error.errors()]
     first = found[0][0]
     # Of a union's members the one that got further into the value is the one that was meant
     where = max((place for place, _ in found if place[: len(first)] == first), key=len)
     return where, "; or: ".join(dict.fromkeys(message for place, message in found if place == where))
+
+
+def _plainly(message: str) -> str:
+    """Returns what pydantic says in the words of the other errors."""
+    said = message.removeprefix("Value error, ").replace("Input should be a valid", "must be a")
+    said = re.sub(r", unable to (parse|interpret) .*|, got a number with a fractional part", "", said)
+    return said.replace("Input should", "must").replace("must be a integer", "must be a whole number")
 
 
 def _place(loc: Sequence[str | int], value: Any) -> list[str | int]:

@@ -71,19 +71,19 @@ def label_set(rows: Sequence[Item], options: PrepareOptions, removed: Mapping[st
         reasons = ", ".join(f"{n} for {rule}" for rule, n in removed.items() if n)
         raise DataError(
             f"no usable rows{f': {reasons} were removed' if reasons else ''}",
-            "Check the path and the text and label columns of [dataset].",
+            "check the path and the text and label columns of [dataset]",
         )
     labels = options.labels if options.labels is not None else _sorted(found, options.ordered)
     if stray := sorted(set(found) - set(labels)):
         example = next(row.example for row in rows if row.example.label == stray[0])
         raise DataError(
             f'label "{stray[0]}" ({found[stray[0]]} rows, e.g. id {example.id}) is not in dataset.labels',
-            f"Correct the data or the list; {nearest(stray[0], labels)}",
+            f"correct the data or the list; {nearest(stray[0], labels)}",
         )
     if len(found) < 2:
         raise DataError(
             f'all {found.total()} usable rows have the label "{next(iter(found))}": there is nothing to compare',
-            "Check the label column; at least two classes are needed.",
+            "check the label column; at least two classes are needed",
         )
     return labels
 
@@ -96,6 +96,6 @@ def _sorted(found: Iterable[str], ordered: bool) -> tuple[str, ...]:
         if ordered and len(names) > 2:
             raise DataError(
                 f"dataset.ordered = true, but the labels are not numbers: {', '.join(names[:6])}",
-                "List dataset.labels in their order, lowest first.",
+                "list dataset.labels in their order, lowest first",
             ) from None
         return tuple(names)

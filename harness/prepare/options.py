@@ -35,12 +35,12 @@ class Fractions:
         if not all(0 <= share <= 1 for share in shares) or self.train == 0:
             raise ExperimentError(
                 f"prepare.split: train = {self.train}, validation = {self.validation}, test = {self.test}",
-                "Each share lies between 0 and 1, and train is above 0.",
+                "each share lies between 0 and 1, and train is above 0",
             )
         if abs(sum(shares) - 1) > 1e-6:
             raise ExperimentError(
                 f"prepare.split: train + validation + test = {sum(shares):g}, expected 1",
-                "Give three shares that sum to 1, e.g. { train = 0.8, validation = 0.1, test = 0.1 }.",
+                "give three shares that sum to 1, e.g. { train = 0.8, validation = 0.1, test = 0.1 }",
             )
 
     @property

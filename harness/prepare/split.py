@@ -60,13 +60,13 @@ def assign(
     if len(given) < len(examples):
         raise DataError(
             f"{len(examples) - len(given)} of {len(examples)} rows have no split, the others have one",
-            "Give every row a split (train, validation or test), or none.",
+            "give every row a split (train, validation or test), or none",
         )
     missing = {Split.TRAIN, Split.TEST} - set(given.values())
     if missing:
         raise DataError(
             f"the given split has no {' and no '.join(sorted(missing))} rows",
-            "Name train and test in the split column, or leave it out of [dataset] to have the rows split.",
+            "name train and test in the split column, or leave it out of [dataset] to have the rows split",
         )
     if Split.VALIDATION not in given.values() and fractions.validation:
         shares = {split: share for split, share in fractions.shares.items() if split != Split.TEST}
@@ -159,7 +159,7 @@ def _latest(examples: Sequence[Example], group: Any) -> Any:
     if undated:
         raise DataError(
             f'prepare.split.by = "time", but {len(undated)} rows have no date, e.g. id {min(undated)}',
-            "Name the column of dates in dataset.time, and leave out rows without one; or split by content.",
+            "name the column of dates in dataset.time, and leave out rows without one; or split by content",
         )
     latest = np.full(int(group.max()) + 1, -np.inf)
     np.maximum.at(latest, group, [moment(example.time) for example in examples if example.time])
@@ -181,7 +181,7 @@ def _check_possible(
         what = f"{len(examples)} rows" if n_groups == len(examples) else f"{n_groups} groups of rows"
         raise DataError(
             f"{what} cannot be split into {wanted}: at least {n_splits} are needed",
-            "Add data, or set a share of [prepare].split to 0.",
+            "add data, or set a share of [prepare].split to 0",
         )
     rare = {label: n for label, n in Counter(e.label for e in examples).items() if n < n_splits}
     if stratify and rare:
@@ -189,7 +189,7 @@ def _check_possible(
         more = f" (and {len(rare) - 1} such classes more)" if len(rare) > 1 else ""
         raise DataError(
             f'class "{label}" has {counted(rare[label], "example")}{more}, fewer than the splits: {wanted}',
-            "Add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false.",
+            "add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false",
         )
 
 
@@ -198,5 +198,5 @@ def _check_filled(result: Mapping[str, Split], shares: Mapping[Split, Fraction],
         if split not in result.values():
             raise DataError(
                 f"no group is left for {split}: the {n_groups} groups are too large or too few for these shares",
-                "Give larger shares in [prepare].split, a finer group, or set the share to 0.",
+                "give larger shares in [prepare].split, a finer group, or set the share to 0",
             )

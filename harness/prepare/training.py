@@ -54,13 +54,13 @@ def _check(weights: Mapping[str, float], profile: Profile) -> None:
     if not profile.example_weights:
         raise DataError(
             f"{profile.name} takes no weights of examples, but the classes are to be balanced by weight",
-            'Set balance = "downsample", or train on the local endpoint.',
+            'set balance = "downsample", or train on the local endpoint',
         )
     for label, weight in weights.items():
         if not 0 < weight <= LARGEST_WEIGHT:
             raise DataError(
                 f'the weight of label "{label}" is {weight:g}, expected more than 0 and at most {LARGEST_WEIGHT:g}',
-                "Set another weight for it.",
+                "set another weight for it",
             )
 
 

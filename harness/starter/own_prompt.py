@@ -49,7 +49,7 @@ def read_prompt(text: str, texts: Sequence[str], columns: Sequence[str], label: 
     prompt = _DOUBLE.sub(r"{\1}", text.replace("\r\n", "\n").strip())
     if not prompt:
         raise DataError(
-            f"{source} is empty", "Expected the prompt that is in use, e.g. with {text} where the item goes."
+            f"{source} is empty", "expected the prompt that is in use, e.g. with {text} where the item goes"
         )
     names = list(dict.fromkeys(match[1] for match in _PLACE.finditer(prompt)))
     known = [name for name in names if name in texts or name == "text"]
@@ -63,7 +63,7 @@ def read_prompt(text: str, texts: Sequence[str], columns: Sequence[str], label: 
     if label in strange:
         raise DataError(
             f"{source} names {{{label}}}, which is the label: it would give the answer away",
-            "Take it out, or write it without braces.",
+            "take it out, or write it without braces",
         )
     if strange:
         name = strange[0]

@@ -21,7 +21,7 @@ def string(text: str) -> str:
     except UnicodeEncodeError:
         raise DataError(
             f"{text[:60]!a} cannot be written into an experiment file: it holds half of a surrogate pair",
-            "Correct it in the data.",
+            "correct it in the data",
         ) from None
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 

@@ -43,7 +43,7 @@ class Adapter:
         """
         if self.base is not None and self.base.casefold() != base.casefold():
             raise UsageError(
-                f"{self.folder} was trained on {self.base}, and {base} is served", f"Give --model {self.base}."
+                f"{self.folder} was trained on {self.base}, and {base} is served", f"give --model {self.base}"
             )
         weights = hashlib.sha256((self.folder / _FILES[1]).read_bytes()).hexdigest()
         model = self.model or f"ft:{base}::{weights[:8]}"
@@ -66,7 +66,7 @@ def found(folder: Path) -> Adapter:
     missing = [name for name in _FILES if not (place / name).is_file()]
     if missing:
         raise UsageError(
-            f"--adapter {folder}: there is no {missing[0]} in it", "Name what harness export wrote, or peft saved."
+            f"--adapter {folder}: there is no {missing[0]} in it", "name what harness export wrote, or peft saved"
         )
     told = _told(folder / "arm.json")
     if not isinstance(told, dict) or not all(isinstance(told.get(name), str | None) for name in ("model", "base")):

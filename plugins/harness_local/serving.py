@@ -92,12 +92,10 @@ def _key(host: str, api_key_env: str | None) -> str | None:
 
     if api_key_env is None:
         if not is_loopback(host):
-            raise UsageError(
-                f"--host {host} can be reached by others", "Give --api-key-env V as well, or leave it out."
-            )
+            raise UsageError(f"--host {host} can be reached by others", "give --api-key-env V as well, or leave it out")
         return None
     if not (key := os.environ.get(api_key_env)):
-        raise UsageError(f"the environment variable {api_key_env} is not set", "It must hold the key clients send.")
+        raise UsageError(f"the environment variable {api_key_env} is not set", "it must hold the key clients send")
     return key
 
 
@@ -111,7 +109,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             sock.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise UsageError(f"cannot listen on {host} port {port}: {error}", "Give --port another, or 0.") from None
+            raise UsageError(f"cannot listen on {host} port {port}: {error}", "give --port another, or 0") from None
         yield sock
 
 

@@ -86,9 +86,7 @@ class State:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            raise UsageError(
-                f"{self.folder} is in use by {_describe(holder)}", "Give --state another folder."
-            ) from None
+            raise UsageError(f"{self.folder} is in use by {_describe(holder)}", "give --state another folder") from None
         holder.write_text(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}), "utf-8")
         self._mutex = threading.RLock()
         self._db = sqlite3.connect(self.folder / "state.sqlite", check_same_thread=False, isolation_level=None)
@@ -104,7 +102,7 @@ class State:
         self._db.execute("PRAGMA synchronous = FULL")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
-            raise UsageError(f"{self.folder} was written by a newer version", "Give --state another folder.")
+            raise UsageError(f"{self.folder} was written by a newer version", "give --state another folder")
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
         self._sweep()

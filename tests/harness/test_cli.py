@@ -51,10 +51,15 @@ def test_nothing_heavy_is_imported(arguments: list[str], tmp_path: Path) -> None
     ("arguments", "said"),
     [
         (["rnu"], 'there is no command "rnu"; did you mean "run"?'),
-        (["run"], "Missing argument 'EXPERIMENT'"),
+        (["run"], "EXPERIMENT is missing"),
         (["run", "x.toml", "--onlyy", "a"], "--only"),
-        (["run", "x.toml", "--limit", "1"], "x>=2"),
-        (["run", "x.toml", "--max-usd", "much"], "--max-usd"),
+        (["run", "x.toml", "--limit", "1"], "--limit 1: a whole number of at least 2 is expected"),
+        (["run", "x.toml", "--max-usd", "much"], "--max-usd much: a number of at least 0 is expected"),
+        (["run", "."], ". is a folder; an experiment file (.toml) is expected\n`harness init DATA` writes one"),
+        (["report", "x", "--format", "htm"], '--format htm: did you mean "html"?'),
+        (["gate", "x", "--min", "accuracy", "0.9"], "one argument too many: 0.9"),
+        (["predict", "x", "--arm", "a", "new.csv"], "-o is missing"),
+        (["nothing-like-it"], "`harness --help` says what there is"),
         (["run", "nowhere.toml"], "there is no such file"),
         (["show", "nothing"], 'there is no run "nothing"'),
         (["report", "nothing"], 'there is no run "nothing"'),
@@ -139,7 +144,11 @@ def test_stored_runs_are_listed_shown_and_rebuilt(tmp_path: Path) -> None:
     assert listed["id"] == lab.folder.name
     assert listed["sentence"] == lab.results()["verdict"]["sentence"]
     assert listed["finished"]
-    assert listed["sentence"] in call("runs", runs).out
+    assert f"  {listed['sentence']}" in call("runs", runs).out
+    shown = json.loads((lab.folder / "manifest.json").read_text(encoding="utf-8")) | {"preview": True}
+    (lab.folder / "manifest.json").write_text(json.dumps(shown), encoding="utf-8")
+    assert f"  preview: {listed['sentence']}" in call("runs", runs).out
+    (lab.folder / "manifest.json").write_text(json.dumps(shown | {"preview": False}), encoding="utf-8")
     shown = call("show", "lab", "--runs", runs)
     assert shown.code == 0
     assert "m" in shown.out

@@ -121,6 +121,15 @@ def test_quick_work_says_nothing_and_slow_work_says_how_far_it_is(
     ]
 
 
+def test_of_one_step_no_rate_is_told(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(terminal=False)
+    console.track("looking", 0, 1)
+    clock.now += 20
+    console.track("looking", 1, 1)
+    console.draw()
+    assert said(capsys) == ["looking: 1 of 1"]
+
+
 def test_work_without_a_known_end_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with Console(terminal=False) as console, console.busy("reading"):
         pass

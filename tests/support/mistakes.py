@@ -19,7 +19,7 @@ from support.provider import Provider
 PAGE = ROOT / "docs" / "reference" / "errors.md"
 HEAD = """# When something is wrong
 
-What the harness says to the thirty or so likeliest mistakes: each was made, and what came of it stands here as it was
+What the harness says to the forty or so likeliest mistakes: each was made, and what came of it stands here as it was
 printed (made anew, and compared, by a test). All of it goes to stderr. The exit code says what kind of trouble it is:
 **2** the experiment, the data, a plugin or the command is wrong, found before anything is spent where that is
 possible · **3** a gate said no · **4** something is unfinished, and the same command goes on · **1** a bug of ours.
@@ -102,6 +102,8 @@ MISTAKES: Mapping[str, tuple[Mistake, ...]] = {
         Mistake(title="A command that there is not", command="harness rum tickets.toml"),
         Mistake(title="An option that there is not", command="harness run tickets.toml --max-dollars 5"),
         Mistake(title="An experiment file that is not there", command="harness run ticket.toml"),
+        Mistake(title="The data in the experiment's place", command="harness run tickets.csv"),
+        Mistake(title="A number that is none", command="harness run tickets.toml --limit ten"),
         Mistake(title="An arm that there is not", command="harness run tickets.toml --only 8shot --yes"),
         Mistake(title="A run that there is not", command="harness show tickts", before=RUN, edit=OFFLINE),
     ),
@@ -136,6 +138,7 @@ MISTAKES: Mapping[str, tuple[Mistake, ...]] = {
             title="A label outside the label set",
             edit={'label = "team"': 'label = "team"\nlabels = ["billing", "shipping"]'},
         ),
+        Mistake(title="Semicolons between the cells", data=lambda text: text.replace(",", ";")),
         Mistake(title="A file without rows", data=lambda text: text.splitlines()[0] + "\n"),
         Mistake(
             title="A row with a field too many",

@@ -68,6 +68,7 @@ def facts_of(
         ValueError: The columns are not of one length.
     """
     import numpy as np
+    import pyarrow as pa
 
     asked, told = texts.pair(prompts, completions)
     named = (("prompt", asked), ("completion", told))
@@ -78,11 +79,12 @@ def facts_of(
     if missing:
         empty = np.ones(rows, np.bool_)
     if empty.any():
-        asked, told = asked.filter(~empty), told.filter(~empty)
+        kept = pa.array(~empty)
+        asked, told = asked.filter(kept), told.filter(kept)
     prompt_codes, distinct = texts.encoded(asked)
     completion_codes, labels = texts.encoded(told)
     empty_prompts = texts.blank(asked)
-    filled = asked.filter(~empty_prompts) if empty_prompts.any() else asked
+    filled = asked.filter(pa.array(~empty_prompts)) if empty_prompts.any() else asked
     differ = len(distinct) > 1
     task = _task(empty_prompts, len(labels))
     return Facts(

@@ -152,17 +152,25 @@ def judge(vectors: Any, codes: NDArray[np.int64], fold: NDArray[np.int64]) -> Ju
 
 
 def _out_of_fold(vectors: Any, codes: NDArray[np.int64], fold: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Returns unscaled log probabilities (rows × classes); −∞ for a class that the model has not seen."""
+    """Returns unscaled log probabilities (rows × classes); −∞ for a class that the model has not seen.
+
+    scikit-learn's naive Bayes does the same to the last digit; looking at what it is given takes it most of its time
+    on a few hundred rows, and a search fits up to thirty models.
+    """
     import numpy as np
-    from sklearn.naive_bayes import MultinomialNB
+    from scipy.special import logsumexp
 
     logs = np.full((len(codes), int(codes.max()) + 1), -np.inf)
     for each in range(FOLDS):
         held_out = np.flatnonzero(fold == each)
         rest = np.flatnonzero(fold != each)
         if len(held_out) and len(rest):
-            model = MultinomialNB(alpha=SMOOTHING).fit(vectors[rest], codes[rest])
-            logs[np.ix_(held_out, model.classes_)] = model.predict_log_proba(vectors[held_out])
+            classes, own = np.unique(codes[rest], return_inverse=True)
+            weights = np.ascontiguousarray(np.eye(len(classes))[own].T @ vectors[rest]) + SMOOTHING
+            terms = np.log(weights) - np.log(weights.sum(axis=1, keepdims=True))
+            sizes = np.bincount(own)
+            joint = vectors[held_out] @ terms.T + (np.log(sizes) - np.log(sizes.sum()))
+            logs[np.ix_(held_out, classes)] = joint - logsumexp(joint, axis=1, keepdims=True)
     return logs
 
 

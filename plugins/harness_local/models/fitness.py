@@ -36,7 +36,7 @@ def check(loaded: Loaded) -> None:
     if not right:
         raise UsageError(
             f"the model {loaded.source.id} cannot be served: its kind ({kind}) would give wrong answers here",
-            f"These kinds can: {', '.join(sorted(PLAIN))}, {_OTHERS}.",
+            f"these kinds can: {', '.join(sorted(PLAIN))}, {_OTHERS}",
         )
 
 

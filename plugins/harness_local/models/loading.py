@@ -109,7 +109,7 @@ def find(model: str | None, say: Callable[[str], None] | None = None) -> Source:
         return _folder(model, path.resolve())
     if path.is_file():
         if path.suffix != _GGUF:
-            raise UsageError(f"--model {model}: not a *{_GGUF} file", "Give a GGUF file, or the model's whole folder.")
+            raise UsageError(f"--model {model}: not a *{_GGUF} file", "give a GGUF file, or the model's whole folder")
         path = path.resolve()
         return Source(id=path.stem, location=str(path.parent), gguf=path.name)
     if hosted := _HOSTED.fullmatch(model):
@@ -121,7 +121,7 @@ def find(model: str | None, say: Callable[[str], None] | None = None) -> Source:
     meant = f"Did you mean {names[close[0]]}? " if close else ""
     raise UsageError(
         f"--model {model}: no such folder or GGUF file, and not a Hugging Face id such as owner/name",
-        f"{meant}Leave --model out for the embedded {embedded.NAME}.",
+        f"{meant}leave --model out for the embedded {embedded.NAME}",
     )
 
 
@@ -134,15 +134,15 @@ def _folder(model: str, path: Path) -> Source:
         return Source(id=Path(files[0]).stem, location=str(path), gguf=files[0])
     if files:
         raise UsageError(
-            f"--model {model}: the folder holds {len(files)} GGUF files", f"Name one, such as {path / files[0]}."
+            f"--model {model}: the folder holds {len(files)} GGUF files", f"name one, such as {path / files[0]}"
         )
     if path.joinpath("adapter_config.json").is_file():
         raise UsageError(
-            f"--model {model}: the folder holds an adapter, not a model", "Give the model that it was trained on."
+            f"--model {model}: the folder holds an adapter, not a model", "give the model that it was trained on"
         )
     raise UsageError(
         f"--model {model}: the folder holds no model, which is config.json with *.safetensors, or a *{_GGUF} file",
-        "Pickled weights (*.bin, *.pt) are never loaded: save them as safetensors.",
+        "pickled weights (*.bin, *.pt) are never loaded: save them as safetensors",
     )
 
 
@@ -156,14 +156,14 @@ def place(device: str | None, dtype: str | None) -> Placement:
         UsageError: The device or number type is unknown or not there.
     """
     if dtype is not None and dtype not in DTYPES:
-        raise UsageError(f"--dtype {dtype} is not known", f"One of {', '.join(DTYPES)}.")
+        raise UsageError(f"--dtype {dtype} is not known", f"one of {', '.join(DTYPES)}")
     if device is not None and device not in DEVICES:
-        raise UsageError(f"--device {device} is not known", f"One of {', '.join(DEVICES)}.")
+        raise UsageError(f"--device {device} is not known", f"one of {', '.join(DEVICES)}")
     import torch
 
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if device is not None and not there[device]:
-        raise UsageError(f"--device {device} is not there", f"Here: {', '.join(d for d in DEVICES if there[d])}.")
+        raise UsageError(f"--device {device} is not there", f"here: {', '.join(d for d in DEVICES if there[d])}")
     chosen = device or next(d for d in ("cuda", "mps", "cpu") if there[d])
     if dtype is None:
         if chosen == "cpu":
@@ -233,11 +233,11 @@ def load(
     if lacking := sorted(report["missing_keys"]):  # they would be filled with random numbers
         raise UsageError(
             f"the model {source.id} cannot be loaded: it lacks {len(lacking)} of its weights, such as {lacking[0]}",
-            "Either a file is missing, or it is no causal language model.",
+            "either a file is missing, or it is no causal language model",
         )
     if not hasattr(tokenizer, "backend_tokenizer"):
         raise UsageError(
-            f"the model {source.id} cannot be served: it has no tokenizer.json", "Convert its tokenizer to that form."
+            f"the model {source.id} cannot be served: it has no tokenizer.json", "convert its tokenizer to that form"
         )
     model.eval().requires_grad_(False)
     return Loaded(source=source, model=model.to(placement.device), tokenizer=tokenizer)
@@ -280,7 +280,7 @@ def _unloadable(source: Source, error: Exception) -> UsageError:
     text = str(error).strip()
     message = f"the model {source.id} cannot be loaded"
     if "trust_remote_code" in text:
-        return UsageError(f"{message}: it needs code of its own, which is never run", "Take a model without auto_map.")
+        return UsageError(f"{message}: it needs code of its own, which is never run", "take a model without auto_map")
     reason = text.splitlines()[0][:200] if text else type(error).__name__
     if not Path(source.location).is_dir():
         hint = (
@@ -288,4 +288,4 @@ def _unloadable(source: Source, error: Exception) -> UsageError:
             f"Or give --model a folder, or leave it out for the embedded {embedded.NAME}."
         )
         return UsageError(f"{message}: {reason}", hint)
-    return UsageError(f"{message}: {reason}", "It must be a causal language model that transformers knows.")
+    return UsageError(f"{message}: {reason}", "it must be a causal language model that transformers knows")

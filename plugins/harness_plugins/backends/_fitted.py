@@ -44,7 +44,7 @@ def loaded(ctx: harness.Context, name: str) -> Iterator[tuple[Mapping[str, Any],
     except (OSError, ValueError, KeyError, BadZipFile):
         raise harness.DataError(
             f'arm "{ctx.arm}" has no readable {name}.json and {name}.npz in {ctx.folder}',
-            "Run the training stage again.",
+            "run the training stage again",
         ) from None
 
 

@@ -44,7 +44,7 @@ class Classical:
             harness.DataError: The training examples have a single class or no words.
         """
         if len({example.label for example in train}) < 2:
-            raise harness.DataError("the training examples have a single class", "Add examples of another class.")
+            raise harness.DataError("the training examples have a single class", "add examples of another class")
         vectoriser = self._vectoriser()
         # A fixed order: sums of floats depend on it.
         rows = sorted(train, key=lambda example: example.id)
@@ -52,7 +52,7 @@ class Classical:
             matrix = vectoriser.fit_transform(example.text for example in rows)
         except ValueError as error:
             raise harness.DataError(
-                f"no word features in the training texts: {error}", "Check the text column."
+                f"no word features in the training texts: {error}", "check the text column"
             ) from None
         held_out = vectoriser.transform(example.text for example in validation) if validation else None
         weights = _logistic.fit(

@@ -27,7 +27,7 @@ class Majority:
     def fit(self, train: Sequence[harness.Example], validation: Sequence[harness.Example], folder: Path) -> None:
         """Counts the training labels; validation is not looked at."""
         if not train:
-            raise harness.DataError("there are no training examples", "Give train a share in [prepare].split.")
+            raise harness.DataError("there are no training examples", "give train a share in [prepare].split")
         counts = Counter(example.label for example in train)
         (folder / _FILE).write_text(json.dumps({"counts": dict(sorted(counts.items()))}), encoding="utf-8")
 
@@ -42,7 +42,7 @@ class Majority:
             counts = json.loads((ctx.folder / _FILE).read_text(encoding="utf-8"))["counts"]
         except (OSError, ValueError, KeyError):
             raise harness.DataError(
-                f'arm "{ctx.arm}" has no readable {_FILE} in {ctx.folder}', "Run the training stage again."
+                f'arm "{ctx.arm}" has no readable {_FILE} in {ctx.folder}', "run the training stage again"
             ) from None
         total = sum(counts.values())
         labels = ctx.labels or tuple(counts)

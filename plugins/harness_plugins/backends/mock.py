@@ -110,7 +110,7 @@ def _expected(ctx: harness.Context) -> dict[str, str]:
         table = pq.read_table(path, columns=["id", "label"])
     except (OSError, ValueError) as error:
         raise harness.DataError(
-            f"the mock backend finds no right answers in {path}: {error}".splitlines()[0], "Run the data stage first."
+            f"the mock backend finds no right answers in {path}: {error}".splitlines()[0], "run the data stage first"
         ) from None
     return dict(zip(table["id"].to_pylist(), table["label"].to_pylist(), strict=True))
 

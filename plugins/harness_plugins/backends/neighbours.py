@@ -42,7 +42,7 @@ class Neighbours:
         import numpy as np
 
         if not train:
-            raise harness.DataError("there are no training examples", "Give train a share in [prepare].split.")
+            raise harness.DataError("there are no training examples", "give train a share in [prepare].split")
         space = _vectors.Space.tfidf(train, self.features)
         labels = sorted({example.label for example in train})
         answers = [labels.index(each.example.label) for each in space.pool]

@@ -113,7 +113,7 @@ class Predictions:
         if not path.is_file():
             near = [other.name for other in path.parent.glob("*") if other.is_file()] if path.parent.is_dir() else []
             raise harness.DataError(
-                f"backend.path: there is no file {path}", f"Expected answers; {harness.nearest(path.name, near)}."
+                f"backend.path: there is no file {path}", f"expected answers; {harness.nearest(path.name, near)}"
             )
         return path
 
@@ -130,13 +130,13 @@ class Predictions:
             if key in found and found[key].text != answer.text:
                 raise harness.DataError(
                     f"{path.name}: rows {lines[key]} and {number} are one item and answer differently",
-                    'Expected one answer for each item: name the rows that are meant, where = { arm = "…" }.',
+                    'expected one answer for each item: name the rows that are meant, where = { arm = "…" }',
                 )
             found.setdefault(key, answer)
             lines.setdefault(key, number)
         if not found:
             meant = f" where {', '.join(f'{k} = {v}' for k, v in self.where.items())}" if self.where else ""
-            raise harness.DataError(f"{path.name} has no rows{meant}", "Expected one for each test item.")
+            raise harness.DataError(f"{path.name} has no rows{meant}", "expected one for each test item")
         return found
 
     def _rows(self, path: Path, folder: Path) -> Iterator[Mapping[str, Any]]:
@@ -147,10 +147,10 @@ class Predictions:
             listed = _at(json.loads(path.read_text("utf-8-sig")), self.rows)
         except ValueError as error:
             raise harness.DataError(
-                f"{path.name} is no JSON: {error}", "Expected an object, for rows is given."
+                f"{path.name} is no JSON: {error}", "expected an object, for rows is given"
             ) from None
         if not isinstance(listed, list):
-            raise harness.DataError(f'{path.name} has no list at "{self.rows}"', "Expected the list of rows there.")
+            raise harness.DataError(f'{path.name} has no list at "{self.rows}"', "expected the list of rows there")
         yield from (row for row in listed if isinstance(row, dict))
 
     def _key(self, row: Mapping[str, Any], number: int, path: Path) -> str:
@@ -198,7 +198,7 @@ def _present(row: Mapping[str, Any], column: str, number: int, path: Path) -> No
     listed = ", ".join(f'"{name}"' for name in names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
     raise harness.DataError(
         f'{path.name} has no column "{column}" in row {number}; {harness.nearest(column, names)}',
-        f"Its columns: {listed}",
+        f"its columns: {listed}",
     )
 
 
@@ -210,7 +210,7 @@ def _figure(value: Any, column: str, number: int, path: Path, whole: bool) -> fl
     if not 0 <= figure < 2**53 or (whole and not figure.is_integer()):
         what = "a whole number" if whole else "a number"
         raise harness.DataError(
-            f"{path.name}, row {number}: {column} = {str(value)[:40]!r}", f"Expected {what} of 0 or more, or nothing."
+            f"{path.name}, row {number}: {column} = {str(value)[:40]!r}", f"expected {what} of 0 or more, or nothing"
         )
     return int(figure) if whole else figure
 

@@ -49,7 +49,7 @@ class SentenceEmbeddings:
             harness.UsageError: The extra is not installed, or there is no such model.
         """
         if len({example.label for example in train}) < 2:
-            raise harness.DataError("the training examples have a single class", "Add examples of another class.")
+            raise harness.DataError("the training examples have a single class", "add examples of another class")
         encode = self._encoder()
         rows = sorted(train, key=lambda example: example.id)  # a fixed order: sums of floats depend on it
         weights = _logistic.fit(
@@ -94,7 +94,7 @@ class SentenceEmbeddings:
         except (OSError, ValueError) as error:
             raise harness.UsageError(
                 f"there is no sentence-transformers model {self.model}: {error}".splitlines()[0],
-                "Expected a folder, or the id of a model that can be fetched.",
+                "expected a folder, or the id of a model that can be fetched",
             ) from None
 
         def encode(texts: Sequence[str]) -> Any:

@@ -60,7 +60,7 @@ class _Lines:
         if len(turns) > 1 and self._source.turns == "refuse":
             raise harness.DataError(
                 f"{where}: {len(turns)} messages before the answer, expected one user's message (multi-turn)",
-                'Leave such lines out, or read the conversation as one text: dataset.turns = "join"',
+                'leave such lines out, or read the conversation as one text: dataset.turns = "join"',
             )
         text = turns[0][1] if len(turns) == 1 else "\n".join(f"{role}: {content}" for role, content in turns)
         self._compare(instruction, where)

@@ -34,7 +34,7 @@ class Delimited:
         self._delimiter = source.delimiter or ("," if source.format == "csv" else "\t")
         if len(self._delimiter) != 1 or self._delimiter in '\r\n"':
             raise harness.DataError(
-                f'dataset.delimiter = "{shown(self._delimiter)}" is no separator', 'Expected one character, e.g. ";".'
+                f'dataset.delimiter = "{shown(self._delimiter)}" is no separator', 'expected one character, e.g. ";"'
             )
         self.columns = source.header or self._first()
         check_names([name for name in self.columns if name], source.name)
@@ -44,7 +44,7 @@ class Delimited:
             _, first = next(records, (0, []))
         if not first:
             raise harness.DataError(
-                f"{self._source.name} is empty", "Expected a line of column names, then a row on each line."
+                f"{self._source.name} is empty", "expected a line of column names, then a row on each line"
             )
         return tuple(cell.strip() for cell in first)
 
@@ -83,12 +83,12 @@ class Delimited:
             yield dict(zip(names, cells, strict=True))
 
     def _uneven(self, line: int, n: int) -> harness.DataError:
-        hint = "Put quotes around cells that hold the separator or a line break."
+        hint = "put quotes around cells that hold the separator or a line break"
         if self._source.format == "tsv":
-            hint = "If cells stand in quotes, set dataset.quotes = true."
+            hint = "if cells stand in quotes, set dataset.quotes = true"
         if self.other_delimiter:
             hint = (
-                f'If "{shown(self.other_delimiter)}" separates the cells: dataset.delimiter = "{self.other_delimiter}"'
+                f'if "{shown(self.other_delimiter)}" separates the cells: dataset.delimiter = "{self.other_delimiter}"'
             )
         return harness.DataError(f"{self.where(line)}: {n} cells, expected {len(self.columns)}", hint)
 
@@ -114,7 +114,7 @@ class Delimited:
             reason = "a quoted cell is never closed" if "unexpected end" in str(error) else str(error)
             raise harness.DataError(
                 f"{self.where(before + 1)}: {reason}",
-                'Double the quotes within quoted cells (""), or set dataset.quotes = false if quotes are plain text.',
+                'double the quotes within quoted cells (""), or set dataset.quotes = false if quotes are plain text',
             ) from None
         finally:
             csv.field_size_limit(limit)
@@ -138,7 +138,7 @@ class Lines:
         if len(self.columns) != 1:
             raise harness.DataError(
                 f"{source.name}: dataset.columns names {len(self.columns)} columns, and each line is one text",
-                'If the lines hold several cells, set dataset.format = "csv" or "tsv".',
+                'if the lines hold several cells, set dataset.format = "csv" or "tsv"',
             )
 
     def where(self, number: int) -> str:

@@ -78,7 +78,7 @@ def _encoding(source: Source) -> str:
     except (LookupError, UnicodeError, ValueError):
         raise harness.DataError(
             f'dataset.encoding = "{shown(source.encoding)}" is no encoding',
-            'Give one like "utf-8", "cp1252" or "utf-16".',
+            'give one like "utf-8", "cp1252" or "utf-16"',
         ) from None
     for mark, encoding in _MARKS:
         if beginning.startswith(mark):
@@ -102,7 +102,7 @@ def _undecodable(source: Source, encoding: str) -> harness.DataError:
         reason = shown(error, 120)
     else:
         reason = "its bytes end within a character"
-    return harness.DataError(f"{source.name} is not {encoding}: {reason}", "Save the file as UTF-8.")
+    return harness.DataError(f"{source.name} is not {encoding}: {reason}", "save the file as UTF-8")
 
 
 def _nul(source: Source) -> harness.DataError:
@@ -112,7 +112,7 @@ def _nul(source: Source) -> harness.DataError:
     line = raw.count(b"\n", 0, place) + 1
     return harness.DataError(
         f"{source.name}, line {line}: a NUL byte (byte {place:,} of the file)",
-        _wide(raw) or "The file is damaged, or no text: write it again from its source.",
+        _wide(raw) or "the file is damaged, or no text: write it again from its source",
     )
 
 
@@ -124,7 +124,7 @@ def _wide(raw: bytes) -> str:
     """Returns a hint where every other byte is NUL, as in UTF-16 without a mark."""
     for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):
         if len(raw) % 2 == 0 and raw[first::2].count(0) > len(raw) / 4 and raw[1 - first :: 2].count(0) == 0:
-            return f'It looks like UTF-16 without a mark: dataset.encoding = "{encoding}"'
+            return f'it looks like UTF-16 without a mark: dataset.encoding = "{encoding}"'
     return ""
 
 
@@ -141,11 +141,11 @@ def _advice(raw: bytes, start: int, wrong: str) -> str:
         place = len(raw[:start].decode(encoding, "ignore"))
         readable.append((_strangeness(whole), encoding, _excerpt(whole, place)))
     if not readable:
-        return "No common encoding reads the whole file: it is damaged, or several files in one. Save it as UTF-8."
+        return "no common encoding reads the whole file: it is damaged, or several files in one; save it as UTF-8"
     (_, best, looks), *others = sorted(readable, key=lambda each: each[0])[:3]
     so_do = ", ".join(f'"{encoding}" with "{excerpt}"' for _, encoding, excerpt in others)
     more = f"; so do {so_do}" if so_do else ""
-    return f'dataset.encoding = "{best}" reads it, with "{looks}"{more}. Or save it as UTF-8.'
+    return f'dataset.encoding = "{best}" reads it, with "{looks}"{more}; or save it as UTF-8'
 
 
 def _excerpt(whole: str, place: int) -> str:

@@ -84,7 +84,7 @@ class JsonLines:
                         continue
                     raise self._broken(number, line, error) from None
                 except RecursionError:
-                    raise harness.DataError(f"{self.where(number)}: {_TOO_DEEP}", "Flatten the object.") from None
+                    raise harness.DataError(f"{self.where(number)}: {_TOO_DEEP}", "flatten the object") from None
                 if type(values) is not dict:
                     raise self._no_object(number, values)
                 if not quiet:
@@ -94,15 +94,15 @@ class JsonLines:
                 yield number, values
 
     def _broken(self, number: int, line: str, error: ValueError) -> harness.DataError:
-        hint = "Expected one JSON object on each line."
+        hint = "expected one JSON object on each line"
         if line.lstrip()[:1] in "[{" and line.strip() in ("[", "{", "[{"):
-            hint = 'If the whole file is one JSON value: dataset.format = "json"'
+            hint = 'if the whole file is one JSON value: dataset.format = "json"'
         return harness.DataError(f"{self.where(number)}: no JSON: {_reason(error)}", hint)
 
     def _no_object(self, number: int, values: object) -> harness.DataError:
-        hint = 'One object on each line, like {"text": "…", "label": "…"}.'
+        hint = 'expected one object on each line, like {"text": "…", "label": "…"}'
         if isinstance(values, list) and any(isinstance(value, dict) for value in values):
-            hint = 'If the whole file is one JSON value: dataset.format = "json"'
+            hint = 'if the whole file is one JSON value: dataset.format = "json"'
         return harness.DataError(f"{self.where(number)}: a JSON {_kind(values)}, expected an object", hint)
 
 
@@ -126,7 +126,7 @@ class Json:
         try:
             value = json.JSONDecoder(object_pairs_hook=repeated.pairs).decode(content)
         except RecursionError:
-            raise harness.DataError(f"{source.name}: {_TOO_DEEP}", "Flatten the file.") from None
+            raise harness.DataError(f"{source.name}: {_TOO_DEEP}", "flatten the file") from None
         except ValueError as error:
             raise self._broken(content, error) from None
         if _SURROGATE.search(content):
@@ -197,7 +197,7 @@ def _whole(value: Any, source: Source | None, where: str) -> Any:
     try:
         result = mended(value)
     except RecursionError:
-        raise harness.DataError(f"{where}: {_TOO_DEEP}", "Flatten the object.") from None
+        raise harness.DataError(f"{where}: {_TOO_DEEP}", "flatten the object") from None
     if found and source is not None:
         source.notes.add("broken-characters", where)
     return result

@@ -77,7 +77,7 @@ class Parquet:
         except (OSError, ValueError, pa.ArrowException) as error:
             reason = shown((str(error).splitlines() or [type(error).__name__])[0], 160)
             raise harness.DataError(
-                f"{self._source.name} is no readable Parquet file: {reason}", "Check the file, or its format."
+                f"{self._source.name} is no readable Parquet file: {reason}", "check the file, or its format"
             ) from None
 
 
@@ -104,7 +104,7 @@ def values(column: pa.Array, name: str, where: Callable[[int], str], before: int
         number, byte = _first_wrong(column)
         raise harness.DataError(
             f'{where(before + number)}: column "{shown(name)}" holds bytes that are not UTF-8 (0x{byte:02x})',
-            "Write the file again with the texts as UTF-8.",
+            "write the file again with the texts as UTF-8",
         ) from None
 
 

@@ -42,7 +42,7 @@ def stars(value: Any, where: str) -> str | None:
         return STARS[value]
     raise harness.DataError(
         f'{where}: label "{shown(value)}", expected a number from 0 to 4 as in the mirrors of {AMAZON}',
-        "Leave dataset.preset out for other data.",
+        "leave dataset.preset out for other data",
     )
 
 

@@ -75,7 +75,7 @@ def check_columns(columns: Columns, present: Sequence[str], source: str, hint: s
         harness.DataError: With the nearest name and the list of columns.
     """
     names = [shown(name, 30) for name in present]
-    listed = f"Its columns: {quoted(names)}{hint}"
+    listed = f"its columns: {quoted(names)}{hint}"
     if not columns.text:
         raise harness.DataError(f"dataset.text names no column of {source}", listed)
     for option, wanted in columns.named.items():
@@ -218,7 +218,7 @@ class _Maker:
                 raise harness.DataError(
                     f'{part.where(number)}: column "{shown(self._columns.label)}" holds an infinite number, '
                     "expected a label",
-                    "Correct the value, or leave the row out.",
+                    "correct the value, or leave the row out",
                 )
         known = self._labels.get(value)
         if known is None:
@@ -279,7 +279,7 @@ def scalar(value: Any, column: str, part: Part, number: int) -> str:
     if (kind := _NESTED.get(type(value))) is not None:
         raise harness.DataError(
             f'{part.where(number)}: column "{shown(column)}" holds {kind}, expected a text or a number (nested-value)',
-            "Name a column of plain values, or flatten it first.",
+            "name a column of plain values, or flatten it first",
         )
     return value.isoformat() if isinstance(value, date) else str(value)
 
@@ -292,7 +292,7 @@ def _split(value: str, column: str, part: Part, number: int) -> harness.Split | 
         raise harness.DataError(
             f'{part.where(number)}: "{shown(value)}" in column "{shown(column)}" is no split: '
             f"{harness.nearest(value, _SPLITS)}",
-            "Expected train, validation (val, dev) or test.",
+            "expected train, validation (val, dev) or test",
         )
     return split
 
@@ -313,5 +313,5 @@ def _time(value: str, column: str, part: Part, number: int) -> str | None:
             continue
     raise harness.DataError(
         f'{part.where(number)}: "{shown(value)}" in column "{shown(column)}" (dataset.time) is no date',
-        "Expected ISO 8601, e.g. 2026-01-31, or seconds since 1970.",
+        "expected ISO 8601, e.g. 2026-01-31, or seconds since 1970",
     )

@@ -68,7 +68,7 @@ class Source:
         why = "" if self.unpacked_mb is not None else f", {MOST_TIMES} times its size and at least {LEAST_LIMIT_MB} MB"
         return harness.DataError(
             f"{self.name} unpacks to more than {self.limit // MB} MB (the limit{why})",
-            f"If the file is what you expect, raise the limit: dataset.unpacked_mb = {4 * self.limit // MB}",
+            f"if the file is what you expect, raise the limit: dataset.unpacked_mb = {4 * self.limit // MB}",
         )
 
 
@@ -103,7 +103,7 @@ def opened(source: Source) -> Iterator[IO[bytes]]:
         file = source.path.open("rb")
     except OSError as error:
         raise harness.DataError(
-            f"{source.name} cannot be read: {error.strerror}", f"Check the path: {source.path.parent}"
+            f"{source.name} cannot be read: {error.strerror}", f"check the path: {source.path.parent}"
         ) from None
     with file:
         if not source.packed:
@@ -133,7 +133,7 @@ class _Unpacked(io.RawIOBase):
         except (OSError, ValueError) as error:  # pyarrow's ArrowInvalid is a ValueError
             raise harness.DataError(
                 f"{self._source.name} cannot be unpacked as {self._source.packed}: {str(error).splitlines()[0][:120]}",
-                "The file is damaged or cut off, or its name says something else than it is: fetch it again.",
+                "the file is damaged or cut off, or its name says something else than it is: fetch it again",
             ) from None
         self._count += n
         if self._count > self._limit:
@@ -155,7 +155,7 @@ def check_names(names: Sequence[str], place: str) -> None:
     if repeated:
         raise harness.DataError(
             f'{place} has more than one column "{shown(repeated[0])}"',
-            "Rename the columns so that each name is used once.",
+            "rename the columns so that each name is used once",
         )
 
 

@@ -74,18 +74,18 @@ def find(paths: Sequence[str], folder: Path, stated: Format | None) -> list[tupl
         harness.DataError: A path means no file (with the nearest name), a file is named twice, or formats differ.
     """
     if not paths:
-        raise harness.DataError("dataset.path names no file", "Give a file, a list of files, a pattern or a folder.")
+        raise harness.DataError("dataset.path names no file", "give a file, a list of files, a pattern or a folder")
     files = [file for path in paths for file in _meant(path, folder)]
     resolved = [file.resolve() for file in files]
     for number, file in enumerate(resolved):
         if file in resolved[:number]:
-            raise harness.DataError(f"dataset.path names {shown(file.name)} twice", "Name each file once.")
+            raise harness.DataError(f"dataset.path names {shown(file.name)} twice", "name each file once")
     found = [(file, *_format(file, stated)) for file in files]
     for file, form, _ in found[1:]:
         if form != found[0][1]:
             raise harness.DataError(
                 f"dataset.path means files of different formats: {shown(found[0][0].name)} and {shown(file.name)}",
-                f'Name the files of one format, e.g. path = "*{found[0][0].suffix}"',
+                f'name the files of one format, e.g. path = "*{found[0][0].suffix}"',
             )
     return found
 
@@ -101,17 +101,15 @@ def _meant(path: str, folder: Path) -> list[Path]:
         files = [folder / name for name in names if (folder / name).is_file()]
         if not files:
             raise harness.DataError(
-                f'dataset.path: no file is like "{shown(path, 80)}"', f"The pattern is relative to {folder}"
+                f'dataset.path: no file is like "{shown(path, 80)}"', f"the pattern is relative to {folder}"
             )
         return files
     if not place.parent.is_dir():
         raise harness.DataError(
-            f"dataset.path: there is no folder {place.parent}", "The path is relative to the experiment file."
+            f"dataset.path: there is no folder {place.parent}", "the path is relative to the experiment file"
         )
     names = [each.name for each in place.parent.iterdir() if each.is_file() and _known(each)]
-    raise harness.DataError(
-        f"dataset.path: there is no file {place}", f"In {place.parent}: {harness.nearest(place.name, names)}"
-    )
+    raise harness.DataError(f"dataset.path: there is no file {place}", harness.nearest(place.name, names, cutoff=0.75))
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -122,7 +120,7 @@ def _inside(folder: Path) -> list[Path]:
     tables = [each for each in files if _known(each) != "txt"]
     if not files:
         raise harness.DataError(
-            f"dataset.path: {folder} is a folder without data files", f"Known are {', '.join(FORMATS)}"
+            f"dataset.path: {folder} is a folder without data files", f"known are {', '.join(FORMATS)}"
         )
     return tables or files
 
@@ -137,7 +135,7 @@ def _format(path: Path, stated: Format | None) -> tuple[Format, str]:
     if form is None:
         raise harness.DataError(
             f'{shown(path.name)}: the suffix "{shown(path.suffix)}" is no known format ({", ".join(FORMATS)})',
-            f"Say what it is: dataset.format = {_quoted(sorted(set(FORMATS.values())))}",
+            f"say what it is: dataset.format = {_quoted(sorted(set(FORMATS.values())))}",
         )
     return form, PACKED.get(path.suffix.lower(), "")
 

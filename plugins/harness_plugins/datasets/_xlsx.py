@@ -84,7 +84,7 @@ class Xlsx:
             elif refuse:
                 raise harness.DataError(
                     f"{self._cell(place, number)}: a formula without a stored value",
-                    "Open the workbook in a spreadsheet program and save it: that stores what the formulas yield.",
+                    "open the workbook in a spreadsheet program and save it: that stores what the formulas yield",
                 )
             value = value.stored
         if isinstance(value, str) and value in _ERRORS:
@@ -150,7 +150,7 @@ class Xlsx:
             if source.sheet not in names:
                 raise harness.DataError(
                     f'{source.name} has no sheet "{shown(source.sheet)}" (dataset.sheet)',
-                    f"Of its sheets: {harness.nearest(source.sheet, map(shown, names))}",
+                    f"of its sheets: {harness.nearest(source.sheet, map(shown, names))}",
                 )
             return str(source.sheet)
         filled = [name for name in names if any(map(_filled, _read_rows(book, name)))]
@@ -158,10 +158,10 @@ class Xlsx:
             listed = ", ".join(f'"{shown(name)}"' for name in filled[:12])
             raise harness.DataError(
                 f"{source.name} has {len(filled)} sheets with content: {listed}",
-                f'Say which one to read: dataset.sheet = "{shown(filled[0])}"',
+                f'say which one to read: dataset.sheet = "{shown(filled[0])}"',
             )
         if not filled:
-            raise harness.DataError(f"{source.name} is empty", "Expected a row of column names, then the rows.")
+            raise harness.DataError(f"{source.name} is empty", "expected a row of column names, then the rows")
         return str(filled[0])
 
 

@@ -62,7 +62,7 @@ class AmazonSnippets:
             except ValueError:
                 raise harness.DataError(
                     f"{path}, line {number}: expected id, mean rating and text between tabs",
-                    "Delete that folder: the file is then fetched again.",
+                    "delete that folder: the file is then fetched again",
                 ) from None
             yield harness.Example(fields={"text": text}, label=self._label(mean), group=name.partition("_")[0])
 

@@ -115,7 +115,7 @@ class Files:
             n += 1
             yield example
         if not n:
-            raise harness.DataError(f"{sources[0].name} has no rows", "Expected at least one example for each class.")
+            raise harness.DataError(f"{sources[0].name} has no rows", "expected at least one example for each class")
         for check in notes.checks():
             ctx.tell(check)
 
@@ -132,7 +132,7 @@ class Files:
                     has, lacks = (source.name, name) if odd in here else (name, source.name)
                     raise harness.DataError(
                         f'{has} has a column "{shown(odd)}" and {lacks} has none; files must have the same columns',
-                        "Name files of the same columns, or make them the same.",
+                        "name files of the same columns, or make them the same",
                     )
             yield source, table
 
@@ -150,7 +150,7 @@ class Files:
         if table.other_delimiter:
             other = shown(table.other_delimiter)
             return f' (if "{other}" separates the cells: dataset.delimiter = "{other}")'
-        return " (no line of column names? Give dataset.columns)"
+        return " (no line of column names? give dataset.columns)"
 
     def _meant(self, source: Source, table: Table) -> _rows.Columns:
         """Returns which column is what, with the defaults of a fine-tuning file where it is one.
@@ -166,7 +166,7 @@ class Files:
                 aside = ', or "" where there is none' if option == "label" else ""
                 raise harness.DataError(
                     f"dataset.{option} is not given, and {source.name} is no fine-tuning file, which would say it",
-                    f"Name the column{aside}. Its columns: {_rows.quoted(table.columns)}",
+                    f"name the column{aside}; its columns: {_rows.quoted(table.columns)}",
                 )
         return _rows.Columns(
             text=(text,) if isinstance(text, str) else text or (),

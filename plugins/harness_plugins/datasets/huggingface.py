@@ -132,7 +132,7 @@ class HuggingFace:
             return self.path, self._from(str(local.resolve()), self.config)
         if self.path.startswith((".", "/", "~")):
             raise harness.DataError(
-                f"dataset.path: there is no folder {local}", "The path is relative to the experiment file."
+                f"dataset.path: there is no folder {local}", "the path is relative to the experiment file"
             )
         if self.path != _presets.AMAZON:
             return self.path, self._from(self.path, self.config)
@@ -162,17 +162,17 @@ class HuggingFace:
         for name, wanted in self.splits.items():
             if name not in own:
                 raise harness.DataError(
-                    f'dataset.splits: {self.path} has no split "{name}"', f"Of its splits {harness.nearest(name, own)}"
+                    f'dataset.splits: {self.path} has no split "{name}"', f"of its splits {harness.nearest(name, own)}"
                 )
             if _rows.split_of(wanted) is None:
                 raise harness.DataError(
-                    f'dataset.splits.{name} = "{wanted}" is no split', "Expected train, validation or test."
+                    f'dataset.splits.{name} = "{wanted}" is no split', "expected train, validation or test"
                 )
         unknown = [name for name, split in meant.items() if split is None]
         if unknown and not self.splits:
             raise harness.DataError(
                 f'{self.path} has splits whose part is not clear: "{unknown[0]}" (of {", ".join(own)})',
-                'Say which to use, e.g. dataset.splits = { train = "train", test = "test" }.',
+                'say which to use, e.g. dataset.splits = { train = "train", test = "test" }',
             )
         return {name: split for name, split in meant.items() if split is not None}
 
@@ -247,12 +247,12 @@ def _worded(path: str) -> Iterator[None]:
         if _unreachable(error):
             raise harness.UnfinishedError(
                 f"the Hugging Face hub cannot be reached for {path}: {_line(error)}",
-                "Check the network, or give dataset.path a local folder.",
+                "check the network, or give dataset.path a local folder",
             ) from None
         if isinstance(error, OSError | ValueError | RuntimeError | datasets.exceptions.DatasetsError):
             raise harness.DataError(
                 f'dataset.path = "{path}" cannot be loaded: {_line(error)}',
-                "Expected a repository id (owner/name) or a folder of CSV, JSONL or Parquet files.",
+                "expected a repository id (owner/name) or a folder of CSV, JSONL or Parquet files",
             ) from None
         raise
 

@@ -57,6 +57,6 @@ def parse(text: str, labels: Sequence[str], words: Mapping[str, str]) -> str | N
     """
     by_word = {word(label, words): label for label in labels}
     if len(by_word) < len(set(labels)):
-        raise harness.DataError("formatter.words gives two labels the same word", "Give each label a word of its own.")
+        raise harness.DataError("formatter.words gives two labels the same word", "give each label a word of its own")
     named = harness.parsing.lenient(text, list(by_word))
     return None if named is None else by_word[named]

@@ -89,7 +89,7 @@ def _vector(value: Any) -> Any:
 
 def _error(message: str) -> harness.DataError:
     return harness.DataError(
-        f"embeddings: {message}", "Is it a model for embeddings, of an OpenAI-compatible endpoint?"
+        f"embeddings: {message}", "is it a model for embeddings, of an OpenAI-compatible endpoint?"
     )
 
 

@@ -90,6 +90,6 @@ def enough(shots: Sequence[T], k: int) -> Sequence[T]:
     if len(shots) < k:
         raise harness.DataError(
             f"shots.k = {k}, but only {len(shots)} training examples can be shown",
-            "Lower shots.k, or give train more rows; an item and its near-duplicates are never shown.",
+            "lower shots.k, or give train more rows; an item and its near-duplicates are never shown",
         )
     return shots

@@ -61,7 +61,7 @@ class Space:
             points = model.fit_transform(each.example.text for each in pool)
         except ValueError as error:
             raise harness.DataError(
-                f"the training texts cannot be compared: {error}", "Check the text column."
+                f"the training texts cannot be compared: {error}", "check the text column"
             ) from None
         return cls(pool=pool, points=points, model=model)
 

@@ -37,7 +37,7 @@ class Fixed:
             if name not in known:
                 raise harness.DataError(
                     f'shots.ids names "{name}", which is no example of the train split',
-                    f"Shots come from train only; {harness.nearest(name, known)}",
+                    f"shots come from train only; {harness.nearest(name, known)}",
                 )
         named = tuple(_order.candidates(known[name] for name in dict.fromkeys(self.ids)))
         return FixedPicker(pool=named, seed=seed, order=self.order)

@@ -151,7 +151,7 @@ def test_the_table_stands_before_the_sentence(made: Path) -> None:
     assert [cell.strip() for cell in table[0] if cell.strip()] == ["as in the run", "now"]
     shown = {line[0].strip(): [cell.strip() for cell in line[1:] if cell.strip()] for line in table[1:]}
     assert shown["cache_hit"] == ["–", "0.5"]
-    assert shown["large.input"] == ["2.5", "1.0"]
+    assert shown["large.input"] == ["2.5", "1"]
     assert "requests to pay back (tuned against 8-shot)" in shown
     assert lines[-1].endswith(".")
 
@@ -170,9 +170,9 @@ def test_the_table_stands_before_the_sentence(made: Path) -> None:
         (("--price", "8-shot.per_1k=1"), "8-shot pays for tokens"),
         (("--price", "tf-idff.per_1k=1"), 'there is no arm "tf-idff"; did you mean "tf-idf"?'),
         (("--price", "local.day=1"), 'this machine has no price "day"'),
-        (("--cache-hit", "1.5"), "1.5 is not in the range"),
+        (("--cache-hit", "1.5"), "--cache-hit 1.5: a number from 0 to 1 is expected"),
         (("--cache-hit", "nan"), "a finite number is expected"),
-        (("--requests-per-month", "0"), "not in the range"),
+        (("--requests-per-month", "0"), "a number above 0 is expected"),
         (("--requests-per-month", "inf"), "a finite number is expected"),
         (("--error-usd", "-2"), "dollars are 0 or more"),
         (("--error-usd", "neutrl=2"), 'there is no label "neutrl"; did you mean "neutral"?'),

@@ -76,7 +76,7 @@ def test_one_that_does_not_fails_with_code_3(run: Path) -> None:
     assert done.code == 3
     assert "FAIL  accuracy ≥ 0.99" in done.out
     assert "pass  unparsed_share ≤ 0.05" in done.out
-    assert "1 of 2 conditions do not hold for good" in done.err
+    assert "1 of 2 conditions does not hold for good" in done.err
 
 
 def test_a_bound_that_is_just_met_holds(run: Path) -> None:
@@ -135,7 +135,7 @@ def test_not_worse_than_speaks_of_the_comparison_on_the_page(run: Path) -> None:
         (["--max", "p95_s=fast"], "NAME=NUMBER is expected"),
         (["--max", "p95_s=nan"], "NAME=NUMBER is expected"),
         (["--min", "=3"], "NAME=NUMBER is expected"),
-        (["--min", "accuracy=90"], "lies between 0 and 1\n--min accuracy=0.9"),
+        (["--min", "accuracy=90"], "lies between 0 and 1\ndid you mean --min accuracy=0.9"),
         (["--min", "model=1"], "there is no metric"),
         (["--min", "accuracy=0.1", "--arm", "goood"], 'did you mean "good"?'),
         (["--not-worse-than", "goood"], 'did you mean "good"?'),

@@ -315,6 +315,13 @@ def test_a_prompt_and_an_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert ran.code == 0, ran
 
 
+def test_rows_without_a_label_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = (f"{sentence(row)},{('good', 'bad', '  ')[row % 3]}\n" for row in range(120))
+    (tmp_path / "d.csv").write_text("text,label\n" + "".join(lines))
+    assert "note: 40 of 120 rows have no label and are left out" in call("init", "d.csv").out
+
+
 def test_another_encoding_has_to_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_csv(tmp_path / "reviews.csv")
     raw = (tmp_path / "reviews.csv").read_text(encoding="utf-8").replace("amber", "ambré")

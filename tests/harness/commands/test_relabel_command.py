@@ -239,6 +239,8 @@ def test_wrong_files_are_code_2_with_line_and_nearest(run: Path, tmp_path: Path)
     assert 'has no column "example_id"' in relabel(run, "--apply", filled).err
     filled.write_bytes(b"\xff\xfe\x00broken")
     assert relabel(run, "--apply", filled).code == 2
+    done = relabel(run, "--apply", tmp_path / "fild.csv")
+    assert (done.code, done.err.splitlines()[-1]) == (2, 'did you mean "filled.csv"?'), done
     assert relabel(run, "--apply", filled, "--seed", "3").code == 2
     assert not list((run / "relabel").glob("*/results.json"))
 

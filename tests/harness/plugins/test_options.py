@@ -67,6 +67,13 @@ def test_a_whole_number_is_no_text_and_a_text_no_number() -> None:
             construct(Sample, table, "p")
 
 
+def test_what_pydantic_says_is_said_in_the_words_of_the_other_errors() -> None:
+    for value in ("three", 1.5):
+        with pytest.raises(OptionError) as caught:
+            construct(Sample, {"model": "m", "epochs": value}, "p")
+        assert caught.value.message == f"must be a whole number, got {value!r}"
+
+
 def test_names_and_needs() -> None:
     assert option_names(Sample) == ("model", "epochs", "rate", "columns", "words")
     assert needs_options(Sample)

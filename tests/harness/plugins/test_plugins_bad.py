@@ -285,7 +285,7 @@ def test_check_from_the_command_line(site: Path, tmp_path: Path, monkeypatch: py
     assert 'needs the option "bins"' in done.err
     done = call("plugins", "--check", "own", "--option", "bins=x")
     assert done.code == 2
-    assert "valid integer" in done.err
+    assert "must be a whole number" in done.err
     done = call("plugins", "--check", "own", "--option", "bins=3")
     assert done.code == 2
     assert 'the metric "own" (bad-dist 1.0) breaks 1 promise:' in done.out

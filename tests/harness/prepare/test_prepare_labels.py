@@ -73,19 +73,19 @@ def test_the_labels_that_are_given():
 
 
 def test_what_is_wrong_with_labels_is_said_with_what_to_do():
-    where = "Check the path and the text and label columns of [dataset]."
+    where = "check the path and the text and label columns of [dataset]"
     assert told([]) == ("no usable rows", where)
     removed = {"missing-labels": 2, "empty-texts": 0, "exact-duplicates": 1}
     assert told([], removed) == ("no usable rows: 2 for missing-labels, 1 for exact-duplicates were removed", where)
     assert told(items("a", "b", "colour", "colour", "z"), labels=("a", "b", "color")) == (
         'label "colour" (2 rows, e.g. id 3) is not in dataset.labels',
-        'Correct the data or the list; did you mean "color"?',
+        'correct the data or the list; did you mean "color"?',
     )
     assert told(items("a", "a")) == (
         'all 2 usable rows have the label "a": there is nothing to compare',
-        "Check the label column; at least two classes are needed.",
+        "check the label column; at least two classes are needed",
     )
     assert told(items(*"hgfedcba"), ordered=True) == (
         "dataset.ordered = true, but the labels are not numbers: a, b, c, d, e, f",
-        "List dataset.labels in their order, lowest first.",
+        "list dataset.labels in their order, lowest first",
     )

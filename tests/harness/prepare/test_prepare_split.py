@@ -216,14 +216,14 @@ def test_every_refusal_says_what_to_do():
     unstratified = Fractions(stratify=False, train=0.34, validation=0.33, test=0.33)
     assert told(rows(["a"] * 9 + ["b"] * 2 + ["c"]), whole) == (
         'class "c" has 1 example (and 1 such classes more), fewer than the splits: train, validation, test',
-        "Add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false.",
+        "add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false",
     )
     assert told(rows(["a"] * 9 + ["b"] * 2), whole)[0] == (
         'class "b" has 2 examples, fewer than the splits: train, validation, test'
     )
     assert told(rows(["a"]), Fractions(train=0.5, validation=0, test=0.5)) == (
         "1 rows cannot be split into train, test: at least 2 are needed",
-        "Add data, or set a share of [prepare].split to 0.",
+        "add data, or set a share of [prepare].split to 0",
     )
     assert told(rows(["a"] * 4, ["x", "x", "y", "y"]), whole)[0] == (
         "2 groups of rows cannot be split into train, validation, test: at least 3 are needed"
@@ -233,16 +233,16 @@ def test_every_refusal_says_what_to_do():
     given = [replace(row, split=Split.VALIDATION) for row in rows(["a"] * 4)]
     assert told(given, whole) == (
         "the given split has no test and no train rows",
-        "Name train and test in the split column, or leave it out of [dataset] to have the rows split.",
+        "name train and test in the split column, or leave it out of [dataset] to have the rows split",
     )
     assert told([*given[:3], replace(given[3], split=None)], whole) == (
         "1 of 4 rows have no split, the others have one",
-        "Give every row a split (train, validation or test), or none.",
+        "give every row a split (train, validation or test), or none",
     )
     undated = [replace(row, time=None) if row.id in {"id5", "id3"} else row for row in dated([(1, 0)] * 9)]
     assert told(undated, Fractions(by="time")) == (
         'prepare.split.by = "time", but 2 rows have no date, e.g. id id3',
-        "Name the column of dates in dataset.time, and leave out rows without one; or split by content.",
+        "name the column of dates in dataset.time, and leave out rows without one; or split by content",
     )
 
 
@@ -252,7 +252,7 @@ def test_groups_that_leave_nothing_for_a_split_are_refused():
     seen = {told_or_sizes(examples, seed) for seed in range(40)}
     assert (
         "no group is left for test: the 3 groups are too large or too few for these shares",
-        "Give larger shares in [prepare].split, a finer group, or set the share to 0.",
+        "give larger shares in [prepare].split, a finer group, or set the share to 0",
     ) in seen
 
 
@@ -277,9 +277,9 @@ def test_shares_that_are_none_are_said(shares, message):
         Fractions(train=shares[0], validation=shares[1], test=shares[2])
     assert caught.value.message == message
     assert caught.value.hint == (
-        "Give three shares that sum to 1, e.g. { train = 0.8, validation = 0.1, test = 0.1 }."
+        "give three shares that sum to 1, e.g. { train = 0.8, validation = 0.1, test = 0.1 }"
         if "expected" in message
-        else "Each share lies between 0 and 1, and train is above 0."
+        else "each share lies between 0 and 1, and train is above 0"
     )
 
 

@@ -259,3 +259,21 @@ def test_a_list_has_at_most_200_rows(monkeypatch):
 )
 def test_distance_is_told_for_numbers_alone(a, b, told):
     assert label_findings.distance(a, b) == told
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(60, 1), (60, 2), (500, 4)])
+def test_the_model_is_scikit_learn_s_naive_bayes_to_the_last_digit(rows, classes):
+    from scipy.sparse import random_array
+    from sklearn.naive_bayes import MultinomialNB
+
+    draw = np.random.default_rng(rows + classes)
+    vectors = random_array((rows, 300), density=0.05, rng=draw, format="csr")
+    codes = draw.integers(0, classes, rows)
+    codes[0] = classes  # one row of a class of its own: its own fold's model has never seen it
+    fold = draw.integers(0, label_errors.FOLDS, rows)
+    expected = np.full((rows, classes + 1), -np.inf)
+    for each in range(label_errors.FOLDS):
+        model = MultinomialNB(alpha=label_errors.SMOOTHING).fit(vectors[fold != each], codes[fold != each])
+        expected[np.ix_(fold == each, model.classes_)] = model.predict_log_proba(vectors[fold == each])
+    np.testing.assert_array_equal(label_errors._out_of_fold(vectors, codes, fold), expected)
+    assert np.isneginf(expected[0, classes])

@@ -249,6 +249,8 @@ def test_nothing_is_made_up_where_keys_are_missing() -> None:
     [arm] = found.data["arms"]
     assert (arm["n"], arm["accuracy"], arm["macro_f1"], arm["own"]) == (3, None, None, {"x": None})
     assert (found.data["comparisons"], found.data["decision"], found.dropped) == ([], None, 0)
+    bill = {"arm": "a", "unit": None, "per_1k": None, "fixed": 0.0}  # of an arm whose cost nobody knows
+    assert completed({"decision": {"months": 12, "totals": [bill]}}).dropped == 0
     whole = completed(REAL.data)
     assert whole.dropped == 0
     assert held(REAL.data, whole.data) == REAL.data

@@ -231,6 +231,10 @@ def found(arms: Sequence[dict[str, Any]], chosen_on: str = "validation", among: 
 def test_a_prompt_had_its_chance_or_not() -> None:
     both = [arm("t", "fine-tuned"), arm("p", "few-shot")]
     assert found(both) == {"prompt-without-search": {"prompt": "p", "tuned": "t", "settings": 1}}
+    named = {"a": "t", "b": "p", "chosen_on": "validation", "among": [1, 1]}
+    assert [check.advice for check in checks(both, named, (), 3)] == [
+        "Let it choose on validation: [arms.choose] with shots.k, shots.draw, or other instructions."
+    ]
     assert found(both, among=(1, 2)) == {}
     assert "prompt-without-search" in found(both, "cost and name", (1, 2))
     one = [{"arm": "p", "candidates": [{}]}, {"arm": "t", "candidates": [{}] * 4}]

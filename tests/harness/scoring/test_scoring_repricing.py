@@ -51,10 +51,13 @@ def test_another_price_of_a_model_follows_its_tokens(stored: dict[str, Any]) -> 
 
 
 def test_trained_tokens_are_paid_for_at_the_new_price(stored: dict[str, Any]) -> None:
-    jobs = [{"arm": "small", "trained_tokens": 7}, {"arm": "small", "trained_tokens": 2_000_000},
-            {"arm": "small"}, {"arm": "here", "trained_tokens": 1}]  # fmt: skip
+    jobs = [
+        *({"arm": "small", "trained_tokens": tokens} for tokens in (7, 8, 3_000_000)),
+        {"arm": "small"},
+        {"arm": "here", "trained_tokens": 1},
+    ]
     arms = repriced(stored, Repricing(models={"m-t": NEW}), training=jobs)
-    assert arms["small"]["training_cost_usd"] == pytest.approx(12.0)
+    assert arms["small"]["training_cost_usd"] == pytest.approx(18.0)
 
 
 @pytest.mark.parametrize(

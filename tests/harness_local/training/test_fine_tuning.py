@@ -264,7 +264,7 @@ def test_a_job_goes_on_after_the_server_was_killed_and_a_signal_ends_it_graceful
     first = start(tmp_path / "state", "--model", str(tiny))
     with first.client() as client:
         options = {"n_epochs": 4, "batch_size": 1, "lora_targets": ["q_proj", "v_proj"], "warmup_ratio": 0.2}
-        job = create(client, lines(100), model=tiny.name, hyperparameters=options).id
+        job = create(client, lines(50), model=tiny.name, hyperparameters=options).id
         while not client.fine_tuning.jobs.checkpoints.list(job).data:
             running = client.fine_tuning.jobs.retrieve(job)
             assert running.status in ("queued", "running")
@@ -282,10 +282,10 @@ def test_a_job_goes_on_after_the_server_was_killed_and_a_signal_ends_it_graceful
             assert done.status == "succeeded"
             events = list(client.fine_tuning.jobs.list_events(job, limit=1000))
             steps = [event.data["step"] for event in events if event.type == "metrics" and isinstance(event.data, dict)]
-            assert sorted(steps) == list(range(1, 401))
+            assert sorted(steps) == list(range(1, 201))
             assert [event.id for event in events][-len(seen) :] == seen
             assert label(client, done.fine_tuned_model, "snow") != label(client, tiny.name, "snow")
-            assert [c.step_number for c in client.fine_tuning.jobs.checkpoints.list(job)] == [400, 300, 200, 100]
+            assert [c.step_number for c in client.fine_tuning.jobs.checkpoints.list(job)] == [200, 150, 100, 50]
             settings = done.method.supervised.hyperparameters
             assert (settings.lora_targets, settings.warmup_ratio) == (["q_proj", "v_proj"], 0.2)
         second.process.terminate()

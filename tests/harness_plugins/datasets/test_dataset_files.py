@@ -219,7 +219,7 @@ def test_times(tmp_path, value, time):
         ("text,label\n", "data.xyz", {}, 'the suffix ".xyz" is no known format'),
         ("text,label\na,trian\n", "data.csv", {"split": "label"}, '"trian" in column "label" is no split: did you'),
         ("text,label\na,soon\n", "data.csv", {"time": "label"}, '"soon" in column "label" (dataset.time) is no date'),
-        ("text\tlabel\n\"a\tb\"\tc\n", "d.tsv", {}, "If cells stand in quotes, set dataset.quotes = true."),
+        ("text\tlabel\n\"a\tb\"\tc\n", "d.tsv", {}, "if cells stand in quotes, set dataset.quotes = true"),
     ],
 )  # fmt: skip
 def test_says_what_is_wrong(tmp_path, content, name, options, message):
@@ -272,7 +272,7 @@ def test_rows_are_read_lazily(tmp_path):
 def test_a_label_that_is_not_named_is_asked_for(tmp_path):
     message = refused(tmp_path, "text,stars\na,b\n", label=None)
     assert message.startswith("dataset.label is not given, and data.csv is no fine-tuning file")
-    assert 'Its columns: "text", "stars"' in message
+    assert 'its columns: "text", "stars"' in message
     assert "dataset.text is not given" in refused(tmp_path, "text,stars\na,b\n", text=None)
     assert [row.label for row in load(tmp_path, "text,stars\na,b\n", label="")] == [""]
 

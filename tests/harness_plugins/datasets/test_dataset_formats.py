@@ -255,7 +255,7 @@ def test_of_several_sheets_one_must_be_named(tmp_path):
     workbook(tmp_path / "d.xlsx", {"First": rows, "Second": [["text", "label"], ["two", "y"]]})
     assert 'd.xlsx has 2 sheets with content: "First", "Second"' in refused(tmp_path, "d.xlsx")
     assert load(tmp_path, "d.xlsx", sheet="Second") == [("two", "y")]
-    assert 'has no sheet "Secnd" (dataset.sheet)\nOf its sheets: did you mean "Second"?' in refused(
+    assert 'has no sheet "Secnd" (dataset.sheet)\nof its sheets: did you mean "Second"?' in refused(
         tmp_path, "d.xlsx", sheet="Secnd"
     )
     workbook(tmp_path / "e.xlsx", {"First": []})
