@@ -220,6 +220,7 @@ def made(mistake: Mistake, folder: Path, provider: Provider) -> Finished:
     done = harness(*shlex.split(mistake.command)[1:], cwd=folder, env=mistake.env)
     said = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8000", done.err.replace(str(folder), "."))
     said = re.sub(r"^\[ .*\n", "", said, flags=re.MULTILINE)  # progress
+    said = re.sub(r"\b\d+ kB", "… kB", said)  # sizes hang on how long things took
     return Finished(code=done.code, out=done.out, err=re.sub(r"-[0-9a-f]{8}\b", "-1a2b3c4d", said))
 
 

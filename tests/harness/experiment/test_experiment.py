@@ -115,7 +115,7 @@ MISTAKES = [
     ("shots = {", "shot = {", "arms[0].shot", 'did you mean "shots"?'),
     ("usd = 5 }", "usb = 5 }", "arms[0].choose.budget.usb", 'did you mean "usd"?'),
     ('name = "food"', "name = 3", "name", "string"),
-    ("seed = 7", 'seed = "x"', "seed", "integer"),
+    ("seed = 7", 'seed = "x"', "seed", "must be a whole number"),
     ("train = 0.8", 'train = "most"', "prepare.split.train", "number"),
     ("train = 0.8", "train = 0.7", "prepare.split", "train + validation + test must be 1"),
     ("input = 0.15", "input = -0.15", "prices.my-model.input", "greater than or equal to 0"),
@@ -153,7 +153,7 @@ MISTAKES = [
     ("[endpoints.api]", "[endpoints.local]", "endpoints.local", "the harness starts this endpoint itself"),
     ('base_url = "https://api.example.com/v1"\n', "", "endpoints.api", "base_url is missing"),
     ('"shots.k" = [0, 2, 4]', '"shots.kk" = [0]', "arms[0].choose.shots.kk", ""),
-    ('"shots.k" = [0, 2, 4]', '"shots.k" = ["x"]', "arms[0].choose.shots.k", "integer"),
+    ('"shots.k" = [0, 2, 4]', '"shots.k" = ["x"]', "arms[0].choose.shots.k", "must be a whole number"),
     ('"shots.k" = [0, 2, 4]', '"shots.k.x" = [1]', "arms[0].choose.shots.k.x", "k is no table"),
     ('"shots.k" = [0, 2, 4]', '"backend.modle" = ["a"]', "arms[0].choose.backend.modle", 'did you mean "model"?'),
     ('"shots.k" = [0, 2, 4]', '"backend" = ["a"]', "arms[0].choose.backend", "a table is expected"),
@@ -165,7 +165,7 @@ MISTAKES = [
     ("seed = 7", 'seed = 7\nplugins = ["mine.py"]', "plugins[0]", "--plugin"),
     ("seed = 7", "seed = 7\nrepeats = 0", "repeats", "greater than or equal to 1"),
     ("seed = 7", "seed = 7\nrepeats = 21", "repeats", "less than or equal to 20"),
-    ("seed = 7", "seed = 7\nrepeats = 2.5", "repeats", "integer"),
+    ("seed = 7", "seed = 7\nrepeats = 2.5", "repeats", "must be a whole number"),
     ("seed = 7", 'seed = 7\nmetrics = [{ plugin = "f2" }]', "metrics[0].plugin", 'there is no metric "f2"'),
 ]
 
@@ -201,8 +201,11 @@ def test_not_utf8_not_toml_not_there(tmp_path: Path, plugins: Plugins) -> None:
         load(tmp_path / "experimint.toml", plugins)
     with pytest.raises(ExperimentError, match="no such file"):
         load(tmp_path / "nowhere" / "e.toml", plugins)
-    with pytest.raises(ExperimentError, match="cannot be read"):
+    with pytest.raises(ExperimentError, match=r"is a folder; .*\nthere is .*experiment\.toml"):
         load(tmp_path, plugins)
+    (tmp_path / "d.csv").write_text("text,label\n", encoding="utf-8")
+    with pytest.raises(ExperimentError, match=r"d\.csv looks like data; .*\n`harness init .*d\.csv`"):
+        load(tmp_path / "d.csv", plugins)
 
 
 def test_a_loose_file_that_the_command_repeats_is_allowed(tmp_path: Path, plugins: Plugins) -> None:

@@ -167,7 +167,7 @@ def test_says_why_there_is_nothing_to_do(loaded, message):
 
 def test_order_without_numbers_must_be_told():
     loaded = [replace(row, label=("low", "mid", "high")[n % 3]) for n, row in enumerate(reviews())]
-    with pytest.raises(DataError, match=r"List dataset\.labels"):
+    with pytest.raises(DataError, match=r"list dataset\.labels"):
         prepare(loaded, PrepareOptions(ordered=True))
 
 

@@ -263,7 +263,10 @@ def test_true_labels_are_learned_and_shuffled_ones_teach_nothing(client: OpenAI)
 def test_a_job_goes_on_after_the_server_was_killed_and_a_signal_ends_it_gracefully(tmp_path: Path, tiny: Path) -> None:
     first = start(tmp_path / "state", "--model", str(tiny))
     with first.client() as client:
-        options = {"n_epochs": 4, "batch_size": 1, "lora_targets": ["q_proj", "v_proj"], "warmup_ratio": 0.2}
+        options = {
+            "n_epochs": 4, "batch_size": 1, "learning_rate_multiplier": 5.0, "lora_targets": ["q_proj", "v_proj"],
+            "warmup_ratio": 0.2,
+        }  # fmt: skip
         job = create(client, lines(50), model=tiny.name, hyperparameters=options).id
         while not client.fine_tuning.jobs.checkpoints.list(job).data:
             running = client.fine_tuning.jobs.retrieve(job)

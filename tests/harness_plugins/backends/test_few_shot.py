@@ -35,7 +35,7 @@ def test_what_passes_through_wins() -> None:
     [
         ({"calibrate": True}, 'calibrate = true needs answer = "choose"'),
         ({"answer": "guess"}, "'generate', 'choose' or 'schema'"),
-        ({"max_tokens": "x"}, "integer"),
+        ({"max_tokens": "x"}, "must be a whole number"),
     ],
 )
 def test_refused_options(table: dict[str, object], said: str) -> None:
