@@ -70,8 +70,6 @@ def query(path: Path, sql: str, limit: int) -> Found:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_INTERRUPT:
             raise KeyboardInterrupt from None
         raise _worded(path, error, tables) from None
-    except sqlite3.Warning as error:  # Python 3.11: several statements
-        raise _worded(path, error, tables) from None
     kept = tuple(tuple(_plain(value) for value in row) for row in rows[:limit])
     return Found(columns=columns, rows=kept, more=len(rows) > limit)
 

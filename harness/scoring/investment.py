@@ -131,7 +131,7 @@ def recurring(arm: Arm, decision: Decision, unit: str) -> list[Figures]:
 
 def monthly_cost(lines: Sequence[Figures], unit: str) -> float:
     """Returns the sum of `recurring`."""
-    return float(sum(line[unit] or 0.0 for line in lines))
+    return float(sum(line[unit] for line in lines))
 
 
 def _known(values: Sequence[Any]) -> float | None:

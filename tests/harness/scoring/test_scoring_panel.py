@@ -92,6 +92,7 @@ def test_ranks_letters_and_disagreements() -> None:
     assert len(set(letters(26 + 26**2))) == 26 + 26**2
     assert disagreements(both) == 52
     assert disagreements(panel({"a": [1, 0]})) == 0
+    assert disagreements(panel({"a": [1, 0, 1], "b": [0, 0, 0]})) == 2
 
 
 def test_groups_without_any_mistake_count_once_each() -> None:
@@ -255,6 +256,10 @@ def test_ways_and_limits_of_answering() -> None:
     assert found(cut)["token-limits-differ"] == {"limits": {"t": 5, "p": 9}, "truncated": 3}
     assert "token-limits-differ" not in found([cut[0], {**cut[1], "mode": "choose"}])
     assert "token-limits-differ" not in found([cut[0], {**cut[1], "n": 0}])
+    assert [
+        check.advice
+        for check in checks([t_, p], {"a": "t", "b": "p", "chosen_on": "validation", "among": [1, 2]}, (), 3)
+    ] == ["Give all arms the same answer = …, where they can."]
     weak = arm("w", "other", barred="below-chance", accuracy=0.1, unparsed=2, failed=3)
     assert found([weak])["barred-opponent"] == {
         "arm": "w", "reason": "below-chance", "n": 9, "accuracy": 0.1, "lost": 5, "labels": 3,

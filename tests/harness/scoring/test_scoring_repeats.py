@@ -40,6 +40,7 @@ def test_a_failed_item_is_not_compared_and_counts_as_wrong() -> None:
     found = stability("x", [rows("a", "a"), rows("a", "!")])
     assert (found["n"], found["left_out"], found["agreement"], found["flip_rate"]) == (1, 1, 1.0, 0.0)
     assert found["accuracy"] == [1.0, 0.5]
+    assert found["accuracy_sd"] == pytest.approx(statistics.stdev([1.0, 0.5]))
     lost = stability("x", [rows("!"), rows("a")])
     assert (lost["n"], lost["agreement"], lost["flip_rate"]) == (0, None, None)
     short = stability("x", [rows("a", "b"), rows("a")])

@@ -120,6 +120,13 @@ def test_holm_agrees_with_statsmodels(size: int) -> None:
     assert statistics.holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1], abs=1e-12)
 
 
+@pytest.mark.parametrize("n", [1, 5, 400])
+def test_all_pairs_discordant_in_one_direction(n: int) -> None:
+    low, high = statistics.tango(n, 0, n)
+    assert (low < 1.0, high) == (True, 1.0)
+    assert statistics.tango(0, n, n) == (-1.0, -low)
+
+
 def test_holm_of_nothing_is_nothing() -> None:
     assert statistics.holm([]) == []
 

@@ -116,7 +116,7 @@ def test_pickles_are_never_loaded(copy: Path, tiny: Path, kept: bool) -> None:
         assert answers(loaded(copy)) == answers(loaded(tiny))
     else:
         copy.joinpath("model.safetensors").unlink()
-        assert "Pickled" in refusal(copy)
+        assert "pickled" in refusal(copy)
     assert not ran.exists()
 
 
@@ -230,9 +230,9 @@ def test_devices_and_number_types(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "processor_flags", lambda: frozenset({"amx_bf16"}))
     assert place("cpu", None).dtype == "bfloat16"
     assert place("cpu", "float16").dtype == "float16"
-    with pytest.raises(UsageError, match=r"cuda is not there\nHere: cpu\."):
+    with pytest.raises(UsageError, match=r"cuda is not there\nhere: cpu"):
         place("cuda", None)
-    with pytest.raises(UsageError, match="One of cpu, cuda, mps"):
+    with pytest.raises(UsageError, match="one of cpu, cuda, mps"):
         place("tpu", None)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert (place(None, None).device, place(None, None).dtype) == ("mps", "float32")
