@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass, replace
+from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pluggy
 
@@ -56,6 +57,13 @@ class _Manager(pluggy.PluginManager):
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> Any:
         return super().parse_hookimpl_opts(plugin, name) if name in HOOKS else None
+
+
+class _FreshLoader(SourceFileLoader):
+    """Reads a file's source each time: cached bytecode is known by second and size, and an edit can keep both."""
+
+    def path_stats(self, path: Any) -> Any:
+        raise OSError
 
 
 def discover(
@@ -136,12 +144,12 @@ def _load_file(manager: pluggy.PluginManager, path: Path) -> list[Record]:
         raise PluginError(f"--plugin {path}: there is no such file")
     source_hash = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     name = f"harness_loose_{path.stem}_{source_hash}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise PluginError(f"--plugin {path}: not a Python file")
-    module = importlib.util.module_from_spec(spec)
+    loader = _FreshLoader(name, str(path))
+    spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+    module = importlib.util.module_from_spec(cast("ModuleSpec", spec))
     sys.modules[name] = module  # dataclasses resolve their annotations through it
-    loader = spec.loader
     try:
         _, seconds = _imported(lambda: loader.exec_module(module), f"the plugin file {path}")
         found = _declared(manager, module, str(path), source_hash)

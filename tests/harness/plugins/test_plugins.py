@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import textwrap
 from pathlib import Path
@@ -14,6 +15,7 @@ from support.lab import Lab, call
 from harness.errors import PluginError, UnfinishedError
 from harness.plugins import Plugins, attributed
 from harness.plugins.discovery import KINDS, discover
+from harness.plugins.options import construct
 from harness.plugins.origins import ALLOW
 
 HEAD = """
@@ -352,6 +354,15 @@ def test_a_metric_that_gives_no_figure_is_named(tmp_path: Path, value: str, said
     # the answers are kept: the same command goes on once the metric is mended
     (tmp_path / "own.py").write_text(METRIC.replace("{value}", '{"x": None, "y": 2}'))
     assert lab.run("--plugin", tmp_path / "own.py").code == 0
+
+
+def test_an_edited_file_is_read_anew_whatever_its_time_and_size(tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    for value in ("1", "2"):
+        file.write_text(METRIC.replace("{value}", f'{{"x": {value}}}'))
+        os.utime(file, (1_700_000_000, 1_700_000_000))
+        [record] = [one for one in discover([file]).records if one.loose]
+        assert construct(record.cls, {}, "metric").score(()) == {"x": int(value)}
 
 
 def test_attribution() -> None:

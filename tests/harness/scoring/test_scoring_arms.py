@@ -10,11 +10,13 @@ import pytest
 from support.results import make_run
 from support.verdicts import prompt, rows, run, tuned
 
-from harness.scoring.answers import Answers, confusion, cost_per_request, counts, per_class, usage
+from harness.scoring.answers import Answers, confusion, cost_per_request, counts, per_class, probabilities, usage
+from harness.scoring.confidence import gate, share_interval
 from harness.scoring.curves import Measured, fit
 from harness.scoring.facts import ArmFacts, Decision
 from harness.scoring.intervals import Items, differences, intervals
 from harness.scoring.results import build
+from harness.scoring.statistics import wilson
 from harness.scoring.variance import covariance_of_means, varied
 from harness.types import Prediction, Status
 
@@ -148,3 +150,46 @@ def test_a_model_that_is_shut_down_on_the_day_comes_too_late() -> None:
     arms = [tuned(range(50), shutdown_date="2026-11-20"), prompt(range(91))]
     results = build(run(decision=Decision(requests_per_month=10_000)), arms)
     assert results["verdict"]["sentence"] == ("Fine-tuned small comes too late: its model was shut down on 2026-11-20.")
+
+
+GATE = ("coverage", "coverage_ci", "accepted", "precision", "precision_ci")
+
+
+def test_confidence_has_all_its_keys_whatever_is_known() -> None:
+    sure, right = np.array([0.9, 0.4]), np.array([True, False])
+    for edge in (None, 0.5):
+        assert set(gate(sure, right, 0.9, edge, None)) == {"wanted", "threshold", *GATE}
+    for facts, reason in ((made(), "no answers"), (made(None, "!"), "no readable answer"),
+                          (made("1"), "its answers carry no confidence")):  # fmt: skip
+        assert arm_of(facts)["confidence"] == {
+            "available": False, "reason": reason, "n_validation": None, "gates": [], "curve": [],
+        }  # fmt: skip
+
+
+def test_groups_count_by_the_design_effect_of_their_ratio() -> None:
+    """Three groups of 4, 2 and 2 with 4, 0 and 1 hits: by the formula of a ratio's variance between clusters."""
+    codes, hits = np.repeat([0, 1, 2], [4, 2, 2]), np.array([1, 1, 1, 1, 0, 0, 1, 0], dtype=np.bool_)
+    share, gaps = 5 / 8, np.array([4 - 4 * 5 / 8, 0 - 2 * 5 / 8, 1 - 2 * 5 / 8])
+    effect = (3 / 2 * float(gaps @ gaps) / 64) / (share * (1 - share) / 8)
+    assert effect > 1
+    found = share_interval(hits, np.ones(8, dtype=np.bool_), codes)
+    assert found == pytest.approx(wilson(5 / effect, 8 / effect))
+
+
+def test_a_probability_may_be_nothing() -> None:
+    told = made("1", "2", probabilities=[{"1": 1.0, "2": 0.0}, {"1": 0.25, "2": 0.75}]).predictions
+    found = probabilities(told, ("1", "2"))
+    assert found is not None
+    assert found.tolist() == [[1.0, 0.0], [0.25, 0.75]]
+    for broken in ({"1": 1.1, "2": -0.1}, {"1": 1.0}, {"1": 0.5, "2": 0.4}, None):
+        assert probabilities([told[0], replace(told[1], probabilities=broken)], ("1", "2")) is None
+
+
+def test_what_a_single_item_or_arm_leaves_open() -> None:
+    assert "test-items" in varied([made("1")], run(n_test=1))[1]
+    assert "test-items" in varied([made("1")], run(n_test=2))[0]
+    poor, good = (ArmFacts(name=name, family="other", predictions=rows(name, range(wrong)))
+                  for name, wrong in (("a", 400), ("b", 50)))  # fmt: skip
+    gone = [tuned([], predictions=()), prompt([], predictions=())]
+    results = build(run(), [*gone, poor, good])
+    assert (results["verdict"]["kind"], results["verdict"]["arm"]) == ("not-enough-data", "b")

@@ -180,6 +180,12 @@ def test_prior_by_chance_is_what_a_simulation_finds() -> None:
     assert found["prior_method"] == "chance"
 
 
+def test_a_tie_leaves_the_prompt_s_own_answer() -> None:
+    said = [("a", "b"), ("a", "b")]
+    found = decompose(answers(said), answers(said, [{"a": 0.5, "b": 0.5}] * 2), {"a": 0.5, "b": 0.5}, ("a", "b"))
+    assert (found["prior"], found["prior_method"]) == (0.0, "probabilities")
+
+
 def test_probabilities_that_are_none_are_not_used() -> None:
     said = [("a", "a"), ("b", "a"), ("b", "b")]
     for broken in ({"a": 0.9, "b": 0.9}, {"a": math.nan, "b": 0.1}, {"a": 1.0}, {"a": -0.1, "b": 1.1}):

@@ -257,6 +257,7 @@ def test_means_over_probabilities_have_the_bootstrap_s_interval() -> None:
     assert line == {
         "brier": {"ci": pytest.approx(list(expected)), "method": "bootstrap, 2,000 resamples of test items"}
     }
+    assert intervals(answers(rows), metrics, replace(items(40), ordered=False)) == line
     groups = np.arange(40) // 2
     expected = percentile_interval(resampled_means(told, groups, 7, 2_000)[:, 0], 20)
     grouped = intervals(answers(rows), metrics, items(40, groups))["brier"]

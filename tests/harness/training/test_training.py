@@ -318,7 +318,7 @@ REFUSALS: list[tuple[dict[str, Any], dict[str, Any], type[HarnessError], str, st
         {},
         {"base_url": "http://127.0.0.1:9/v1"},
         UnfinishedError,
-        "nobody answers at 127.0.0.1:9: ",
+        "nobody answers",
         "the same command goes on",
     ),
 ]
