@@ -60,12 +60,12 @@ docs: $(READY) ## the documentation as a site in build/site/
 
 venv: $(READY) ## .venv/ alone
 
-# The report's tests look at the page in a real browser; they are skipped where there is none.
+# The report's tests look at the page in a real browser; they fail where there is none.
 chromium:
 	@if ! command -v chromium >/dev/null && command -v apt-get >/dev/null; then \
 		echo "Installing chromium for the report's tests"; \
 		$(APT) update -qq && DEBIAN_FRONTEND=noninteractive $(APT) install -y -qq --no-install-recommends chromium >/dev/null \
-		|| echo "chromium could not be installed: the tests that need it are skipped" >&2; fi
+		|| echo "chromium could not be installed: the tests that need it will fail" >&2; fi
 
 # torch is pinned in constraints.txt. pip is brought up to date first, for dependency groups (25.1 and later).
 $(READY): pyproject.toml constraints.txt

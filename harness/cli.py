@@ -19,7 +19,7 @@ class Commands(Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Returns all names, sorted."""
-        return names()
+        return list(names())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Imports a command; `None` where there is none of that name."""

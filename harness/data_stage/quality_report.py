@@ -14,6 +14,7 @@ from harness.files import json_text, write_together
 from harness.prepare.clean import Cluster
 from harness.prepare.options import Prepared
 from harness.types import Split
+from harness.words import clipped
 
 LISTED = 1000
 """Most clusters that `quality.json` lists; conflicting ones first, then the largest."""
@@ -88,10 +89,7 @@ def _ranked(data: Prepared) -> list[dict[str, Any]]:
     wanted = {item["id"] for ranked in listed for item in ranked["items"]}
     texts = {example.id: example.text for example in data.examples if example.id in wanted}
     for ranked in listed:
-        ranked["items"] = [
-            {**item, "text": text if len(text := texts.get(item["id"], "")) <= EXCERPT else f"{text[: EXCERPT - 1]}…"}
-            for item in ranked["items"]
-        ]
+        ranked["items"] = [{**item, "text": clipped(texts.get(item["id"], ""), EXCERPT)} for item in ranked["items"]]
     return listed
 
 

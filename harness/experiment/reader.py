@@ -60,6 +60,11 @@ def allowed(path: Path) -> list[str] | None:
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     """Returns an experiment file's bytes and tables."""
+    if path.suffix.lower() in DATA and path.is_file():  # not read: it may be large
+        raise ExperimentError(
+            f"{path} looks like data; an experiment file (.toml) is expected",
+            f"`harness init {path}` writes one for it",
+        )
     try:
         source = path.read_bytes()
     except FileNotFoundError:
@@ -71,11 +76,6 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
         raise ExperimentError(f"{path} is a folder; an experiment file (.toml) is expected", hint) from None
     except OSError as error:
         raise ExperimentError(f"{path}: cannot be read: {error.strerror}") from None
-    if path.suffix.lower() in DATA:
-        raise ExperimentError(
-            f"{path} looks like data; an experiment file (.toml) is expected",
-            f"`harness init {path}` writes one for it",
-        )
     try:
         tables = tomllib.loads(source.decode("utf-8-sig"))
     except UnicodeDecodeError as error:

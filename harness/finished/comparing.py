@@ -11,7 +11,7 @@ import numpy as np
 from harness.finished.stored import Stored
 from harness.numbers import count, points, points_interval
 from harness.types import Prediction
-from harness.words import noted, say, say_n
+from harness.words import clipped, noted, say, say_n
 
 LISTED = 20
 """Flipped items that are listed of each kind."""
@@ -198,5 +198,4 @@ def _changed(claimed: Sequence[Mapping[str, Any]]) -> str:
 def written(value: Any) -> str:
     """Writes a setting in one line."""
     text = "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    flat = " ".join(text.split())
-    return flat if len(flat) <= 60 else f"{flat[:59]}…"
+    return clipped(" ".join(text.split()), 60)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from harness.errors import HarnessError, PluginError, disk_full, nearest
 from harness.plugins.asides import speaker
 from harness.plugins.origins import origin
+from harness.words import clipped
 
 OWN = "finetune-harness"
 """The distribution that all shipped plugins come from."""
@@ -178,5 +179,4 @@ def broke(plugin: object, doing: str, said: str, hint: str = "") -> PluginError:
 
 def reason(error: BaseException) -> str:
     """Returns an error in one line of at most 300 characters."""
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    return said if len(said) <= 300 else f"{said[:299]}…"
+    return clipped(" ".join(f"{type(error).__name__}: {error}".split()), 300)

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness import numbers
 from harness.blocks import Cell, Column, Table
+from harness.report import cells
 from harness.report.facts import Data
 from harness.words import say, say_n
 
@@ -143,8 +144,7 @@ def table(data: Data) -> Table | None:
     return Table(
         caption=say("Where the answer turns, each quantity on its own, and which arm costs less on either side."),
         columns=(
-            Column(title=say("Quantity"), head=True),
-            *(Column(title=title, numeric=True) for title in titles),
+            *cells.heads(say("Quantity"), *titles),
             Column(title=say("Above that")),
             Column(title=say("Below that")),
         ),

@@ -27,7 +27,7 @@ def stability(arm: str, asked: Sequence[Sequence[Prediction]], reason: str | Non
         different labels; unlike the agreement it does not fall with the number of repeats), `accuracy` of each repeat
         and `accuracy_sd`, their sample standard deviation.
     """
-    accuracy = [sum(row.predicted == row.expected for row in rows) / len(rows) for rows in asked if rows]
+    accuracy = [sum(row.right for row in rows) / len(rows) for rows in asked if rows]
     times = len(asked)
     by_item: dict[str, list[Prediction]] = {}
     for rows in asked:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from harness import terms
 from harness.numbers import count, duration, invested, number, percent, percent_interval, points, points_interval, usd
+from harness.scoring.costs import NEGLIGIBLE
 from harness.words import say
 
 Line: TypeAlias = Mapping[str, Any]
@@ -100,6 +101,8 @@ def cheaper(line: Line) -> str:
     if cost["cheaper"] == "same":
         if cost["unit"] == "usd":
             return say("as cheap per request")
+        if max(cost["a"], cost["b"]) < NEGLIGIBLE["machine_s"]:
+            return say("both with under a millisecond of machine time per request")
         return say("just as much machine time per request")
     if cost["unit"] == "usd":
         return say("{less} cheaper per request", less=_less(cost))

@@ -153,18 +153,14 @@ def recorded_replies(journal: Path) -> list[Reply]:
     Args:
         journal: A run's `journal.sqlite`; it is not changed.
     """
-    import sqlite3
-
-    from harness.journal import Journal
+    from harness.journal import read_answers, reading
     from harness.types import Call
 
-    with contextlib.closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT key, endpoint FROM answers WHERE error IS NULL AND endpoint <> ''").fetchall()
-    with Journal(journal) as opened:
-        entries = opened.answers([key for key, _ in rows])
-    return [
-        Reply(entries[key].body, Call(endpoint=endpoint, path="", body={})) for key, endpoint in rows if key in entries
-    ]
+    with reading(journal) as connection:
+        rows = connection.execute("SELECT key FROM answers WHERE error IS NULL AND endpoint <> ''").fetchall()
+        entries = read_answers(connection, [key for (key,) in rows])
+    found = (entries[key] for (key,) in rows)
+    return [Reply(entry.body, Call(endpoint=entry.endpoint, path="", body={})) for entry in found]
 
 
 @cache

@@ -1,12 +1,15 @@
-"""A browser, for the tests of pages."""
+"""A browser for the tests of pages; a provider and short waits for those that ask one."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.provider import Provider
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -26,3 +29,20 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
+    """The provider of a module, its fixture `shared`, as new; its key stands where experiments of tests look for it."""
+    monkeypatch.setenv("FAKE_KEY", shared.key)
+    shared.renew()
+    return shared
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hardly any wait between two looks at a training job, and before a request is tried again."""
+    quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
+    monkeypatch.setattr("harness.training.time", quick)
+    monkeypatch.setattr("harness.execution.faults.BACKOFF_S", 0.01)
+    monkeypatch.setattr("harness.execution.faults.BACKOFF_MAX_S", 0.02)

@@ -16,9 +16,9 @@ from harness.words import ENGLISH, languages
 OTHERS = [language for language in languages() if language != ENGLISH]
 FIELD = re.compile(r"\{(\w+)\}")
 SHOWN = ("harness/report", "plugins/harness_plugins/sections", "harness/numbers.py", "harness/findings/data.py",
-         "harness/findings/files.py", "harness/findings/runs.py", "harness/scoring/wording.py",
-         "harness/scoring/verdict.py", "harness/scoring/fairness.py", "harness/site/badge.py",
-         "harness/site/compared.py")  # fmt: skip
+         "harness/findings/fairness.py", "harness/findings/files.py", "harness/findings/runs.py",
+         "harness/scoring/wording.py", "harness/scoring/verdict.py", "harness/scoring/fairness.py",
+         "harness/site/badge.py", "harness/site/compared.py")  # fmt: skip
 """What writes pages."""
 UNSHOWN = re.compile(r"report/(complete|scan|conform)\.py|report/writers/")  # keys, and files of other formats
 CODE = re.compile(r"[<;{}]|^bold red$|^harness show |^failed jobs$")

@@ -10,7 +10,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +17,7 @@ from support.cli import HARNESS
 from support.lab import Lab, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
-from harness import training
-from harness.execution import faults
+pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = "sk-test-pipeline-0123456789"
 CHAT, COMPLETIONS, CREATE = "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/fine_tuning/jobs"
@@ -31,21 +29,6 @@ SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
 def shared() -> Iterator[Provider]:
     with Provider.start(answers=task(120), api_key=KEY, **QUALITY) as running:
         yield running
-
-
-@pytest.fixture
-def provider(shared: Provider) -> Provider:
-    shared.renew()
-    return shared
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
-    monkeypatch.setattr(training, "time", quick)
-    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(faults, "BACKOFF_MAX_S", 0.02)
-    monkeypatch.setenv("FAKE_KEY", KEY)
 
 
 @pytest.fixture

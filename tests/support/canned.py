@@ -1,10 +1,10 @@
-"""A server over real HTTP that gives fixed bodies and notes what it was asked."""
+"""Servers over real HTTP in this process: any handler, and fixed bodies whose requests are noted."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -33,6 +33,23 @@ class Said:
 
 
 @contextlib.contextmanager
+def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serves on a free port of the loopback interface while the block lasts.
+
+    Yields:
+        The server's root URL, without a slash at its end.
+    """
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
 def canned(*bodies: bytes | Said, kind: str = "application/json") -> Iterator[tuple[str, list[Asked]]]:
     """Answers POSTs with these bodies, one after the other, the last one for ever.
 
@@ -57,12 +74,5 @@ def canned(*bodies: bytes | Said, kind: str = "application/json") -> Iterator[tu
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        yield url, asked

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from harness.site.plan import planned
 from harness.site.staging import Wishes
 from harness.tables import examples_file
 from harness.types import Example, Split
+from support.canned import serving
 
 
 def write_finished(folder: Path, results: Results, settings: Mapping[str, Any] | None = None) -> Path:
@@ -73,12 +73,5 @@ class _Quiet(SimpleHTTPRequestHandler):
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serves a folder on loopback, as a static host does; gives its address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(functools.partial(_Quiet, directory=str(folder))) as url:
+        yield f"{url}/"

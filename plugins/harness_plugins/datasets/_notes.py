@@ -9,7 +9,7 @@ from typing import Literal
 
 import harness
 from harness.numbers import counted
-from harness.words import noted
+from harness.words import clipped, noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,9 +128,7 @@ def shown(value: object, limit: int = 40) -> str:
 
     Control, format and unassigned characters and line ends are written as Python's escapes.
     """
-    text = str(value)
-    cut = f"{text[: limit - 1]}…" if len(text) > limit else text
-    return "".join(char if char.isprintable() else _escaped(char) for char in cut)
+    return "".join(char if char.isprintable() else _escaped(char) for char in clipped(str(value), limit))
 
 
 def _escaped(char: str) -> str:

@@ -14,7 +14,6 @@ from harness.blocks import (
     Block,
     Cell,
     Chart,
-    Column,
     Heap,
     Histogram,
     Interval,
@@ -120,7 +119,7 @@ def _tokens(results: Results, measured: Measured) -> Histogram | Intervals | Non
         Heap(
             arm=name, counts=tuple(np.histogram(counts[name], edges)[0].tolist()), value=mean, text=numbers.count(mean)
         )
-        for (name, mean), found in zip(means.items(), counts.values(), strict=True)
+        for name, mean in means.items()
     )
     return Histogram(
         title=title,
@@ -161,9 +160,8 @@ def _waits(results: Results) -> Table | Text | None:
     if not arms:
         return Text(text=taken) if taken else None
     streamed = any(arm.get("first_token_s") for arm in arms)
-    columns = [Column(title=say("Arm"), head=True), Column(title=say("Service"), numeric=True)]
-    columns += [Column(title=say("First token"), numeric=True)] if streamed else []
-    columns += [Column(title=title, numeric=True) for title in (say("Waiting"), say("Retried"), say("In retries"))]
+    first = [say("First token")] if streamed else []
+    titles = (say("Service"), *first, say("Waiting"), say("Retried"), say("In retries"))
     rows: list[tuple[str | Cell, ...]] = [
         (
             cells.arm(arm),
@@ -180,7 +178,7 @@ def _waits(results: Results) -> Table | Text | None:
         "endpoint's rate, in our own queue. In retries: attempts that failed and the pauses after them, over the "
         "answers that needed any."
     )
-    return Table(caption=f"{caption} {taken}".rstrip(), columns=tuple(columns), rows=tuple(rows))
+    return Table(caption=f"{caption} {taken}".rstrip(), columns=cells.heads(say("Arm"), *titles), rows=tuple(rows))
 
 
 def _middle_and_tail(arm: Arm, key: str) -> str:
@@ -225,10 +223,7 @@ def _table(results: Results) -> Table | None:
     }
     used = {title: key for title, key in keys.items() if any(arm.get(key) for arm in arms)}
     money = any(arm.get("training_cost_usd") is not None for arm in arms)
-    columns = [Column(title=say("Arm"), head=True), Column(title=say("Answered"), numeric=True)]
-    columns += [Column(title=title, numeric=True) for title in used]
-    columns.append(Column(title=say("Training"), numeric=True))
-    columns += [Column(title=say("Training cost"), numeric=True)] if money else []
+    titles = (say("Answered"), *used, say("Training"), *([say("Training cost")] if money else []))
     rows = []
     for arm in arms:
         row: list[str | Cell] = [
@@ -238,7 +233,7 @@ def _table(results: Results) -> Table | None:
             numbers.duration(arm.get("training_s")),
         ]
         rows.append((*row, numbers.usd(arm.get("training_cost_usd"))) if money else tuple(row))
-    return Table(caption=say("Means per request."), columns=tuple(columns), rows=tuple(rows))
+    return Table(caption=say("Means per request."), columns=cells.heads(say("Arm"), *titles), rows=tuple(rows))
 
 
 def _mean(tokens: float | None) -> str:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +13,7 @@ from support.cli import Finished
 from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
-from harness import training
+pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = "sk-test-estimate-0123456789"
 CHAT, COMPLETIONS = "POST /v1/chat/completions", "POST /v1/completions"
@@ -28,19 +26,8 @@ SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.2, test = 0.4 }\n"
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Provider]:
-    with Provider.start(answers=task(60), api_key=KEY, seed=5) as running:
+    with Provider.start(answers=task(60), api_key=KEY, seed=5, vocabulary="o200k_base") as running:
         yield running
-
-
-@pytest.fixture
-def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    shared.set(vocabulary="o200k_base", usage=True, cached_share=None, reasoning_tokens=None, without=[], ignores=[])
-    shared.set(answer_template="{label}", shutdown_dates={}, unparsed_rate=0.0)
-    shared.reset()
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
-    monkeypatch.setattr(training, "time", quick)
-    return shared
 
 
 @pytest.fixture

@@ -46,13 +46,6 @@ def finished(shared: Provider, tmp_path_factory: pytest.TempPathFactory) -> Lab:
     return lab
 
 
-@pytest.fixture
-def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    shared.renew()
-    return shared
-
-
 def write(path: Path, rows: Sequence[Sequence[str]]) -> Path:
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows(rows)

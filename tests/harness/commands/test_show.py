@@ -15,7 +15,7 @@ from support.cli import HARNESS
 from support.lab import Lab, call, endpoint, few_shot, task
 from support.provider import Provider
 
-from harness.execution import faults
+pytestmark = pytest.mark.usefixtures("impatient")
 
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
 MOCK = '[[arms]]\nname = "m"\nbackend = { plugin = "mock", accuracy = 0.7, fail_rate = 0.2 }\n'
@@ -29,8 +29,6 @@ def lab(tmp_path: Path) -> Lab:
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
     monkeypatch.setenv("FAKE_KEY", "sk-test")
-    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(faults, "BACKOFF_MAX_S", 0.02)
     with Provider.start(answers=task(60)) as running:
         yield running
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from support.cli import Finished
 from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
-from harness import training
+pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = "sk-test-train-0123456789"
 CREATE = "POST /v1/fine_tuning/jobs"
@@ -24,15 +22,6 @@ CLASSICAL = '[[arms]]\nname = "tf-idf"\nbackend = { plugin = "classical" }\n'
 def shared() -> Iterator[Provider]:
     with Provider.start(answers=task(60), api_key=KEY) as running:
         yield running
-
-
-@pytest.fixture
-def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
-    monkeypatch.setattr(training, "time", quick)
-    shared.renew()
-    return shared
 
 
 @pytest.fixture

@@ -37,13 +37,6 @@ def shared() -> Iterator[Provider]:
         yield running
 
 
-@pytest.fixture
-def provider(shared: Provider) -> Provider:
-    """The module's provider, as new."""
-    shared.renew()
-    return shared
-
-
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faults, "BACKOFF_S", 0.01)

@@ -31,13 +31,6 @@ def shared() -> Iterator[Provider]:
         yield running
 
 
-@pytest.fixture
-def provider(shared: Provider) -> Provider:
-    """The module's provider, as new."""
-    shared.renew()
-    return shared
-
-
 def request(number: int, arm: str = "a", endpoint: str = "fake", **body: Any) -> Request:
     messages = [{"role": "user", "content": f"item {number}"}]
     return Request(

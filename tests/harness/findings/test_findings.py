@@ -13,11 +13,8 @@ import pytest
 
 from harness import findings
 from harness.data_stage.training_files import content_findings
-from harness.findings import data as findings_of_data
-from harness.findings import fairness
-from harness.findings import files as findings_of_files
-from harness.findings import rows as findings_of_rows
-from harness.findings import runs as findings_of_runs
+from harness.findings.rows import FORMS
+from harness.findings.rows import said as said_of_row
 from harness.prepare.options import Fractions, PrepareOptions
 from harness.prepare.profiles import OPENAI
 from harness.prepare.stage import prepare
@@ -75,17 +72,17 @@ def test_what_was_found_of_rows_is_written_in_korean_with_its_figures() -> None:
     texts = [*rows(), *(Example(fields={"text": text}, label=label) for text, label in SINGLE)]
     found = prepare(texts, PrepareOptions(split=Fractions(train=0.2, validation=0.5, test=0.3), seed=3)).ranked
     notes = [item.note for each in found for item in each.items]
-    forms = {next((n for n, (form, _) in enumerate(findings_of_rows.FORMS) if re.fullmatch(form, note)), note)
+    forms = {next((n for n, (form, _) in enumerate(FORMS) if re.fullmatch(form, note)), note)
              for note in notes}  # fmt: skip
     assert len(forms) >= 5, forms
     for note in [*notes, '"5" → more likely "1" (93% against below 0.1%, 4 apart)', 'holds "late"', "5 characters"]:
-        assert findings_of_rows.said(note).message == note
+        assert said_of_row(note).message == note
         with speaking("ko"):
-            said = findings_of_rows.said(note)
+            said = said_of_row(note)
             assert re.search("[가-힣]", said.message), note
             assert (said.lang, sorted(NUMBER.findall(said.message))) == ("", sorted(NUMBER.findall(note)))
     with speaking("ko"):
-        assert findings_of_rows.said("of another version").lang == "en"
+        assert said_of_row("of another version").lang == "en"
 
 
 SINGLE = [("1234 5678 !!! 99", "poor"), ("why", "great"), ("zyx wvu tsr qpo nml kji", "poor")]
@@ -107,7 +104,7 @@ def test_checks_of_training_files_are_written_in_korean(completions: list[str], 
         found = asdict(check) | {"figures": {**check.figures, "file": "train.a.jsonl"}}
         with speaking("ko"):
             said = findings.said(found)
-        if check.kind in findings_of_files.MESSAGES:
+        if check.kind in findings.files.MESSAGES:
             assert (said.lang, bool(said.advice)) == ("", bool(check.advice)), check
             assert "train.a.jsonl" in said.message
             numbers = NUMBER.findall(check.message + check.advice)
@@ -136,9 +133,8 @@ def written(figures: Any) -> str:
 
 
 def test_a_kind_is_written_in_one_place_and_something_finds_it() -> None:
-    of_data, of_files = findings_of_data.MESSAGES, findings_of_files.MESSAGES
-    tables = (of_data, of_files, findings_of_runs.MESSAGES, fairness.MESSAGES)
-    kinds = [kind for table in tables for kind in table]
+    writers = (findings.data, findings.fairness, findings.files, findings.runs)
+    kinds = [kind for module in writers for kind in module.MESSAGES]
     assert len(kinds) == len(set(kinds))
     emitted = {
         kind

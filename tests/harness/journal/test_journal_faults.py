@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import sqlite3
 import threading
 from pathlib import Path
@@ -108,19 +109,17 @@ def test_who_holds_it_is_named_or_not_known(path: Path) -> None:
 
 
 def test_a_group_that_is_refused_is_refused_to_all_who_wait(path: Path) -> None:
-    told: list[BaseException | None] = []
-    done, start = threading.Event(), threading.Event()
+    told: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+    start = threading.Event()
     with Journal(path) as journal:
         journal.submit([], lambda _: wait_for(start))  # the writer waits: what follows becomes one group
-        journal.submit([entry("good")], told.append)
-        journal.submit([entry("bad", body={"x": object()})], told.append)
-        journal.submit([entry("later")], told.append)
+        journal.submit([entry("good")], told.put)
+        journal.submit([entry("bad", body={"x": object()})], told.put)
+        journal.submit([entry("later")], told.put)
         start.set()
-        while len(told) < 3:
-            assert not done.wait(0.01)
-        assert all(isinstance(error, TypeError) for error in told)
+        assert [type(told.get(timeout=20)) for _ in range(3)] == [TypeError] * 3
         with pytest.raises(TypeError, match="JSON"):
-            journal.submit([entry("k")], told.append)
+            journal.submit([entry("k")], told.put)
         assert journal.known(["good", "bad", "later"]) == set()
 
 

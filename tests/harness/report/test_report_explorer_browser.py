@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import csv
-import functools
-import http.server
 import io
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +14,7 @@ import pytest
 from playwright.sync_api import expect
 from support.explored import ODD_IDS, SCRIPTS, answers, explored
 from support.report import PAYLOADS, twins
+from support.site import served
 
 from harness import numbers
 from harness.blocks import Matrix, Results
@@ -312,22 +310,13 @@ def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, results: Results) -> 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[str]:
     """Serves the folder on this machine."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: Any) -> None:
-            """Says nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=tmp_path)) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with served(tmp_path) as address:
+        yield address
 
 
 @pytest.mark.parametrize("where", ["disk", "host"])
 def test_files_beside_a_page_are_read_when_needed(opened: Any, large: Path, host: str, where: str) -> None:
-    address_ = large.as_uri() if where == "disk" else f"{host}/{quote(large.name)}"
+    address_ = large.as_uri() if where == "disk" else f"{host}{quote(large.name)}"
     page = opened(address_)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))

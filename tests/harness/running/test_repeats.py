@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 from support.lab import Lab, endpoint, few_shot, task
-from support.provider import Provider, Settings
+from support.provider import Provider
 
-from harness import training
+pytestmark = pytest.mark.usefixtures("impatient")
 
 CHAT = "POST /v1/chat/completions"
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
@@ -48,15 +46,6 @@ def harness_backends():
 def shared() -> Iterator[Provider]:
     with Provider.start(answers=task(60), accuracy=0.6, seed=5, flip_rate=0.5) as running:
         yield running
-
-
-@pytest.fixture
-def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    shared.set(always_500=[], always_400=[], quota_after=Settings().quota_after)
-    shared.reset()
-    monkeypatch.setattr(training, "time", SimpleNamespace(time=time.time, sleep=lambda _: None))
-    monkeypatch.setenv("FAKE_KEY", "sk-test")
-    return shared
 
 
 @pytest.fixture

@@ -12,7 +12,8 @@ from support.lab import Lab, call, endpoint, few_shot, task
 from support.provider import Provider
 
 from harness.execution import engine as engine_module
-from harness.execution import faults
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = "sk-test-shots-0123456789"
 CHAT, EMBEDDINGS = "POST /v1/chat/completions", "POST /v1/embeddings"
@@ -26,19 +27,6 @@ TRAIN, VALIDATION, TEST = 90, 30, 30
 def shared() -> Iterator[Provider]:
     with Provider.start(answers=task(N), api_key=KEY, few_shot_accuracy=0.7, seed=5) as running:
         yield running
-
-
-@pytest.fixture
-def provider(shared: Provider) -> Provider:
-    shared.renew()
-    return shared
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(faults, "BACKOFF_MAX_S", 0.02)
-    monkeypatch.setenv("FAKE_KEY", KEY)
 
 
 @pytest.fixture

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.lab import Lab, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
-from harness import training
-from harness.execution import faults, fresh
+from harness.execution import fresh
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = "sk-test-trained-0123456789"
 CREATE, COMPLETIONS = "POST /v1/fine_tuning/jobs", "POST /v1/completions"
@@ -27,17 +26,10 @@ def shared() -> Iterator[Provider]:
         yield running
 
 
-@pytest.fixture
-def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
-    monkeypatch.setattr(training, "time", quick)
-    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
-    monkeypatch.setattr(faults, "BACKOFF_MAX_S", 0.02)
+@pytest.fixture(autouse=True)
+def _soon_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fresh, "WAIT_S", 0.01)
     monkeypatch.setattr(fresh, "FRESH_S", 20.0)
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    shared.renew()
-    return shared
 
 
 @pytest.fixture

@@ -48,6 +48,8 @@ def test_what_is_saved(line: Figures, cheaper: str, saves: str) -> None:
 def test_what_is_not_saved() -> None:
     assert wording.cheaper(cost("usd", 1.0, 1.0, "same")) == "as cheap per request"
     assert wording.cheaper(cost("machine_s", 1.0, 1.0, "same")) == "just as much machine time per request"
+    said = "both with under a millisecond of machine time per request"  # ten times as much, and nothing for all that
+    assert wording.cheaper(cost("machine_s", 0.05, 0.005, "same")) == said
     assert wording.cheaper(cost(None, None, None, None)) == ""
     assert wording.cheaper(cost(None, None, None, "b")) == ""
 

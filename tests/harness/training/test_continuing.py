@@ -26,13 +26,6 @@ def shared() -> Iterator[Provider]:
         yield running
 
 
-@pytest.fixture
-def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    shared.renew()
-    return shared
-
-
 def write(
     lab: Lab,
     provider: Provider,

@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.canned import serving
 from support.provider import Provider
 
 from harness.errors import HarnessError, UnfinishedError, UsageError
@@ -33,12 +34,6 @@ AZURE = (
 def shared() -> Iterator[Provider]:
     with Provider.start(api_key=KEY, fault_paths=["/v1/files/"]) as running:
         yield running
-
-
-@pytest.fixture
-def provider(shared: Provider) -> Provider:
-    shared.renew()
-    return shared
 
 
 @pytest.fixture
@@ -305,12 +300,5 @@ def sparse(statuses: Iterator[str]) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/v1", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Handler) as url:
+        yield f"{url}/v1", asked

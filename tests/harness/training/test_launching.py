@@ -30,12 +30,6 @@ def shared() -> Iterator[Provider]:
         yield running
 
 
-@pytest.fixture
-def provider(shared: Provider) -> Provider:
-    shared.renew()
-    return shared
-
-
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     sleep = time.sleep

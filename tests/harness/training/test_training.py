@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
 from binascii import crc32
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.provider import Provider
 
-from harness import training
 from harness.errors import GateError, HarnessError, TrainingRefusedError, UnfinishedError, UsageError
 from harness.execution.targets import Target
 from harness.journal import Job, Journal
 from harness.secrets import Scrubber
 from harness.training import Trainer, job_tag, upload_of
 from harness.types import JobSpec, TrainingFiles
+
+pytestmark = pytest.mark.usefixtures("impatient")
 
 KEY = "sk-test-training-0123456789"
 CREATE = "POST /v1/fine_tuning/jobs"
@@ -30,18 +29,6 @@ CREATE = "POST /v1/fine_tuning/jobs"
 def shared() -> Iterator[Provider]:
     with Provider.start(api_key=KEY, fault_paths=["/v1/files", "/v1/fine_tuning"]) as running:
         yield running
-
-
-@pytest.fixture
-def provider(shared: Provider) -> Provider:
-    shared.renew()
-    return shared
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
-    monkeypatch.setattr(training, "time", quick)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from support.lab import Lab, call, endpoint, few_shot, task
 from support.provider import Provider
 from support.stops import running
 
-from harness import training
 from harness.experiment import candidates
 from harness.running import abreast, arm_training
 from harness.trials import choosing, sweeps
@@ -39,16 +37,7 @@ def shared() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    shared.renew()
-    monkeypatch.setenv("FAKE_KEY", "sk-anything")
-    quick = SimpleNamespace(time=time.time, sleep=lambda seconds: time.sleep(min(seconds, 0.005)))
-    monkeypatch.setattr(training, "time", quick)
-    return shared
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def lab(tmp_path: Path, impatient: None) -> Lab:
     return Lab.make(tmp_path, ITEMS)
 
 
@@ -491,6 +480,7 @@ def test_choosing_cannot_name_the_test_split() -> None:
             )
 
 
+@pytest.mark.usefixtures("impatient")
 def test_wrong_labels_in_the_test_split_change_no_choice(tmp_path: Path, provider: Provider) -> None:
     provider.set(accuracy_of={"ckpt-step-": 0.8}, tuned_accuracy=0.7)
     choices = []

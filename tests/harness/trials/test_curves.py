@@ -37,13 +37,6 @@ def shared() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def provider(shared: Provider, monkeypatch: pytest.MonkeyPatch) -> Provider:
-    shared.renew()
-    monkeypatch.setenv("FAKE_KEY", KEY)
-    return shared
-
-
-@pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     return Lab.make(tmp_path, ITEMS)
 

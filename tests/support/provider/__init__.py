@@ -49,6 +49,7 @@ class Provider:
         self.process = process
         self._started = Settings()
         self._started.update(settings or {})
+        self.key = self._started.api_key or "sk-any"
         self._changed: set[str] = set()
         self.root = f"http://127.0.0.1:{port}"
         self.base_url = f"{self.root}/v1"
