@@ -92,6 +92,7 @@ def guess(
     *,
     source: str = "the data",
     known: Mapping[str, Guess | None] | None = None,
+    named: bool = True,
 ) -> Guesses:
     """Guesses which columns are the text, the label, the group, the time and the split of a table.
 
@@ -100,6 +101,7 @@ def guess(
         given: What the user says.
         source: What errors call the table.
         known: What the kind of file says, by option; what the user says goes before it.
+        named: Whether the source names its columns.
 
     Returns:
         Guesses for text and label, and for group, time, split, ordered, separator and stop where there are any.
@@ -111,7 +113,7 @@ def guess(
     columns = measure(rows)
     if not columns:
         raise DataError(f"{source} has no rows", "expected at least one example for each class")
-    table = Table(columns=tuple(columns.values()), rows=len(rows), source=source)
+    table = Table(columns=tuple(columns.values()), rows=len(rows), source=source, named=named)
     said = _with_known(_said(given or Given(), columns, source), known or {})
     found, left_out = _found(columns, table, said)
     taken = {name for each in found.values() for name in _columns(each)}

@@ -91,7 +91,8 @@ def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapp
     if is_prepared(data):
         guesses = guess(readable(rows[:ROWS]), given, source=data.name, known=known(rows[:ROWS]))
     else:
-        guesses = guess(rows[:ROWS], given, source=data.name)
+        named = all(found.option != "columns" for found in reader.layout)
+        guesses = guess(rows[:ROWS], given, source=data.name, named=named)
     options = {**guesses.options, **reader.options}
     return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=len(rows) <= ROWS)
 

@@ -103,6 +103,8 @@ class Table:
     rows: int
     source: str
     """What errors call the table."""
+    named: bool = True
+    """Whether the source names its columns; where it does not, their names are guesses and no reason for any."""
 
 
 def quoted(names: Iterable[str]) -> str:
@@ -172,7 +174,8 @@ def find_label(columns: Sequence[Column], table: Table) -> Guess:
             f"pass --label with one of them, e.g. --label {quoted([best[0].name])}",
         )
     chosen, rank = best[0], _label_rank(best[0])
-    name = "its name says so, and it has" if rank else "the only column with few different values:"
+    told = rank and table.named
+    name = "its name says so, and it has" if told else "the only column with few different values:"
     return Guess(
         option="label",
         value=chosen.name,
@@ -223,7 +226,9 @@ def find_text(columns: Sequence[Column], table: Table) -> Guess:
     if not exact and len(bodies) > 1:
         bodies = _longest(bodies, table.source)
     chosen = sorted([*heads, *bodies], key=lambda column: column.length)
-    if chosen:
+    if chosen and not table.named:
+        reason = "the column of"
+    elif chosen:
         reason = "named like texts and" if len(chosen) > 1 else "named like a text and"
     elif plausible:
         chosen, reason = _longest(plausible, table.source), "the longest"
@@ -237,7 +242,7 @@ def find_text(columns: Sequence[Column], table: Table) -> Guess:
     return Guess(
         option="text",
         value=tuple(column.name for column in chosen),
-        confidence="sure" if reason.startswith("named") else "likely",
+        confidence="likely" if reason == "the longest" else "sure",
         reason=f"{reason} natural language, {lengths} characters on average" + ("; short first" * (len(chosen) > 1)),
         alternatives=tuple(column.name for column in plausible if column not in chosen)[:4],
     )

@@ -373,6 +373,17 @@ def test_a_first_row_of_data_is_no_header(rows: list[dict[str, Any]], names: tup
     assert found.value == names
 
 
+def test_a_name_that_was_guessed_is_no_reason_for_a_guess() -> None:
+    words = ["parcel", "refund", "login", "invoice", "crash", "colour", "size", "strap"]
+    rows = [{"label": ["good", "bad"][n % 2], "text": f"The {words[n % 8]} came {n} days late"} for n in range(40)]
+    told = {one.option: one.reason for one in guess(rows).found}
+    assert told["label"].startswith("its name says so")
+    assert told["text"].startswith("named like a text")
+    told = {one.option: one.reason for one in guess(rows, named=False).found}
+    assert told["label"] == "the only column with few different values: 2 different values in 40 rows"
+    assert told["text"].startswith("the column of natural language")
+
+
 @pytest.mark.parametrize(
     "rows",
     [
