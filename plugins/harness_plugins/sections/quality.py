@@ -53,7 +53,7 @@ def _leaked(results: Results) -> Table | None:
         return None
     rows = tuple(
         (
-            Cell(text=str(arm["name"]), arm=str(arm["name"])),
+            cells.arm(arm),
             numbers.percent(arm.get("accuracy")),
             numbers.percent(arm["accuracy_without_leaks"]),
             numbers.points((arm.get("accuracy") or 0.0) - arm["accuracy_without_leaks"]),

@@ -328,6 +328,18 @@ def test_checks_that_failed_come_first() -> None:
     assert sum(int(text_of(line[1])) for line in counts.rows[:-1]) == int(text_of(counts.rows[-1][1])) == 50
 
 
+def test_simulated_arms_say_so_beside_leaked_items() -> None:
+    results = make_results(arms=2)
+    first, second = results.data["arms"]
+    first |= {"accuracy_without_leaks": 0.5, "simulated": True}
+    second |= {"accuracy_without_leaks": 0.6, "simulated": False}
+    table = next(one for one in only(Quality(), results, Table) if "stand in train" in one.caption)
+    assert {cell.text: cell.tags for cell in (row[0] for row in table.rows) if isinstance(cell, Cell)} == {
+        first["name"]: (remark("simulated"),),
+        second["name"]: (),
+    }
+
+
 def test_texts_that_are_stored_by_field_stand_beside_rows_worth_a_look() -> None:
     results = make_results(n=60, arms=2)
     ids, texts = results.examples["id"], results.examples["text"]
