@@ -7,7 +7,7 @@ from typing import Any
 
 from harness import findings, numbers
 from harness.blocks import Block, Callout, Cell, Column, Table, Text
-from harness.findings import rows as findings_of_rows
+from harness.findings import rows as of_rows
 from harness.findings.checks import Said
 from harness.words import clipped, noted, say
 
@@ -99,7 +99,7 @@ def _finding(said: Said) -> str | Cell:
 
 
 def _note(text: str) -> str | Cell:
-    said = findings_of_rows.said(text)
+    said = of_rows.said(text)
     return _in(said.lang, said.message)
 
 
