@@ -34,9 +34,12 @@ from harness_plugins.executors import _ray_crew as crew_module
 from harness_plugins.executors.local import Local
 from harness_plugins.executors.ray_cluster import Ray
 
+RAY = find_spec("ray")
+PROGRAMS = ("ray::", *(RAY.submodule_search_locations or () if RAY else ()))
+"""How the name of a process of Ray's begins, or the path of its program."""
 pytestmark = [
     pytest.mark.xdist_group("ray"),
-    pytest.mark.skipif(find_spec("ray") is None, reason="there is no wheel of ray for this machine"),
+    pytest.mark.skipif(RAY is None, reason="there is no wheel of ray for this machine"),
 ]
 
 KEY = "sk-test-ray-0123456789abcdef"
@@ -126,16 +129,19 @@ def request(text: str, *, endpoint: str = "fake", arm: str = "a", repeat: int = 
 
 
 def processes() -> list[psutil.Process]:
-    """All of Ray's that this process has started."""
+    """All of Ray's that this process has started: by program, for another one may have Ray's folders in its path."""
     found = []
     for child in psutil.Process().children(recursive=True):
         try:
-            line = " ".join(child.cmdline())
-        except psutil.Error:
+            if child.status() != psutil.STATUS_ZOMBIE and any(map(_of_ray, child.cmdline()[:3])):
+                found.append(child)
+        except psutil.NoSuchProcess:
             continue
-        if "ray" in line and child.status() != psutil.STATUS_ZOMBIE:
-            found.append(child)
     return found
+
+
+def _of_ray(argument: str) -> bool:
+    return argument.startswith(PROGRAMS)
 
 
 def workers() -> list[psutil.Process]:
