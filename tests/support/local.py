@@ -11,6 +11,8 @@ from pathlib import Path
 
 from openai import OpenAI
 
+from support import preloaded
+
 MODEL = "SmolLM2-135M-Instruct"
 SERVE = (sys.executable, "-m", "harness", "serve")
 
@@ -19,7 +21,7 @@ SERVE = (sys.executable, "-m", "harness", "serve")
 class Live:
     """A server process and how to reach it."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | preloaded.Fork
     url: str
     state: Path
 
@@ -45,15 +47,17 @@ class Live:
 
 def start(state: Path, *options: str, environment: dict[str, str] | None = None) -> Live:
     """Starts a server; with stdin closed it ends."""
+    arguments = (*SERVE[1:], "--port", "0", "--state", str(state), *options)
+    env = {**os.environ, "HARNESS_SERVE_PARENT_PIPE": "1", **(environment or {})}
     with state.with_suffix(".log").open("ab") as log:
-        process = subprocess.Popen(
-            [*SERVE, "--port", "0", "--state", str(state), *options],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**os.environ, "HARNESS_SERVE_PARENT_PIPE": "1", **(environment or {})},
-        )
+        process: subprocess.Popen[str] | preloaded.Fork
+        if preloaded.can_fork(environment or {}):
+            process = preloaded.start(arguments, env=env, errors=log.fileno())
+        else:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=env,
+            )  # fmt: skip
     assert process.stdout is not None
     return Live(process, process.stdout.readline().strip(), state)
 

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from harness_local.models.loading import Placement
 from harness_local.state import Row, State, new_id
+from support import preloaded
 from support.local import lines
 
 Play: TypeAlias = Callable[..., None]
@@ -30,7 +31,7 @@ def die(*_, **__):
 {patch}
 state = State(Path(sys.argv[1]))
 placement = Placement(device="cpu", dtype="float32", threads=1)
-supervisor.Supervisor.trainer = ("-P", sys.argv[3])
+supervisor.Supervisor.trainer = tuple(sys.argv[3:])
 
 async def main():
     running = asyncio.create_task(
@@ -153,9 +154,10 @@ class Lab:
         self.folder.joinpath("trainer.py").write_text(played or TRAINER.format(patch=trainer))
         command = [str(self.folder / "server.py"), str(self.folder / "state"), str(self.model)]
         with self.folder.joinpath("server.log").open("ab") as log:
-            done = subprocess.run(
-                [sys.executable, "-P", *command, str(self.folder / "trainer.py")], stderr=log, timeout=120
-            )
+            trains = ("-P", str(self.folder / "trainer.py"))
+            if played is None:
+                trains = preloaded.stand_in_for(*trains)
+            done = subprocess.run([sys.executable, "-P", *command, *trains], stderr=log, timeout=120)
         return done.returncode
 
     def computed(self, job: str) -> list[int]:

@@ -9,7 +9,7 @@ import pytest
 from support.local import lines
 from support.training import PLAYER, Lab, messages, steps_of
 
-pytestmark = pytest.mark.xdist_group("kills")  # they share a training
+pytestmark = pytest.mark.xdist_group("local")  # they share a training, and what it takes to fork one
 EPOCHS, EACH = 3, 4
 ALL = list(range(1, EPOCHS * EACH + 1))
 SETTINGS = {"n_epochs": EPOCHS, "batch_size": 6, "learning_rate_multiplier": 5.0}
@@ -22,9 +22,9 @@ taken = trainer.Teller.__call__
 
 def tell(self, event, **facts):
     if event == "step" and facts["step"] == 6:
-        os.kill(os.getppid(), signal.SIGSTOP)
+        os.kill(int(os.environ["ASKED_BY"]), signal.SIGSTOP)
     if event == "step" and facts["step"] == 8:
-        os.kill(os.getppid(), signal.SIGKILL)
+        os.kill(int(os.environ["ASKED_BY"]), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
     taken(self, event, **facts)
 
