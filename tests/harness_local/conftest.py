@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 from support.local import Live, start
+from support.models import copy_tokenizer
 
 from harness_local.models.embedded import embedded_model
 
@@ -27,12 +28,13 @@ def model_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
-    """A model of two small layers with random weights, and the embedded model's tokenizer."""
+    """A model of two small layers with random weights, and the beginning of the embedded model's vocabulary."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     folder = tmp_path_factory.mktemp("tiny")
-    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    copy_tokenizer(model_folder, folder, tokens=2048)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,
@@ -48,7 +50,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, model_folder: Path) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
     return folder
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,17 @@ def make(kind: str, folder: Path, tokenizer: Path) -> Path:
         AutoModelForCausalLM.from_config(configured(kind, len(spoken))).save_pretrained(folder)
     spoken.save_pretrained(folder)
     return folder
+
+
+def copy_tokenizer(source: Path, folder: Path, *, tokens: int) -> None:
+    """Copies a model's tokenizer without its later merges: with tens of thousands it takes half a second to load."""
+    whole = json.loads(source.joinpath("tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = {token: number for token, number in whole["model"]["vocab"].items() if number < tokens}
+    merges = [pair for pair in whole["model"]["merges"] if "".join(pair) in vocabulary]
+    whole["model"].update(vocab=vocabulary, merges=merges)
+    folder.joinpath("tokenizer.json").write_text(json.dumps(whole), encoding="utf-8")
+    for name in ("tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(source / name, folder)
 
 
 def hub_cache(folder: Path, model: str, source: Path) -> Path:

@@ -313,17 +313,20 @@ class Lane:
                 except Exception as error:  # its ticket alone fails
                     running.error = error
         tokens = described(logits, chosen, max(running.ticket.work.top for running, _, _ in wanted))
+        drawing = {branch for _, branch, target in wanted if target is None}
         for (running, branch, target), token in zip(wanted, tokens, strict=True):
             if not running.error and not branch.answer.done:
                 try:
-                    self._extend(branch, Token(token.id, token.logprob, token.top[: running.ticket.work.top]), target)
+                    told = Token(token.id, token.logprob, token.top[: running.ticket.work.top])
+                    self._extend(branch, told, target, last=target is None or branch not in drawing)
                 except Exception as error:
                     running.error = error
 
     @staticmethod
-    def _extend(branch: _Branch, token: Token, target: int | None) -> None:
+    def _extend(branch: _Branch, token: Token, target: int | None, *, last: bool) -> None:
+        """Adds a token to an answer; what was drawn after a forced one, but is not yet added, may have completed it."""
         branch.forced = branch.drawer.forced() if target is None else branch.forced[1:]
-        branch.answer.add(token, complete=branch.drawer.complete and not branch.forced)
+        branch.answer.add(token, complete=last and branch.drawer.complete and not branch.forced)
 
     def _finish(self) -> int:
         """Hands over what is ready; forgets columns that nobody needs."""

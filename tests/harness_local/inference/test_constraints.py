@@ -61,7 +61,8 @@ def test_a_larger_schema(lab: Any) -> None:
 
 def test_what_is_certain_takes_no_pass_of_its_own(lab: Any, passes: list[int]) -> None:
     schema = json.dumps({"type": "object", "properties": {"label": {"enum": ["good", "bad"]}}, "required": ["label"]})
-    (text,) = texts(lab.ask(PROMPT, schema=schema.replace("}}", '}}, "additionalProperties": false', 1)))
+    closed = schema.replace("}}", '}}, "additionalProperties": false', 1)
+    (text,) = texts(lab.ask(PROMPT, schema=closed, max_tokens=40))
     assert text in ('{"label": "good"}', '{"label": "bad"}')
     assert len(passes) == 2
 
@@ -89,18 +90,27 @@ def test_an_answer_is_cut_where_it_may_be_no_longer(lab: Any, most: int) -> None
 def test_a_stream_a_bias_and_a_stop_text(lab: Any) -> None:
     heard: list[Progress] = []
     schema = LABEL.replace(', ""', "")  # so that the quotation mark before a label stands for itself
-    token = lab.codec.encode("negative", start=False).ids[0]
+    token = lab.codec.encode("positive", start=False).ids[0]
     outcome = lab.ask(
         PROMPT, n=3, schema=schema, max_tokens=40, temperature=1.0, bias=((token, 100.0),), listener=heard.append
     )
-    assert texts(outcome) == ['{"label": "negative"}'] * 3
+    assert texts(outcome) == ['{"label": "positive"}'] * 3
     for branch in range(3):
         mine = [step for step in heard if step.branch == branch]
-        assert "".join(step.text for step in mine) == '{"label": "negative"}'
+        assert "".join(step.text for step in mine) == '{"label": "positive"}'
         assert [t for step in mine for t in step.tokens] == outcome.continuations[branch].generated
         assert [step.finish for step in mine if step.finish] == ["stop"]
     stopped = lab.ask(PROMPT, schema=LABEL, stop=('": "',), max_tokens=40).continuations[0]
     assert (stopped.text, stopped.finish) == ('{"label', "stop")
+
+
+@pytest.mark.parametrize("most", [1, 2, 40])
+def test_what_is_drawn_after_certain_tokens_ends_the_answer_with_it(lab: Any, most: int) -> None:
+    """Both come of one pass: the bracket that opens is certain, the one that closes is drawn and completes."""
+    schema = '{"type": "object", "properties": {"a": {"type": "null"}}, "additionalProperties": false}'
+    close = lab.codec.encode("}", start=False).ids[0]
+    answer = lab.ask(PROMPT, schema=schema, bias=((close, 100.0),), max_tokens=most).continuations[0]
+    assert (answer.text, answer.finish) == ("{}"[:most], "length" if most == 1 else "stop")
 
 
 def test_any_object(lab: Any) -> None:

@@ -25,8 +25,8 @@ TOKENS = 5
 pytestmark = pytest.mark.filterwarnings("ignore:`past_key_values` is deprecated:FutureWarning")
 
 
-def plainly(model: Any, ids: list[int]) -> tuple[list[int], list[float]]:
-    """Greedy continuation of a prompt, and the log-probabilities of its own tokens."""
+def plainly(model: Any, ids: list[int], end: int) -> tuple[list[int], list[float]]:
+    """Greedy continuation of a prompt up to the end of an answer, and the log-probabilities of its own tokens."""
     import torch
 
     grown = list(ids)
@@ -35,7 +35,10 @@ def plainly(model: Any, ids: list[int]) -> tuple[list[int], list[float]]:
             logits = model(torch.tensor([grown]), use_cache=False).logits[0]
             grown.append(int(logits[-1].argmax()))
     logprobs = logits.log_softmax(-1)
-    return grown[len(ids) :], [float(logprobs[place, token]) for place, token in enumerate(ids[1:])]
+    answer = grown[len(ids) :]
+    return answer[: answer.index(end)] if end in answer else answer, [
+        float(logprobs[place, token]) for place, token in enumerate(ids[1:])
+    ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -48,7 +51,7 @@ def test_answers_are_those_of_the_model_alone(kind: str, tiny: Path, tmp_path: P
     codec = Codec(loaded.tokenizer)
     stems = [codec.encode(prompt).ids for prompt in PROMPTS]
     assert all(len(stem) + TOKENS <= loaded.context for stem in stems)
-    expected = [plainly(loaded.model, list(stem)) for stem in stems]
+    expected = [plainly(loaded.model, list(stem), loaded.tokenizer.eos_token_id) for stem in stems]
     with ThreadPoolExecutor(1) as pool:
         engine = Engine(loaded, codec, Path)
         engine.start(pool)
