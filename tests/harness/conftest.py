@@ -6,20 +6,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
+from support.browser import ARGUMENTS, Window
 from support.provider import Provider
 
 CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--no-first-run",
-]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def window() -> Iterator[Window]:
     """A browser of each module: as long as one is open, nothing else in its process can run an event loop."""
     if not CHROMIUM.exists():
         pytest.fail(f"{CHROMIUM} is missing: apt-get install -y chromium")
@@ -27,8 +23,15 @@ def browser() -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
+        yield Window(browser)
         browser.close()
+
+
+@pytest.fixture
+def browser(window: Window) -> Iterator[Window]:
+    """The module's browser; tabs that a failed test leaves open are closed."""
+    yield window
+    window.close_tabs()
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.browser import COLOURS, RULES, violations
 from support.report import everything, labelled, make_results, shipped_sections, twins, with_choices
 from support.site import publish, write_finished
 
@@ -15,9 +16,6 @@ from harness.words import speaking
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-COLOURS = ["color-contrast", "link-in-text-block"]
-"""The rules that a page's other colours can break."""
 SIZES = {"wide": (1280, 900), "narrow": (390, 844)}
 VIEWS = (("wide", "light"), ("wide", "dark"), ("narrow", "dark"), ("narrow", "light"))
 FURTHER = ("intents", "failed", "korean")
@@ -125,13 +123,6 @@ def look(browser: Any, path: Path, views: Sequence[tuple[str, str]] = VIEWS) -> 
     page.close()
     found |= {"console": said, "requests": asked[1:]}
     return {what: value for what, value in found.items() if value}
-
-
-def violations(page: Any, rules: Sequence[str] = RULES) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, options={"runOnly": list(rules), "resultTypes": ["violations"]})
-    return [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in found.response["violations"]]
 
 
 @pytest.mark.parametrize(

@@ -282,12 +282,11 @@ def test_fields_are_those_of_what_the_arms_pay_for(browser: Any, folder: Path) -
 
 
 def test_without_scripts_the_table_stands_and_the_calculator_does_not(browser: Any, address: str) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
+    page = browser.new_page(scripts=False)
     page.goto(address)
     text = page.inner_text("#section-decision")
     hidden = page.is_hidden(".calculator")
-    context.close()
+    page.close()
     assert "100,000" in text
     assert hidden
 

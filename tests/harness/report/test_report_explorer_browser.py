@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
+from support.browser import violations
 from support.explored import ODD_IDS, SCRIPTS, answers, explored
 from support.report import PAYLOADS, twins
 from support.site import served
@@ -26,7 +27,6 @@ from harness_plugins.sections.samples import Samples
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 READY = ".explorer.x-ready"
 OURS = """div fieldset legend label span input small select option p button table caption thead tbody tr th td nav bdi b
 h3 h4 dl dt dd svg circle path rect polygon line details summary ol li"""
@@ -48,23 +48,20 @@ def path(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def opened(browser: Any) -> Iterator[Callable[..., Any]]:
     """Opens a page; at the end no page has said or asked for anything that it should not."""
-    contexts, wrong = [], []
+    wrong = []
 
-    def open_page(path: Path | str, wide: int = 1280, asked: int = 1, **options: Any) -> Any:
-        context = browser.new_context(viewport={"width": wide, "height": 900}, **options)
-        contexts.append(context)
-        page = context.new_page()
+    def open_page(path: Path | str, wide: int = 1280, scheme: str = "light", scripts: bool = True) -> Any:
+        page = browser.new_page({"width": wide, "height": 900}, scheme, scripts=scripts)
         page.on("console", lambda message: wrong.append(message.text))
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("dialog", lambda dialog: wrong.append(dialog.message))
         page.goto(path if isinstance(path, str) else path.as_uri())
-        if options.get("java_script_enabled", True):
+        if scripts:
             page.wait_for_selector(READY)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    browser.close_tabs()
     assert wrong == []
 
 
@@ -230,7 +227,7 @@ def _four(x: float) -> float:
 
 
 def test_csv_has_the_rows_that_are_shown_and_no_formula(opened: Any, path: Path, results: Results) -> None:
-    page, rows = opened(path, accept_downloads=True), answers(results)
+    page, rows = opened(path), answers(results)
     page.select_option(".x-expected", label="negative")
     wanted = {key for key, row in rows["tuned"].items() if row["expected"] == "negative"}
     settled(page, len(wanted))
@@ -253,25 +250,18 @@ def test_csv_has_the_rows_that_are_shown_and_no_formula(opened: Any, path: Path,
 
 @pytest.mark.parametrize(("wide", "scheme"), [(1280, "light"), (390, "dark")])
 def test_nothing_is_wrong_with_explorer_and_dialog(opened: Any, path: Path, wide: int, scheme: str) -> None:
-    page = opened(path, wide, color_scheme=scheme)
-    assert violations(page) == []
+    page = opened(path, wide, scheme)
+    assert violations(page, inside=".explorer") == []
     page.click(".x-live tbody tr:nth-child(3) button")
     page.wait_for_selector(".x-shots summary")
     page.locator(".x-shots summary").first.click()
-    assert violations(page) == []
+    assert violations(page, inside=".explorer") == []
     assert page.evaluate("document.documentElement.scrollWidth") <= wide
     assert page.eval_on_selector(".x-dialog", "dialog => dialog.scrollWidth - dialog.clientWidth") <= 0
 
 
-def violations(page: Any) -> list[str]:
-    from axe_playwright_python.sync_playwright import Axe
-
-    found = Axe().run(page, ".explorer", options={"runOnly": RULES, "resultTypes": ["violations"]})
-    return [f"{v['id']}: {[node['html'][:120] for node in v['nodes'][:3]]}" for v in found.response["violations"]]
-
-
 def test_without_a_script_and_on_paper_the_errors_stand(opened: Any, path: Path) -> None:
-    page = opened(path, java_script_enabled=False)
+    page = opened(path, scripts=False)
     assert page.locator(".x-static tbody tr").count() == 20
     assert page.is_visible(".x-static")
     assert not page.is_visible(".x-controls")
