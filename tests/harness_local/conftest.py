@@ -12,11 +12,13 @@ from support.models import copy_tokenizer
 
 from harness_local.models.embedded import embedded_model
 
+COSTLY = {"live", "tiny", "model_folder"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker starts the server: the model takes a gigabyte and both cores."""
+    """One worker imports torch and starts the servers: the model takes a gigabyte and both cores."""
     for item in items:
-        if Path(__file__).parent in item.path.parents and "live" in getattr(item, "fixturenames", ()):
+        if Path(__file__).parent in item.path.parents and COSTLY.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("local"))
 
 

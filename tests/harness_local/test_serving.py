@@ -134,7 +134,6 @@ def test_wrong_options(tmp_path: Path, options: list[str], expected: str) -> Non
     assert done.stdout == ""
 
 
-@pytest.mark.xdist_group("local")
 @pytest.mark.usefixtures("model_folder")
 def test_key_and_end_with_the_parent(tmp_path: Path) -> None:
     server = start(tmp_path / "state", "--api-key-env", "LOCAL_KEY", environment={"LOCAL_KEY": "right"})

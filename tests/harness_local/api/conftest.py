@@ -9,13 +9,6 @@ import pytest
 from support.local import Live, start
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker starts the server."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents and "small" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("local-api"))
-
-
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Live]:
     server = start(tmp_path_factory.mktemp("small") / "state", "--model", str(tiny))

@@ -55,7 +55,6 @@ async def crowd(url: str) -> list[str]:
 
 
 @pytest.mark.thorough
-@pytest.mark.xdist_group("local-api")
 def test_who_stays_is_answered_and_nothing_is_left_of_who_goes(server: Live) -> None:
     process = psutil.Process(server.process.pid)
     with server.client() as client:

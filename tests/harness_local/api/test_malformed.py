@@ -114,7 +114,6 @@ def server(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Iterator[Liv
 
 
 @pytest.mark.thorough
-@pytest.mark.xdist_group("local-api")
 def test_a_thousand_malformed_bodies(server: Live) -> None:
     caller = Caller(server)
     process = psutil.Process(server.process.pid)

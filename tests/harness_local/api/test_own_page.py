@@ -45,7 +45,6 @@ def test_the_page_knows_every_route_and_loads_nothing_from_elsewhere(small: Live
 
 
 @pytest.mark.thorough
-@pytest.mark.xdist_group("local-api")
 def test_schemathesis_finds_nothing(brief: Live, tmp_path: Path) -> None:
     described = page(brief)
     for name in ("CompletionBody", "ChatBody", "JobBody"):  # so that it asks for a model that is there

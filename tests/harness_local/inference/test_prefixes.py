@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness_local.inference.prefixes import SHORTEST, Prefix, PrefixCache, Room, common
 
+pytestmark = pytest.mark.xdist_group("local")
 SEQUENCES = st.lists(st.integers(0, 2), min_size=1, max_size=2 * SHORTEST).map(tuple)
 LONG = st.tuples(st.lists(st.integers(0, 1), max_size=3), SEQUENCES).map(lambda p: (7,) * SHORTEST + (*p[0], *p[1]))
 
 
 def prefix(ids: tuple[int, ...], size: int = 100) -> Prefix:
+    import torch
+
     empty = torch.empty(0)
     return Prefix(ids, (torch.empty(size, dtype=torch.uint8),), (empty,), empty, ())
 
@@ -95,6 +98,6 @@ def test_answers_are_the_same_with_and_without_a_prefix(build: Callable[..., Any
         assert again.reused > alone.reused == 0
         for a, b in zip(again.continuations, alone.continuations, strict=True):
             assert a.text == b.text
-            torch.testing.assert_close([t.logprob for t in a.tail], [t.logprob for t in b.tail], atol=1e-4, rtol=0)
+            assert [t.logprob for t in a.tail] == pytest.approx([t.logprob for t in b.tail], abs=1e-4, rel=0)
         scores = [[t.logprob for t in x.stem[1:]] for x in (again, alone)]
-        torch.testing.assert_close(*scores, atol=1e-4, rtol=0)
+        assert scores[0] == pytest.approx(scores[1], abs=1e-4, rel=0)

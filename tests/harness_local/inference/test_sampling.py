@@ -8,7 +8,6 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
-import torch
 
 from harness_local.inference.work import Outcome
 
@@ -126,6 +125,8 @@ def test_a_bias_weighs_each_draw(lab: Any) -> None:
 
 
 def test_a_bias_on_a_token_that_is_not_there_fails_its_request_alone(lab: Any) -> None:
+    import torch
+
     good, bad = lab.submit(PROMPT), lab.submit(PROMPT, bias=((10**6, 1.0),))
     with pytest.raises((IndexError, RuntimeError)):
         bad.result(60)

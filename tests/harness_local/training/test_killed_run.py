@@ -23,7 +23,6 @@ backend = {{ plugin = "fine-tuned", endpoint = "local", base = "{base}", n_epoch
 
 
 @pytest.mark.thorough
-@pytest.mark.xdist_group("local")
 def test_a_run_killed_in_the_middle_of_a_training_on_this_machine_goes_on(tiny: Path, tmp_path: Path) -> None:
     lab = Lab.make(tmp_path, 60)
     lab.write("", dataset=SPLIT + ARM.format(model=tiny, base=tiny.name))

@@ -9,7 +9,6 @@ import pytest
 from support.local import lines
 from support.training import PLAYER, Lab, messages, steps_of
 
-pytestmark = pytest.mark.xdist_group("local")  # they share a training, and what it takes to fork one
 EPOCHS, EACH = 3, 4
 ALL = list(range(1, EPOCHS * EACH + 1))
 SETTINGS = {"n_epochs": EPOCHS, "batch_size": 6, "learning_rate_multiplier": 5.0}
