@@ -13,7 +13,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
-from harness.execution.targets import Target, client
+from harness.execution.targets import Target, client, trusted
 
 if TYPE_CHECKING:
     import aiohttp
@@ -62,7 +62,6 @@ class Connection:
 
     async def __aenter__(self) -> Connection:
         import aiohttp
-        import httpx2
 
         self.client = await self._stack.enter_async_context(client(self._target))
         self._session = await self._stack.enter_async_context(
@@ -71,7 +70,7 @@ class Connection:
                 connector=aiohttp.TCPConnector(
                     limit=0,
                     keepalive_timeout=KEEP_S,
-                    ssl=httpx2.create_ssl_context() if self._target.base_url.startswith("https:") else True,
+                    ssl=trusted() if self._target.base_url.startswith("https:") else True,
                 ),
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, self._target.timeout_s)),
             )

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from harness.experiment.file import EndpointTable, EnvironmentValue
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from openai import AsyncOpenAI, OpenAI
 
 
@@ -50,14 +53,33 @@ def client(target: Target) -> AsyncOpenAI:
     """Makes an endpoint's client; to be closed by `async with`."""
     from openai import AsyncOpenAI, DefaultAioHttpClient
 
-    return AsyncOpenAI(**target.client_settings(), http_client=DefaultAioHttpClient(trust_env=not target.local))
+    transport = DefaultAioHttpClient(trust_env=not target.local, verify=trusted(local=target.local))
+    return AsyncOpenAI(**target.client_settings(), http_client=transport)
 
 
 def blocking_client(target: Target) -> OpenAI:
     """Makes an endpoint's client for code that waits; to be closed by `with`."""
     from openai import DefaultHttpxClient, OpenAI
 
-    return OpenAI(**target.client_settings(), http_client=DefaultHttpxClient(trust_env=not target.local))
+    transport = DefaultHttpxClient(trust_env=not target.local, verify=trusted(local=target.local))
+    return OpenAI(**target.client_settings(), http_client=transport)
+
+
+def trusted(*, local: bool = False) -> SSLContext:
+    """Returns which certificates are trusted, read once: a client of its own would read them anew, in some 20 ms.
+
+    Args:
+        local: Whether what the environment says of certificates does not count.
+    """
+    said = () if local else (os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return _trusted(said)
+
+
+@cache
+def _trusted(said: tuple[str | None, ...]) -> SSLContext:
+    import httpx2
+
+    return httpx2.create_ssl_context(trust_env=bool(said))
 
 
 def remote_target(name: str, table: EndpointTable) -> Target:

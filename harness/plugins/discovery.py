@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass, replace
+from functools import cache
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -237,12 +238,18 @@ def wrong_signature(kind: str, cls: type) -> str | None:
                 continue
             if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
                 return f"{cls.__name__}.{name} is async: methods of plugins are synchronous"
-            needed = [p.name for p in inspect.signature(asked).parameters.values() if p.default is p.empty]
+            needed = _needed(asked)
             try:
                 inspect.signature(method).bind(*needed)
             except TypeError as error:
                 return f"{cls.__name__}.{name} cannot be called as {name}({', '.join(needed[1:])}): {error}"
     return None
+
+
+@cache
+def _needed(asked: FunctionType) -> tuple[str, ...]:
+    """Returns the arguments that the engine gives a method."""
+    return tuple(p.name for p in inspect.signature(asked).parameters.values() if p.default is p.empty)
 
 
 def _source_hash(cls: type) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import averaged
+from harness_plugins.metrics._columns import tallied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +21,8 @@ class BalancedAccuracy:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `balanced_accuracy` from 0 to 1; `None` without rows."""
-        from sklearn.metrics import recall_score
-
-        return averaged(recall_score, rows, {"balanced_accuracy": "macro"})
+        found = tallied(rows)
+        return {"balanced_accuracy": None if found is None else float((found.right / found.expected).mean())}
 
 
 @harness.hookimpl

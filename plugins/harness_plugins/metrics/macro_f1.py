@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import averaged
+from harness_plugins.metrics._columns import tallied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +21,8 @@ class MacroF1:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `macro_f1` from 0 to 1; `None` without rows."""
-        from sklearn.metrics import f1_score
-
-        return averaged(f1_score, rows, {"macro_f1": "macro"})
+        found = tallied(rows)
+        return {"macro_f1": None if found is None else float(found.f1.mean())}
 
 
 @harness.hookimpl

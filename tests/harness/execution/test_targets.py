@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 
 import pytest
 from support.canned import GOOD, canned
 
 from harness.execution.engine import Engine
-from harness.execution.targets import blocking_client, remote_target
+from harness.execution.targets import blocking_client, remote_target, trusted
 from harness.execution.work import Request
 from harness.experiment.file import EndpointTable
 from harness.journal import Journal
@@ -48,3 +49,19 @@ def test_a_client_that_waits_is_set_up_likewise(monkeypatch: pytest.MonkeyPatch)
         assert (client.api_key, client.max_retries, client.timeout) == ("a-key-0123456789", 0, 7)
         assert str(client.base_url) == "https://example.com/v1/"
         assert client.default_query == {"a": "b"}
+
+
+def test_certificates_are_read_once_for_each_place_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    usual = trusted()
+    assert trusted() is usual
+    assert usual.verify_mode == ssl.CERT_REQUIRED
+    assert usual.check_hostname
+    (tmp_path / "own").mkdir()
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "own"))
+    assert trusted() is not usual
+    assert trusted().cert_store_stats() == {"x509": 0, "crl": 0, "x509_ca": 0}
+    assert trusted(local=True) is not trusted()
