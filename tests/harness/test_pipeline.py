@@ -6,20 +6,18 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import HARNESS
 from support.lab import Lab, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
+from support.stops import KEY, asked
+from support.stops import running as under_way
 
 pytestmark = pytest.mark.usefixtures("impatient")
 
-KEY = "sk-test-pipeline-0123456789"
 CHAT, COMPLETIONS, CREATE = "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/fine_tuning/jobs"
 QUALITY = {"accuracy": 0.5, "few_shot_accuracy": 0.6, "tuned_accuracy": 0.9, "seed": 5}
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
@@ -41,11 +39,6 @@ def write(lab: Lab, provider: Provider, *arms: str, seed: int = 1, more: str = "
     return lab.write(
         "\n".join(arms), head=f"seed = {seed}", dataset=SPLIT + more + endpoint(provider.base_url, options=options)
     )
-
-
-def asked(provider: Provider) -> int:
-    counts = provider.counts()
-    return counts.get(CHAT, 0) + counts.get(COMPLETIONS, 0)
 
 
 def test_what_is_left_to_chance_is_drawn_anew_by_another_run(lab: Lab, provider: Provider) -> None:
@@ -420,20 +413,6 @@ def _table(path: Path) -> list[dict[str, Any]]:
 # Ends in the middle
 
 
-def start(lab: Lab) -> subprocess.Popen[bytes]:
-    command = [str(HARNESS), "run", "experiment.toml", "--quiet"]
-    return subprocess.Popen(
-        command, cwd=lab.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)
-    )
-
-
-def wait_until(said: Any, process: subprocess.Popen[bytes]) -> None:
-    limit = time.monotonic() + 120
-    while not said() and process.poll() is None and time.monotonic() < limit:
-        time.sleep(0.01)
-    assert said(), f"ended with {process.poll()}"
-
-
 def test_killed_at_several_moments_it_goes_on_and_comes_to_the_same(
     lab: Lab, provider: Provider, tmp_path: Path
 ) -> None:
@@ -450,19 +429,16 @@ def test_killed_at_several_moments_it_goes_on_and_comes_to_the_same(
     )
     shutil.copy(quiet.path / "experiment.toml", lab.path)
     jobs, kills = len(provider.jobs()), 0
-    provider.set(latency_s=0.05, job_s=3.0)
-    running = [
+    provider.set(latency_s=0.05, job_s=1.0)
+    moments = [
         lambda: asked(provider) >= 8,  # naming the contenders on validation
         lambda: any(job["status"] != "succeeded" for job in provider.jobs()[jobs:]),  # training
         lambda: provider.counts().get(COMPLETIONS, 0) >= 12,  # asking the test items
     ]
-    for moment in running:
-        process = start(lab)
-        try:
-            wait_until(moment, process)
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+    for moment in moments:
+        with under_way(lab, "--quiet") as process:
+            process.wait_until(moment, 120.0)
+            process.kill()
         kills += 1
         assert not (lab.folder / "results.json").exists()
     provider.set(latency_s=0.0, job_s=None)
@@ -491,15 +467,14 @@ def _timeless(results: dict[str, Any]) -> Any:
 def test_interrupted_it_says_so_and_keeps_what_was_answered(lab: Lab, provider: Provider) -> None:
     write(lab, provider, few_shot("zero"), seed=120, options="concurrency = 2")
     provider.set(latency_s=0.05)
-    command = [str(HARNESS), "run", "experiment.toml"]
-    with subprocess.Popen(command, cwd=lab.path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: asked(provider) >= 8, process)  # type: ignore[arg-type]
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "interrupted" in err
-    assert "Traceback" not in err
-    assert out == ""
+    with under_way(lab) as process:
+        process.wait_until(lambda: asked(provider) >= 8, 120.0)
+        process.process.send_signal(signal.SIGINT)
+        done = process.ended()
+    assert done.code == 130, done
+    assert "interrupted" in done.err
+    assert "Traceback" not in done.err
+    assert done.out == ""
     (kept,) = lab.journal("SELECT count(*) FROM answers")[0]
     assert kept >= 6
     provider.set(latency_s=0.0)

@@ -1,8 +1,8 @@
-"""Commands in processes of their own that begin at once: forks of a process that has imported what a run needs.
+"""Commands in processes of their own that begin at once: forks of a process that has carried a small run out.
 
-Importing it takes a run three seconds of a processor, and there are a hundred runs in a process of their own. A fork
-can be killed and interrupted like any other process. What is about the start itself, or about what is imported, takes
-`support.cli.installed` instead.
+What a run imports takes it three seconds of a processor, what it makes once in a process (plugins, templates, prices)
+another half, and there are a hundred runs in a process of their own. A fork can be killed and interrupted like any
+other process. What is about the start itself, or about what is imported, takes `support.cli.installed` instead.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import TypeAlias
@@ -23,7 +24,7 @@ HARNESS = Path(sys.executable).with_name("harness")
 IMPORTED = (
     *("harness.cli", "harness.commands.run", "harness.commands.shared", "harness.pipeline", "harness.report.view"),
     *("openai.resources.fine_tuning", "httpcore2", "aiohttp", "pyarrow.parquet", "pandas", "jinja2"),
-    *("scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model"),
+    *("scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model", "support.warmed"),
 )
 AT_START = "PYTHON", "LD_", "OMP_"
 """How the names of variables begin that a process looks at as it starts."""
@@ -70,9 +71,7 @@ class Fork:
 Process: TypeAlias = Fork | subprocess.Popen[bytes]
 
 
-def start(
-    arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: Path, err: Path, under: Sequence[str] = ()
-) -> Process:
+def start(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: Path, err: Path) -> Process:
     """Starts `harness` in a session of its own, without standard input.
 
     Args:
@@ -81,12 +80,11 @@ def start(
         env: Its whole environment.
         out: The file of its standard output.
         err: … and of its standard error.
-        under: The beginning of the command: what starts it. Then it is no fork.
     """
     for path in (out, err):
         path.open("wb").close()
-    if under or not _can_fork(env):
-        return _popen([*under, str(HARNESS), *arguments], cwd, env, (out, err))
+    if not _can_fork(env):
+        return _popen([str(HARNESS), *arguments], cwd, env, (out, err))
     given = (tuple(arguments), str(cwd.resolve()), dict(env), str(out.resolve()), str(err.resolve()))
     process = _context().Process(target=_command, args=given)
     process.start()
@@ -115,6 +113,14 @@ def _popen(command: Sequence[str], cwd: Path, env: Mapping[str, str], files: tup
 def _context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(IMPORTED))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path(__file__).parents[1]), before]))
+    try:
+        forkserver.ensure_running()
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
     return context
 
 

@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,19 +95,18 @@ class Running:
 
 
 @contextmanager
-def running(lab: Lab, *options: str, err: Path | None = None, under: Sequence[str] = ()) -> Iterator[Running]:
+def running(lab: Lab, *options: str, err: Path | None = None) -> Iterator[Running]:
     """Starts `harness run` in a lab, in a process and session of its own; the process does not outlive the block.
 
     Args:
         lab: Where.
         options: Of the command.
         err: Where stderr goes, by default a file in the lab's folder.
-        under: The beginning of the command: what starts it.
     """
     files = lab.path / "stdout.txt", err or lab.path / "stderr.txt"
     env = {"FAKE_KEY": KEY, **environment(None)}
     arguments = ["run", "experiment.toml", *options]
-    started = forks.start(arguments, cwd=lab.path, env=env, out=files[0], err=files[1], under=under)
+    started = forks.start(arguments, cwd=lab.path, env=env, out=files[0], err=files[1])
     try:
         yield Running(process=started, out=files[0], err=files[1])
     finally:

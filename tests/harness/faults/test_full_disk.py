@@ -6,8 +6,8 @@ import errno
 import itertools
 import os
 import re
+import resource
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,11 +23,6 @@ IN_FLIGHT = 2 * CONCURRENCY
 """Answers that a full disk can cost: those under way, and as many that wait for their commit."""
 KIB = 1 << 10
 SIZE = 8 << 20
-LIMITED = """
-import os, resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 @pytest.fixture
@@ -84,9 +79,11 @@ def test_full_at_every_stage_it_goes_on_when_there_is_room(
 
     # and full while results, report and manifest are written anew
     provider.reset()
-    (lab.folder / "report.html").unlink()
-    names = set()
-    for room in itertools.count(44 * KIB, 14 * KIB):
+    page = lab.folder / "report.html"
+    size, names = page.stat().st_size, set()
+    page.unlink()
+    few, some = range(44 * KIB, 100 * KIB, 14 * KIB), range(100 * KIB, size, 56 * KIB)
+    for room in itertools.chain(few, some, itertools.count(size, 14 * KIB)):
         leave(disk, room)
         done = lab.run()
         if done.code == 0:
@@ -132,7 +129,8 @@ def test_a_plugin_that_meets_a_full_disk_is_no_plugin_that_is_wrong(lab: Lab, mo
 def test_files_that_may_not_grow_are_a_full_disk(undisturbed: Lab, provider: Provider, lab: Lab) -> None:
     limits = [16 * KIB, 160 * KIB]
     for limit in limits:
-        with running(lab, under=[sys.executable, "-c", LIMITED, str(limit)]) as process:
+        with running(lab) as process:
+            resource.prlimit(process.process.pid, resource.RLIMIT_FSIZE, (limit, limit))  # before it has begun to write
             assert unfinished(lab, process.ended()) == "journal.sqlite"
     kept = lab.journal("SELECT count(*) FROM answers WHERE endpoint != ''")[0][0]
     assert 0 < kept < PLANNED

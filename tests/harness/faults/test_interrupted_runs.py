@@ -57,8 +57,9 @@ def under_way(provider: Provider, lab: Lab) -> Iterator[Running]:
     """A run in the middle of its test items, each of which takes half a second."""
     with running(lab) as process:
         process.wait_for("naming the contenders")
-        provider.set(latency_s=0.5)
+        provider.set(latency_s=0.1)
         process.wait_for("asking the test items")
+        provider.set(latency_s=0.5)
         sent = asked(provider)
         process.wait_until(lambda: asked(provider) >= sent + 2 * CONCURRENCY)
         yield process

@@ -187,19 +187,20 @@ def test_dollars_hold_while_it_goes_on(lab: Lab, provider: Provider) -> None:
 
 
 def test_seconds_hold_and_one_candidate_always_runs(lab: Lab, provider: Provider) -> None:
-    provider.set(latency_s=0.1)
+    provider.set(latency_s=0.05)
     slow = "concurrency = 1"
 
     def wanted(seconds: float) -> None:
         choose = f"[arms.choose]\n{DRAWS}budget = {{ seconds = {seconds} }}\n"
-        write(lab, provider, few_shot("a", k=1, extra=choose), options=slow)
+        split = SPLIT.replace("train = 0.4", "train = 0.75").replace("test = 0.4", "test = 0.05")
+        lab.write(few_shot("a", k=1, extra=choose), dataset=split + PRICES + endpoint(provider.base_url, options=slow))
 
-    wanted(0.8)
+    wanted(0.4)
     assert lab.run().code == 0
     first = choice(lab)
-    assert 1 <= first["tried"] <= 2  # half a second each at least, and the one that is begun ends
+    assert 1 <= first["tried"] <= 2  # a quarter of a second each at least, and the one that is begun ends
     assert first["why_skipped"] == {"seconds": 6 - first["tried"]}
-    assert first["wall_s"] >= 0.8
+    assert first["wall_s"] >= 0.4
     asked = provider.counts()[CHAT]
     (lab.folder / "results.json").unlink()
     assert lab.run().code == 0  # a slow machine, or a fast one, decides nothing anew

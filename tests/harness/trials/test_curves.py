@@ -37,7 +37,7 @@ def shared() -> Iterator[Provider]:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def lab(tmp_path: Path, impatient: None) -> Lab:
     return Lab.make(tmp_path, ITEMS)
 
 

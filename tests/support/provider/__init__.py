@@ -14,11 +14,11 @@ faults is repeatable too. By hand: ``PYTHONPATH=tests python -m support.provider
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +80,13 @@ class Provider:
             yield cls(json.loads(ready)["port"], process, settings)
 
     def _admin(self, method: str, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.root}/admin/{path}", data=data, method=method)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=30) as reply:
-            return json.load(reply)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request(method, f"/admin/{path}", None if body is None else json.dumps(body))
+            reply = connection.getresponse()
+            text = reply.read()
+        if reply.status != 200:
+            raise RuntimeError(f"{path}: {reply.status} {text.decode()}")
+        return json.loads(text)
 
     def set(self, **settings: Any) -> None:
         """Changes settings at run time."""
