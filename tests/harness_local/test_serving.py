@@ -136,7 +136,7 @@ def test_wrong_options(tmp_path: Path, options: list[str], expected: str) -> Non
 
 @pytest.mark.usefixtures("model_folder")
 def test_key_and_end_with_the_parent(tmp_path: Path) -> None:
-    server = start(tmp_path / "state", "--api-key-env", "LOCAL_KEY", environment={"LOCAL_KEY": "right"})
+    server = start(tmp_path / "state", "--api-key-env", "LOCAL_KEY", environment={"LOCAL_KEY": "right"}, forked=False)
     with server.client("wrong") as wrong, pytest.raises(openai.AuthenticationError) as caught:
         wrong.models.list()
     assert caught.value.code == "invalid_api_key"

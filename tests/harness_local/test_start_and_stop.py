@@ -18,6 +18,7 @@ import httpx2
 import openai
 import pytest
 from openai.types import Completion
+from support import preloaded
 from support.local import Live, lines, start
 from support.models import hub_cache
 
@@ -53,10 +54,9 @@ def wait_for(reached: Any, seconds: float = 60.0) -> None:
 
 def test_a_model_of_hugging_face_s_cache_is_trained_across_a_restart(tiny: Path, tmp_path: Path) -> None:
     """Its id has a slash in it, which every route has to bear; no network is there."""
-    cache = hub_cache(tmp_path / "hub", "owner/small", tiny)
-    offline = {"HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    hub_cache(preloaded.hub(preloaded.ready()), "owner/small", tiny)
     state = tmp_path / "state"
-    server = start(state, "--model", "owner/small", environment=offline)
+    server = start(state, "--model", "owner/small")
     with server.client() as client:
         assert [model.id for model in client.models.list()] == ["owner/small"]
         assert client.models.retrieve("owner/small").owned_by == "local"
@@ -70,7 +70,7 @@ def test_a_model_of_hugging_face_s_cache_is_trained_across_a_restart(tiny: Path,
     assert f"training {job.id} goes on when this is started again" in said(server)
     server.close()
 
-    server = start(state, "--model", "owner/small", environment=offline)
+    server = start(state, "--model", "owner/small")
     assert f"training {job.id} goes on\n" in said(server)
     with server.client() as client:
         name = client.fine_tuning.jobs.checkpoints.list(job.id).data[0].fine_tuned_model_checkpoint

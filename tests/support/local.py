@@ -45,13 +45,13 @@ class Live:
             stream.close()
 
 
-def start(state: Path, *options: str, environment: dict[str, str] | None = None) -> Live:
-    """Starts a server; with stdin closed it ends."""
+def start(state: Path, *options: str, environment: dict[str, str] | None = None, forked: bool = True) -> Live:
+    """Starts a server, if it may be as a fork; with stdin closed it ends."""
     arguments = (*SERVE[1:], "--port", "0", "--state", str(state), *options)
     env = {**os.environ, "HARNESS_SERVE_PARENT_PIPE": "1", **(environment or {})}
     with state.with_suffix(".log").open("ab") as log:
         process: subprocess.Popen[str] | preloaded.Fork
-        if preloaded.can_fork(environment or {}):
+        if forked and preloaded.can_fork(environment or {}):
             process = preloaded.start(arguments, env=env, errors=log.fileno())
         else:
             process = subprocess.Popen(

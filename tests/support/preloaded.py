@@ -33,8 +33,8 @@ IMPORTED = (
 )
 AT_START = "PYTHON", "LD_", "OMP_", "HF_", "TORCH"
 """How the names of variables begin that a process looks at as it starts, or as it imports."""
-SET = {"GOMP_SPINCOUNT": "3000", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false"}
-"""What a server sets, and what it sets for a training."""
+SET = {"GOMP_SPINCOUNT": "3000", "PYTHONHASHSEED": "0", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+"""What a server sets, and what it sets for a training; and no network."""
 
 
 @dataclass
@@ -122,9 +122,10 @@ def start(arguments: Sequence[str], *, env: Mapping[str, str], errors: int) -> F
 def ready() -> str:
     """Starts the process that forks; it ends with this one. Returns where it listens."""
     address = str(Path(tempfile.mkdtemp(prefix="forks-"), "line"))
+    cache = {"HF_HUB_CACHE": str(hub(address))}
     process = subprocess.Popen(
         [sys.executable, __file__, "serve", address],
-        env={**os.environ, **SET},
+        env={**os.environ, **SET, **cache},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -132,6 +133,11 @@ def ready() -> str:
     assert process.stdout.readline() == b"ready\n"
     atexit.register(process.communicate)  # closes its standard input, which ends it
     return address
+
+
+def hub(address: str) -> Path:
+    """Returns Hugging Face's cache of the forks."""
+    return Path(address).with_name("hub")
 
 
 def stand_in_for(*arguments: str) -> tuple[str, ...]:
