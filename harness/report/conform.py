@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, SupportsFloat, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, SupportsFloat, Union, cast, get_args, get_origin, get_type_hints
 
 from harness.blocks import Block, Chart, Matrix, Table
 
@@ -41,33 +41,40 @@ def conform(block: object) -> Block:
 
 
 @cache
-def _hints(cls: Hashable) -> dict[str, Any]:
-    return get_type_hints(cls)
+def _fields(cls: Hashable) -> tuple[tuple[str, Any], ...]:
+    """Returns names and hints: a page asks thousands of times."""
+    hints, kind = get_type_hints(cls), cast("Any", cls)
+    return tuple((field.name, hints[field.name]) for field in fields(kind))
+
+
+@cache
+def _parts(hint: Hashable) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(hint), get_args(hint)
 
 
 def _dataclass(value: Any, where: str) -> Any:
-    kind: Any = type(value)
-    hints = _hints(kind)
     checked = {}
-    for field in fields(value):
-        given = getattr(value, field.name)
-        clean = _value(given, hints[field.name], f"{where}.{field.name}")
+    for name, hint in _fields(cast("Hashable", type(value))):
+        given = getattr(value, name)
+        clean = _value(given, hint, f"{where}.{name}")
         if clean is not given:
-            checked[field.name] = clean
+            checked[name] = clean
     return replace(value, **checked) if checked else value
 
 
 def _value(value: Any, hint: Any, where: str) -> Any:
     """Returns a value as its hint wants it; what a hint leaves open passes as it is."""
-    origin = get_origin(hint)
+    if hint is str and type(value) is str:
+        return value
+    origin, parts = _parts(hint)
     if origin in (Union, UnionType):
-        return _one_of(value, get_args(hint), where)
+        return _one_of(value, parts, where)
     if origin is Literal:
-        if value not in get_args(hint):
-            raise ValueError(f"{where} is {value!r}; it may be {', '.join(map(repr, get_args(hint)))}")
+        if value not in parts:
+            raise ValueError(f"{where} is {value!r}; it may be {', '.join(map(repr, parts))}")
         return value
     if origin is tuple:
-        return _tuple(value, get_args(hint), where)
+        return _tuple(value, parts, where)
     if hint is str:
         return _text(value, where)
     if hint in (float, int):
@@ -113,12 +120,12 @@ def _text(value: Any, where: str) -> str:
 
 
 def _number(value: Any, wanted: Any, where: str) -> Any:
+    if type(value) in (int, float) and (wanted is float or type(value) is int) and math.isfinite(value):
+        return value  # nearly all; the rest takes its time
     if isinstance(value, bool) or not isinstance(value, SupportsFloat) or isinstance(value, str):
         raise _wrong(value, wanted.__name__, where)
     if not math.isfinite(value):
         raise ValueError(f"{where} is {value}: where there is no number, leave it out")
-    if type(value) in (int, float) and (wanted is float or type(value) is int):
-        return value
     exact = wanted(value)
     if exact != value:
         raise _wrong(value, wanted.__name__, where)

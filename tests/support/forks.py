@@ -27,7 +27,7 @@ IMPORTED = (
     *("scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model", "support.warmed"),
 )
 AT_START = "PYTHON", "LD_", "OMP_"
-"""How the names of variables begin that a process looks at as it starts."""
+"""How the names of variables begin that a process looks at as it starts. A fork looks at `PYTHONPATH` too."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def start(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], out: P
 
 def _can_fork(env: Mapping[str, str]) -> bool:
     """Whether a fork does the same as a new process; where there is no Linux, libraries may not outlive a fork."""
-    changed = {name for name, value in env.items() if os.environ.get(name) != value}
+    changed = {name for name, value in env.items() if os.environ.get(name) != value} - {"PYTHONPATH"}
     return sys.platform == "linux" and not any(name.startswith(AT_START) for name in changed)
 
 
@@ -136,6 +136,7 @@ def _command(arguments: tuple[str, ...], cwd: str, env: dict[str, str], out: str
     os.environ.clear()
     os.environ.update(env)
     sys.argv = ["harness", *arguments]
+    sys.path[:0] = [path for path in env.get("PYTHONPATH", "").split(os.pathsep) if path and path not in sys.path]
     from harness.cli import main
 
     main(arguments)

@@ -55,7 +55,7 @@ def rows(given_rows: Sequence[Row], *, ordered: bool = True, labels: Sequence[st
 @st.composite
 def answered(draw: st.DrawFn, *, whole: bool = False) -> list[Row]:
     found: list[Row] = []
-    for _ in range(draw(st.integers(1, 40))):
+    for _ in range(draw(st.integers(1, 16))):
         weights = [draw(st.integers(0, 20)) for _ in STARS]
         total = sum(weights)
         shares = [weight / total for weight in weights] if total and (whole or draw(st.booleans())) else None
