@@ -16,7 +16,7 @@ COLOURS = ["color-contrast", "link-in-text-block"]
 
 UNLIKE = "data-unlike"
 """Of the texts that look alike one has this attribute; axe-core computes the contrast of those that have it."""
-MARK_UNLIKE = """(mark) => {
+MARK_UNLIKE = """([within, mark]) => {
   const looks = ["color", "background-color", "background-image", "opacity", "font-size", "font-weight", "text-shadow",
     "-webkit-text-fill-color", "-webkit-text-stroke", "filter", "mix-blend-mode", "position", "overflow", "clip",
     "clip-path", "transform"];
@@ -25,7 +25,7 @@ MARK_UNLIKE = """(mark) => {
     return { one, left, right, top, bottom }; };
   const pseudo = (one) => ["::before", "::after"].map((name) => getComputedStyle(one, name))
     .map((its) => /^(none|normal)$/.test(its.content) ? "" : `${its.backgroundColor} ${its.backgroundImage}`).join("");
-  const chain = (one) => {  // a number for its style and that of all around it
+  const chain = (one) => {  // a number for an element's style and that of all around it
     if (!one) return { number: -1, scrolling: [] };
     if (chains.has(one)) return chains.get(one);
     const around = chain(one.parentElement), style = getComputedStyle(one);
@@ -35,6 +35,7 @@ MARK_UNLIKE = """(mark) => {
     chains.set(one, { number: numbers.get(look), scrolling });
     return chains.get(one);
   };
+  // To axe-core an svg is a picture: it passes no judgement on a text in it.
   const shown = [...document.querySelectorAll("body, body :not(svg *)")]
     .filter((one) => one.checkVisibility({ visibilityProperty: true }));
   const painted = shown.filter((one) => {
@@ -44,14 +45,17 @@ MARK_UNLIKE = """(mark) => {
   }).map(boxOf).filter((box) => box.right > box.left && box.bottom > box.top);
   const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
   const inside = (a, b) => a.left >= b.left && a.right <= b.right && a.top >= b.top && a.bottom <= b.bottom;
+  // And a text with symbols or pictures in it is judged by rules of its own.
+  const signs = [/[\\p{L}\\p{N}]/u, /[\\u1d00-\\u1dff\\u20a0-\\u27bf\\ue000-\\uf8ff]/,
+    /[^\\0-\\uffff]|\\p{Extended_Pictographic}/u];
   const seen = new Set();
   for (const one of document.querySelectorAll(`[${mark}]`)) one.removeAttribute(mark);
-  for (const one of shown) {
+  for (const one of shown.filter((each) => each.closest(within))) {
     const field = /^(input|select|textarea)$/.test(one.localName);
     if (!field && ![...one.childNodes].some((node) => node.nodeType === 3 && node.data.trim())) continue;
     const box = boxOf(one), { number, scrolling } = chain(one), text = one.textContent.trim();
     const cut = scrolling.filter((its) => its.one !== one && !inside(box, its)).length;
-    const look = [number, text.length > 1, /[\\p{L}\\p{N}]/u.test(text), cut].join();
+    const look = [number, cut, text.length > 1, ...signs.map((kind) => kind.test(text))].join();
     const alone = field || painted.some((its) => !apart(box, its) && !its.one.contains(one));
     if (alone || !seen.has(look)) one.setAttribute(mark, "");
     if (!alone) seen.add(look);
@@ -110,7 +114,7 @@ def violations(page: Any, rules: Sequence[str] = RULES, inside: str = "html") ->
 
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    page.evaluate(MARK_UNLIKE, UNLIKE)
+    page.evaluate(MARK_UNLIKE, [inside, UNLIKE])
     options = {"runOnly": list(rules), "resultTypes": ["violations"]}
     found: list[str] = page.evaluate(RUN, [inside, UNLIKE, options])
     return found

@@ -74,6 +74,9 @@ def runs() -> list[dict[str, Any]]:
     )  # fmt: skip
     by_label = replace(all_costs, error_usd={"neutral": 0.02, "default": 0.005}, setup_hours=0)
     plain = json.loads(json.dumps(build(make_run(EXAMPLES), [make_arm(arm, EXAMPLES) for arm in ARMS])))
+    plain["cascades"] = []  # no formula has a use for them, and they are copied for each case
+    for arm in plain["arms"]:
+        arm["confidence"] = None
     found = [plain, *(rejudge(plain, each) for each in (all_costs, by_label, replace(by_label, error_usd=0.01)))]
     for change in (local, expiring, searched):
         one = json.loads(json.dumps(plain))

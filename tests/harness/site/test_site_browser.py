@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def dated(results: Results, day: int, **more: Any) -> Results:
     return dataclasses.replace(results, data=data)
 
 
-def site_of(folder: Path, results: Results, n: int) -> Path:
+def site_of(folder: Path, results: Results, n: int, sections: Sequence[Any]) -> Path:
     runs = []
     for k in range(n):
         settings = {"seed": k, "arms": [{"name": "a", "formatter": {"instruction": results.data["arms"][0]["name"]}}]}
@@ -42,16 +43,17 @@ def site_of(folder: Path, results: Results, n: int) -> Path:
         predicted[k :: n + 3] = [one.data["run"]["labels"][0]] * len(predicted[k :: n + 3])
         one = dataclasses.replace(one, predictions=dict(one.predictions) | {"predicted": tuple(predicted)})
         runs.append(write_finished(folder / f"run-{k}", one, settings))
-    publish(runs, folder / "site", shipped_sections(), samples="all")
+    publish(runs, folder / "site", sections, samples="all")
     return folder / "site"
 
 
 @pytest.fixture(scope="module")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("sites")
+    """Writes a site whose runs' pages are only passed through, and a hostile one with all sections."""
+    folder, sections = tmp_path_factory.mktemp("sites"), shipped_sections()
     return {
-        "ordinary": site_of(folder / "ordinary", make_results(n=60, arms=3), 3),
-        "hostile": site_of(folder / "hostile", twins()[0], 2),
+        "ordinary": site_of(folder / "ordinary", make_results(n=60, arms=3), 3, sections[:1]),
+        "hostile": site_of(folder / "hostile", twins()[0], 2, sections),
     }
 
 
