@@ -42,7 +42,7 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
     run = lab(tmp_path / "run", provider, BY_BATCH)
 
     # 1. A batch has been created, and its id is written down nowhere.
-    provider.set(lose_batch_replies=1, fault_paths=("/v1/batches",), latency_s=1.0, batches_stand_still=True)
+    provider.set(lose_batch_replies=1, fault_paths=("/v1/batches",), latency_s=0.5, batches_stand_still=True)
     with running(run) as process:
         process.wait_until(lambda: len(provider.batches()) == 1)
         process.kill()

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.cli import harness, run_folder
+from support.cli import run_folder
 from support.items import write_items
+from support.lab import call
 
 from harness_plugins.observers.mlflow import MLflow
 
@@ -43,7 +44,7 @@ def run(folder: Path, accuracy: float) -> dict[str, Any]:
     write_items(folder / "items.csv")
     path = folder / "experiment.toml"
     path.write_text(EXPERIMENT.format(store=folder / "mlflow.db", accuracy=accuracy))
-    done = harness("run", path, "--yes", cwd=folder)
+    done = call("run", path, "--out", folder / "runs", "--yes")
     assert done.code == 0, done
     assert "observer" not in done.err
     found: dict[str, Any] = json.loads((run_folder(folder / "runs") / "results.json").read_text())
@@ -80,7 +81,7 @@ def test_a_run_and_its_arms_are_logged_once(tmp_path: Path) -> None:
     # carried out again, for its prices changed, a run is brought up to date
     text = (tmp_path / "experiment.toml").read_text()
     (tmp_path / "experiment.toml").write_text(text + "\n[decision]\nrequests_per_month = 1000\n")
-    done = harness("run", tmp_path / "experiment.toml", "--yes", cwd=tmp_path)
+    done = call("run", tmp_path / "experiment.toml", "--out", tmp_path / "runs", "--yes")
     assert done.code == 0, done
     assert {name: one.info.run_id for name, one in logged().items()} == {
         name: one.info.run_id for name, one in first.items()
