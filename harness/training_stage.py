@@ -10,7 +10,7 @@ from harness.data_stage import stage
 from harness.errors import UnfinishedError, UsageError, nearest
 from harness.execution.questions import mark
 from harness.experiment import Arm, Experiment
-from harness.running.arm_training import ArmTraining, Trained, left_to_train, needs_job
+from harness.running.arm_training import ArmTraining, Trained, left_to_train
 from harness.running.session import RunOptions, folder_of, opened, require_keys, require_prices
 from harness.runs import RunFolder
 from harness.training import continuing
@@ -106,7 +106,7 @@ def _trained(work: ArmTraining, arms: Sequence[Arm]) -> list[tuple[Arm, Trained]
         (arm, one, bool(arm.candidates))
         for arm in arms
         for one in arm.contenders
-        if needs_job(one) or hasattr(one.backend, "fit")
+        if one.needs_job or hasattr(one.backend, "fit")
     ]
     found: dict[int, Trained] = {}
     for candidate in (False, True):

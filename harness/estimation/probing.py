@@ -130,7 +130,7 @@ def _usage(rows: Sequence[Prediction]) -> bool | None:
 
 
 def _logprobs(arm: Arm, rows: Sequence[Prediction]) -> bool | None:
-    if getattr(arm.backend, "answer", None) != "choose":
+    if arm.answer_mode != "choose":
         return None
     return any(row.probabilities is not None for row in rows)
 

@@ -81,7 +81,7 @@ class Asker:
         """
         picked = self._picked(arm, examples)
         source = self.source_hash(arm.backend)
-        if getattr(arm.backend, "deployment", None):  # its name stays when another model is deployed there
+        if arm.deployment:  # its name stays when another model is deployed there
             source += f" {getattr(arm.backend, 'model', None)}"
         if isinstance(arm.backend, RemoteBackend) and hasattr(arm.backend, "calls"):
             return [

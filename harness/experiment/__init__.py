@@ -76,14 +76,59 @@ class Arm:
         return "zero-shot" if self.backend.family == "few-shot" and shown == 0 else self.backend.family
 
     @property
+    def endpoint(self) -> str | None:
+        """The endpoint that answers, where its backend asks one."""
+        return self._of_backend("endpoint")
+
+    @property
+    def model(self) -> str | None:
+        """The model that answers, where it is known: of an arm that is to be trained it is not yet."""
+        return self._of_backend("model")
+
+    @property
+    def base(self) -> str | None:
+        """The model that the arm's is trained from."""
+        return self._of_backend("base")
+
+    @property
+    def deployment(self) -> str | None:
+        """The deployment that stands for a trained model, where its endpoint answers by deployments."""
+        return self._of_backend("deployment")
+
+    @property
+    def answer_mode(self) -> str | None:
+        """How a model's answer becomes a label, such as `generate` or `choose`."""
+        return self._of_backend("answer")
+
+    @property
+    def simulated(self) -> bool:
+        """Whether no model answers."""
+        return bool(getattr(self.backend, "simulated", False))
+
+    @property
+    def imported(self) -> bool:
+        """Whether the answers were given elsewhere."""
+        return bool(getattr(self.backend, "imported", False))
+
+    @property
+    def needs_job(self) -> bool:
+        """Whether an endpoint has to train the arm before it can answer."""
+        return hasattr(self.backend, "job") and self.model is None
+
+    @property
     def trained(self) -> bool:
         """Whether an endpoint has to train the arm, or one of its candidates, before it can answer."""
-        return any(hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None for arm in self.variants)
+        return any(arm.needs_job for arm in self.variants)
 
     def endpoint_names(self) -> set[str]:
         """Returns the endpoints that the arm and its candidates use."""
-        names = {name for arm in self.variants if (name := getattr(arm.backend, "endpoint", None))}
+        names = {arm.endpoint for arm in self.variants if arm.endpoint}
         return names | {given.endpoint for given in self.embeddings()}
+
+    def _of_backend(self, name: str) -> str | None:
+        """Returns a setting that some backends have and others lack."""
+        value: str | None = getattr(self.backend, name, None)
+        return value
 
     def embeddings(self) -> list[Embedded]:
         """Returns whose vectors the arm and its candidates need to pick shots."""

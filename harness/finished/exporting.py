@@ -56,7 +56,7 @@ def export(run: Reopened, name: str, out: Path) -> Exported:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"-o {out}: there is something already", "name a new folder, or empty this one")
     arm = run.arm(name)
-    if getattr(arm.backend, "answer", None) not in MODES or not hasattr(arm.backend, "calls"):
+    if arm.answer_mode not in MODES or not hasattr(arm.backend, "calls"):
         raise UsageError(
             f'the arm "{name}" answers in process ({arm.backend.name}): there is no model behind an API to export',
             f"label data with it: harness predict {run.id} --arm {json.dumps(name, ensure_ascii=False)} DATA -o FILE",
@@ -140,7 +140,7 @@ def _told(run: Reopened, arm: Arm, prompt: Prompt, calls: Sequence[Call]) -> dic
     table = run.experiment.endpoints[backend.endpoint]
     train = {example.id: example for example in run.data.of(Split.TRAIN)}
     scored: dict[str, Any] = next((one for one in run.results.get("arms") or () if one["name"] == arm.name), {})
-    continued = run.manifest.get("continued", {}).get(getattr(backend, "base", None), {})
+    continued = run.manifest.get("continued", {}).get(arm.base, {})
     words = {label: prompt.continuations.get(label, label) for label in run.data.labels}
     return {
         "schema": SCHEMA,
@@ -151,7 +151,7 @@ def _told(run: Reopened, arm: Arm, prompt: Prompt, calls: Sequence[Call]) -> dic
         "accuracy_ci": scored.get("accuracy_ci"),
         "harness": __version__,
         "model": backend.model,
-        "base": continued.get("base") or told_base(getattr(backend, "base", None) or backend.model),
+        "base": continued.get("base") or told_base(arm.base or backend.model),
         "base_url": table.base_url or SERVED,
         "api_key_env": table.api_key_env,
         "headers": {name: one.env for name, one in table.headers.items() if isinstance(one, EnvironmentValue)},

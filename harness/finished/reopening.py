@@ -93,7 +93,7 @@ class Reopened:
 
     def _trained(self, arm: Arm) -> Arm | None:
         """Puts the trained model in; `None` where an arm needs one and has none."""
-        if not (hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None):
+        if not arm.needs_job:
             return arm
         model = continuing.trained_model(self.folder, arm.name)
         return None if model is None else replace(arm, backend=replace(arm.backend, model=model))  # type: ignore[type-var]
@@ -236,7 +236,7 @@ def tools(
 def _bases(run: Reopened, arms: Iterable[Arm]) -> dict[str, str]:
     """Returns trained model → the model that it was trained from, back to the first."""
     known = {model: str(one["base"]) for model, one in run.manifest.get("continued", {}).items()}
-    pairs = ((getattr(arm.backend, "model", None), getattr(arm.backend, "base", None)) for arm in arms)
+    pairs = ((arm.model, arm.base) for arm in arms)
     return known | {model: base for model, base in pairs if model and base}
 
 

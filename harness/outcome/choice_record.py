@@ -21,7 +21,7 @@ def record(chosen: Chosen, hour_usd: float | None) -> dict[str, Any]:
         hour_usd: USD for an hour of a local endpoint's machine, where that has a price.
     """
     seconds = machine_seconds({str(place): spans(each.answers) for place, each in enumerate(chosen.tried)})
-    hourly = hour_usd if getattr(chosen.arm.backend, "endpoint", None) == LOCAL else None
+    hourly = hour_usd if chosen.arm.endpoint == LOCAL else None
     candidates = [_candidate(each, seconds[str(place)], hourly) for place, each in enumerate(chosen.tried)]
     jobs = {each.ready.job or place: one for place, (each, one) in enumerate(zip(chosen.tried, candidates, strict=True))
             if one["checkpoint"] is None and one["trained"]}  # fmt: skip

@@ -65,7 +65,7 @@ def write(
     backends = [one.arm.backend for one in outcome.ready.values()]
     prices = Prices.of(experiment)
     prices.trained |= {b.model: b.base for b in backends if getattr(b, "model", None) and getattr(b, "base", None)}  # type: ignore[attr-defined]
-    measured = [name for name, one in outcome.ready.items() if not getattr(one.arm.backend, "simulated", False)]
+    measured = [name for name, one in outcome.ready.items() if not one.arm.simulated]
     seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
     computed, lost = _metrics(experiment, data, outcome)
     arms = [
@@ -172,9 +172,9 @@ def _arm_facts(
     ready = outcome.ready[arm.name]
     asked = ready.arm
     answers = outcome.test.get(arm.name, ())
-    endpoint = getattr(asked.backend, "endpoint", None)
+    endpoint = asked.endpoint
     local = endpoint in (None, LOCAL)
-    simulated = bool(getattr(asked.backend, "simulated", False))
+    simulated = asked.simulated
     busy_n = len(spans(answers))
     timed = local and busy_n > 0 and not simulated  # simulated seconds are nobody's
     rows = [answer.prediction for answer in answers]
@@ -187,13 +187,13 @@ def _arm_facts(
         name=arm.name,
         family=arm.family,
         predictions=tuple(rows),
-        model=getattr(asked.backend, "model", None) or getattr(asked.backend, "base", None),
+        model=asked.model or asked.base,
         of=arm.of,
         shots=(asked.shots.k if asked.shots else 0) if arm.family in (*PROMPTED, "fine-tuned") else None,
-        mode=None if getattr(asked.backend, "imported", False) else getattr(asked.backend, "answer", None),
+        mode=None if asked.imported else asked.answer_mode,
         max_tokens=getattr(asked.backend, "max_tokens", None),
         simulated=simulated,
-        imported=bool(getattr(asked.backend, "imported", False)),
+        imported=asked.imported,
         validation=tuple(answer.prediction for answer in validation or ()),
         validation_accuracy=accuracy(validation) if validation else None,
         n_validation=len(validation) if validation else None,
@@ -260,10 +260,7 @@ def _write_trials(folder: RunFolder, outcome: Outcome) -> None:
 def _price_checks(outcome: Outcome, prices: Prices) -> list[Check]:
     """Says which models have no price: their costs stay unknown, they are never guessed."""
     checks = []
-    asked = [
-        (getattr(ready.arm.backend, "endpoint", None), getattr(ready.arm.backend, "model", None))
-        for ready in outcome.ready.values()
-    ]
+    asked = [(ready.arm.endpoint, ready.arm.model) for ready in outcome.ready.values()]
     asked += [(given.endpoint, given.model) for ready in outcome.ready.values() for given in ready.arm.embeddings()]
     for endpoint, model in asked:
         if model and endpoint not in (None, LOCAL) and not prices.known(endpoint, model):
@@ -282,9 +279,7 @@ def _price_checks(outcome: Outcome, prices: Prices) -> list[Check]:
 def _choose_checks(outcome: Outcome, data: Prepared) -> list[Check]:
     """Says why a local arm that chooses reads its prompt once for each label."""
     scored = [
-        name
-        for name, one in outcome.ready.items()
-        if getattr(one.arm.backend, "answer", None) == "choose" and getattr(one.arm.backend, "endpoint", None) == LOCAL
+        name for name, one in outcome.ready.items() if one.arm.answer_mode == "choose" and one.arm.endpoint == LOCAL
     ]
     if not scored:
         return []

@@ -13,8 +13,8 @@ from harness.types import Usage
 
 def unpriced(prices: Prices, arm: Arm) -> tuple[str, str] | None:
     """Returns the model that an arm answers with, or is trained from, and what to write where it has no price."""
-    endpoint, model = getattr(arm.backend, "endpoint", None), getattr(arm.backend, "model", None)
-    base = getattr(arm.backend, "base", None) if model is None else None
+    endpoint, model = arm.endpoint, arm.model
+    base = arm.base if model is None else None
     if endpoint in (None, LOCAL) or prices.known(endpoint, str(model), base=base):
         return None
     if not base:
@@ -47,7 +47,7 @@ def price_of(prices: Prices, endpoint: str | None, arm: Arm) -> Any:
     """Returns the `Price` of an arm's model, `None` where none applies or is known."""
     from harness.scoring.facts import Price
 
-    model = getattr(arm.backend, "model", None)
+    model = arm.model
     if endpoint in (None, LOCAL) or model is None:
         return None
     table = prices.table(model)

@@ -119,7 +119,7 @@ class ArmTraining:
         Raises:
             GateError: The budget does not cover a job; those that were launched before it are at their end.
         """
-        plans = [self.plan(arm, candidate) if needs_job(arm) else None for arm in arms]
+        plans = [self.plan(arm, candidate) if arm.needs_job else None for arm in arms]
         called = {plan.tag: name for plan, name in zip(plans, names or [a.name for a in arms], strict=True) if plan}
         trained = iter(self.train_planned([plan for plan in plans if plan is not None], called))
         return [self._fitted(arm) if plan is None else next(trained) for arm, plan in zip(arms, plans, strict=True)]
@@ -246,7 +246,7 @@ class ArmTraining:
     def _named_to_answer(self, plan: Plan, job: Job, others: Sequence[str]) -> str | None:
         """Lets the engine know under which names what was trained answers; returns what is still to be done for it."""
         fresh, model = self.asking.engine.fresh, str(job.model)
-        deployment = getattr(plan.arm.backend, "deployment", None)
+        deployment = plan.arm.deployment
         fresh.add((model, *others, *([deployment] if deployment else [])), job.finished or 0.0)
         if deployment:
             self.asking.prices.trained[deployment] = plan.spec.base
@@ -285,7 +285,7 @@ class ArmTraining:
         """Fits an arm in this process, where it learns: its folder appears when the model is whole."""
         if not hasattr(arm.backend, "fit"):
             usd = getattr(arm.backend, "training_usd", None)  # it was trained elsewhere, and the backend knows
-            return Trained(arm=arm, model=getattr(arm.backend, "model", None), usd=usd)
+            return Trained(arm=arm, model=arm.model, usd=usd)
         key = self.fit_key(arm)
         folder = self.asking.folder.model(arm.name, key)
         note = folder / "fit.json"
@@ -305,7 +305,7 @@ class ArmTraining:
 
     def is_trained(self, arm: Arm, candidate: bool = False) -> bool:
         """Whether an arm's model is there, or none is needed."""
-        if needs_job(arm):
+        if arm.needs_job:
             known = self.asking.journal.job(self.plan(arm, candidate).tag)
             return known is not None and known.model is not None
         if hasattr(arm.backend, "fit"):
@@ -336,14 +336,9 @@ def _checkpoints(result: Mapping[str, Any], model: str | None, endpoint: str) ->
 
 def deployed_to_answer(experiment: Experiment, arm: Arm) -> bool:
     """Whether what an arm trains answers only under the name of a deployment."""
-    if getattr(arm.backend, "deployment", None):
+    if arm.deployment:
         return True
     return profile_of(experiment, arm.backend.endpoint).deploys  # type: ignore[attr-defined]
-
-
-def needs_job(arm: Arm) -> bool:
-    """Whether an endpoint has to train an arm before it can answer."""
-    return hasattr(arm.backend, "job") and getattr(arm.backend, "model", None) is None
 
 
 def left_to_train(trained: Iterable[Trained], hint: str) -> UnfinishedError | None:

@@ -251,7 +251,7 @@ class Asking:
 
     def _cost(self, arm: Arm, usage: Usage, tier: str) -> float | None:
         """Returns an answer's price; a local endpoint's is settled later, from its seconds."""
-        model, endpoint = getattr(arm.backend, "model", None), getattr(arm.backend, "endpoint", None)
+        model, endpoint = arm.model, arm.endpoint
         if model is None or endpoint is None or endpoint == LOCAL:
             return None
         return self.prices.request_usd(endpoint, model, usage, tier)

@@ -64,7 +64,7 @@ def require_labels(experiment: Experiment, labels: Sequence[str]) -> None:
 
 def adapters(experiment: Experiment) -> dict[str, Path]:
     """Returns model → adapter of the models that local arms go on from: the run's own endpoint must be given them."""
-    local = {_base(one) for arm in experiment.arms for one in arm.variants if _endpoint(one) == LOCAL}
+    local = {one.base for arm in experiment.arms for one in arm.variants if one.endpoint == LOCAL}
     found = {
         model: adapter_of(one.folder / "endpoint", model)
         for model, one in experiment.continued.items()
@@ -97,16 +97,8 @@ def _chain(one: Continued) -> list[dict[str, Any]]:
     return [*(dict(before) for before in one.before), step]
 
 
-def _base(arm: Arm) -> str | None:
-    return getattr(arm.backend, "base", None)
-
-
-def _endpoint(arm: Arm) -> str | None:
-    return getattr(arm.backend, "endpoint", None)
-
-
 def _reference(arm: Arm) -> str | None:
-    base = _base(arm)
+    base = arm.base
     return base if isinstance(base, str) and base.startswith(PREFIX) else None
 
 
@@ -194,7 +186,7 @@ class _Lookup:
     def _same_endpoint(
         self, folder: RunFolder, manifest: Mapping[str, Any], theirs: Mapping[str, Any], model: str
     ) -> None:
-        own = str(_endpoint(self.arm))
+        own = str(self.arm.endpoint)
         tables = manifest["experiment"]["endpoints"]
         there, here = tables.get(theirs["endpoint"], {}), self.experiment.endpoints[own]
         same = there.get("base_url") == here.base_url and (theirs["endpoint"] == LOCAL) == (own == LOCAL)

@@ -22,7 +22,7 @@ from harness.experiment.candidates import CHECKPOINT, worded
 from harness.experiment.file import ChooseBudget
 from harness.numbers import duration
 from harness.numbers import usd as usd_text
-from harness.running.arm_training import JOBS_AT_ONCE, ArmTraining, Trained, needs_job
+from harness.running.arm_training import JOBS_AT_ONCE, ArmTraining, Trained
 from harness.trials.sweeps import Sweeps
 from harness.types import Example
 
@@ -329,7 +329,7 @@ def _mark(settings: Mapping[str, Any]) -> str:
 
 def _abreast(one: Arm) -> int:
     """Returns how many candidates begin together where a budget watches: jobs elsewhere wait for others, not for us."""
-    return JOBS_AT_ONCE if needs_job(one) and one.backend.endpoint != LOCAL else 1  # type: ignore[attr-defined]
+    return JOBS_AT_ONCE if one.needs_job and one.endpoint != LOCAL else 1
 
 
 def _in_brackets(settings: Mapping[str, Any]) -> str:

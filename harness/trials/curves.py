@@ -19,7 +19,7 @@ from harness.experiment import Arm
 from harness.experiment.candidates import CHECKPOINT
 from harness.numbers import counted
 from harness.prepare.subsets import subset
-from harness.running.arm_training import ArmTraining, Trained, needs_job
+from harness.running.arm_training import ArmTraining, Trained
 from harness.types import Check, Example, Status
 
 PROMPTED = ("zero-shot", "few-shot")
@@ -278,7 +278,7 @@ class _Stage:
             plans = [
                 spot.work.plan(spot.arm, False)
                 for name, spot in part
-                if spot.reason is None and not self._silent(name) and needs_job(spot.arm)
+                if spot.reason is None and not self._silent(name) and spot.arm.needs_job
             ]
             trained = self.work.train_planned(plans, {plan.tag: plan.arm.name for plan in plans})
             came = {plan.arm.name: ready for plan, ready in zip(plans, trained, strict=True)}

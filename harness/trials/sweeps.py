@@ -15,7 +15,7 @@ from harness.experiment.candidates import worded
 from harness.journal.siblings import sibling_job
 from harness.numbers import usd as usd_text
 from harness.running.arm_prices import unpriced
-from harness.running.arm_training import ArmTraining, needs_job
+from harness.running.arm_training import ArmTraining
 from harness.types import Usage
 
 OUTPUT_TOKENS = 8
@@ -35,7 +35,7 @@ class Sweeps:
             one: The candidate.
             items: How many validation examples it is asked about; all where `None`.
         """
-        endpoint = getattr(one.backend, "endpoint", None)
+        endpoint = one.endpoint
         if endpoint in (None, LOCAL):
             return 0.0
         asking = self.work.asking
@@ -47,7 +47,7 @@ class Sweeps:
 
     def training(self, one: Arm) -> float:
         """Returns the dollars of a candidate's job, 0 where its model is there."""
-        if not needs_job(one) or self.work.is_trained(one, candidate=True):
+        if not one.needs_job or self.work.is_trained(one, candidate=True):
             return 0.0
         plan = self.work.plan(one, candidate=True)
         taken_over = any(sibling_job(journal, plan.tag) for journal in self.work.trainer.siblings)
@@ -79,7 +79,7 @@ class Sweeps:
             if not given:
                 continue
             self._require_prices(arm)
-            jobs = {self.work.plan(one, True).tag: self.training(one) for _, one in arm.candidates if needs_job(one)}
+            jobs = {self.work.plan(one, True).tag: self.training(one) for _, one in arm.candidates if one.needs_job}
             settings, first = arm.candidates[0]
             name = f"its first candidate ({worded(settings)}) alone" if settings else "the arm"
             alone = self.cost(first, arm.choose_items)
@@ -105,8 +105,8 @@ class Sweeps:
 
     def _model(self, one: Arm) -> str:
         """Returns a model with a candidate's price: of one that is not trained yet, a name that says its base."""
-        if not needs_job(one):
-            return str(getattr(one.backend, "model", None))
+        if not one.needs_job:
+            return str(one.model)
         base = self.work.plan(one, candidate=True).spec.base
         self.work.asking.prices.trained[f"ft:{base}"] = base
         return f"ft:{base}"

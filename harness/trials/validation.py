@@ -72,5 +72,5 @@ def answers(
 
 def _of_test_alone(arm: Arm, rows: Sequence[Answered]) -> bool:
     """Whether an arm's results come from elsewhere, and say nothing of validation, as most of those."""
-    imported = getattr(arm.backend, "imported", False)
+    imported = arm.imported
     return imported and all(row.prediction.status is Status.FAILED for row in rows)
