@@ -97,7 +97,7 @@ class Journal:
 
         self.path = path
         self._owner = path.with_name(f"{path.name}.owner")
-        self._lock = FileLock(path.with_name(f"{path.name}.lock"))
+        self._lock = FileLock(path.with_name(f"{path.name}.lock"), thread_local=False)  # any thread may close it
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

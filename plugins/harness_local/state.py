@@ -82,7 +82,7 @@ class State:
         for name in ("files", "jobs"):
             self.folder.joinpath(name).mkdir(parents=True, exist_ok=True)
         holder = self.folder / "holder.json"
-        self._lock = FileLock(self.folder / "lock")
+        self._lock = FileLock(self.folder / "lock", thread_local=False)  # any thread may close it
         try:
             self._lock.acquire(timeout=0)
         except Timeout:

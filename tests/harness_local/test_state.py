@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def test_rows_whose_content_was_taken_away_are_as_good_as_none(state: State) -> 
     state.content(file["id"]).unlink()
     assert (state.files(), state.file(file["id"])) == ([], None)
     state.delete_file(file["id"])
+
+
+def test_another_thread_may_close_it(tmp_path: Path) -> None:
+    thread = threading.Thread(target=State(tmp_path / "state").close)
+    thread.start()
+    thread.join()
+    State(tmp_path / "state").close()
 
 
 def test_models_are_of_one_base(state: State) -> None:

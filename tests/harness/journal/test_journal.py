@@ -105,6 +105,14 @@ def test_any_json_comes_back(kept: Journal, body: dict[str, object]) -> None:
     assert kept.answers(["k"])["k"].body == body
 
 
+def test_another_thread_may_close_it(path: Path) -> None:
+    journal = Journal(path)
+    thread = threading.Thread(target=journal.close)
+    thread.start()
+    thread.join()
+    Journal(path).close()
+
+
 def test_a_second_one_is_refused_and_the_first_named(path: Path) -> None:
     with Journal(path), pytest.raises(UsageError, match=f"process {os.getpid()} is working on this run"):
         Journal(path)
