@@ -94,7 +94,8 @@ def test_rows_whose_content_was_taken_away_are_as_good_as_none(state: State) -> 
 
 
 def test_another_thread_may_close_it(tmp_path: Path) -> None:
-    thread = threading.Thread(target=State(tmp_path / "state").close)
+    state = State(tmp_path / "state")
+    thread = threading.Thread(target=state.close)
     thread.start()
     thread.join()
     State(tmp_path / "state").close()
