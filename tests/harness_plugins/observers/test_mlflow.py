@@ -52,9 +52,10 @@ def run(folder: Path, accuracy: float) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
-def test_a_run_and_its_arms_are_logged_once(tmp_path: Path) -> None:
+def test_a_run_and_its_arms_are_logged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow import MlflowClient
 
+    monkeypatch.chdir(tmp_path)  # where MLflow puts artifacts
     results = run(tmp_path, 0.9)
     client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
 
