@@ -3,56 +3,34 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import harness
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 SUM_TOLERANCE = 1e-3
 """How far probabilities may be from summing to 1: files with results from elsewhere round theirs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tallies:
-    """Rows by label; each array has an entry for each label that is expected somewhere."""
+def averaged(score: Callable[..., Any], rows: harness.Rows, figures: Mapping[str, str]) -> dict[str, float | None]:
+    """Averages a score over the labels that are expected somewhere; `None` without rows.
 
-    right: NDArray[np.float64]
-    """Rows with the label that were given it."""
-    given: NDArray[np.float64]
-    """Rows that were given the label."""
-    expected: NDArray[np.float64]
-    """Rows with the label: at least one."""
+    Whatever else was said is a miss.
 
-    @property
-    def f1(self) -> NDArray[np.float64]:
-        """F1 of each label."""
-        return 2 * self.right / (self.expected + self.given)
-
-
-def tallied(rows: harness.Rows) -> Tallies | None:
-    """Counts rows by label; `None` without rows.
-
-    Whatever else was said than a label that is expected somewhere is a miss, and counts for no label. scikit-learn
-    counts the same, figures are its to the last digit; looking at what it is given takes it milliseconds each time.
+    Args:
+        score: One of scikit-learn's that takes `average`.
+        rows: The rows.
+        figures: Figure → how it averages.
     """
-    import numpy as np
-
     if not rows:
-        return None
+        return dict.fromkeys(figures)
     classes = {label: code for code, label in enumerate(sorted({row.expected for row in rows}))}
-    rest = len(classes)
-    expected = np.array([classes[row.expected] for row in rows])
-    given = np.array([rest if row.predicted is None else classes.get(row.predicted, rest) for row in rows])
-
-    def count(codes: NDArray[np.int64]) -> NDArray[np.float64]:
-        return np.bincount(codes, minlength=rest + 1)[:rest].astype(np.float64)
-
-    return Tallies(count(expected[expected == given]), count(given), count(expected))
+    expected = [classes[row.expected] for row in rows]
+    predicted = [-1 if row.predicted is None else classes.get(row.predicted, -1) for row in rows]  # −1: no class
+    return {
+        figure: float(score(expected, predicted, labels=[*classes.values()], average=how, zero_division=0))
+        for figure, how in figures.items()
+    }
 
 
 def scale(labels: Sequence[str]) -> dict[str, float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import tallied
+from harness_plugins.metrics._columns import averaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,9 @@ class BalancedAccuracy:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `balanced_accuracy` from 0 to 1; `None` without rows."""
-        found = tallied(rows)
-        return {"balanced_accuracy": None if found is None else float((found.right / found.expected).mean())}
+        from sklearn.metrics import recall_score
+
+        return averaged(recall_score, rows, {"balanced_accuracy": "macro"})
 
 
 @harness.hookimpl

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import tallied
+from harness_plugins.metrics._columns import averaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +22,9 @@ class F1:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `micro_f1` and `weighted_f1` from 0 to 1; `None` without rows."""
-        found = tallied(rows)
-        if found is None:
-            return {"micro_f1": None, "weighted_f1": None}
-        whole = found.expected.sum() + found.given.sum()
-        weighted = (found.f1 * found.expected).sum() / found.expected.sum()
-        return {"micro_f1": float(2 * found.right.sum() / whole), "weighted_f1": float(weighted)}
+        from sklearn.metrics import f1_score
+
+        return averaged(f1_score, rows, {"micro_f1": "micro", "weighted_f1": "weighted"})
 
 
 @harness.hookimpl

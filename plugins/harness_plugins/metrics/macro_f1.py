@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import harness
-from harness_plugins.metrics._columns import tallied
+from harness_plugins.metrics._columns import averaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +21,9 @@ class MacroF1:
 
     def score(self, rows: harness.Rows) -> Mapping[str, float | None]:
         """Returns `macro_f1` from 0 to 1; `None` without rows."""
-        found = tallied(rows)
-        return {"macro_f1": None if found is None else float(found.f1.mean())}
+        from sklearn.metrics import f1_score
+
+        return averaged(f1_score, rows, {"macro_f1": "macro"})
 
 
 @harness.hookimpl
