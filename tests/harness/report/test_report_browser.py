@@ -146,10 +146,10 @@ def thorough(*values: Any) -> Any:
 @pytest.mark.parametrize(
     ("name", "views"),
     [
-        ("everything", VIEWS),
-        *((name, VIEWS[1::2]) for name in ("hostile", "fourteen")),
-        *(thorough(name, VIEWS[0::2]) for name in ("hostile", "fourteen")),
-        *(thorough(name, VIEWS) for name in FURTHER),
+        ("everything", [VIEWS[0], VIEWS[2]]),
+        ("hostile", VIEWS[1:2]),
+        ("fourteen", VIEWS[3:4]),
+        *(thorough(name, VIEWS) for name in ("everything", "hostile", "fourteen", *FURTHER)),
     ],
 )
 def test_nothing_is_wrong_with_a_page(browser: Any, pages: Pages, name: str, views: Sequence[tuple[str, str]]) -> None:

@@ -226,9 +226,10 @@ def test_dialog_shows_all_that_is_known_of_an_answer(opened: Any, path: Path, re
             known += [row["predicted"]] if row["predicted"] else [row["response"]]
             assert [value for value in known if value not in text] == []
             seen += len(known)
-        shots = page.locator(".x-shots li").all_text_contents()
-        wanted = [[labels[name] + texts[name] for name in rows[arm][key]["shot_ids"]] for arm in ("tuned", "8-shot")]
-        assert shots == wanted[0] + wanted[1]
+        shown_to = [rows[arm][key]["shot_ids"] for arm in ("tuned", "8-shot")]
+        shots = [labels[name] + texts[name] for names in shown_to for name in names]
+        expect(page.locator(".x-shots li")).to_have_count(len(shots))  # their texts are read a moment later
+        assert page.locator(".x-shots li").all_text_contents() == shots
         assert page.locator(".x-shots details[open]").count() == 0
         page.click(".x-next")
         expect(page.locator(".x-title bdi")).not_to_have_text(key)
