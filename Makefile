@@ -14,6 +14,8 @@ APT := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
 # Measured on two cores, a loop of small matrix products in two processes: 148 s as it comes, 10 s with waiting threads
 # put to sleep.
 test: export OMP_WAIT_POLICY ?= PASSIVE
+# What one process compiles the others need not.
+test: unexport PYTHONDONTWRITEBYTECODE
 # More options for `harness demo`, or for pytest: make demo ARGS="--limit 60"
 ARGS ?=
 

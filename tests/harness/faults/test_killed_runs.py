@@ -1,6 +1,6 @@
 """`kill -9` at random moments of every stage: the same command finishes, and nothing is lost or paid for twice.
 
-`HARNESS_KILLS` says how often, `HARNESS_KILLS_SEED` repeats the moments of an earlier test.
+`HARNESS_KILLS_SEED` repeats the moments of an earlier test.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import os
 import random
 import time
 
+import pytest
 from support.lab import Lab
 from support.provider import Provider
 from support.stops import PLANNED, asked, complete, run, running, same, whole, write
 
-KILLS = int(os.environ.get("HARNESS_KILLS", "6"))
 CONCURRENCY = 16
 STAGES = {
     "": 1.5,
@@ -26,19 +26,20 @@ STAGES = {
 """What stands on stderr when a stage begins → seconds within which it is stopped."""
 
 
+@pytest.mark.parametrize("kills", [6, pytest.param(30, marks=pytest.mark.thorough)])
 def test_killed_at_random_moments_it_finishes_and_comes_to_the_same(
-    undisturbed: Lab, provider: Provider, lab: Lab
+    undisturbed: Lab, provider: Provider, lab: Lab, kills: int
 ) -> None:
     seed = int(os.environ.get("HARNESS_KILLS_SEED") or random.SystemRandom().randrange(10**6))
     print(f"HARNESS_KILLS_SEED={seed}")  # noqa: T201 - pytest shows it where the test fails
     write(lab, provider, options=f"concurrency = {CONCURRENCY}")
     provider.set(reply_s=0.08, error_500_rate=0.02, fault_paths=["/v1/"])
     jobs = len(provider.jobs())
-    _kill(lab, random.Random(seed))
+    _kill(lab, random.Random(seed), kills)
     done = run(lab)
     assert done.code == 0, done
     failed = sum(count for status, count in provider.statuses().items() if status != "200")
-    assert PLANNED <= asked(provider) <= PLANNED + KILLS * CONCURRENCY + failed
+    assert PLANNED <= asked(provider) <= PLANNED + kills * CONCURRENCY + failed
     # Killed between intent and launch, it may find another test's job under the same tag.
     assert jobs <= len(provider.jobs()) <= jobs + 1
     whole(lab)
@@ -63,10 +64,10 @@ def test_killed_between_a_launch_and_its_record_it_launches_nothing_more(
     same(lab, undisturbed)
 
 
-def _kill(lab: Lab, draw: random.Random) -> None:
+def _kill(lab: Lab, draw: random.Random, kills: int) -> None:
     """Starts the run again and again and kills it, a stage further on each time."""
     words = list(STAGES)
-    for number in sorted(kill % len(words) for kill in range(KILLS)):
+    for number in sorted(kill % len(words) for kill in range(kills)):
         killed = False
         while not killed:
             for report in (lab.path / "runs").glob("*/report.html"):
