@@ -15,7 +15,7 @@ APT := $(if $(filter 0,$(shell id -u)),,sudo )apt-get
 # put to sleep.
 test: export OMP_WAIT_POLICY ?= PASSIVE
 # What one process compiles the others need not.
-test: unexport PYTHONDONTWRITEBYTECODE
+test: export PYTHONDONTWRITEBYTECODE =
 # More options for `harness demo`, or for pytest: make demo ARGS="--limit 60"
 ARGS ?=
 
