@@ -142,9 +142,13 @@ def _means(answers: Answers, items: Items, metrics: Metrics) -> dict[str, tuple[
     codes = np.unique(items.groups[there], return_inverse=True)[1]
     if not wanted or codes.max() < 1:
         return {}
-    means = resampled_means(losses, codes, items.seed, RESAMPLES)
+    places, names = zip(*wanted, strict=True)  # the others may be no numbers, such as distances without an order
+    means = resampled_means(losses[:, places], codes, items.seed, RESAMPLES)
     how = method(RESAMPLES, clustered=items.clustered)
-    return {name: (percentile_interval(means[:, place], int(codes.max()) + 1), how) for place, name in wanted}
+    return {
+        name: (percentile_interval(column, int(codes.max()) + 1), how)
+        for name, column in zip(names, means.T, strict=True)
+    }
 
 
 def _losses(answers: Answers, items: Items) -> tuple[Flags, Floats] | None:

@@ -265,6 +265,17 @@ def test_means_over_probabilities_have_the_bootstrap_s_interval() -> None:
     assert intervals(answers(rows), metrics, items(40, np.zeros(40, dtype=int))) == {}
 
 
+def test_with_very_many_items_labels_need_no_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There the draws come from a normal distribution, and what is no number without an order is no part of it."""
+    rows, unordered = drawn(5, 400), replace(items(400), ordered=False)
+    metrics = {name: value for name, value in scored(rows).items() if name in ("brier", "log_loss")}
+    by_resample = intervals(answers(rows), metrics, unordered)
+    monkeypatch.setattr("harness.scoring.bootstrap.MANY_GROUPS", 400)
+    assert by_resample.keys() == {"brier", "log_loss"}
+    for name, line in intervals(answers(rows), metrics, unordered).items():
+        assert line["ci"] == pytest.approx(by_resample[name]["ci"], rel=0.03)
+
+
 def test_labels_that_are_not_known_have_no_order() -> None:
     table, kinds, counts = Tallies.of([answers(drawn(5, 12))], (), ordered=True)
     assert (table.values, table.ranks, table.largest) == (None, None, 0.0)
