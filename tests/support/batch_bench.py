@@ -137,9 +137,13 @@ def interrupted(bench: Bench, calls: list[Any], batches: int) -> Ran:
         time.sleep(0.1)
         signal.raise_signal(signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would ignore it
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
-    ran = bench.run(calls, poll_s=5)
+    try:
+        ran = bench.run(calls, poll_s=5)
+    finally:
+        signal.signal(signal.SIGINT, before)
     thread.join()
     assert isinstance(ran.error, KeyboardInterrupt)
     assert "the same command collects their answers" in ran.told[-1]
