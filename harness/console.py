@@ -28,6 +28,8 @@ STALLED_EVERY_S = 30.0
 """Seconds between two plain lines of an arm with which nothing happens."""
 RATE_OVER_S = 10.0
 """Seconds over which a rate is measured."""
+FEW = 10
+"""Fewer answers than these say nothing of the time that is left: those of all the time do, if they are as many."""
 DRAW_EVERY_S = 0.2
 """Seconds between two pictures on a terminal."""
 
@@ -71,7 +73,10 @@ class _Line:
             return self.sum()
         then, before = self.marks[0] if self.marks else (self.began, 0)
         rate = (self.finished - before) / (now - then) if now > then else 0.0
-        left = (self.total - self.finished) / rate if rate else 0.0
+        pace = rate
+        if rate and not self.work and self.finished - before < FEW:  # arms of one endpoint take turns
+            pace = self.finished / (now - self.began) if self.finished >= FEW else 0.0
+        left = (self.total - self.finished) / pace if pace else 0.0
         # A narrow terminal cuts the end off: what matters least stands there
         return self._joined(_rate(rate), f"{numbers.duration(left)} left" if left else "")
 

@@ -61,7 +61,7 @@ class Counting:
         return ArmEstimate(
             name=arm.name,
             family=arm.family,
-            model=getattr(backend, "model", None) or getattr(backend, "base", None),
+            model=arm.model or arm.base,
             endpoint=backend.endpoint,
             **parts,
             training=training,
@@ -85,7 +85,7 @@ class Counting:
         }
 
     def _weighing(self, arm: Arm, model: str) -> Weighing:
-        local = arm.backend.endpoint == LOCAL  # type: ignore[attr-defined]
+        local = arm.endpoint == LOCAL
         return Weighing(
             asker=self.work.asking.asker,
             prices=self.work.asking.prices,
@@ -237,8 +237,8 @@ class Counting:
         return "" if endpoint == LOCAL else str(getattr(self.experiment.executor, "tier", ""))
 
     def _arm_remarks(self, arm: Arm, view: Weighing, training: Training | None) -> list[str]:
-        said, backend = [], arm.backend
-        endpoint = backend.endpoint  # type: ignore[attr-defined]
+        said = []
+        endpoint = arm.backend.endpoint  # type: ignore[attr-defined]
         if not view.vocabulary.exact:
             said.append(f"tokens are counted in {view.vocabulary.name}, not in the model's own vocabulary")
         if view.open_ended:
@@ -250,7 +250,7 @@ class Counting:
         if training is not None and training.epochs_assumed:
             said.append(f"the endpoint chooses the epochs; the usual {training.epochs[-1]} are taken")
         if self._tier(endpoint) == BATCH:
-            prices, model = self.work.asking.prices, getattr(backend, "model", None) or f"ft:{backend.base}"  # type: ignore[attr-defined]
+            prices, model = self.work.asking.prices, arm.model or f"ft:{arm.base}"
             said.append(f"batch price: {prices.batch_source(endpoint, model)}")
         return said
 

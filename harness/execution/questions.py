@@ -82,7 +82,7 @@ class Asker:
         picked = self._picked(arm, examples)
         source = self.source_hash(arm.backend)
         if arm.deployment:  # its name stays when another model is deployed there
-            source += f" {getattr(arm.backend, 'model', None)}"
+            source += f" {arm.model}"
         if isinstance(arm.backend, RemoteBackend) and hasattr(arm.backend, "calls"):
             return [
                 self._remote(arm, example, shots, source, repeat)

@@ -75,6 +75,20 @@ def test_the_rate_is_that_of_the_last_ten_seconds(capsys: pytest.CaptureFixture[
     assert said(capsys)[-1].startswith("a: 5,050 of 100,000, 5.0/s, 5 h 16 min left")
 
 
+def test_time_left_follows_from_no_few_answers(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
+    """Arms of one endpoint take turns: the first answer of one, or the last before its turn ends, promises nothing."""
+    console = Console(terminal=False)
+    console.expect("a", 600)
+    work(console, clock, "a", 1, 1)
+    work(console, clock, "a", 4, 0)
+    assert said(capsys) == ["a: 1 of 600, 0.20/s"]
+    work(console, clock, "a", 5, 59)
+    assert said(capsys) == ["a: 296 of 600, 30/s, 10 s left"]
+    work(console, clock, "a", 10, 0)
+    work(console, clock, "a", 1, 4)
+    assert said(capsys) == ["a: 300 of 600, 0.40/s, 21 s left"]
+
+
 def test_nothing_happening_is_told_more_rarely_and_shows_in_the_rate(
     capsys: pytest.CaptureFixture[str], clock: Clock
 ) -> None:
