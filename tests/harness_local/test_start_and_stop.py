@@ -18,7 +18,7 @@ import httpx2
 import openai
 import pytest
 from openai.types import Completion
-from support import preloaded
+from support import forks
 from support.local import Live, lines, start
 from support.models import hub_cache
 
@@ -54,7 +54,7 @@ def wait_for(reached: Any, seconds: float = 60.0) -> None:
 
 def test_a_model_of_hugging_face_s_cache_is_trained_across_a_restart(tiny: Path, tmp_path: Path) -> None:
     """Its id has a slash in it, which every route has to bear; no network is there."""
-    hub_cache(preloaded.hub(preloaded.ready()), "owner/small", tiny)
+    hub_cache(forks.hub(forks.ready(forks.SERVE)), "owner/small", tiny)
     state = tmp_path / "state"
     server = start(state, "--model", "owner/small")
     with server.client() as client:

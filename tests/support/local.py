@@ -11,7 +11,7 @@ from pathlib import Path
 
 from openai import OpenAI
 
-from support import preloaded
+from support import forks
 
 MODEL = "SmolLM2-135M-Instruct"
 SERVE = (sys.executable, "-m", "harness", "serve")
@@ -21,7 +21,7 @@ SERVE = (sys.executable, "-m", "harness", "serve")
 class Live:
     """A server process and how to reach it."""
 
-    process: subprocess.Popen[str] | preloaded.Fork
+    process: subprocess.Popen[str] | forks.Fork
     url: str
     state: Path
 
@@ -50,9 +50,9 @@ def start(state: Path, *options: str, environment: dict[str, str] | None = None,
     arguments = (*SERVE[1:], "--port", "0", "--state", str(state), *options)
     env = {**os.environ, "HARNESS_SERVE_PARENT_PIPE": "1", **(environment or {})}
     with state.with_suffix(".log").open("ab") as log:
-        process: subprocess.Popen[str] | preloaded.Fork
-        if forked and preloaded.can_fork(environment or {}):
-            process = preloaded.start(arguments, env=env, errors=log.fileno())
+        process: subprocess.Popen[str] | forks.Fork
+        if forked and forks.can_fork(env):
+            process = forks.piped(arguments, env=env, errors=log.fileno())
         else:
             process = subprocess.Popen(
                 [sys.executable, *arguments],

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from harness_local.models.loading import Placement
 from harness_local.state import Row, State, new_id
-from support import preloaded
+from support import forks
 from support.local import lines
 
 Play: TypeAlias = Callable[..., None]
@@ -156,7 +156,7 @@ class Lab:
         with self.folder.joinpath("server.log").open("ab") as log:
             trains = ("-P", str(self.folder / "trainer.py"))
             if played is None:
-                trains = preloaded.stand_in_for(*trains)
+                trains = forks.stand_in_for(*trains, address=forks.ready(forks.SERVE))
             done = subprocess.run([sys.executable, "-P", *command, *trains], stderr=log, timeout=120)
         return done.returncode
 

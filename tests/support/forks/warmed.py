@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import tempfile
 from pathlib import Path
 
@@ -32,9 +31,6 @@ def warm() -> None:
     target = Target(name="fake", base_url=url, api_key="none", headers={}, query={}, concurrency=1, timeout_s=1.0)
     blocking_client(target).close()
     asyncio.run(client(target).close())
-    # What is frozen no collection writes to, so that forks go on sharing it
-    gc.collect()
-    gc.freeze()
 
 
 warm()
