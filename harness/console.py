@@ -6,6 +6,7 @@ second cost no more than thousands of additions, and a server that hangs shows a
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -40,6 +41,7 @@ class _Line:
 
     name: str
     total: int
+    """How many there are; 0 for work without a known end."""
     began: float
     told: float
     """When it was last told, in plain lines."""
@@ -62,7 +64,9 @@ class _Line:
         return self.done + self.failed
 
     def mark(self, now: float) -> None:
-        """Notes how far it is; one mark that is older than the rate's seconds stays."""
+        """Notes how far it is; one mark that is older than the rate's seconds stays, and none from before its turn."""
+        if not (self.finished or self.work):
+            self.marks.clear()
         self.marks.append((now, self.finished))
         while len(self.marks) > 1 and self.marks[1][0] <= now - RATE_OVER_S:
             self.marks.popleft()
@@ -71,11 +75,13 @@ class _Line:
         """Returns done, failed, rate, time left, dollars and tokens, as far as there are any."""
         if self.ended is not None:
             return self.sum()
+        if not self.total:
+            return f"{numbers.duration(now - self.began)} so far"
         then, before = self.marks[0] if self.marks else (self.began, 0)
         rate = (self.finished - before) / (now - then) if now > then else 0.0
         pace = rate
-        if rate and not self.work and self.finished - before < FEW:  # arms of one endpoint take turns
-            pace = self.finished / (now - self.began) if self.finished >= FEW else 0.0
+        if not self.work and (self.finished - before < FEW or now - then < 1):  # arms of one endpoint take turns
+            pace = self.finished / (now - self.began) if rate and self.finished >= FEW else 0.0
         left = (self.total - self.finished) / pace if pace else 0.0
         # A narrow terminal cuts the end off: what matters least stands there
         return self._joined(_rate(rate), f"{numbers.duration(left)} left" if left else "")
@@ -199,17 +205,21 @@ class Console:
             self.close(name)
 
     @contextmanager
-    def busy(self, doing: str) -> Iterator[None]:
-        """Says what is being done, with a bar that moves for as long as it takes: for work without a known end."""
-        self.say(doing)
-        if self._progress is None:
-            yield
-            return
-        task = self._progress.add_task(doing, total=None, note="")
+    def busy(self, doing: str, *, said: bool = True) -> Iterator[None]:
+        """Shows a bar that moves for as long as something takes: for work without a known end.
+
+        Args:
+            doing: What is being done.
+            said: Say so at once, in a line; else only where it takes long.
+        """
+        line = self._open(doing, 0, work=True)
+        if said:
+            line.told = math.inf
+            self.say(doing)
         try:
             yield
         finally:
-            self._progress.remove_task(task)
+            self.close(doing)
 
     def close(self, name: str) -> None:
         """Closes a line."""
@@ -232,10 +242,10 @@ class Console:
 
     def _open(self, name: str, total: int, *, work: bool = False) -> _Line:
         now = time.monotonic()
-        line = _Line(name=name, total=total, began=now, told=now, work=work)
+        line = _Line(name=name, total=total, began=now, told=now, work=work, told_at=0 if total else -1)
         line.mark(now)
         if self._progress is not None:
-            line.task = self._progress.add_task(name, total=total, note="")
+            line.task = self._progress.add_task(name, total=total or None, note="")
         self._lines[name] = line
         return line
 

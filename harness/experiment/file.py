@@ -32,8 +32,10 @@ class SplitTable(_Table):
 
     @model_validator(mode="after")
     def _whole(self) -> SplitTable:
-        if abs(self.train + self.validation + self.test - 1) > 1e-6:
-            raise ValueError("train + validation + test must be 1")
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-6:
+            shares = f"{self.train:g} + {self.validation:g} + {self.test:g}"  # also what was left at its default
+            raise ValueError(f"train + validation + test must be 1; {shares} is {total:g}")
         return self
 
 

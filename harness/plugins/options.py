@@ -102,7 +102,8 @@ def _plainly(message: str) -> str:
     """Returns what pydantic says in the words of the other errors."""
     said = message.removeprefix("Value error, ").replace("Input should be a valid", "must be a")
     said = re.sub(r", unable to (parse|interpret) .*|, got a number with a fractional part", "", said)
-    return said.replace("Input should", "must").replace("must be a integer", "must be a whole number")
+    said = said.replace("Input should", "must").replace("must be a integer", "must be a whole number")
+    return said.replace("must be a tuple", "must be a list").replace("must be a dictionary", "must be a table")
 
 
 def _place(loc: Sequence[str | int], value: Any) -> list[str | int]:

@@ -292,7 +292,8 @@ class ArmTraining:
         if not note.is_file():
             with folder_whole(folder) as filling:
                 began = time.perf_counter()
-                with attributed(arm.backend, "fit"):
+                fitting = f"fitting {arm.name} on {len(self.learning.train):,} examples"
+                with self.asking.console.busy(fitting, said=False), attributed(arm.backend, "fit"):
                     arm.backend.fit(self.learning.train, self.learning.validation, filling)
                 write_json(filling / "fit.json", {"seconds": time.perf_counter() - began, "key": key})
         self.asking.asker.fit_keys[mark(arm)] = key

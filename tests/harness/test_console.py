@@ -89,6 +89,15 @@ def test_time_left_follows_from_no_few_answers(capsys: pytest.CaptureFixture[str
     assert said(capsys) == ["a: 300 of 600, 0.40/s, 21 s left"]
 
 
+def test_an_arm_s_rate_begins_with_its_turn(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
+    console = Console(terminal=False)
+    console.expect("a", 24_000)
+    work(console, clock, "a", 9, 0)
+    assert said(capsys) == []
+    work(console, clock, "a", 1, 300)
+    assert said(capsys) == ["a: 300 of 24,000, 300/s, 79 s left"]
+
+
 def test_nothing_happening_is_told_more_rarely_and_shows_in_the_rate(
     capsys: pytest.CaptureFixture[str], clock: Clock
 ) -> None:
@@ -148,6 +157,26 @@ def test_work_without_a_known_end_is_named(capsys: pytest.CaptureFixture[str]) -
     with Console(terminal=False) as console, console.busy("reading"):
         pass
     assert capsys.readouterr().err.endswith("] reading\n")
+
+
+def test_work_that_may_be_short_is_named_where_it_takes_long(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(terminal=False)
+    with console.busy("fitting a", said=False):
+        for _ in range(45):
+            clock.now += 1
+            console.draw()
+    with console.busy("fitting b", said=False):
+        clock.now += 4
+        console.draw()
+    assert said(capsys) == ["fitting a: 5.0 s so far", "fitting a: 35 s so far"]
+
+
+def test_work_that_was_named_is_not_named_again(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(terminal=False)
+    with console.busy("reading"):
+        clock.now += 60
+        console.draw()
+    assert said(capsys) == ["reading"]
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,7 @@ MISTAKES = [
     ('name = "food"', "name = 3", "name", "string"),
     ("seed = 7", 'seed = "x"', "seed", "must be a whole number"),
     ("train = 0.8", 'train = "most"', "prepare.split.train", "number"),
-    ("train = 0.8", "train = 0.7", "prepare.split", "train + validation + test must be 1"),
+    ("train = 0.8", "train = 0.7", "prepare.split", "train + validation + test must be 1; 0.7 + 0.1 + 0.1 is 0.9"),
     ("input = 0.15", "input = -0.15", "prices.my-model.input", "greater than or equal to 0"),
     ("max_usd = 25.0", "max_usd = -1", "budget.max_usd", "greater than or equal to 0"),
     ("error_usd = { default = 2.0, security = 50.0 }", "error_usd = -1", "decision.error_usd", "0 or more"),
