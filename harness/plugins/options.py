@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 T = TypeVar("T")
+TOML: Mapping[str, str] = {"integer": "whole number", "tuple": "list", "dictionary": "table"}
+"""What pydantic calls a value of an experiment file → what it is called there."""
 
 
 class OptionError(ValueError):
@@ -102,8 +104,8 @@ def _plainly(message: str) -> str:
     """Returns what pydantic says in the words of the other errors."""
     said = message.removeprefix("Value error, ").replace("Input should be a valid", "must be a")
     said = re.sub(r", unable to (parse|interpret) .*|, got a number with a fractional part", "", said)
-    said = said.replace("Input should", "must").replace("must be a integer", "must be a whole number")
-    return said.replace("must be a tuple", "must be a list").replace("must be a dictionary", "must be a table")
+    said = said.replace("Input should", "must")
+    return re.sub(r"(?<=must be a )\w+", lambda kind: TOML.get(kind[0], kind[0]), said)
 
 
 def _place(loc: Sequence[str | int], value: Any) -> list[str | int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 
@@ -25,7 +26,12 @@ class Faults:
         self.attempts: Counter[bytes] = Counter()
         self.good = 0
         """Good answers, until `quota_after` of them were given."""
-        self._allowance, self._refilled = settings.requests_per_s or 0.0, time.monotonic()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets attempts; the rate's bucket is full again."""
+        self.attempts.clear()
+        self._allowance, self._refilled = math.inf, 0.0
 
     def hits(self, fault: str, rate: float, raw: bytes) -> bool:
         """Whether `fault` befalls this attempt of this body: drawn from both, so order does not matter."""
@@ -62,7 +68,7 @@ class Faults:
             return {}
         return {
             "x-ratelimit-limit-requests": str(int(rate * 60)),
-            "x-ratelimit-remaining-requests": str(int(self._allowance)),
+            "x-ratelimit-remaining-requests": str(int(min(rate, self._allowance))),
             "x-ratelimit-reset-requests": f"{int(1000 / rate)}ms",
         }
 

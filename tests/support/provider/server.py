@@ -42,7 +42,7 @@ class Server:
         self.statuses: Counter[str] = Counter()
         self.recent: deque[tuple[str, str, Any, bytes]] = deque(maxlen=self.settings.keep_requests)
         self.in_flight = self.peak = 0
-        self.faults.attempts.clear()
+        self.faults.clear()
         self.api.asked.clear()
 
     # --- one request ------------------------------------------------------------------------------------------------
