@@ -166,7 +166,7 @@ class Files:
                 aside = ', or "" where there is none' if option == "label" else ""
                 raise harness.DataError(
                     f"dataset.{option} is not given, and {source.name} is no fine-tuning file, which would say it",
-                    f"name the column{aside}; its columns: {_rows.quoted(table.columns)}",
+                    f"name the column{aside}; its columns: {_rows.quoted(table.columns)}{self._hint(table)}",
                 )
         return _rows.Columns(
             text=(text,) if isinstance(text, str) else text or (),

@@ -272,7 +272,7 @@ def test_rows_are_read_lazily(tmp_path):
 def test_a_label_that_is_not_named_is_asked_for(tmp_path):
     message = refused(tmp_path, "text,stars\na,b\n", label=None)
     assert message.startswith("dataset.label is not given, and data.csv is no fine-tuning file")
-    assert 'its columns: "text", "stars"' in message
+    assert 'its columns: "text", "stars" (no line of column names? give dataset.columns)' in message
     assert "dataset.text is not given" in refused(tmp_path, "text,stars\na,b\n", text=None)
     assert [row.label for row in load(tmp_path, "text,stars\na,b\n", label="")] == [""]
 
