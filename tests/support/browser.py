@@ -19,6 +19,9 @@ RUN = """async ([inside, options]) => {
   return violations.map((one) => `${one.id}: ` + one.nodes.slice(0, 3).map((node) => node.html.slice(0, 120)));
 }"""
 
+TWO_FRAMES = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Waits until what was done to a page shows."""
+
 
 class Window:
     """A browser's window. Its tabs share a process, as to start one takes longer than most pages do; they keep nothing.

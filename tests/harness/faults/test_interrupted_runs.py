@@ -91,7 +91,8 @@ def test_once_while_asking_lets_come_in_what_is_under_way(
 
 def test_twice_stops_at_once(provider: Provider, lab: Lab, under_way: Running) -> None:
     provider.set(latency_s=30.0)
-    time.sleep(0.6)  # whatever is under way now takes half a minute
+    sent = asked(provider)
+    under_way.wait_until(lambda: asked(provider) >= sent + CONCURRENCY)  # whatever is under way now takes half a minute
     before = kept(lab)
     under_way.process.send_signal(signal.SIGINT)
     under_way.wait_for(STOPPING)
@@ -110,8 +111,7 @@ def test_twice_stops_at_once(provider: Provider, lab: Lab, under_way: Running) -
 
 def test_what_waits_for_a_next_attempt_is_not_under_way(provider: Provider, lab: Lab, under_way: Running) -> None:
     provider.set(rate_429=1.0, retry_after_s=600.0, latency_s=0.0)
-    under_way.wait_until(lambda: provider.statuses().get("429", 0) > 0)
-    time.sleep(0.5)  # these are now told to wait for ten minutes
+    under_way.wait_until(lambda: provider.statuses().get("429", 0) >= CONCURRENCY)  # told to wait for ten minutes
     under_way.process.send_signal(signal.SIGINT)
     interrupted(under_way.ended(limit_s=10.0))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.browser import COLOURS, RULES, violations
+from support.browser import COLOURS, RULES, TWO_FRAMES, violations
 from support.report import make_results, shipped_sections, twins
 from support.site import publish, served, write_finished
 
@@ -76,7 +76,7 @@ def test_hostile_text_runs_nowhere(browser: Any, sites: dict[str, Path], name: s
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
     page.mouse.move(300, 300)
     page.keyboard.press("Tab")
-    page.wait_for_timeout(50)
+    page.evaluate(TWO_FRAMES)  # what comes by a listener or with the next picture has come
     found = page.eval_on_selector_all(HOSTILE_ELEMENTS, "all => all.map((one) => one.outerHTML.slice(0, 80))")
     polluted = page.evaluate("({}).polluted === undefined")
     page.close()
