@@ -258,6 +258,7 @@ class _Stopper:
     def _signalled(self, number: int, _: object) -> None:
         if self._server is None or self._asked:
             os._exit(128 + number)
+        self._asked = True  # first of all: the next signal may come while this one is being answered
         if self._server.server_state.tasks:
             # Not through sys.stderr, in the middle of whose writing a signal may come.
             os.write(2, b"\nfinishing the requests in flight; the same again ends at once\n")

@@ -130,6 +130,25 @@ def test_a_second_interrupt_ends_at_once(served: Live) -> None:
             list(stream)
 
 
+HASTY = """
+import os, signal
+from types import SimpleNamespace
+from harness_local import serving
+
+stopper = serving._Stopper()
+stopper.attach(SimpleNamespace(server_state=SimpleNamespace(tasks={1}), config=SimpleNamespace()))
+write = os.write
+os.write = lambda *what: (write(*what), signal.raise_signal(signal.SIGINT))
+signal.raise_signal(signal.SIGINT)
+os._exit(0)
+"""
+
+
+def test_a_second_interrupt_while_the_first_is_answered_ends_at_once() -> None:
+    done = subprocess.run([sys.executable, "-c", HASTY], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("finishing the requests in flight")) == (130, 1)
+
+
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
