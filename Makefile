@@ -89,7 +89,7 @@ $(READY): pyproject.toml constraints.txt
 SPEAKING = $(shell grep -rlE "from harness.words import .*(noted|say)" --include='*.py' harness plugins)
 words: $(READY) ## brings the catalogues of harness/languages/ up to date with the words in the code
 	@mkdir -p build
-	@$(BIN)/pybabel --quiet extract --mapping=pyproject.toml --no-default-keywords -k say -k say_n:2,3 -k noted \
+	@$(BIN)/pybabel --quiet extract --mapping=pyproject.toml --no-default-keywords -k say -k say_n:2,3 -k tally:1,2 -k noted \
 		--no-location --sort-output --omit-header --output=build/words.pot $(SPEAKING) harness/report/templates
 	@for catalogue in harness/languages/*.po; do $(BIN)/pybabel --quiet update --input-file=build/words.pot \
 		--locale="$$(basename "$$catalogue" .po)" --output-file="$$catalogue" --no-fuzzy-matching --ignore-obsolete \

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.errors import DataError, GateError
 from harness.experiment import Arm, Experiment, plain
+from harness.findings import finding
 from harness.numbers import counted
 from harness.prepare.normalise import fold
 from harness.prepare.options import Prepared
@@ -39,13 +40,12 @@ def prompt_leaks(experiment: Experiment, data: Prepared) -> tuple[Check, ...]:
         return ()
     ids = sorted({example for example, _ in found})
     return (
-        Check(
-            kind="prompt-leak",
-            level="error",
+        finding(
+            "prompt-leak",
+            "error",
+            {"ids": ids, "pairs": [list(pair) for pair in found[:20]]},
             heading="quality",
-            message=f"{counted(len(ids), 'test example')} in a prompt, e.g. {found[0][0]} in that of {found[0][1]}",
             advice=noted("Take them out of the instruction or template: a test must not be shown its answers."),
-            figures={"ids": ids, "pairs": [list(pair) for pair in found[:20]]},
         ),
     )
 

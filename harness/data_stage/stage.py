@@ -11,6 +11,7 @@ from harness.console import Console
 from harness.data_stage.gates import prompt_leaks
 from harness.data_stage.training_sets import Written, sets_of, written
 from harness.experiment import Experiment
+from harness.findings import finding
 from harness.numbers import counted
 from harness.plugins import attributed, guard
 from harness.prepare.limit import limited
@@ -142,19 +143,17 @@ def _power(data: Prepared, margin: float) -> tuple[Check, ...]:
         return ()
     enough = needed is None or n >= needed
     return (
-        Check(
-            kind="power",
-            level="ok",
-            heading="quantity",
-            message=f"{n:,} test rows show {100 * smallest:.1f} points of difference with 80% power if the arms differ "
-            f"on {DISCORDANCE:.0%} of them; the margin of {100 * margin:g} points takes {needed or 0:,}",
-            advice="" if enough else noted("Label more test rows, or accept a wider [verdict].margin."),
-            figures={
+        finding(
+            "power",
+            "ok",
+            {
                 "test": n,
                 "smallest_difference": smallest,
                 "needed_for_margin": needed,
                 "margin": margin,
                 "assumed_discordance": DISCORDANCE,
             },
+            heading="quantity",
+            advice="" if enough else noted("Label more test rows, or accept a wider [verdict].margin."),
         ),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from harness.contract import Formatter
 from harness.data_stage.training_files import content_findings
 from harness.errors import DataError
 from harness.experiment import LOCAL, Arm, Experiment
+from harness.findings import finding
 from harness.plugins import attributed
 from harness.prepare.options import Prepared
 from harness.prepare.profiles import Profile, profile_for
@@ -179,14 +179,12 @@ def _separators(sets: Sequence[TrainingSet], data: Prepared) -> Iterator[Check]:
     for separator in sorted({mark for each in sets if (mark := getattr(each.formatter, "separator", ""))}):
         found = [example.id for example in data.examples if separator in example.text]
         if found:
-            yield Check(
-                kind="separator-in-texts",
-                level="ok",
+            yield finding(
+                "separator-in-texts",
+                "ok",
+                {"texts": len(found), "ids": found[:20], "separator": separator},
                 heading="quality",
-                message=f"{len(found):,} texts hold the separator {json.dumps(separator)}, e.g. {found[0]}: "
-                "in prompts a line break stands in its place",
                 advice=noted("Choose another formatter.separator if it means something there."),
-                figures={"texts": len(found), "ids": found[:20], "separator": separator},
                 mended=len(found),
             )
 

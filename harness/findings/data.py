@@ -1,56 +1,15 @@
-"""Sentences of checks on rows, splits, classes and texts, from their figures: see `findings`."""
+"""Sentences of checks on rows, splits, classes and leaks, from their figures: see `findings`."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 
 from harness import terms
 from harness.findings.checks import Check, Figures, Writer
-from harness.numbers import count, number, percent, points
-from harness.words import say
-
-
-def _of_rows(figures: Figures) -> str:
-    """Says of how many rows, where a part may stand for all."""
-    looked, rows = figures["rows_looked_at"], figures["rows"]
-    if looked == rows:
-        return say("of {n} rows", n=count(rows))
-    return say("of {n} rows looked at (of {all})", n=count(looked), all=count(rows))
-
-
-def _missing_labels(figures: Figures, _: Check) -> str:
-    return say("Rows removed because they have no label: {n}", n=count(figures["rows"]))
-
-
-def _empty_texts(figures: Figures, _: Check) -> str:
-    return say(
-        "Rows removed because they have no text (punctuation and white space are none): {n}", n=count(figures["rows"])
-    )
-
-
-def _exact_duplicates(figures: Figures, _: Check) -> str:
-    return say("Exact duplicates removed: {n}", n=count(figures["rows"]))
-
-
-def _conflicting_duplicates(figures: Figures, _: Check) -> str:
-    return say(
-        "Exact duplicates removed whose label differs from that of rows with the same text: {n}",
-        n=count(figures["rows"]),
-    )
-
-
-def _near_duplicates(figures: Figures, _: Check) -> str:
-    return say(
-        "Near-duplicates removed (80% of their 5-character pieces stand in a row that stays): {n}",
-        n=count(figures["rows"]),
-    )
-
-
-def _conflicting_clusters(figures: Figures, _: Check) -> str:
-    return say(
-        "Near-duplicates removed because their labels differ, as [prepare].conflicts says: {n}",
-        n=count(figures["rows"]),
-    )
+from harness.numbers import count, number, percent
+from harness.words import say, say_n
 
 
 def _rows(figures: Figures, _: Check) -> str:
@@ -62,61 +21,135 @@ def _rows(figures: Figures, _: Check) -> str:
     )  # fmt: skip
 
 
+def _missing_labels(figures: Figures, _: Check) -> str:
+    n = figures["rows"]
+    return say_n(n, "{n} row without a label was removed", "{n} rows without a label were removed", n=count(n))
+
+
+def _empty_texts(figures: Figures, _: Check) -> str:
+    return say_n(
+        figures["rows"],
+        "{n} row without text was removed (punctuation and white space are no text)",
+        "{n} rows without text were removed (punctuation and white space are no text)",
+        n=count(figures["rows"]),
+    )
+
+
+def _exact_duplicates(figures: Figures, _: Check) -> str:
+    n = figures["rows"]
+    return say_n(n, "{n} exact duplicate was removed", "{n} exact duplicates were removed", n=count(n))
+
+
+def _conflicting_duplicates(figures: Figures, _: Check) -> str:
+    return say_n(
+        figures["rows"],
+        "{n} exact duplicate had another label than other rows of the same text, and was removed",
+        "{n} exact duplicates had another label than other rows of the same text, and were removed",
+        n=count(figures["rows"]),
+    )
+
+
+def _near_duplicates(figures: Figures, _: Check) -> str:
+    return say_n(
+        figures["rows"],
+        "{n} near-duplicate was removed (it shares 80% of its 5-character pieces with a row that stays)",
+        "{n} near-duplicates were removed (they share 80% of their 5-character pieces with a row that stays)",
+        n=count(figures["rows"]),
+    )
+
+
+def _conflicting_clusters(figures: Figures, _: Check) -> str:
+    return say_n(
+        figures["rows"],
+        "{n} near-duplicate whose label differs was removed, as [prepare].conflicts says",
+        "{n} near-duplicates whose labels differ were removed, as [prepare].conflicts says",
+        n=count(figures["rows"]),
+    )
+
+
+def _first_cluster(figures: Figures) -> dict[str, str]:
+    """Returns an id of the first cluster that is told, and how often it has which label."""
+    labels: Mapping[str, int] = figures["labels"][0]
+    return {"id": figures["ids"][0][0], "labels": ", ".join(f'{count(n)} "{label}"' for label, n in labels.items())}
+
+
 def _near_conflicts(figures: Figures, _: Check) -> str:
-    return say(
-        "Clusters of near-duplicates with more than one label: {n}, e.g. {id}",
-        n=count(figures["clusters"]), id=figures["ids"][0][0],
+    return say_n(
+        figures["clusters"],
+        "{n} cluster of near-duplicates has more than one label, e.g. {id}: {labels}",
+        "{n} clusters of near-duplicates have more than one label, e.g. {id}: {labels}",
+        n=count(figures["clusters"]), **_first_cluster(figures),
     )  # fmt: skip
 
 
 def _text_conflicts(figures: Figures, _: Check) -> str:
-    return say("Texts with more than one label: {n}, e.g. {id}", n=count(figures["clusters"]), id=figures["ids"][0][0])
+    return say_n(
+        figures["clusters"],
+        "{n} text has more than one label, e.g. {id}: {labels}",
+        "{n} texts have more than one label, e.g. {id}: {labels}",
+        n=count(figures["clusters"]), **_first_cluster(figures),
+    )  # fmt: skip
 
 
 def _split(figures: Figures, _: Check) -> str:
-    return say(
-        "Train {train}, validation {validation}, test {test} rows",
-        train=count(figures["train"]), validation=count(figures["validation"]), test=count(figures["test"]),
-    )  # fmt: skip
+    sizes = {split: count(figures[split]) for split in ("train", "validation", "test")}
+    if figures["by"] == "given":
+        return say("train {train}, validation {validation}, test {test} (as given)", **sizes)
+    if figures["by"] == "time":
+        return say(
+            "train {train}, validation {validation}, test {test} (by time: the test rows begin {begin})",
+            begin=figures["test_from"], **sizes,
+        )  # fmt: skip
+    return say("train {train}, validation {validation}, test {test} (by seed)", **sizes)
 
 
 def _few_training(figures: Figures, _: Check) -> str:
+    n = count(figures["train"])
     if figures["train"] < figures["minimum"]:
-        return say(
-            "{n} training rows: providers ask for at least {least}",
-            n=count(figures["train"]), least=count(figures["minimum"]),
-        )  # fmt: skip
-    return say(
-        "{n} training rows: gains show from about {least} on",
-        n=count(figures["train"]), least=count(figures["advised"]),
-    )  # fmt: skip
+        return say("{n} training rows: providers ask for at least {least}", n=n, least=count(figures["minimum"]))
+    return say("{n} training rows: gains show from about {least} on", n=n, least=count(figures["advised"]))
 
 
 def _few_test(figures: Figures, _: Check) -> str:
     return say("{n} test rows show large differences only", n=count(figures["test"]))
 
 
+def _power(figures: Figures, _: Check) -> str:
+    return say(
+        "{n} test rows show {least} points of difference with 80% power if the arms differ on {share} of them; the "
+        "margin of {margin} points takes {needed}",
+        n=count(figures["test"]), least=number(100 * figures["smallest_difference"], 1),
+        share=percent(figures["assumed_discordance"], 0), margin=f"{100 * figures['margin']:g}",
+        needed=count(figures["needed_for_margin"] or 0),
+    )  # fmt: skip
+
+
 def _balance(figures: Figures, _: Check) -> str:
-    classes: Mapping[str, int] = figures["classes"]
+    classes: Mapping[str, int] = {label: n for label, n in figures["classes"].items() if n}
     largest, smallest = max(classes, key=classes.__getitem__), min(classes, key=classes.__getitem__)
     return say(
-        "{n} classes, from {least} rows (“{smallest}”) to {most} (“{largest}”): ratio {ratio}",
+        '{n} classes, from {least} rows ("{smallest}") to {most} ("{largest}"): ratio {ratio}, entropy {bits} of '
+        "{most_bits} bits",
         n=count(len(classes)), least=count(classes[smallest]), smallest=smallest,
         most=count(classes[largest]), largest=largest, ratio=number(figures["ratio"], 1),
+        bits=number(figures["entropy_bits"], 2), most_bits=number(math.log2(len(classes)), 2),
     )  # fmt: skip
 
 
 def _missing_class(figures: Figures, _: Check) -> str:
     return say(
-        "No example in the split {split} of classes: {n}, e.g. “{label}”",
-        split=terms.split(figures["split"]), n=count(len(figures["labels"])), label=figures["labels"][0],
+        '{split} has no example of {n} of {all} classes, e.g. "{label}"',
+        split=terms.split(figures["split"]), n=count(len(figures["labels"])), all=count(figures["classes"]),
+        label=figures["labels"][0],
     )  # fmt: skip
 
 
 def _downsampled(figures: Figures, _: Check) -> str:
-    return say(
-        "Training rows left out so that each class has {least}: {n}; test is as it was",
-        least=count(figures["rows_per_class"]), n=count(figures["rows"]),
+    return say_n(
+        figures["rows"],
+        "{n} training row was left out so that each class has {least}; test is as it was",
+        "{n} training rows were left out so that each class has {least}; test is as it was",
+        n=count(figures["rows"]), least=count(figures["rows_per_class"]),
     )  # fmt: skip
 
 
@@ -124,165 +157,64 @@ def _weighted(figures: Figures, _: Check) -> str:
     weights: Mapping[str, float] = figures["weights"]
     largest = max(weights, key=weights.__getitem__)
     return say(
-        "Training examples weigh inversely to the size of their class, at most {weight} (“{label}”)",
+        'training examples weigh inversely to the size of their class, at most {weight} ("{label}")',
         weight=number(weights[largest], 2), label=largest,
     )  # fmt: skip
 
 
 def _similar_labels(figures: Figures, _: Check) -> str:
-    shown = ", ".join(f"“{old}” → “{new}”" for old, new in list(figures["labels"].items())[:20])
-    return say(
-        "Labels made one that differ in case or white space alone: {n} ({labels})",
+    shown = ", ".join(f"{old!r} → {new!r}" for old, new in list(figures["labels"].items())[:20])
+    return say_n(
+        figures["rows"],
+        "{n} label that differs in case or white space alone was made one: {labels}",
+        "{n} labels that differ in case or white space alone were made one: {labels}",
         n=count(figures["rows"]), labels=shown,
     )  # fmt: skip
 
 
 def _leak(figures: Figures, check: Check) -> str:
-    first, other = figures["pairs"][0]
-    said = {"n": count(figures["test_examples"]), "a": first, "b": other}
-    kind = check["kind"]
-    if not figures["test_examples"]:
-        return say("Examples that stand in two splits, e.g. {a} and {b}", **said)
-    if kind == "exact-leak":
-        return say("Test examples whose text also stands in train or validation: {n}, e.g. {a} and {b}", **said)
-    if kind == "near-leak":
-        return say("Test examples nearly equal to one in train or validation: {n}, e.g. {a} and {b}", **said)
-    return say("Test examples with members of their group in train or validation: {n}, e.g. {a} and {b}", **said)
+    (a, b), (split_a, split_b) = figures["pairs"][0], figures["splits"][0]
+    kind, n = check["kind"], figures["test_examples"]
+    what = (
+        say("equal texts") if kind == "exact-leak"
+        else say("nearly equal texts") if kind == "near-leak"
+        else say("members of one group")
+    )  # fmt: skip
+    told = {"what": what, "a": a, "b": b, "split_a": terms.split(split_a), "split_b": terms.split(split_b)}
+    if not n:
+        return say("{what} in two splits, e.g. {a} ({split_a}) and {b} ({split_b})", **told)
+    return say_n(
+        n,
+        "{n} test example with {what} in train or validation, e.g. {a} ({split_a}) and {b} ({split_b})",
+        "{n} test examples with {what} in train or validation, e.g. {a} ({split_a}) and {b} ({split_b})",
+        n=count(n), **told,
+    )  # fmt: skip
 
 
 def _personal_data(figures: Figures, check: Check) -> str:
-    found = ", ".join(f"{kind} {count(n)}" for kind, n in sorted(figures.items()))
-    if check.get("mended"):
-        return say("Rows that seem to hold personal data or keys: {found}; masked", found=found)
-    return say("Rows that seem to hold personal data or keys: {found}", found=found)
-
-
-def _power(figures: Figures, _: Check) -> str:
-    return say(
-        "{n} test rows show {least} of difference with 80% power if the arms differ on {share} of them; "
-        "the margin of {margin} takes {needed}",
-        n=count(figures["test"]), least=points(figures["smallest_difference"], signed=False),
-        share=percent(figures["assumed_discordance"], 0), margin=points(figures["margin"], signed=False),
-        needed=count(figures["needed_for_margin"] or 0),
-    )  # fmt: skip
+    found = ", ".join(say("{kind} in {n}", kind=kind, n=count(n)) for kind, n in sorted(figures.items()))
+    if check["mended"]:
+        return say("texts that seem to hold personal data or keys: {found} rows; masked", found=found)
+    return say("texts that seem to hold personal data or keys: {found} rows", found=found)
 
 
 def _prompt_leak(figures: Figures, _: Check) -> str:
     example, arm = figures["pairs"][0]
-    return say(
-        "Test examples in a prompt: {n}, e.g. {id} in that of {arm}", n=count(len(figures["ids"])), id=example, arm=arm
-    )
+    return say_n(
+        len(figures["ids"]),
+        "{n} test example in a prompt, e.g. {id} in that of {arm}",
+        "{n} test examples in a prompt, e.g. {id} in that of {arm}",
+        n=count(len(figures["ids"])), id=example, arm=arm,
+    )  # fmt: skip
 
 
 def _separator_in_texts(figures: Figures, _: Check) -> str:
-    return say(
-        "Texts with the separator {separator}: {n}, e.g. {id}; in prompts a line break stands in its place",
-        separator=repr(figures["separator"]), n=count(figures["texts"]), id=figures["ids"][0],
+    return say_n(
+        figures["texts"],
+        "{n} text holds the separator {separator}, e.g. {id}: in prompts a line break stands in its place",
+        "{n} texts hold the separator {separator}, e.g. {id}: in prompts a line break stands in its place",
+        n=count(figures["texts"]), separator=json.dumps(figures["separator"]), id=figures["ids"][0],
     )  # fmt: skip
-
-
-def _distinct(figures: Figures, _: Check) -> str:
-    return say(
-        "Texts of their own without case, punctuation and white space: {share} {of_rows}; "
-        "{bare} if numbers do not count either",
-        share=percent(figures["share"]), of_rows=_of_rows(figures), bare=percent(figures["share_but_for_numbers"]),
-    )  # fmt: skip
-
-
-def _vocabulary(figures: Figures, _: Check) -> str:
-    said = {"words": count(figures["words"]), "distinct": count(figures["distinct_words"])}
-    if figures["heaps_exponent"] is None:
-        return say("{words} words, {distinct} of them different", **said)
-    return say(
-        "{words} words, {distinct} of them different; 1,000 texts bring {first} new words at first and {last} at the "
-        "end (Heaps exponent {exponent})",
-        first=count(figures["new_words_per_1000_first"]), last=count(figures["new_words_per_1000_last"]),
-        exponent=number(figures["heaps_exponent"], 2), **said,
-    )  # fmt: skip
-
-
-def _text_lengths(figures: Figures, _: Check) -> str:
-    return "; ".join(
-        say(
-            "{what}: one text in 20 has {low} or fewer, half have {middle} or fewer, one in 20 {high} or more",
-            what=say("characters") if what == "characters" else say("words"),
-            low=count(figures[what]["p05_or_fewer"]), middle=count(figures[what]["median"]),
-            high=count(figures[what]["p95_or_more"]),
-        )
-        for what in ("characters", "words")
-    )  # fmt: skip
-
-
-def _class_variety(figures: Figures, _: Check) -> str:
-    first = figures["classes"][0]
-    return say(
-        "Classes whose texts are nearly one text: {n} of {all}; the least varied is “{label}”",
-        n=count(figures["alike"]), all=count(len(figures["classes"])), label=first["label"],
-    )  # fmt: skip
-
-
-def _label_errors(figures: Figures, _: Check) -> str:
-    said = say(
-        "Labels that their words contradict (another is at least 9 times as probable): {n} {of_rows}; "
-        "of {planted} labels changed on purpose, {found} stand among as many first rows of such a list",
-        n=count(figures["likely_errors"]), of_rows=_of_rows(figures), planted=count(figures["planted"]),
-        found=percent(figures["planted_found"], 0),
-    )  # fmt: skip
-    left = figures["classes_left_out"]
-    return said if not left else say("{message}; classes not judged: {n}", message=said, n=count(left))
-
-
-def _label_words(figures: Figures, _: Check) -> str:
-    if not figures["found"]:
-        return say("No class is named in its own texts far more often than in others")
-    label, shares = next(iter(figures["classes"].items()))
-    return say(
-        "Texts with the name of their own label: {n} {of_rows}; most of all “{label}”: {inside} of its texts, "
-        "{outside} of the others",
-        n=count(figures["found"]), of_rows=_of_rows(figures), label=label,
-        inside=percent(shares["inside"], 0), outside=percent(shares["outside"]),
-    )  # fmt: skip
-
-
-def _boilerplate(figures: Figures, _: Check) -> str:
-    if not figures["found"]:
-        return say("No long beginning or end is shared by many texts")
-    first = figures["found"][0]
-    return say(
-        "Texts with a beginning or end that many share: {n} {of_rows}, most often “{text}” ({share})",
-        n=count(figures["rows_covered"]), of_rows=_of_rows(figures), text=first["text"],
-        share=percent(first["share"], 0),
-    )  # fmt: skip
-
-
-def _near_empty(figures: Figures, _: Check) -> str:
-    n = count(figures["found"])
-    return say("Texts with hardly any words, or mostly digits and punctuation: {n} {rows}", n=n, rows=_of_rows(figures))
-
-
-def _unusual_length(figures: Figures, _: Check) -> str:
-    return say(
-        "Texts far longer or shorter than the others (median {median} characters): {n} {of_rows}",
-        median=count(figures["median_characters"]), n=count(figures["found"]), of_rows=_of_rows(figures),
-    )  # fmt: skip
-
-
-def _unusual_words(figures: Figures, _: Check) -> str:
-    n = count(figures["found"])
-    return say("Texts mostly of words that no other text has: {n} {of_rows}", n=n, of_rows=_of_rows(figures))
-
-
-def _unusual_script(figures: Figures, _: Check) -> str:
-    n = count(figures["found"])
-    return say("Texts in a script that is foreign to these data: {n} {of_rows}", n=n, of_rows=_of_rows(figures))
-
-
-def advise(kind: str, figures: Figures, stored: str) -> str:
-    """Says a stored piece of advice; those with a figure are written anew."""
-    if stored and kind == "few-test-rows":
-        n = count(figures["advised"])
-        return say("Label at least {n} test rows for a verdict, or give test a larger share.", n=n)
-    return say(stored) if stored else ""
 
 
 MESSAGES: Mapping[str, Writer] = {
@@ -298,6 +230,7 @@ MESSAGES: Mapping[str, Writer] = {
     "split": _split,
     "few-training-rows": _few_training,
     "few-test-rows": _few_test,
+    "power": _power,
     "class-balance": _balance,
     "missing-class": _missing_class,
     "downsampled": _downsampled,
@@ -307,18 +240,12 @@ MESSAGES: Mapping[str, Writer] = {
     "near-leak": _leak,
     "group-leak": _leak,
     "personal-data": _personal_data,
-    "power": _power,
     "prompt-leak": _prompt_leak,
     "separator-in-texts": _separator_in_texts,
-    "distinct-texts": _distinct,
-    "vocabulary": _vocabulary,
-    "class-variety": _class_variety,
-    "label-errors": _label_errors,
-    "label-in-text": _label_words,
-    "text-lengths": _text_lengths,
-    "boilerplate": _boilerplate,
-    "near-empty-texts": _near_empty,
-    "unusual-length": _unusual_length,
-    "unusual-words": _unusual_words,
-    "unusual-script": _unusual_script,
 }
+ADVICE: Mapping[str, Writer] = {
+    "few-test-rows": lambda figures, _: say(
+        "Label at least {n} test rows for a verdict, or give test a larger share.", n=count(figures["advised"])
+    ),
+}
+"""Next steps that hold a figure."""

@@ -5,79 +5,103 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from harness.findings.checks import Check, Figures, Writer
+from harness.findings.files import quoted
 from harness.numbers import count, percent, percent_interval, usd
-from harness.words import say
+from harness.words import say, say_n
 
 
-def _estimated(figures: Figures, sentence: str) -> str:
-    """Adds that the counts are estimates, where they are."""
-    return sentence if figures["exact"] else say("{message}; estimated", message=sentence)
+def _counted(figures: Figures, message: str) -> str:
+    """Adds why the counts are estimates, where they are."""
+    if figures["estimated"] == "vocabulary":
+        return say(
+            "{message}; estimated in {vocabulary}, for the vocabulary of {model} is not known",
+            message=message, vocabulary=figures["vocabulary"], model=figures["model"],
+        )  # fmt: skip
+    if figures["estimated"] == "chat":
+        return say("{message}; estimated, for providers do not say what a chat message adds", message=message)
+    return message
 
 
 def _token_lengths(figures: Figures, _: Check) -> str:
-    sentence = say(
-        "Training examples have {least} to {most} tokens for {model}: half have at most {median}, 95% at most {p95}",
+    message = say(
+        "training examples have {least} to {most} tokens for {model}: half have at most {median}, 95% at most {p95}",
         least=count(figures["min"]), most=count(figures["max"]), model=figures["model"],
         median=count(figures["p50"]), p95=count(figures["p95"]),
     )  # fmt: skip
-    return _estimated(figures, sentence)
+    return _counted(figures, message)
 
 
 def _over_long(figures: Figures, _: Check) -> str:
-    said = {
-        "n": count(figures["examples"]), "limit": count(figures["limit"]), "model": figures["model"],
+    longest, tokens = figures["longest"][0]
+    told = {
+        "n": count(figures["examples"]), "all": count(figures["of"]), "limit": count(figures["limit"]),
+        "model": figures["model"], "id": longest, "tokens": count(tokens),
         "share": percent(figures["share_of_tokens_lost"]),
     }  # fmt: skip
     if figures["cut"] == "end":
-        sentence = say(
-            "Training examples with more than the {limit} tokens that {model} is trained on: {n}; "
-            "{share} of all tokens are cut from the end, where the label stands",
-            **said,
+        message = say(
+            "{n} of {all} training examples have more than the {limit} tokens that {model} is trained on, e.g. {id} "
+            "with {tokens}: {share} of all tokens are cut from the end, where the label stands",
+            **told,
         )
     else:
-        sentence = say(
-            "Training examples with more than the {limit} tokens that {model} is trained on: {n}; "
-            "{share} of all tokens are cut from the start of the texts; the labels stay",
-            **said,
+        message = say(
+            "{n} of {all} training examples have more than the {limit} tokens that {model} is trained on, e.g. {id} "
+            "with {tokens}: {share} of all tokens are cut from the start of the texts; the labels stay",
+            **told,
         )
-    return _estimated(figures, sentence)
+    return _counted(figures, message)
 
 
 def _training_tokens(figures: Figures, _: Check) -> str:
-    said = {
-        "model": figures["model"], "epoch": count(figures["tokens_per_epoch"]), "epochs": count(figures["epochs"]),
-        "all": count(figures["billed_tokens"][-1]),
-    }  # fmt: skip
-    if figures["usd"]:
-        sentence = say(
-            "Training {model} takes {epoch} tokens an epoch; epochs: {epochs}, tokens: {all}, cost: {cost}",
-            cost=usd(figures["usd"][-1]), **said,
-        )  # fmt: skip
-    else:
-        sentence = say(
-            "Training {model} takes {epoch} tokens an epoch; epochs: {epochs}, tokens: {all}, no price known", **said
-        )
-    return _estimated(figures, sentence)
+    epochs = say_n(figures["epochs"], "{n} epoch", "{n} epochs", n=count(figures["epochs"]))
+    if not figures["epochs_given"]:
+        epochs = say("{epochs} (the usual number for {n} examples)", epochs=epochs, n=count(figures["examples"]))
+    cost = usd(figures["usd"][-1]) if figures["usd"] else say("no cost, for no training price is known")
+    message = say(
+        "training {model} takes {epoch} tokens an epoch: {epochs} {all} tokens, {cost}",
+        model=figures["model"], epoch=count(figures["tokens_per_epoch"]), epochs=epochs,
+        all=count(figures["billed_tokens"][-1]), cost=cost,
+    )  # fmt: skip
+    return _counted(figures, message)
 
 
 def _special_tokens(figures: Figures, check: Check) -> str:
-    named = list(figures["tokens"])
-    said = {"n": count(figures["texts"]), "tokens": ", ".join(named[:5]), "id": figures["ids"][0]}
+    n, named = figures["texts"], list(figures["tokens"])
+    tokens = ", ".join(named[:5])
+    if len(named) > 5:
+        tokens = say("{listed} and {n} more", listed=tokens, n=count(len(named) - 5))
+    told = {"n": count(n), "tokens": tokens, "id": figures["ids"][0]}
     if check["level"] == "error":
-        return say(
-            "Texts with control tokens of a model in use ({tokens}): {n}, e.g. {id}; a training job may fail on them "
+        return say_n(
+            n,
+            "{n} text holds control tokens of a model in use ({tokens}), e.g. {id}: a training job may fail on them "
             "hours after it has accepted the file",
-            **said,
+            "{n} texts hold control tokens of a model in use ({tokens}), e.g. {id}: a training job may fail on them "
+            "hours after it has accepted the file",
+            **told,
         )
-    return say("Texts with what some models read as control tokens ({tokens}): {n}, e.g. {id}", **said)
+    return say_n(
+        n,
+        "{n} text holds what some models read as control tokens ({tokens}), e.g. {id}",
+        "{n} texts hold what some models read as control tokens ({tokens}), e.g. {id}",
+        **told,
+    )
+
+
+def _vocabulary(figures: Figures, name: str) -> str:
+    """Names a vocabulary, and says where it stands for another one."""
+    return name if figures["exact"][name] else say("{vocabulary} (an estimate)", vocabulary=name)
 
 
 def _collisions(figures: Figures, _: Check) -> str:
     name, most = max(figures["groups"].items(), key=lambda each: sum(map(len, each[1])))
+    labels = ", ".join(map(quoted, most[0][:3])) + (", …" if len(most[0]) > 3 else "")
     return say(
-        "Labels that begin with the same token as another one in {vocabulary}: {n} (e.g. {labels}); "
-        "the probability of the first token cannot tell them apart",
-        vocabulary=name, n=count(sum(map(len, most))), labels=", ".join(f"“{label}”" for label in most[0][:3]),
+        "{n} of {all} labels begin with the same token as another one in {vocabulary}, e.g. {labels}: the probability "
+        "of the first token cannot tell them apart",
+        n=count(sum(map(len, most))), all=count(figures["labels"]), vocabulary=_vocabulary(figures, name),
+        labels=labels,
     )  # fmt: skip
 
 
@@ -86,23 +110,40 @@ def _several_tokens(figures: Figures, _: Check) -> str:
     name = max(several, key=lambda each: several[each])
     label, most = max(figures["tokens"][name].items(), key=lambda each: each[1])
     return say(
-        "Labels of more than one token in {vocabulary}: {n} of {all}, at most {most} (“{label}”)",
-        vocabulary=name, n=count(several[name]), all=count(len(figures["tokens"][name])), most=count(most), label=label,
+        "{n} of {all} labels have more than one token in {vocabulary}, at most {most} ({label})",
+        n=count(several[name]), all=count(len(figures["tokens"][name])), vocabulary=_vocabulary(figures, name),
+        most=count(most), label=quoted(label),
     )  # fmt: skip
 
 
-def _first(figures: Figures) -> dict[str, object]:
-    """Returns how many rows a dataset found something in, and which is the first."""
-    return {"n": count(figures["count"]), "first": figures["first"]}
+def tally(one: str, many: str) -> Writer:
+    """Returns what writes how many of something a dataset found while reading, and which was the first.
+
+    Args:
+        one: The sentence of a single one; a literal, so that it can be collected.
+        many: That of several, `{n}` of them.
+    """
+
+    def write(figures: Figures, _: Check) -> str:
+        message = say_n(figures["count"], one, many, n=count(figures["count"]))
+        listed = ", ".join(f'"{value}"' for value in figures.get("values", ()))
+        if listed:
+            return say(
+                "{message} (first: {first}; they are {values})",
+                message=message, first=figures["first"], values=listed,
+            )  # fmt: skip
+        return say("{message} (first: {first})", message=message, first=figures["first"])
+
+    return write
 
 
 def _limited(figures: Figures, _: Check) -> str:
-    return say("dataset.limit_rows: only {n} rows were read", n=count(figures["rows"]))
+    return say("dataset.limit_rows: nothing after {last} was read", last=figures["last"])
 
 
 def _missing_price(figures: Figures, _: Check) -> str:
     return say(
-        "No price is known for {model}, its costs are unknown: [prices.“{model}”] gives input, cached_input and output "
+        'No price is known for {model}, its costs are unknown: [prices."{model}"] gives input, cached_input and output '
         "in USD for a million tokens.",
         model=figures["model"],
     )
@@ -110,10 +151,10 @@ def _missing_price(figures: Figures, _: Check) -> str:
 
 def _choose_tokens(figures: Figures, _: Check) -> str:
     return say(
-        "answer = “choose” on a local endpoint scores each label as a continuation, so the input tokens of a request "
-        "count the prompt {n} times; what was read once is counted as cached.",
-        n=count(figures["labels"]),
-    )
+        '{arms}: answer = "choose" scores each label as a continuation, so the input tokens of a request count the '
+        "prompt {n} times; what was read once is counted as cached.",
+        arms=", ".join(figures["arms"]), n=count(figures["labels"]),
+    )  # fmt: skip
 
 
 def _shots_dropped(figures: Figures, _: Check) -> str:
@@ -125,57 +166,81 @@ def _shots_dropped(figures: Figures, _: Check) -> str:
 
 
 def _curve_size(figures: Figures, _: Check) -> str:
-    return say(
-        "Train has {n} examples; a learning curve leaves out {sizes}.",
-        n=count(figures["n"]), sizes=", ".join(count(size) for size in figures["sizes"]),
+    return say_n(
+        figures["n"],
+        "{arm}: train has {n} example; its learning curve leaves out {sizes}.",
+        "{arm}: train has {n} examples; its learning curve leaves out {sizes}.",
+        arm=figures["arm"], n=count(figures["n"]), sizes=", ".join(count(size) for size in figures["sizes"]),
     )  # fmt: skip
 
 
+def _curve_validation(figures: Figures, _: Check) -> str:
+    return say("{arm}: there are no validation examples to measure a curve on, so it has none.", arm=figures["arm"])
+
+
 def _relabelled(figures: Figures, _: Check) -> str:
+    message = say_n(
+        figures["corrected"],
+        "{n} test label of {of} judged was corrected after the run.",
+        "{n} test labels of {of} judged were corrected after the run.",
+        n=count(figures["corrected"]), of=count(figures["labels_judged"]),
+    )  # fmt: skip
     if figures["rate"] is None:
-        return say(
-            "Test labels were corrected after the run. No control was judged, so nothing is known of the labels that "
-            "nobody disputed."
-        )
+        controls = say("No control was judged, so nothing is known of the labels that nobody disputed.")
+    else:
+        controls = say_n(
+            figures["judged"],
+            "Of {n} random control {share} (95% CI {interval}) were wrong.",
+            "Of {n} random controls {share} (95% CI {interval}) were wrong.",
+            n=count(figures["judged"]), share=percent(figures["rate"]), interval=percent_interval(*figures["ci"]),
+        )  # fmt: skip
     return say(
-        "Test labels were corrected after the run. Of {n} random controls {share} (95% CI {interval}) were wrong. "
-        "Labels were judged where arms agree against them: corrections favour arms that err alike.",
-        n=count(figures["judged"]), share=percent(figures["rate"]), interval=percent_interval(*figures["ci"]),
+        "{message} {controls} Labels were judged where arms agree against them: corrections favour arms that err "
+        "alike. Curves and repeats are as they were.",
+        message=message, controls=controls,
     )  # fmt: skip
 
 
 READING: Mapping[str, Writer] = {
-    "label-format": lambda figures, _: say(
-        "Labels with white space around, or as 5.0 for 5, made one with the rest: {n} (first: {first})",
-        **_first(figures),
+    "label-format": tally(
+        "{n} label written with white space around or as 5.0 for 5, made one with the rest",
+        "{n} labels written with white space around or as 5.0 for 5, made one with the rest",
     ),
-    "null-like-labels": lambda figures, _: say(
-        "Labels that read like a missing one, kept as a class: {n} (first: {first})", **_first(figures)
+    "null-like-labels": tally(
+        "{n} label reading like a missing one, kept as a class",
+        "{n} labels reading like a missing one, kept as a class",
     ),
-    "rows-without-separator": lambda figures, _: say(
-        "Texts that do not end with dataset.separator, kept all the same: {n} (first: {first})", **_first(figures)
+    "rows-without-separator": tally(
+        "{n} text not ending with dataset.separator, kept all the same",
+        "{n} texts not ending with dataset.separator, kept all the same",
     ),
-    "rows-without-stop": lambda figures, _: say(
-        "Labels that do not end with dataset.stop, kept all the same: {n} (first: {first})", **_first(figures)
+    "rows-without-stop": tally(
+        "{n} label not ending with dataset.stop, kept all the same",
+        "{n} labels not ending with dataset.stop, kept all the same",
     ),
-    "duplicate-keys": lambda figures, _: say(
-        "JSON objects that name a key more than once, of which the last value counts: {n} (first: {first})",
-        **_first(figures),
+    "duplicate-keys": tally(
+        "{n} JSON object naming a key more than once, of which the last value counts",
+        "{n} JSON objects naming a key more than once, of which the last value counts",
     ),
-    "broken-characters": lambda figures, _: say(
-        "Rows with halves of characters (lone surrogates), replaced by U+FFFD: {n} (first: {first})", **_first(figures)
+    "broken-characters": tally(
+        "{n} row with halves of characters (lone surrogates), replaced by U+FFFD",
+        "{n} rows with halves of characters (lone surrogates), replaced by U+FFFD",
     ),
-    "formula-cells": lambda figures, _: say(
-        "Cells with a formula, read as the value that was stored with it: {n} (first: {first})", **_first(figures)
+    "formula-cells": tally(
+        "{n} cell with a formula, read as the value that was stored with it",
+        "{n} cells with a formula, read as the value that was stored with it",
     ),
-    "cell-errors": lambda figures, _: say(
-        "Cells with an error like #N/A, counted as empty: {n} (first: {first})", **_first(figures)
+    "cell-errors": tally(
+        "{n} cell with an error like #N/A, counted as empty",
+        "{n} cells with an error like #N/A, counted as empty",
     ),
-    "zero-weight": lambda figures, _: say(
-        "Chat lines whose last answer has the weight 0, kept all the same: {n} (first: {first})", **_first(figures)
+    "zero-weight": tally(
+        "{n} chat line whose last answer has the weight 0, which leaves it out of training, kept all the same",
+        "{n} chat lines whose last answer has the weight 0, which leaves it out of training, kept all the same",
     ),
-    "instructions-differ": lambda figures, _: say(
-        "Chat lines with another instruction than the first: {n} (first: {first})", **_first(figures)
+    "instructions-differ": tally(
+        "{n} chat line with another instruction than the first, while the text is the user's message alone",
+        "{n} chat lines with another instruction than the first, while the text is the user's message alone",
     ),
 }
 """What a dataset found while reading."""
@@ -193,6 +258,7 @@ MESSAGES: Mapping[str, Writer] = {
     "choose-tokens": _choose_tokens,
     "shots-dropped": _shots_dropped,
     "curve-size": _curve_size,
+    "curve-validation": _curve_validation,
     "metric-failed": lambda figures, _: say("A metric is left out: {reason}", reason=figures["reason"]),
     "relabelled": _relabelled,
 }

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 from harness.errors import DataError, UsageError, nearest
 from harness.execution.work import digest
 from harness.files import json_text, write_json, write_together, write_whole
+from harness.findings import finding
 from harness.finished.stored import Stored
 from harness.guessing.looking import check_file
-from harness.numbers import counted, percent, percent_interval
+from harness.numbers import counted
 from harness.plugins import Plugins
 from harness.plugins.options import construct, needs_options
-from harness.types import Check, Prediction, Status
+from harness.types import Prediction, Status
 
 PLACE = "relabel"
 """Folder of answer keys and corrected copies in a run's folder."""
@@ -255,7 +256,8 @@ def _rescored(run: Stored, labels: Mapping[str, str], kinds: Mapping[str, str], 
         replace(arm, predictions=rows[arm.name], metrics=dict.fromkeys(arm.metrics) | scored[arm.name]) for arm in arms
     ]
     found = _summary(run, labels, corrected, kinds)
-    check = Check(kind="relabelled", level="warning", message=_message(found), figures=found["controls"])
+    judged = {"corrected": found["corrected"], "labels_judged": found["judged"]}
+    check = finding("relabelled", "warning", {**found["controls"], **judged})
     results = build(replace(facts, checks=(*facts.checks, check, *lost)), fresh)
     after = {arm["name"]: arm["accuracy"] for arm in results["arms"]}
     lines = [
@@ -308,19 +310,6 @@ def _summary(
         "label_error_rate": overall[0] if overall else None,
         "label_error_ci": overall[1:] if overall else None,
     }
-
-
-def _message(found: Mapping[str, Any]) -> str:
-    controls = found["controls"]
-    rate = "No control was judged, so nothing is known of the labels that nobody disputed."
-    if controls["rate"] is not None:
-        share = f"{percent(controls['rate'])} (95% CI {percent_interval(*controls['ci'])})"
-        rate = f"Of {counted(controls['judged'], 'random control')} {share} were wrong."
-    return (
-        f"{counted(found['corrected'], 'test label')} of {found['judged']} judged were corrected after the run. {rate} "
-        "Labels were judged where arms agree against them: corrections favour arms that err alike. Curves and repeats "
-        "are as they were."
-    )
 
 
 def _page(run: Stored, labels: Mapping[str, str], results: dict[str, Any], plugins: Plugins) -> str:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.errors import DataError
+from harness.findings.files import quoted as quoted_one
 from harness.guessing.columns import Column, as_labels, is_date, is_epoch
-from harness.prepare.format.found import quoted as quoted_one
 from harness.prepare.labels import same_label
 
 Confidence = Literal["given", "sure", "likely", "unsure"]

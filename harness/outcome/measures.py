@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from harness.contract import Metric
 from harness.errors import PluginError
+from harness.findings import finding
 from harness.plugins import attributed, guard
 from harness.plugins.origins import origin
 from harness.types import Check, Example, Prediction, Row, Rows
-from harness.words import noted, say
+from harness.words import noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,10 +86,9 @@ def _figures(metric: Metric, rows: Rows) -> dict[str, float | None]:
 
 def _lost(metric: Metric, error: PluginError) -> Check:
     """Says that a metric is left out: it came with an installed package, and the run does not need it."""
-    return Check(
-        kind="metric-failed",
-        level="warning",
-        message=say("A metric is left out: {reason}", reason=error.message),
+    return finding(
+        "metric-failed",
+        "warning",
+        {"metric": metric.name, "origin": origin(metric), "reason": error.message},
         advice=noted("Mend or update it, or leave it out with --no-plugin."),
-        figures={"metric": metric.name, "origin": origin(metric), "reason": error.message},
     )

@@ -15,6 +15,7 @@ from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment.file import DecisionTable
 from harness.files import write_json
+from harness.findings import finding
 from harness.outcome import choice_record, curve_record, measures
 from harness.outcome.machine_time import machine_seconds, spans
 from harness.prepare.options import Prepared
@@ -264,15 +265,7 @@ def _price_checks(outcome: Outcome, prices: Prices) -> list[Check]:
     asked += [(given.endpoint, given.model) for ready in outcome.ready.values() for given in ready.arm.embeddings()]
     for endpoint, model in asked:
         if model and endpoint not in (None, LOCAL) and not prices.known(endpoint, model):
-            checks.append(
-                Check(
-                    kind="missing-price",
-                    level="warning",
-                    message=f'No price is known for {model}, its costs are unknown: [prices."{model}"] gives input, '
-                    "cached_input and output in USD for a million tokens.",
-                    figures={"model": model},
-                )
-            )
+            checks.append(finding("missing-price", "warning", {"model": model}))
     return list({check.message: check for check in checks}.values())
 
 
@@ -283,11 +276,7 @@ def _choose_checks(outcome: Outcome, data: Prepared) -> list[Check]:
     ]
     if not scored:
         return []
-    message = (
-        f'{", ".join(scored)}: answer = "choose" scores each label as a continuation, so the input tokens of a request '
-        f"count the prompt {len(data.labels)} times; what was read once is counted as cached."
-    )
-    return [Check(kind="choose-tokens", level="ok", message=message, figures={"labels": len(data.labels)})]
+    return [finding("choose-tokens", "ok", {"labels": len(data.labels), "arms": scored})]
 
 
 def _dropped_checks(outcome: Outcome) -> list[Check]:
@@ -297,12 +286,8 @@ def _dropped_checks(outcome: Outcome) -> list[Check]:
         dropped = [answered.dropped for answered in answers if answered.dropped]
         if dropped:
             figures = {"arm": name, "items": len(dropped), "shots": sum(dropped), "n": len(answers)}
-            message = (
-                f"{name}: the model's context is too short for all shots of {len(dropped):,} of {len(answers):,} test "
-                f"items; {sum(dropped):,} shots, those farthest from the item, were left out."
-            )
             advice = noted("Lower shots.k, take shorter texts for shots, or a model with a longer context.")
-            checks.append(Check(kind="shots-dropped", level="warning", message=message, figures=figures, advice=advice))
+            checks.append(finding("shots-dropped", "warning", figures, advice=advice))
     return checks
 
 

@@ -1,8 +1,8 @@
 """What a reader must know of the data as a whole, each finding with its figures and the next step.
 
-A rule is a function from the facts to findings; `RULES` lists them. What another language says of a kind stands in
-`harness.findings.data`: `results.json` holds English and figures. Signals of single rows are in `signals`, rules for
-training files in `format`, those of tokens in `token_rules`.
+A rule is a function from the facts to findings; `RULES` lists them. The sentence of each kind is written from its
+figures in `harness.findings.data`. Signals of single rows are in `signals`, rules for training files in `format`, those
+of tokens in `token_rules`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from harness.numbers import counted
+from harness.findings import finding
 from harness.prepare import clean
 from harness.prepare.clean import Cluster
 from harness.prepare.options import Leak, PrepareOptions
@@ -59,33 +59,21 @@ def findings(facts: Facts) -> tuple[Check, ...]:
 
 
 def _rows(facts: Facts) -> Iterator[Check]:
-    removed = sum(facts.removed.values())
-    yield Check(
-        kind="rows",
-        level="ok",
-        heading="quantity",
-        message=f"{facts.rows_in:,} rows in, {len(facts.examples):,} kept, {removed:,} removed",
-        figures={"rows_in": facts.rows_in, "rows_out": len(facts.examples), **facts.removed},
-    )
+    figures = {"rows_in": facts.rows_in, "rows_out": len(facts.examples), **facts.removed}
+    yield finding("rows", "ok", figures, heading="quantity")
 
 
 _REMOVED = {
-    clean.MISSING_LABELS: ("rows without a label were removed", noted("Label them, or leave them out of the file.")),
-    clean.EMPTY_TEXTS: ("rows without text were removed (punctuation and white space are no text)", ""),
-    clean.EXACT_DUPLICATES: ("exact duplicates were removed", ""),
-    clean.CONFLICTING_DUPLICATES: (
-        "exact duplicates had another label than other rows of the same text, and were removed",
-        noted("Look at how they were labelled (quality.json lists them); [prepare].conflicts says which row stays."),
+    clean.MISSING_LABELS: noted("Label them, or leave them out of the file."),
+    clean.EMPTY_TEXTS: "",
+    clean.EXACT_DUPLICATES: "",
+    clean.CONFLICTING_DUPLICATES: noted(
+        "Look at how they were labelled (quality.json lists them); [prepare].conflicts says which row stays."
     ),
-    clean.NEAR_DUPLICATES: (
-        "near-duplicates were removed (they share 80% of their 5-character pieces with a row that stays)",
-        "",
-    ),
-    clean.CONFLICTING_CLUSTERS: (
-        "near-duplicates whose labels differ were removed, as [prepare].conflicts says",
-        noted("Look at how they were labelled (quality.json lists them)."),
-    ),
+    clean.NEAR_DUPLICATES: "",
+    clean.CONFLICTING_CLUSTERS: noted("Look at how they were labelled (quality.json lists them)."),
 }
+"""Rules that remove rows, with what to do about their rows."""
 
 MANY = noted(
     "Find out where so many of them come from: they may be no accident of the data, but of how it was put together."
@@ -94,7 +82,7 @@ _WORTH_A_LOOK = (clean.MISSING_LABELS, clean.CONFLICTING_DUPLICATES, clean.CONFL
 
 
 def _removed(facts: Facts) -> Iterator[Check]:
-    for rule, (what, advice) in _REMOVED.items():
+    for rule, advice in _REMOVED.items():
         n = facts.removed[rule]
         if not n:
             continue
@@ -102,121 +90,88 @@ def _removed(facts: Facts) -> Iterator[Check]:
         if rule == clean.NEAR_DUPLICATES:
             figures["clusters"] = sum(cluster.kind == "near" for cluster in facts.clusters)
         warn = rule in _WORTH_A_LOOK or n / facts.rows_in > 0.1
-        yield Check(
-            kind=rule,
-            level="warning" if warn else "ok",
+        yield finding(
+            rule,
+            "warning" if warn else "ok",
+            figures,
             heading="quality" if rule in _WORTH_A_LOOK else "diversity",
-            message=f"{n:,} {what}",
             advice=advice or (MANY if warn else ""),
-            figures=figures,
             mended=n,
         )
 
 
 def _conflicts(facts: Facts) -> Iterator[Check]:
-    for kind, rule, what in (
-        ("near", "conflicting-near-duplicates", "clusters of near-duplicates"),
-        ("exact", "conflicting-texts", "texts"),
-    ):
+    for kind, rule in (("near", "conflicting-near-duplicates"), ("exact", "conflicting-texts")):
         found = [cluster for cluster in facts.clusters if cluster.kind == kind and cluster.conflicting]
         if not found:
             continue
-        first = found[0]
-        yield Check(
-            kind=rule,
-            level="warning",
-            heading="quality",
-            message=f"{len(found):,} {what} have more than one label, e.g. {(first.kept + first.removed)[0]}: "
-            f"{_counts(first.labels)}",
-            advice=noted("Look at how they were labelled: such pairs show how far two labellers agree at best."),
-            figures={
+        yield finding(
+            rule,
+            "warning",
+            {
                 "clusters": len(found),
                 "rows": sum(sum(cluster.labels.values()) for cluster in found),
                 "ids": [[*cluster.kept, *cluster.removed][:SHOWN] for cluster in found[:SHOWN]],
+                "labels": [dict(cluster.labels) for cluster in found[:SHOWN]],
             },
+            heading="quality",
+            advice=noted("Look at how they were labelled: such pairs show how far two labellers agree at best."),
         )
-
-
-def _counts(labels: Mapping[str, int]) -> str:
-    return ", ".join(f'{n} "{label}"' for label, n in labels.items())
 
 
 def _sizes(facts: Facts) -> Iterator[Check]:
     sizes = Counter(str(example.split) for example in facts.examples)
     figures: dict[str, object] = {split.value: sizes[split] for split in Split}
-    source = "as given" if facts.split_given else "by seed"
-    if facts.options.split.by == "time" and not facts.split_given:
-        begins = {
-            split: min((e.time for e in facts.examples if e.split == split and e.time), default=None)
-            for split in (Split.VALIDATION, Split.TEST)
-        }
-        source = f"by time: the test rows begin {begins[Split.TEST]}"
-        figures |= {f"{split}_from": begin for split, begin in begins.items()}
-    yield Check(
-        kind="split",
-        level="ok",
-        heading="quantity",
-        message=f"train {sizes['train']:,}, validation {sizes['validation']:,}, test {sizes['test']:,} ({source})",
-        figures=figures,
-    )
+    figures["by"] = "given" if facts.split_given else "time" if facts.options.split.by == "time" else "seed"
+    if figures["by"] == "time":
+        for split in (Split.VALIDATION, Split.TEST):
+            times = (e.time for e in facts.examples if e.split == split and e.time)
+            figures[f"{split}_from"] = min(times, default=None)
+    yield finding("split", "ok", figures, heading="quantity")
     if sizes["train"] < ADVISED_EXAMPLES:
-        refused = f"providers ask for at least {LEAST_EXAMPLES}"
-        helped = f"gains show from about {ADVISED_EXAMPLES} on"
-        yield Check(
-            kind="few-training-rows",
-            level="warning",
+        yield finding(
+            "few-training-rows",
+            "warning",
+            {"train": sizes["train"], "minimum": LEAST_EXAMPLES, "advised": ADVISED_EXAMPLES},
             heading="quantity",
-            message=f"{sizes['train']} training rows: {refused if sizes['train'] < LEAST_EXAMPLES else helped}",
             advice=noted(
                 "Label more rows; each doubling of the training set adds about as much accuracy as the one before."
             ),
-            figures={"train": sizes["train"], "minimum": LEAST_EXAMPLES, "advised": ADVISED_EXAMPLES},
         )
     if 0 < sizes["test"] < ADVISED_TEST:
-        yield Check(
-            kind="few-test-rows",
-            level="warning",
-            heading="quantity",
-            message=f"{sizes['test']} test rows show large differences only",
-            advice=f"Label at least {ADVISED_TEST} test rows for a verdict, or give test a larger share.",
-            figures={"test": sizes["test"], "advised": ADVISED_TEST},
-        )
+        yield finding("few-test-rows", "warning", {"test": sizes["test"], "advised": ADVISED_TEST}, heading="quantity")
 
 
 def _classes(facts: Facts) -> Iterator[Check]:
     counts = Counter(example.label for example in facts.examples)
-    largest, smallest = max(counts, key=counts.__getitem__), min(counts, key=counts.__getitem__)
-    ratio = counts[largest] / counts[smallest]
+    ratio = max(counts.values()) / min(counts.values())
     shares = [n / counts.total() for n in counts.values()]
     entropy = -sum(share * math.log2(share) for share in shares)
     uneven = ratio > MAX_IMBALANCE
-    yield Check(
-        kind="class-balance",
-        level="warning" if uneven else "ok",
-        heading="balance",
-        message=f'{len(counts)} classes, from {counts[smallest]:,} rows ("{smallest}") to {counts[largest]:,} '
-        f'("{largest}"): ratio {ratio:.1f}, entropy {entropy:.2f} of {math.log2(len(counts)):.2f} bits',
-        advice=noted('Read macro-F1 beside accuracy; label more of the small classes, or set balance = "downsample".')
-        if uneven
-        else "",
-        figures={
+    yield finding(
+        "class-balance",
+        "warning" if uneven else "ok",
+        {
             "classes": {label: counts[label] for label in facts.labels},
             "ratio": ratio,
             "entropy_bits": entropy,
-            "largest_share": counts[largest] / counts.total(),
+            "largest_share": max(counts.values()) / counts.total(),
         },
+        heading="balance",
+        advice=noted('Read macro-F1 beside accuracy; label more of the small classes, or set balance = "downsample".')
+        if uneven
+        else "",
     )
     for split in Split:
         inside = {example.label for example in facts.examples if example.split == split}
         missing = [label for label in facts.labels if label not in inside]
         if inside and missing:
-            yield Check(
-                kind="missing-class",
-                level="warning",
+            yield finding(
+                "missing-class",
+                "warning",
+                {"split": split.value, "labels": missing, "classes": len(facts.labels)},
                 heading="balance",
-                message=f'{split} has no example of {len(missing)} of {len(facts.labels)} classes, e.g. "{missing[0]}"',
                 advice=noted("Label examples of it, take the class out, or let the harness split with strata."),
-                figures={"split": split.value, "labels": missing},
             )
 
 
@@ -224,85 +179,59 @@ def _balanced(facts: Facts) -> Iterator[Check]:
     n = facts.removed[clean.DOWNSAMPLED]
     if facts.options.balance == "downsample":
         least = min(Counter(e.label for e in facts.examples if e.split == Split.TRAIN).values(), default=0)
-        yield Check(
-            kind="downsampled",
-            level="ok",
-            heading="balance",
-            message=f"{n:,} training rows were left out so that each class has {least:,}; test is as it was",
-            figures={"rows": n, "rows_per_class": least},
-            mended=n,
-        )
+        yield finding("downsampled", "ok", {"rows": n, "rows_per_class": least}, heading="balance", mended=n)
     if facts.weights is not None:
-        largest = max(facts.weights, key=facts.weights.__getitem__)
-        yield Check(
-            kind="weighted",
-            level="ok",
-            heading="balance",
-            message="training examples weigh inversely to the size of their class, "
-            f'at most {facts.weights[largest]:.2f} ("{largest}")',
-            figures={"weights": dict(facts.weights)},
-        )
+        yield finding("weighted", "ok", {"weights": dict(facts.weights)}, heading="balance")
 
 
 def _spellings(facts: Facts) -> Iterator[Check]:
     if facts.respelt:
-        shown = ", ".join(f"{old!r} → {new!r}" for old, new in list(facts.respelt.items())[:SHOWN])
-        yield Check(
-            kind="similar-labels",
-            level="ok",
+        yield finding(
+            "similar-labels",
+            "ok",
+            {"rows": facts.respelt_rows, "labels": dict(facts.respelt)},
             heading="quality",
-            message=f"{facts.respelt_rows:,} labels that differ in case or white space alone were made one: {shown}",
             advice=noted("If they are different classes, list both in dataset.labels."),
-            figures={"rows": facts.respelt_rows, "labels": dict(facts.respelt)},
             mended=facts.respelt_rows,
         )
 
 
-_LEAKS = {"exact": "equal texts", "near": "nearly equal texts", "group": "members of one group"}
-
-
 def _leaks(facts: Facts) -> Iterator[Check]:
-    for kind, what in _LEAKS.items():
-        found = [leak for leak in facts.leaks if leak.kind == kind]
-        test = [leak for leak in found if leak.split_a == Split.TEST]
+    for kind in ("exact", "near", "group"):
+        # Those of test first, as they are told
+        found = sorted((leak for leak in facts.leaks if leak.kind == kind), key=lambda leak: leak.split_a != Split.TEST)
         if not found:
             continue
-        n_test = len({leak.a for leak in test})
-        shown = (test or found)[0]
-        where = (
-            f"{counted(n_test, 'test example')} with {what} in train or validation" if test else f"{what} in two splits"
-        )
-        yield Check(
-            kind=f"{kind}-leak",
-            level="error" if test else "warning",
-            heading="quality",
-            message=f"{where}, e.g. {shown.a} ({shown.split_a}) and {shown.b} ({shown.split_b})",
-            advice=noted("Correct the split column, or leave it out of [dataset] to have the rows split."),
-            figures={
-                "test_examples": n_test,
-                "validation_examples": len({leak.a for leak in found if leak.split_a == Split.VALIDATION}),
+        held = {split: {leak.a for leak in found if leak.split_a == split} for split in Split}
+        yield finding(
+            f"{kind}-leak",
+            "error" if held[Split.TEST] else "warning",
+            {
+                "test_examples": len(held[Split.TEST]),
+                "validation_examples": len(held[Split.VALIDATION]),
                 "pairs": [[leak.a, leak.b] for leak in found[:SHOWN]],
+                "splits": [[leak.split_a.value, leak.split_b.value] for leak in found[:SHOWN]],
             },
+            heading="quality",
+            advice=noted("Correct the split column, or leave it out of [dataset] to have the rows split."),
         )
 
 
 def _pii(facts: Facts) -> Iterator[Check]:
     if not facts.pii:
         return
-    found = ", ".join(f"{kind} in {n:,}" for kind, n in sorted(facts.pii.items()))
     mode = facts.options.pii
     advice = {
         "mask": "",
         "stop": noted('Set [prepare].pii = "mask", or remove them.'),
         "warn": noted('They go wherever the texts go; [prepare].pii = "mask" replaces them.'),
     }[mode]
-    yield Check(
-        kind="personal-data",
-        level={"mask": "ok", "stop": "error", "warn": "warning"}[mode],  # type: ignore[arg-type]
+    yield finding(
+        "personal-data",
+        {"mask": "ok", "stop": "error", "warn": "warning"}[mode],  # type: ignore[arg-type]
+        dict(facts.pii),
         heading="quality",
-        message=f"texts that seem to hold personal data or keys: {found} rows" + ("; masked" if mode == "mask" else ""),
         advice=advice,
-        figures=dict(facts.pii),
         mended=sum(facts.pii.values()) if mode == "mask" else 0,
     )
 

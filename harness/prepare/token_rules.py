@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness import numbers
-from harness.numbers import counted
-from harness.prepare.format.found import quoted
+from harness.findings import finding
 from harness.tokens import GENERAL_SPECIAL, TrainingLimit, Vocabulary
 from harness.types import Check
 from harness.words import noted
@@ -85,15 +83,9 @@ def _figures(counts: TrainingCounts) -> dict[str, object]:
         "model": counts.model,
         "vocabulary": counts.vocabulary.name,
         "exact": counts.exact,
+        "estimated": "vocabulary" if not counts.vocabulary.exact else "chat" if counts.chat else "",
         "limit": counts.limit.tokens if counts.limit else None,
     }
-
-
-def _how(counts: TrainingCounts) -> str:
-    """Returns what to add to a message where its counts are estimates."""
-    if not counts.vocabulary.exact:
-        return f"; estimated in {counts.vocabulary.name}, for the vocabulary of {counts.model} is not known"
-    return "; estimated, for providers do not say what a chat message adds" if counts.chat else ""
 
 
 def _lengths(counts: TrainingCounts) -> Check:
@@ -104,27 +96,20 @@ def _lengths(counts: TrainingCounts) -> Check:
     found = np.quantile(counts.tokens, list(shares.values()), method="inverted_cdf")
     figures = {name: int(value) for name, value in zip(shares, found, strict=True)}
     least, most = int(counts.tokens.min()), int(counts.tokens.max())
-    return Check(
-        kind="token-lengths",
-        level="ok",
-        message=f"training examples have {numbers.count(least)} to {numbers.count(most)} tokens for {counts.model}: "
-        f"half have at most {numbers.count(figures['p50'])}, 95% at most {numbers.count(figures['p95'])}{_how(counts)}",
-        figures={**_figures(counts), "examples": len(counts.ids), "min": least, **figures, "max": most}
+    return finding(
+        "token-lengths",
+        "ok",
+        {**_figures(counts), "examples": len(counts.ids), "min": least, **figures, "max": most}
         | {"mean": float(counts.tokens.mean())},
         heading="quantity",
     )
 
 
 _CUT = {
-    "end": (
-        "are cut from the end, where the label stands",
-        noted("Shorten these texts or leave them out: an example without its label teaches nothing."),
-    ),
-    "start": (
-        "are cut from the start of the texts; the labels stay",
-        noted("Shorten these texts, or put what decides the label near their end."),
-    ),
+    "end": noted("Shorten these texts or leave them out: an example without its label teaches nothing."),
+    "start": noted("Shorten these texts, or put what decides the label near their end."),
 }
+"""What to do where texts are cut from that side."""
 
 
 def _over_long(counts: TrainingCounts) -> Iterator[Check]:
@@ -138,26 +123,22 @@ def _over_long(counts: TrainingCounts) -> Iterator[Check]:
         return
     worst = sorted((-int(counts.tokens[place]), counts.ids[place]) for place in places)[:SHOWN]
     lost = int((counts.tokens[places] - limit.tokens).sum())
-    share = lost / int(counts.tokens.sum())
-    what, advice = _CUT[limit.cut]
-    yield Check(
-        kind="over-long-texts",
-        level="warning",
-        message=f"{numbers.count(len(places))} of {numbers.count(len(counts.ids))} training examples have more than "
-        f"the {numbers.count(limit.tokens)} tokens that {counts.model} is trained on, e.g. {worst[0][1]} with "
-        f"{numbers.count(-worst[0][0])}: {numbers.percent(share)} of all tokens {what}{_how(counts)}",
-        figures={
+    yield finding(
+        "over-long-texts",
+        "warning",
+        {
             **_figures(counts),
             "source": limit.source,
             "cut": limit.cut,
             "examples": len(places),
+            "of": len(counts.ids),
             "share": len(places) / len(counts.ids),
             "tokens_lost": lost,
-            "share_of_tokens_lost": share,
+            "share_of_tokens_lost": lost / int(counts.tokens.sum()),
             "longest": [[name, -tokens] for tokens, name in worst],
         },
         heading="quality",
-        advice=advice,
+        advice=_CUT[limit.cut],
     )
 
 
@@ -168,14 +149,10 @@ def _training(counts: TrainingCounts) -> Check:
     billed = [per_epoch * each for each in range(1, epochs + 1)]
     price = counts.usd_per_million
     usd = None if price is None else [tokens * price / MILLION for tokens in billed]
-    cost = numbers.usd(usd[-1]) if usd else "no cost, for no training price is known"
-    chosen = "" if counts.epochs is not None else f" (the usual number for {numbers.count(n)} examples)"
-    return Check(
-        kind="training-tokens",
-        level="ok",
-        message=f"training {counts.model} takes {numbers.count(per_epoch)} tokens an epoch: "
-        f"{counted(epochs, 'epoch')}{chosen} {numbers.count(billed[-1])} tokens, {cost}{_how(counts)}",
-        figures={
+    return finding(
+        "training-tokens",
+        "ok",
+        {
             **_figures(counts),
             "examples": n,
             "tokens_per_epoch": per_epoch,
@@ -235,22 +212,14 @@ def _special_tokens(texts: Sequence[str], tokens: Iterable[str]) -> dict[int, se
 
 def _special(fatal: bool, counts: Counter[str], rows: Sequence[str]) -> Check:
     named = sorted(counts, key=lambda token: (-counts[token], token))
-    listed = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
-    n = f"{counted(len(rows), 'text')} hold{'s' if len(rows) == 1 else ''}"
     if fatal:
-        message = (
-            f"{n} control tokens of a model in use ({listed}), e.g. {rows[0]}: a training job may fail on them hours "
-            "after it has accepted the file"
-        )
         advice = noted("Remove or rewrite these strings, for instance with a space after their first character.")
     else:
-        message = f"{n} what some models read as control tokens ({listed}), e.g. {rows[0]}"
         advice = noted("Look at these texts: where such strings are remains of markup or of a prompt, remove them.")
-    return Check(
-        kind="special-token-strings",
-        level="error" if fatal else "warning",
-        message=message,
-        figures={"texts": len(rows), "tokens": {token: counts[token] for token in named}, "ids": list(rows[:SHOWN])},
+    return finding(
+        "special-token-strings",
+        "error" if fatal else "warning",
+        {"texts": len(rows), "tokens": {token: counts[token] for token in named}, "ids": list(rows[:SHOWN])},
         heading="quality",
         advice=advice,
     )
@@ -287,14 +256,14 @@ def _collisions(ids: Ids, used: Mapping[str, Vocabulary], choose: bool) -> Itera
             groups[name] = shared
     if not groups:
         return
-    name, most = max(groups.items(), key=lambda each: sum(map(len, each[1])))
-    shown = ", ".join(map(quoted, most[0][:3])) + (", …" if len(most[0]) > 3 else "")
-    yield Check(
-        kind="label-first-token-collisions",
-        level="warning" if choose else "ok",
-        message=f"{sum(map(len, most))} of {len(ids[name])} labels begin with the same token as another one in "
-        f"{_named(name, used)}, e.g. {shown}: the probability of the first token cannot tell them apart",
-        figures={"groups": groups, "exact": {each: used[each].exact for each in groups}},
+    yield finding(
+        "label-first-token-collisions",
+        "warning" if choose else "ok",
+        {
+            "groups": groups,
+            "exact": {each: used[each].exact for each in groups},
+            "labels": max(map(len, ids.values())),
+        },
         heading="quality",
         advice=noted('Give the labels words that differ from their first letters on, or use answer = "generate".')
         if choose
@@ -304,20 +273,6 @@ def _collisions(ids: Ids, used: Mapping[str, Vocabulary], choose: bool) -> Itera
 
 def _several(ids: Ids, used: Mapping[str, Vocabulary]) -> Iterator[Check]:
     tokens = {name: {label: len(each) for label, each in labels.items()} for name, labels in ids.items()}
-    several = {name: sum(n > 1 for n in each.values()) for name, each in tokens.items()}
-    name = max(several, key=lambda each: several[each], default=None)
-    if name is None or not several[name]:
-        return
-    label, most = max(tokens[name].items(), key=lambda each: each[1])
-    yield Check(
-        kind="labels-of-several-tokens",
-        level="ok",
-        message=f"{several[name]} of {len(tokens[name])} labels have more than one token in {_named(name, used)}, "
-        f"at most {most} ({quoted(label)})",
-        figures={"tokens": tokens, "exact": {each: used[each].exact for each in tokens}},
-        heading="quality",
-    )
-
-
-def _named(name: str, used: Mapping[str, Vocabulary]) -> str:
-    return name if used[name].exact else f"{name} (an estimate)"
+    if any(n > 1 for each in tokens.values() for n in each.values()):
+        figures = {"tokens": tokens, "exact": {name: used[name].exact for name in tokens}}
+        yield finding("labels-of-several-tokens", "ok", figures, heading="quality")

@@ -17,6 +17,7 @@ from harness.execution.answers import Answered
 from harness.execution.work import digest
 from harness.experiment import Arm
 from harness.experiment.candidates import CHECKPOINT
+from harness.findings import finding
 from harness.numbers import counted
 from harness.prepare.subsets import subset
 from harness.running.arm_training import ArmTraining, Trained
@@ -171,13 +172,10 @@ def checks(work: ArmTraining, arms: Sequence[Arm]) -> tuple[Check, ...]:
     n = len(work.learning.train)
     for arm in arms:
         if (arm.learning_curve or arm.shot_curve) and not work.learning.validation:
-            message = f"{arm.name}: there are no validation examples to measure a curve on, so it has none."
-            found.append(Check(kind="curve-validation", level="warning", message=message))
+            found.append(finding("curve-validation", "warning", {"arm": arm.name}))
         large = [size for size in arm.learning_curve.sizes if size != "all" and size > n] if arm.learning_curve else []
         if large:
-            sizes = ", ".join(f"{size:,}" for size in large)
-            message = f"{arm.name}: train has {counted(n, 'example')}; its learning curve leaves out {sizes}."
-            found.append(Check(kind="curve-size", level="warning", message=message, figures={"sizes": large, "n": n}))
+            found.append(finding("curve-size", "warning", {"arm": arm.name, "sizes": large, "n": n}))
     return tuple(found)
 
 

@@ -13,7 +13,7 @@ from babel.messages.extract import extract_from_file
 from support.cli import ROOT
 
 TEMPLATES = ROOT / "harness" / "report" / "templates"
-KEYWORDS: dict[str, tuple[int, ...] | None] = {"say": None, "say_n": (2, 3), "noted": None}
+KEYWORDS: dict[str, tuple[int, ...] | None] = {"say": None, "say_n": (2, 3), "tally": (1, 2), "noted": None}
 """As the Makefile's target `words` gives them to Babel."""
 SPEAKING = re.compile(r"^\s*from harness\.words import .*(noted|say)", re.MULTILINE)
 PROSE = re.compile(r"[A-Za-z]{2,}[ ,:;]+[A-Za-z]{2,}|^[A-Z][a-z]{2,}$")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import nearest
+from harness.findings.files import quoted
 from harness.numbers import counted
 from harness.prepare.format import found
 from harness.prepare.format.columns import COMPLETION_KEYS
@@ -116,7 +117,7 @@ def line_keys(chat: Chat) -> Iterator[Check]:
     known = {"messages", *COMPLETION_KEYS, *TOOL_KEYS} | ({"weight"} if chat.profile.example_weights else set())
     unknown = sorted({key for line in chat.read for key in line.keys} - known)
     numbers = _those(chat, lambda line: not known.issuperset(line.keys))
-    what = f"with keys beside messages: {', '.join(map(found.quoted, unknown[:6]))}"
+    what = f"with keys beside messages: {', '.join(map(quoted, unknown[:6]))}"
     yield from _error("line-keys", numbers, what, f"Leave them out: {chat.profile.name} refuses such lines.")
 
 
@@ -130,7 +131,7 @@ def message_keys(chat: Chat) -> Iterator[Check]:
     unknown = sorted({str(key) for line in chat.read for each in line.messages for key in each if key not in known})
     what = "with a message that has no role, or an unknown key"
     if unknown:
-        what += f": {', '.join(map(found.quoted, unknown[:6]))}; {nearest(unknown[0], MESSAGE_KEYS)}"
+        what += f": {', '.join(map(quoted, unknown[:6]))}; {nearest(unknown[0], MESSAGE_KEYS)}"
     yield from _error("message-keys", _those(chat, wrong), what, 'Give every message "role" and "content" alone.')
 
 
@@ -144,7 +145,7 @@ def unknown_role(chat: Chat) -> Iterator[Check]:
     roles = sorted({str(each["role"]) for line in chat.read for each in line.messages if strange(each)})
     if roles:
         numbers = _those(chat, lambda line: any(map(strange, line.messages)))
-        what = f"with an unknown role: {', '.join(map(found.quoted, roles[:6]))}"
+        what = f"with an unknown role: {', '.join(map(quoted, roles[:6]))}"
         advice = found.advised("Give every message a known role; ", roles[0], ROLES)
         yield from _error("unknown-role", numbers, what, advice)
 

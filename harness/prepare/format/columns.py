@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from harness.findings import finding
+from harness.findings.files import quoted
 from harness.numbers import counted
 from harness.prepare.format import found, texts
 from harness.prepare.format.facts import Facts
@@ -29,15 +31,15 @@ def missing_columns(facts: Facts) -> Iterator[Check]:
     for name in facts.missing:
         same = [other for other in facts.extra_columns if other.strip().casefold() == name]
         if same:
-            advice = f"Rename {found.quoted(same[0])} to {found.quoted(name)}: upper and lower case count."
+            advice = f"Rename {quoted(same[0])} to {quoted(name)}: upper and lower case count."
         elif facts.extra_columns:
-            advice = found.advised(f"Name the column {found.quoted(name)}: ", name, facts.extra_columns)
+            advice = found.advised(f"Name the column {quoted(name)}: ", name, facts.extra_columns)
         else:
-            advice = f"Give every row a {found.quoted(name)}."
+            advice = f"Give every row a {quoted(name)}."
         yield Check(
             kind="missing-column",
             level="error",
-            message=f"none of {counted(facts.rows, 'row')} has a {found.quoted(name)}",
+            message=f"none of {counted(facts.rows, 'row')} has a {quoted(name)}",
             figures={"column": name, "columns": list(facts.extra_columns)},
             heading="quality",
             advice=advice,
@@ -55,7 +57,7 @@ def extra_columns(facts: Facts) -> Iterator[Check]:
             kind="extra-columns",
             level="warning",
             message=f"{counted(len(extra), 'column')} beside prompt and completion: "
-            + ", ".join(map(found.quoted, extra[:6])),
+            + ", ".join(map(quoted, extra[:6])),
             figures={"columns": extra},
             heading="quality",
             advice=f"Leave them out: {facts.profile.name} refuses or ignores them.",
@@ -190,12 +192,5 @@ def _upper_case(name: str, column: Any, ending: str) -> Iterator[Check]:
 def task_type(facts: Facts) -> Iterator[Check]:
     """`task-type`: classification, conditional generation or open-ended generation, by the retired tool's measure."""
     if len(facts.prompts):
-        labels = len(facts.labels)
-        yield Check(
-            kind="task-type",
-            level="ok",
-            message=f"looks like {facts.task}: {labels:,} different completions in "
-            f"{counted(len(facts.prompts), 'row')}",
-            figures={"task": facts.task, "completions": labels, "rows": len(facts.prompts)},
-            heading="quality",
-        )
+        figures = {"task": facts.task, "completions": len(facts.labels), "rows": len(facts.prompts)}
+        yield finding("task-type", "ok", figures, heading="quality")

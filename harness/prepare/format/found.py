@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import nearest
+from harness.findings import finding
 from harness.numbers import counted
 from harness.prepare.profiles import ADVISED_EXAMPLES, LARGEST_WEIGHT, Profile
 from harness.types import Check
@@ -18,13 +18,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SHOWN_ROWS = 10
-_SHOWN_CHARACTERS = 40
-
-
-def quoted(text: str) -> str:
-    """Shows a text in a message: as JSON writes it, at most 40 characters of it."""
-    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-    return json.dumps(shown, ensure_ascii=False)
 
 
 def advised(what: str, name: str, names: Iterable[str]) -> str:
@@ -105,18 +98,11 @@ def conflicts(numbers: Sequence[int] | NDArray[np.int64], prompts: int, what: st
 
 def examples(rows: int, profile: Profile) -> Iterator[Check]:
     """`training-examples`: fewer than the provider takes, fewer than are advised, or enough."""
-    figures = {"examples": rows, "least": profile.least_examples, "advised": ADVISED_EXAMPLES}
-    few = rows < profile.least_examples
-    message = counted(rows, "example")
-    if few:
-        message += f", {profile.name} takes files of at least {profile.least_examples}"
-    elif rows < ADVISED_EXAMPLES:
-        message += f", at least {ADVISED_EXAMPLES} are advised"
-    yield Check(
-        kind="training-examples",
-        level="error" if few else "warning" if rows < ADVISED_EXAMPLES else "ok",
-        message=message,
-        figures=figures,
+    least = profile.least_examples
+    yield finding(
+        "training-examples",
+        "error" if rows < least else "warning" if rows < ADVISED_EXAMPLES else "ok",
+        {"examples": rows, "provider": profile.name, "least": least, "advised": ADVISED_EXAMPLES},
         heading="quantity",
         advice=noted("Label more examples: each doubling of their number gains about as much again.")
         if rows < ADVISED_EXAMPLES

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from harness.findings import finding
+from harness.findings.files import quoted
 from harness.numbers import counted
 from harness.prepare.format import found, texts
 from harness.prepare.format.facts import Facts
@@ -27,27 +29,13 @@ completion's beginning of that many or more is worth a word."""
 def separator(facts: Facts) -> Iterator[Check]:
     """`separator`: what all prompts end with, so that the model sees where the completion begins."""
     if facts.ending:
-        yield Check(
-            kind="separator",
-            level="ok",
-            message=f"all prompts end with {found.quoted(facts.ending)}",
-            figures={"separator": facts.ending},
-            heading="quality",
-        )
+        yield finding("separator", "ok", {"separator": facts.ending}, heading="quality")
 
 
 def missing_separator(facts: Facts) -> Iterator[Check]:
     """`missing-separator`: prompts have no common ending; one is offered that no text holds."""
     if not facts.ending and facts.distinct_prompts > 1 and facts.task != "open-ended generation":
-        offered = suggested_separator(facts)
-        yield Check(
-            kind="missing-separator",
-            level="warning",
-            message="prompts have no ending in common that shows where the completion begins",
-            figures={"suggestion": offered},
-            heading="quality",
-            advice=f"End every prompt with {found.quoted(offered)}, in training and when asking.",
-        )
+        yield finding("missing-separator", "warning", {"suggestion": suggested_separator(facts)}, heading="quality")
 
 
 def long_separator(facts: Facts) -> Iterator[Check]:
@@ -57,10 +45,10 @@ def long_separator(facts: Facts) -> Iterator[Check]:
         yield Check(
             kind="long-separator",
             level="warning",
-            message=f"the ending of all prompts has {len(facts.ending)} characters: {found.quoted(facts.ending)}",
+            message=f"the ending of all prompts has {len(facts.ending)} characters: {quoted(facts.ending)}",
             figures={"characters": len(facts.ending), "suggestion": offered},
             heading="quality",
-            advice=f"Shorten it, e.g. to {found.quoted(offered)}: each of its tokens is paid for in every request.",
+            advice=f"Shorten it, e.g. to {quoted(offered)}: each of its tokens is paid for in every request.",
         )
 
 
@@ -77,12 +65,12 @@ def separator_inside(facts: Facts) -> Iterator[Check]:
         yield Check(
             kind="separator-inside",
             level="warning",
-            message=f"the separator {found.quoted(facts.ending)} also stands inside "
+            message=f"the separator {quoted(facts.ending)} also stands inside "
             f"{counted(len(numbers), 'prompt')} and {counted(told, 'different completion')}"
             + (f" ({found.first(figures)})" if len(numbers) else ""),
             figures={**figures, "completions": told, "suggestion": offered},
             heading="quality",
-            advice=f"Take one that stands nowhere else, e.g. {found.quoted(offered)}.",
+            advice=f"Take one that stands nowhere else, e.g. {quoted(offered)}.",
         )
 
 
@@ -119,18 +107,16 @@ def identical_completions(facts: Facts) -> Iterator[Check]:
 
 
 def _shown(column: Any) -> str:
-    return found.quoted(column[0].as_py())
+    return quoted(column[0].as_py())
 
 
 def prompt_prefix(facts: Facts) -> Iterator[Check]:
     """`prompt-prefix`: all prompts begin with the same more than 12 characters."""
     if len(facts.beginning) > LONG_PROMPT_PREFIX:
-        yield Check(
-            kind="prompt-prefix",
-            level="warning",
-            message=f"all prompts begin with the same {len(facts.beginning)} characters: "
-            f"{found.quoted(facts.beginning)}",
-            figures={"characters": len(facts.beginning), "prefix": facts.beginning},
+        yield finding(
+            "prompt-prefix",
+            "warning",
+            {"characters": len(facts.beginning), "prefix": facts.beginning},
             heading="quality",
             advice=noted(
                 "Leave the instruction out: a model that is trained on the task needs none, and it costs tokens."
@@ -145,7 +131,7 @@ def completion_prefix(facts: Facts) -> Iterator[Check]:
         yield Check(
             kind="completion-prefix",
             level="warning",
-            message=f"all completions begin with the same {len(prefix)} characters: {found.quoted(prefix)}",
+            message=f"all completions begin with the same {len(prefix)} characters: {quoted(prefix)}",
             figures={"characters": len(prefix), "prefix": prefix},
             heading="quality",
             advice="Leave it out: the first token should tell the answers apart.",
@@ -155,14 +141,7 @@ def completion_prefix(facts: Facts) -> Iterator[Check]:
 def stop_sequence(facts: Facts) -> Iterator[Check]:
     """`stop-sequence`: what all completions end with; never a part of a label."""
     if facts.stop:
-        yield Check(
-            kind="stop-sequence",
-            level="ok",
-            message=f"all completions end with {found.quoted(facts.stop)}",
-            figures={"stop": facts.stop},
-            heading="quality",
-            advice=f"Ask with stop = [{found.quoted(facts.stop)}].",
-        )
+        yield finding("stop-sequence", "ok", {"stop": facts.stop}, heading="quality")
 
 
 def suggested_stop(facts: Facts) -> str:
@@ -173,15 +152,7 @@ def suggested_stop(facts: Facts) -> str:
 def missing_stop(facts: Facts) -> Iterator[Check]:
     """`missing-stop`: generated texts have no common ending; one is offered that no completion holds."""
     if not facts.stop and facts.task == "conditional generation" and len(facts.labels) > 1:
-        offered = suggested_stop(facts)
-        yield Check(
-            kind="missing-stop",
-            level="warning",
-            message="completions have no ending in common that could be a stop sequence",
-            figures={"suggestion": offered},
-            heading="quality",
-            advice=f"End every completion with {found.quoted(offered)} and ask with it as stop sequence.",
-        )
+        yield finding("missing-stop", "warning", {"suggestion": suggested_stop(facts)}, heading="quality")
 
 
 def long_stop(facts: Facts) -> Iterator[Check]:
@@ -191,10 +162,10 @@ def long_stop(facts: Facts) -> Iterator[Check]:
         yield Check(
             kind="long-stop",
             level="warning",
-            message=f"the ending of all completions has {len(facts.stop)} characters: {found.quoted(facts.stop)}",
+            message=f"the ending of all completions has {len(facts.stop)} characters: {quoted(facts.stop)}",
             figures={"characters": len(facts.stop), "suggestion": offered},
             heading="quality",
-            advice=f"Shorten it, e.g. to {found.quoted(offered)}: each of its tokens is generated in every answer.",
+            advice=f"Shorten it, e.g. to {quoted(offered)}: each of its tokens is generated in every answer.",
         )
 
 
@@ -209,11 +180,11 @@ def stop_inside(facts: Facts) -> Iterator[Check]:
         check = Check(
             kind="stop-inside",
             level="warning",
-            message=f"the stop sequence {found.quoted(facts.stop)} also stands inside the completions of "
+            message=f"the stop sequence {quoted(facts.stop)} also stands inside the completions of "
             f"{counted(len(numbers), 'row')}",
             figures={"suggestion": offered},
             heading="quality",
-            advice=f"Take one that stands nowhere else, e.g. {found.quoted(offered)}: answers would end too early.",
+            advice=f"Take one that stands nowhere else, e.g. {quoted(offered)}: answers would end too early.",
         )
         yield from found.at(numbers, check)
 
@@ -252,7 +223,7 @@ def ambiguous_labels(facts: Facts) -> Iterator[Check]:
             kind="ambiguous-labels",
             level="warning",
             message=f"{counted(len(pairs), 'label')} with which another begins, "
-            f"e.g. {found.quoted(short)} and {found.quoted(long)}",
+            f"e.g. {quoted(short)} and {quoted(long)}",
             figures={"labels": pairs[:10]},
             heading="quality",
             advice="End every completion with a stop sequence, or rename one: an answer cut early names another label.",

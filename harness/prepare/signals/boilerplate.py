@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.prepare.signals.corpus import Corpus, of_rows
+from harness.findings import finding
+from harness.prepare.signals.corpus import Corpus
 from harness.prepare.signals.values import Signals
-from harness.types import Check
 from harness.words import noted
 
 SHARE = 0.05
@@ -50,21 +50,19 @@ def boilerplate_signals(corpus: Corpus) -> Signals:
     runs = sorted(runs, key=lambda run: (-len(run.places), run.where, run.words))[:MOST_FOUND]
     covered = len({place for run in runs for place in run.places})
     found = [_described(corpus, run) for run in runs]
-    if found:
-        first = found[0]
-        message = (
-            f"{covered:,}{of_rows(corpus, n)} begin or end with words that many of them share, most often "
-            f'"{first["text"]}" at the {first["where"]} of {first["share"]:.0%}'
-        )
-        if first["label_share"] > ONE_CLASS and len({row.label for row in corpus.sample}) > 1:
-            message += f', nearly always with the label "{first["label"]}"'
-    else:
-        message = f"no beginning or end of {LEAST_WORDS} words or more is shared by {SHARE:.0%}{of_rows(corpus, n)}"
-    check = Check(
-        kind="boilerplate",
-        level="warning" if found else "ok",
-        message=message,
-        figures={"found": found, "rows_covered": covered, "rows_looked_at": n, "rows": corpus.total},
+    several = len({row.label for row in corpus.sample}) > 1
+    check = finding(
+        "boilerplate",
+        "warning" if found else "ok",
+        {
+            "found": found,
+            "one_class": bool(found) and several and found[0]["label_share"] > ONE_CLASS,
+            "rows_covered": covered,
+            "least_words": LEAST_WORDS,
+            "least_share": SHARE,
+            "rows_looked_at": n,
+            "rows": corpus.total,
+        },
         heading="quality",
         advice=noted(
             "Cut such words from the texts, or make sure that the texts in use have them too: they cost tokens and "

@@ -167,8 +167,3 @@ def leading(corpus: Corpus, rows: int, words: int) -> int:
             break
         n += 1
     return n
-
-
-def of_rows(corpus: Corpus, n: int) -> str:
-    """Returns ` of 1,200 rows`, or ` of 20,000 rows looked at (of 1,200,000)` where a part stands for all."""
-    return f" of {n:,} rows" if n == corpus.total else f" of {n:,} rows looked at (of {corpus.total:,})"

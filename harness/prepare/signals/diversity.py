@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import linear_regression
 from typing import TYPE_CHECKING, Any
 
-from harness.prepare.signals.corpus import Corpus, leading, of_rows
+from harness.findings import finding
+from harness.prepare.signals.corpus import Corpus, leading
 from harness.prepare.signals.features import word_vectors
 from harness.prepare.signals.values import Signals
 from harness.types import Check
@@ -46,12 +47,10 @@ def _distinct(corpus: Corpus) -> Check:
     n = len(corpus.rows)
     share, bare = corpus.distinct / n, corpus.distinct_but_for_numbers / n
     few = bare < DISTINCT
-    return Check(
-        kind="distinct-texts",
-        level="warning" if few else "ok",
-        message=f"{share:.1%}{of_rows(corpus, n)} are texts of their own without case, punctuation and white space; "
-        f"{bare:.1%} if numbers do not count either",
-        figures={
+    return finding(
+        "distinct-texts",
+        "warning" if few else "ok",
+        {
             "distinct": corpus.distinct,
             "share": share,
             "share_but_for_numbers": bare,
@@ -120,19 +119,10 @@ def _vocabulary(corpus: Corpus) -> Check:
     grown = growth(corpus.words)
     told = n >= GROWTH_ROWS
     few = told and grown.heaps is not None and grown.heaps < FEW_NEW_WORDS
-    message = f"{grown.types:,} different words among {grown.tokens:,} words{of_rows(corpus, n)}"
-    if told:
-        message += (
-            f"; the last fifth of the texts brings {grown.last:,.0f} new words per 1,000 texts, the first fifth "
-            f"{grown.first:,.0f}"
-        )
-        if grown.heaps is not None:
-            message += f" (Heaps exponent {grown.heaps:.2f}; prose has 0.4 to 0.6, repeated templates less)"
-    return Check(
-        kind="vocabulary",
-        level="warning" if few else "ok",
-        message=message,
-        figures={
+    return finding(
+        "vocabulary",
+        "warning" if few else "ok",
+        {
             "words": grown.tokens,
             "distinct_words": grown.types,
             "new_words_per_1000_first": grown.first if told else None,
@@ -151,7 +141,6 @@ def _vocabulary(corpus: Corpus) -> Check:
 def _lengths(corpus: Corpus) -> Check:
     n = len(corpus.rows)
     figures: dict[str, Any] = {"rows_looked_at": n, "rows": corpus.total}
-    told = []
     for what, values in (("characters", corpus.n_characters), ("words", corpus.n_words)):
         low, middle, high = low_middle_high(values)
         figures[what] = {
@@ -161,16 +150,7 @@ def _lengths(corpus: Corpus) -> Check:
             "p95_or_more": high,
             "max": int(values.max()),
         }
-        told.append(
-            f"{what}: one text in 20 has {low:,} or fewer, half have {middle:,} or fewer, one in 20 {high:,} or more"
-        )
-    return Check(
-        kind="text-lengths",
-        level="ok",
-        message="; ".join(told) + ("" if n == corpus.total else f" ({n:,} of {corpus.total:,} rows looked at)"),
-        figures=figures,
-        heading="diversity",
-    )
+    return finding("text-lengths", "ok", figures, heading="diversity")
 
 
 def low_middle_high(values: NDArray[np.int64]) -> tuple[int, int, int]:
@@ -188,21 +168,19 @@ def _class_variety(corpus: Corpus) -> Check | None:
     classes = class_variety([row.label for row in corpus.rows[:n]], corpus.words[:n])
     if not classes:
         return None
-    most, alike = classes[0]["label"], classes[0]["likeness"]
     poorest = min(classes, key=lambda each: (each["distinct_words"], each["label"]))
     uniform = [each for each in classes if each["likeness"] >= ALIKE]
-    message = (
-        f'the texts of "{most}" are the most alike (mean cosine of two of them {alike:.2f}, 1 is the same words); the '
-        f'poorest vocabulary is that of "{poorest["label"]}": {poorest["distinct_words"]:,} different words in '
-        f"{poorest['rows']:,} rows"
-    )
-    if uniform:
-        message = f"{len(uniform):,} of {len(classes):,} classes have texts that are nearly all alike: {message}"
-    return Check(
-        kind="class-variety",
-        level="warning" if uniform else "ok",
-        message=message,
-        figures={"classes": classes[:_CLASSES_TOLD], "alike": len(uniform), "rows_looked_at": n, "rows": corpus.total},
+    return finding(
+        "class-variety",
+        "warning" if uniform else "ok",
+        {
+            "classes": classes[:_CLASSES_TOLD],
+            "classes_measured": len(classes),
+            "poorest": poorest,
+            "alike": len(uniform),
+            "rows_looked_at": n,
+            "rows": corpus.total,
+        },
         heading="diversity",
         advice=noted(
             "Collect texts of these classes that say it in other words; a model learns the phrase, not the class."

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.findings import finding
 from harness.prepare.signals import label_errors
-from harness.prepare.signals.corpus import Corpus, leading, of_rows
+from harness.prepare.signals.corpus import Corpus, leading
 from harness.prepare.signals.features import features
 from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, RankedItem, Signals
 from harness.types import Check, Example
@@ -41,25 +42,25 @@ def label_signals(corpus: Corpus, seed: int) -> Signals:
     n = leading(corpus, MAX_ROWS, MAX_WORDS)
     search = _search(corpus.rows[:n], corpus.words[:n], seed)
     if isinstance(search, str):
-        message = f"labels were not held against their texts: {search}"
-        return Signals(checks=(Check(kind=KIND, level="ok", message=message, heading="quality"),), ranked=())
+        figures = {"unjudged": search, "folds": label_errors.FOLDS}
+        return Signals(checks=(finding(KIND, "ok", figures, heading="quality"),), ranked=())
     ranked = _ranked(search)
     return Signals(checks=(_check(corpus, search),), ranked=(ranked,) if ranked.items else ())
 
 
 def _search(rows: Sequence[Example], words: Sequence[tuple[str, ...]], seed: int) -> _Search | str:
-    """Judges the labels, or says why that is not possible."""
+    """Judges the labels, or says what there is too little of: `classes`, or `words` that texts share."""
     import numpy as np
 
     labels, groups = [row.label for row in rows], [row.group for row in rows]
     classes = label_errors.usable(labels, groups, MAX_CLASSES)
     if len(classes) < 2:
-        return f"fewer than two classes have {label_errors.FOLDS} rows (or groups)"
+        return "classes"
     code = {label: number for number, label in enumerate(classes)}
     kept = [place for place, label in enumerate(labels) if label in code]
     vectors = features([words[place] for place in kept])
     if vectors is None:
-        return "no two texts share a word"
+        return "words"
     codes = np.array([code[labels[place]] for place in kept], dtype=np.int64)
     fold = label_errors.folds(codes, [groups[place] for place in kept])
     planted, found = label_errors.self_test(vectors, codes, fold, seed)
@@ -77,27 +78,17 @@ def _check(corpus: Corpus, search: _Search) -> Check:
     judged, likely = search.judged, len(search.judged.likely)
     n = len(judged.places)
     share = likely / n if n else 0.0
-    message = (
-        f"{likely:,}{of_rows(corpus, n)} have a label that their words contradict (another is at least 9 times as "
-        f"probable); of labels changed on purpose ({search.planted:,}), {search.found:.0%} stand among as many first "
-        "rows of such a list"
-    )
-    if search.left_out:
-        classes = "1 class was" if search.left_out == 1 else f"{search.left_out:,} classes were"
-        message += (
-            f"; {classes} not judged: fewer than {label_errors.FOLDS} rows (or groups), or not among the "
-            f"{MAX_CLASSES} largest"
-        )
-    return Check(
-        kind=KIND,
-        level="warning" if share >= NOTABLE and search.found >= WEAK else "ok",
-        message=message,
-        figures={
+    return finding(
+        KIND,
+        "warning" if share >= NOTABLE and search.found >= WEAK else "ok",
+        {
             "likely_errors": likely,
             "share": share,
             "rows_looked_at": n,
             "rows": corpus.total,
             "classes_left_out": search.left_out,
+            "folds": label_errors.FOLDS,
+            "most_classes": MAX_CLASSES,
             "confident_disagreements": int(judged.confident.sum()),
             "model_accuracy": judged.accuracy,
             "planted": search.planted,

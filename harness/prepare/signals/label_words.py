@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.prepare.signals.corpus import Corpus, Words, of_rows
+from harness.findings import finding
+from harness.prepare.signals.corpus import Corpus, Words
 from harness.prepare.signals.values import MAX_ITEMS, Ranked, RankedItem, Signals
-from harness.types import Check
 from harness.words import noted
 
 KIND = "label-in-text"
@@ -48,19 +48,19 @@ def label_word_signals(corpus: Corpus, labels: Sequence[str]) -> Signals:
     n = len(corpus.words)
     found = named([row.label for row in corpus.sample], corpus.words, labels)
     rows = sum(len(each.places) for each in found)
-    message = f"no class is named in {SHARE:.0%} of its own texts and far less often in others"
-    if found:
-        first = found[0]
-        message = (
-            f"{rows:,}{of_rows(corpus, n)} hold the name of their own label, in {len(found):,} of {len(labels):,} "
-            f'classes; most of all "{first.label}": {first.inside:.0%} of its texts, {first.outside:.1%} of the others'
-        )
     classes = {each.label: {"inside": each.inside, "outside": each.outside} for each in found[:_CLASSES_TOLD]}
-    check = Check(
-        kind=KIND,
-        level="warning" if (rows >= SHARE * n and found) or any(each.inside >= MANY for each in found) else "ok",
-        message=message,
-        figures={"found": rows, "classes": classes, "rows_looked_at": n, "rows": corpus.total},
+    check = finding(
+        KIND,
+        "warning" if (rows >= SHARE * n and found) or any(each.inside >= MANY for each in found) else "ok",
+        {
+            "found": rows,
+            "classes": classes,
+            "classes_named": len(found),
+            "labels": len(labels),
+            "least_share": SHARE,
+            "rows_looked_at": n,
+            "rows": corpus.total,
+        },
         heading="quality",
         advice=noted(
             "Make sure that these words were in the texts before they were labelled; where the labelling put them "

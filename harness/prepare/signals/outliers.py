@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.findings import finding
 from harness.numbers import counted
-from harness.prepare.signals.corpus import Corpus, of_rows
+from harness.prepare.signals.corpus import Corpus
 from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, RankedItem, Signals, joined
-from harness.types import Check
 from harness.words import noted
 
 if TYPE_CHECKING:
@@ -44,13 +44,11 @@ _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
-    """What one rule has found, before it is put into words."""
+    """What one rule has found."""
 
     kind: str
     title: str
     explanation: str
-    says: str
-    """End of the sentence that begins with the number of rows."""
     advice: str
     looked_at: int
     found: Sequence[tuple[int, float, str]]
@@ -68,11 +66,10 @@ def outlier_signals(corpus: Corpus) -> Signals:
 
 def _said(corpus: Corpus, rule: _Rule) -> Signals:
     n, share = len(rule.found), len(rule.found) / max(1, rule.looked_at)
-    check = Check(
-        kind=rule.kind,
-        level="warning" if share >= NOTABLE else "ok",
-        message=f"{n:,}{of_rows(corpus, rule.looked_at)} {rule.says}",
-        figures={"found": n, "share": share, "rows_looked_at": rule.looked_at, "rows": corpus.total, **rule.figures},
+    check = finding(
+        rule.kind,
+        "warning" if share >= NOTABLE else "ok",
+        {"found": n, "share": share, "rows_looked_at": rule.looked_at, "rows": corpus.total, **rule.figures},
         heading="quality",
         advice=rule.advice if n else "",
     )
@@ -103,11 +100,10 @@ def _near_empty(corpus: Corpus) -> _Rule:
             "Texts of one or two words where the median is above four, and texts that are mostly digits and "
             "punctuation. Score: share of digits and punctuation, or 0.8 for two words, 0.9 for one, 1 for none."
         ),
-        says=f"have at most {FEW_WORDS} words or are mostly digits and punctuation",
         advice=noted("Check that the texts were read whole, and remove those from which nobody could tell the label."),
         looked_at=len(corpus.rows),
         found=[(place, score, note) for place, (score, note) in found.items()],
-        figures={"rows_looked_at_for_digits": len(corpus.words)},
+        figures={"few_words": FEW_WORDS, "rows_looked_at_for_digits": len(corpus.words)},
     )
 
 
@@ -132,7 +128,6 @@ def _lengths(corpus: Corpus) -> _Rule:
             "Length in characters, on a logarithmic scale, more than 3.5 robust standard deviations (of its side) from "
             "the median, and at least 3 times longer or shorter. Score: those deviations."
         ),
-        says=f"are far longer or shorter than the others (median {median:,.0f} characters)",
         advice=noted(
             "Look for rows that were joined or cut while reading; the longest ones also cost the most tokens."
         ),
@@ -185,7 +180,6 @@ def _own_words(corpus: Corpus) -> _Rule:
             "More than half of the words stand in no other text, which is far from usual here. "
             "Score: share of such words."
         ),
-        says="consist mostly of words that no other text has",
         advice=noted("Look for other languages, foreign topics and noise; remove what the model will not meet in use."),
         looked_at=len(corpus.words),
         found=found,
@@ -218,11 +212,10 @@ def _scripts(corpus: Corpus) -> _Rule:
             "Most letters are of a script in which fewer than 5% of the texts are written. "
             "Score: share of the texts that are in another script than this one."
         ),
-        says=f"are in a script that is foreign to these data (usual: {', '.join(usual) or 'none'})",
         advice=noted("Keep these rows only if the model will meet such texts in use; otherwise remove them."),
         looked_at=len(corpus.words),
         found=found,
-        figures={"scripts": {script.capitalize(): n for script, n in counts.most_common(20)}},
+        figures={"usual": usual, "scripts": {script.capitalize(): n for script, n in counts.most_common(20)}},
     )
 
 

@@ -8,83 +8,56 @@ from dataclasses import dataclass
 from typing import Literal
 
 import harness
-from harness.numbers import counted
+from harness.findings import finding
 from harness.words import clipped, noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How one finding is told."""
+    """What one finding is; `harness.findings` has its sentence."""
 
     level: Literal["ok", "warning"]
-    what: str
-    """What is counted, one of it."""
-    message: str
-    """What is the matter with them; the place of the first follows."""
     advice: str = ""
     mends: bool = False
 
 
 _RULES = {
-    "label-format": Rule(
-        level="ok",
-        what="label",
-        message="written with white space around or as 5.0 for 5, made one with the rest",
-        mends=True,
-    ),
+    "label-format": Rule(level="ok", mends=True),
     "null-like-labels": Rule(
         level="warning",
-        what="label",
-        message="reading like a missing one, kept as a class",
         advice=noted("Empty these cells if they are no class: rows without a label are counted and left out."),
     ),
     "rows-without-separator": Rule(
         level="warning",
-        what="text",
-        message="not ending with dataset.separator, kept all the same",
         advice=noted("Look at these rows: they were written in another way than the rest."),
     ),
     "rows-without-stop": Rule(
         level="warning",
-        what="label",
-        message="not ending with dataset.stop, kept all the same",
         advice=noted("Look at these rows: they were written in another way than the rest."),
     ),
     "duplicate-keys": Rule(
         level="warning",
-        what="JSON object",
-        message="naming a key more than once, of which the last value counts",
         advice=noted("Give each key once."),
     ),
     "broken-characters": Rule(
         level="warning",
-        what="row",
-        message="with halves of characters (lone surrogates), replaced by U+FFFD",
         advice=noted("Write the file again from its source, as UTF-8."),
         mends=True,
     ),
     "formula-cells": Rule(
         level="ok",
-        what="cell",
-        message="with a formula, read as the value that was stored with it",
         advice=noted("Recalculate and save the workbook if its formulas have changed since."),
     ),
     "cell-errors": Rule(
         level="warning",
-        what="cell",
-        message="with an error like #N/A, counted as empty",
         advice=noted("Correct the formulas, or leave these rows out."),
     ),
     "zero-weight": Rule(
         level="warning",
-        what="chat line",
-        message="whose last answer has the weight 0, which leaves it out of training, kept all the same",
         advice=noted("Leave these lines out if their answers are not right."),
     ),
     "instructions-differ": Rule(
         level="warning",
-        what="chat line",
-        message="with another instruction than the first, while the text is the user's message alone",
         advice=noted('Read the instruction as part of the text: dataset.text = ["instruction", "text"].'),
     ),
 }
@@ -109,14 +82,11 @@ class Notes:
         """Yields a check for each rule that found something, by name."""
         for kind, n in sorted(self._counts.items()):
             rule = _RULES[kind]
-            first, values = self._first[kind], self._values.get(kind, [])
-            listed = ", ".join(f'"{value}"' for value in values)
-            which = f"; they are {listed}" if listed else ""
-            yield harness.Check(
-                kind=kind,
-                level=rule.level,
-                message=f"{counted(n, rule.what)} {rule.message} (first: {first}{which})",
-                figures={"count": n, "first": first, **({"values": values} if values else {})},
+            values = self._values.get(kind, [])
+            yield finding(
+                kind,
+                rule.level,
+                {"count": n, "first": self._first[kind], **({"values": values} if values else {})},
                 heading="quality",
                 advice=rule.advice,
                 mended=n if rule.mends else 0,

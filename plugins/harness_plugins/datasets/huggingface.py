@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import harness
+from harness.findings import finding
 from harness.words import noted
 from harness_plugins.datasets import _presets, _rows
 from harness_plugins.datasets._notes import Notes, shown
@@ -222,11 +223,10 @@ def _class(value: Any, names: list[str]) -> Any:
 
 
 def _limited(where: str, n: int) -> harness.Check:
-    return harness.Check(
-        kind="limited-rows",
-        level="warning",
-        message=f"dataset.limit_rows: nothing after {where} was read",
-        figures={"rows": n},
+    return finding(
+        "limited-rows",
+        "warning",
+        {"rows": n, "last": where},
         heading="quantity",
         advice=noted(
             "Where the source is sorted, its first rows are no fair sample: raise or drop the limit for a verdict."

@@ -224,6 +224,7 @@ def test_labels_with_one_first_token_are_named():
     assert check.figures == {
         "groups": {"cl100k_base": groups, "o200k_base": groups},
         "exact": {"cl100k_base": True, "o200k_base": True},
+        "labels": 3,
     }
     assert '2 of 3 labels begin with the same token as another one in cl100k_base, e.g. "newness", "new york"' in (
         check.message

@@ -111,7 +111,7 @@ def test_markdown_and_a_terminal_say_verdict_and_checks_in_korean() -> None:
     data["checks"] = [
         {"kind": "exact-leak", "level": "error", "heading": "quality", "advice": "", "mended": 0,
          "message": "12 test examples stand in train, e.g. a1 and b2",
-         "figures": {"test_examples": 12, "pairs": [["a1", "b2"]]}},
+         "figures": {"test_examples": 12, "pairs": [["a1", "b2"]], "splits": [["test", "train"]]}},
     ]  # fmt: skip
     with speaking("ko"):
         console = Console(width=400, record=True, file=StringIO())

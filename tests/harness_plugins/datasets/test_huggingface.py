@@ -215,7 +215,9 @@ def test_the_first_rows_of_each_split_can_be_enough(tmp_path, streaming):
     options = {"path": "reviews", "text": "text", "label": "label", "streaming": streaming}
     rows, told = told_by(tmp_path, **options, limit_rows=2)
     assert [row.text for row in rows] == ["a", "b", "d"]
-    assert [(check.kind, check.level, check.figures) for check in told] == [("limited-rows", "warning", {"rows": 2})]
+    assert [(check.kind, check.level, check.figures) for check in told] == [
+        ("limited-rows", "warning", {"rows": 2, "last": 'reviews, split "train", row 2'})
+    ]
     assert 'nothing after reviews, split "train", row 2' in told[0].message
     rows, told = told_by(tmp_path, **options, limit_rows=3)
     assert (len(rows), told) == (4, [])
