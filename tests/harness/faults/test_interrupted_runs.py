@@ -99,7 +99,7 @@ def test_twice_stops_at_once(provider: Provider, lab: Lab, under_way: Running) -
     began = time.monotonic()
     under_way.process.send_signal(signal.SIGINT)
     done = under_way.ended()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 10.0  # not the half minute that the answers take
     assert done.code == 130, done
     assert "Traceback" not in done.err
     assert kept(lab) >= before > 0
