@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -128,24 +129,22 @@ def request(text: str, *, endpoint: str = "fake", arm: str = "a", repeat: int = 
     return Request(endpoint=endpoint, path=call.path, body=body, arm=arm, key=key)
 
 
-def processes() -> list[psutil.Process]:
+def processes(programs: tuple[str, ...] = PROGRAMS) -> list[psutil.Process]:
     """All of Ray's that this process has started: by program, for another one may have Ray's folders in its path."""
     found = []
     for child in psutil.Process().children(recursive=True):
         try:
-            if child.status() != psutil.STATUS_ZOMBIE and any(map(_of_ray, child.cmdline()[:3])):
+            if child.status() != psutil.STATUS_ZOMBIE and any(
+                part.startswith(programs) for part in child.cmdline()[:3]
+            ):
                 found.append(child)
         except psutil.NoSuchProcess:
             continue
     return found
 
 
-def _of_ray(argument: str) -> bool:
-    return argument.startswith(PROGRAMS)
-
-
 def workers() -> list[psutil.Process]:
-    return [process for process in processes() if process.cmdline()[0].startswith("ray::Worker")]
+    return processes(("ray::Worker",))
 
 
 def test_the_same_answers_as_from_this_process(provider: Provider, bench: Bench, tmp_path: Path, ray: Ray) -> None:
@@ -333,12 +332,11 @@ def test_no_key_in_the_session(running: tuple[Ray, Provider], bench: Bench, ray:
 
 
 def test_it_listens_here_only(running: tuple[Ray, Provider]) -> None:
-    found = [
-        connection.laddr.ip
-        for process in [psutil.Process(), *processes()]
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    found = []
+    for process in [psutil.Process(), *processes()]:
+        with suppress(psutil.NoSuchProcess):  # a worker that is not needed any more ends by itself
+            listening = (one for one in process.net_connections("inet") if one.status == psutil.CONN_LISTEN)
+            found += [connection.laddr.ip for connection in listening]
     assert len(found) > 3
     assert {address.removeprefix("::ffff:") for address in found} == {"127.0.0.1"}
 
