@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from harness.collector import uncollected
 from harness.console import Console
 from harness.data_stage import stage
 from harness.errors import HarnessError, UsageError, nearest
@@ -154,8 +155,9 @@ def _written(opening: Opened, came_to: Outcome, left: HarnessError | None, *, be
         ledger=ledger.of(folder.journal),
         failed_jobs=ledger.failed_jobs(folder.journal),
     )
-    results = result_files.write(folder, experiment, opening.data, came_to, opening.manifest)
-    build_report(folder, experiment.sections)
+    with uncollected():
+        results = result_files.write(folder, experiment, opening.data, came_to, opening.manifest)
+        build_report(folder, experiment.sections)
     lacking = came_to.curves.lacking()
     names = [
         arm.name

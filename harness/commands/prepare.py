@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 @plugin_options
 def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options: Any) -> None:
     """Clean, check and split data; write training files."""
+    from harness.collector import uncollected
     from harness.console import Console
-    from harness.data_stage.stage import uncollected
     from harness.data_stage.standalone import carry_out
 
     with spared_stdout(), Console(quiet=quiet) as console, uncollected():

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from harness.collector import patient_collector
 from harness.contract import Done
 from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.attempts import attempt, says_nothing
@@ -21,7 +22,7 @@ from harness.execution.connection import Connection
 from harness.execution.faults import MORE_QUOTA, SPENT, Fate, backoff_s, judge, setup_error
 from harness.execution.fresh import ABSENT, FRESH, Fresh
 from harness.execution.lanes import Feed, Lane
-from harness.execution.sending import Sending, patient_collector
+from harness.execution.sending import Sending
 from harness.execution.targets import Target
 from harness.execution.work import Request, tokens_of
 from harness.journal import Committed, Entry, Fault, Record

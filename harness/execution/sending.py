@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from harness.execution.lanes import Lane
-
-COLLECTED_AFTER = (20_000, 20, 50)
-"""Thresholds of the garbage collector while requests are sent."""
 
 
 @dataclass(kw_only=True)
@@ -61,16 +55,3 @@ class Sending:
         """Lets all workers look again at what they may do."""
         for lane in self.lanes:
             lane.wake_all()
-
-
-@contextmanager
-def patient_collector() -> Iterator[None]:
-    """Lets the garbage collector look less often: what is under way would be looked at again and again."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(*COLLECTED_AFTER)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from harness.collector import uncollected
 from harness.console import Console
 from harness.contract import LocalBackend
 from harness.errors import DataError, UsageError
@@ -65,25 +66,27 @@ class Asking:
             For each pair its answers, one for each example, matched by id.
         """
         self.embed(pairs)
-        sets = [
-            [] if self.asker.lacking(arm, examples) else self.asker.questions(arm, examples, repeat)
-            for arm, examples in pairs
-        ]
+        with uncollected():
+            sets = [
+                [] if self.asker.lacking(arm, examples) else self.asker.questions(arm, examples, repeat)
+                for arm, examples in pairs
+            ]
         self._tell_dropped(sets)
         keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
         known = self.journal.known(keys)
         drawn = {request.key for of in sets for question in of for request in question.requests if is_sampled(request)}
         known |= self._take_over([key for key in keys if key not in known and key not in drawn])
         self._send(sets, known, stage)
-        entries = self.journal.answers(keys)
-        return [
-            self._with_vectors(
-                arm,
-                examples,
-                predictions(questions, entries, self.engine.failed, self.asker.labels, self._cost),
-            )
-            for (arm, examples), questions in zip(pairs, sets, strict=True)
-        ]
+        with uncollected():
+            entries = self.journal.answers(keys)
+            return [
+                self._with_vectors(
+                    arm,
+                    examples,
+                    predictions(questions, entries, self.engine.failed, self.asker.labels, self._cost),
+                )
+                for (arm, examples), questions in zip(pairs, sets, strict=True)
+            ]
 
     def embed(self, pairs: Sequence[tuple[Arm, Sequence[Example]]]) -> None:
         """Sees to it that the vectors are there which picking the shots of examples takes; mostly none are needed.
