@@ -63,7 +63,7 @@ def _one(
 ) -> Answered:
     found = [entries.get(key) for key in question.keys]
     first = found[0]
-    none = replace(_unanswered(question.arm, question.example), shot_ids=question.prompt.shot_ids)
+    none = _unanswered(question.arm, question.example, question.prompt.shot_ids)
     there = [entry for entry in found if entry is not None]
     refused = next((entry for entry in there if entry.error), None)
     if refused is not None:
@@ -115,8 +115,15 @@ def _read(
     )
 
 
-def _unanswered(arm: Arm, example: Example) -> Prediction:
-    return Prediction(arm=arm.name, example_id=example.id, expected=example.label, predicted=None, status=Status.FAILED)
+def _unanswered(arm: Arm, example: Example, shot_ids: tuple[str, ...] = ()) -> Prediction:
+    return Prediction(
+        arm=arm.name,
+        example_id=example.id,
+        expected=example.label,
+        predicted=None,
+        status=Status.FAILED,
+        shot_ids=shot_ids,
+    )
 
 
 def unasked(arm: Arm, example: Example, reason: str) -> Answered:
