@@ -17,10 +17,18 @@ ENDED = ["New fine-tuned model created: {}", "The job has successfully completed
 # The server reads no more from step 6 on; at the end of the second epoch, when all is on disk, both are killed before
 # the server can hear of it.
 BEFORE_THE_NEWS = """
+import sqlite3, time
+
 taken = trainer.Teller.__call__
+
+def heard():
+    with sqlite3.connect(Path(sys.argv[1]).parents[1] / "state.sqlite") as state:
+        return state.execute("SELECT count(*) FROM checkpoints").fetchone()[0]
 
 def tell(self, event, **facts):
     if event == "step" and facts["step"] == 6:
+        while not heard():  # the server may be behind: it hears of the first checkpoint, and of no more
+            time.sleep(0.01)
         os.kill(int(os.environ["ASKED_BY"]), signal.SIGSTOP)
     if event == "step" and facts["step"] == 8:
         os.kill(int(os.environ["ASKED_BY"]), signal.SIGKILL)
