@@ -192,10 +192,13 @@ def _leak(figures: Figures, check: Check) -> str:
 
 
 def _personal_data(figures: Figures, check: Check) -> str:
-    found = ", ".join(say("{kind} in {n}", kind=kind, n=count(n)) for kind, n in sorted(figures.items()))
+    found = ", ".join(
+        say_n(n, "{kind} in {n} row", "{kind} in {n} rows", kind=kind, n=count(n))
+        for kind, n in sorted(figures.items())
+    )
     if check["mended"]:
-        return say("texts that seem to hold personal data or keys: {found} rows; masked", found=found)
-    return say("texts that seem to hold personal data or keys: {found} rows", found=found)
+        return say("texts that seem to hold personal data or keys: {found}; masked", found=found)
+    return say("texts that seem to hold personal data or keys: {found}", found=found)
 
 
 def _prompt_leak(figures: Figures, _: Check) -> str:

@@ -39,13 +39,19 @@ def _over_long(figures: Figures, _: Check) -> str:
         "share": percent(figures["share_of_tokens_lost"]),
     }  # fmt: skip
     if figures["cut"] == "end":
-        message = say(
+        message = say_n(
+            figures["examples"],
+            "{n} of {all} training examples has more than the {limit} tokens that {model} is trained on, e.g. {id} "
+            "with {tokens}: {share} of all tokens are cut from the end, where the label stands",
             "{n} of {all} training examples have more than the {limit} tokens that {model} is trained on, e.g. {id} "
             "with {tokens}: {share} of all tokens are cut from the end, where the label stands",
             **told,
         )
     else:
-        message = say(
+        message = say_n(
+            figures["examples"],
+            "{n} of {all} training examples has more than the {limit} tokens that {model} is trained on, e.g. {id} "
+            "with {tokens}: {share} of all tokens are cut from the start of the texts; the labels stay",
             "{n} of {all} training examples have more than the {limit} tokens that {model} is trained on, e.g. {id} "
             "with {tokens}: {share} of all tokens are cut from the start of the texts; the labels stay",
             **told,
@@ -109,7 +115,9 @@ def _several_tokens(figures: Figures, _: Check) -> str:
     several = {name: sum(n > 1 for n in each.values()) for name, each in figures["tokens"].items()}
     name = max(several, key=lambda each: several[each])
     label, most = max(figures["tokens"][name].items(), key=lambda each: each[1])
-    return say(
+    return say_n(
+        several[name],
+        "{n} of {all} labels has more than one token in {vocabulary}, at most {most} ({label})",
         "{n} of {all} labels have more than one token in {vocabulary}, at most {most} ({label})",
         n=count(several[name]), all=count(len(figures["tokens"][name])), vocabulary=_vocabulary(figures, name),
         most=count(most), label=quoted(label),

@@ -71,7 +71,9 @@ def _class_variety(figures: Figures, _: Check) -> str:
     )  # fmt: skip
     if not figures["alike"]:
         return message
-    return say(
+    return say_n(
+        figures["alike"],
+        "{n} of {all} classes has texts that are nearly all alike: {message}",
         "{n} of {all} classes have texts that are nearly all alike: {message}",
         n=count(figures["alike"]), all=count(figures["classes_measured"]), message=message,
     )  # fmt: skip
@@ -85,7 +87,10 @@ def _label_errors(figures: Figures, _: Check) -> str:
         )
     if figures.get("unjudged") == "words":
         return say("labels were not held against their texts: no two texts share a word")
-    message = say(
+    message = say_n(
+        figures["likely_errors"],
+        "{n} {of_rows} has a label that its words contradict (another is at least 9 times as probable); of labels "
+        "changed on purpose ({planted}), {found} stand among as many first rows of such a list",
         "{n} {of_rows} have a label that their words contradict (another is at least 9 times as probable); of labels "
         "changed on purpose ({planted}), {found} stand among as many first rows of such a list",
         n=count(figures["likely_errors"]), of_rows=_of_rows(figures), planted=count(figures["planted"]),
@@ -144,26 +149,36 @@ def _boilerplate(figures: Figures, _: Check) -> str:
 
 
 def _near_empty(figures: Figures, _: Check) -> str:
-    return say(
+    return say_n(
+        figures["found"],
+        "{n} {of_rows} has at most {words} words or is mostly digits and punctuation",
         "{n} {of_rows} have at most {words} words or are mostly digits and punctuation",
         n=count(figures["found"]), of_rows=_of_rows(figures), words=count(figures["few_words"]),
     )  # fmt: skip
 
 
 def _unusual_length(figures: Figures, _: Check) -> str:
-    return say(
+    return say_n(
+        figures["found"],
+        "{n} {of_rows} is far longer or shorter than the others (median {median} characters)",
         "{n} {of_rows} are far longer or shorter than the others (median {median} characters)",
         n=count(figures["found"]), of_rows=_of_rows(figures), median=count(figures["median_characters"]),
     )  # fmt: skip
 
 
 def _unusual_words(figures: Figures, _: Check) -> str:
-    n = count(figures["found"])
-    return say("{n} {of_rows} consist mostly of words that no other text has", n=n, of_rows=_of_rows(figures))
+    return say_n(
+        figures["found"],
+        "{n} {of_rows} consists mostly of words that no other text has",
+        "{n} {of_rows} consist mostly of words that no other text has",
+        n=count(figures["found"]), of_rows=_of_rows(figures),
+    )  # fmt: skip
 
 
 def _unusual_script(figures: Figures, _: Check) -> str:
-    return say(
+    return say_n(
+        figures["found"],
+        "{n} {of_rows} is in a script that is foreign to these data (usual: {usual})",
         "{n} {of_rows} are in a script that is foreign to these data (usual: {usual})",
         n=count(figures["found"]), of_rows=_of_rows(figures), usual=", ".join(figures["usual"]) or say("none"),
     )  # fmt: skip

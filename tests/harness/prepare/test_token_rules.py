@@ -241,7 +241,7 @@ def test_labels_of_several_tokens_are_counted():
     check = found(label_findings(continuations("newness", "good"), [UNKNOWN]), "labels-of-several-tokens")
     assert (check.level, check.heading) == ("ok", "quality")
     assert check.figures["tokens"] == {"o200k_base": {"newness": 2, "good": 1}}
-    assert '1 of 2 labels have more than one token in o200k_base (an estimate), at most 2 ("newness")' in check.message
+    assert '1 of 2 labels has more than one token in o200k_base (an estimate), at most 2 ("newness")' in check.message
 
 
 def test_labels_that_differ_at_once_are_no_finding():
