@@ -38,7 +38,7 @@ class Letters:
         return "?"
 
 
-def parsed(kind: type[Body], **values: Any) -> Any:
+def parsed(kind: type[Body], /, **values: Any) -> Any:
     """A body, as a route gets it, or the error that the route answers with."""
     try:
         return kind.model_validate({**SIMPLE.get(kind, {}), **values})

@@ -55,17 +55,19 @@ class Forker:
                         return asked
                 elif key.data[0] == "ended":
                     self._ended(key.data[1])
-                else:
+                elif key.data[1] in self.children:  # or it has ended in the same breath
                     self.selector.unregister(key.fileobj)
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(key.data[1], signal.SIGKILL)
 
     def _fork(self) -> dict[str, Any] | None:
         line, _ = self.listener.accept()
-        size, files, _, _ = socket.recv_fds(line, 8, 3)
-        text = b""
-        while len(text) < int.from_bytes(size, "big"):
-            text += line.recv(65536)
+        text, files = _request(line)
+        if text is None:
+            for file in files:
+                os.close(file)
+            line.close()
+            return None
         pid = os.fork()
         if pid == 0:
             os.setsid()
@@ -82,7 +84,8 @@ class Forker:
         self.children[pid] = (watched, line)
         self.selector.register(watched, selectors.EVENT_READ, ("ended", pid))
         self.selector.register(line, selectors.EVENT_READ, ("gone", pid))
-        line.sendall(pid.to_bytes(8, "big"))
+        with contextlib.suppress(OSError):  # whoever asked has gone, which the selector tells
+            line.sendall(pid.to_bytes(8, "big"))
         return None
 
     def _ended(self, pid: int) -> None:
@@ -101,6 +104,19 @@ class Forker:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
         os._exit(0)
+
+
+def _request(line: socket.socket) -> tuple[bytes | None, list[int]]:
+    """Reads what is asked, and with which files; of one who goes before all is said, the files alone."""
+    text, files = b"", list[int]()
+    with contextlib.suppress(ConnectionError):
+        head, files, _, _ = socket.recv_fds(line, 8, 3)
+        size = int.from_bytes(head, "big")
+        while len(text) < size and (part := line.recv(65536)):
+            text += part
+        if size and len(text) == size:
+            return text, files
+    return None, files
 
 
 def serve(kind: str, address: str) -> None:
