@@ -16,7 +16,8 @@ ENDPOINT = '[endpoints.fake]\nbase_url = "http://127.0.0.1:9/v1"\n'
 def warm() -> None:
     """Carries a small run out, refuses another, and makes the clients of an endpoint that nobody asks."""
     from harness.execution.targets import Target, blocking_client, client
-    from harness.prices import Prices, Usage
+    from harness.prices import Prices
+    from harness.types import Usage
 
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab.make(Path(folder))
