@@ -56,11 +56,13 @@ def predict(run: Reopened, name: str, data: Source, out: Path, console: Console,
         max_usd: What this data may cost; what the run may where it is `None`.
 
     Raises:
-        UsageError: Arm, column or suffix is wrong; nothing was asked.
+        UsageError: Arm, column, file or suffix is wrong; nothing was asked.
         GateError: The budget ends, or personal data would leave this machine; what was answered is kept.
     """
     if out.suffix.lower() not in FORMS:
         raise UsageError(f"-o {out}: the file's name must end in {', '.join(FORMS)}")
+    if out.resolve() == data.path.resolve():
+        raise UsageError(f"-o {out} is the data itself", "name another file")
     arm = run.arm(name)
     given = new_data.read(run, data, labelled=False)
     taken = [column for column in ADDED if column in given.columns]

@@ -204,6 +204,10 @@ def test_wrong_data_asks_nothing(
     labelled = write(tmp_path / "labelled.csv", [["text", "predicted"], [TEXTS[0], "bad"]])
     done = predict(finished, "zero", labelled, tmp_path / "out.csv")
     assert (done.code, 'has a column "predicted"' in done.err) == (2, True), done
+    before = other.read_bytes()
+    done = predict(finished, "zero", other, tmp_path / ".." / tmp_path.name / other.name, "--text", "Text")
+    assert (done.code, "is the data itself" in done.err) == (2, True), done
+    assert other.read_bytes() == before
     private = write(tmp_path / "private.csv", [["text"], ["write to jane.doe@example.com about it"]])
     assert predict(finished, "classical", private, tmp_path / "out.csv").code == 0  # it stays on this machine
     monkeypatch.delenv("FAKE_KEY")
