@@ -2,8 +2,8 @@
 
 `results.json` and `quality.json` hold the sentences in English, as `finding` writes them. Another language writes them
 anew from a check's kind and figures; where that cannot be done, the English sentence stands, and is marked as English.
-Notes on single rows (`rows`) hold their figures in the text. Sentences of rules that are read in English alone, such as
-those on what is wrong with a training file, stand with their rules.
+Notes on single rows (`rows`) are written likewise. Sentences of rules that are read in English alone, such as those on
+what is wrong with a training file, stand with their rules.
 """
 
 from __future__ import annotations

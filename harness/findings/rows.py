@@ -1,47 +1,67 @@
-"""What was found of a single row, in the language of the moment: `quality.json` holds it in English, figures within."""
+"""What was found of a single row, in a few words: written from the row's figures, as sentences are from a check's."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
 
-from harness.findings.checks import Said
-from harness.words import ENGLISH, language, say
+from harness.findings.checks import Figures, Said
+from harness.numbers import count, percent
+from harness.words import ENGLISH, language, say, say_n, speaking
 
-Found: TypeAlias = re.Match[str]
-
-
-def _unlikely_label(found: Found) -> str:
-    given, other, likely, unlikely, apart = found.groups()
-    told = {"given": given, "other": other, "likely": likely,
-            "unlikely": say("below 0.1%") if unlikely == "below 0.1%" else unlikely}  # fmt: skip
-    if apart:
-        return say("“{given}” → rather “{other}” ({likely} against {unlikely}, {apart} apart)", apart=apart, **told)
-    return say("“{given}” → rather “{other}” ({likely} against {unlikely})", **told)
+Item: TypeAlias = Mapping[str, Any]
+"""One of a list's `items` in `quality.json`."""
 
 
-FORMS: tuple[tuple[str, Callable[[Found], str]], ...] = (
-    (r'"(.*)" → more likely "(.*)" \(([\d.]+%) against (below 0\.1%|[\d.]+%)(?:, (\S+) apart)?\)', _unlikely_label),
-    (r'holds "(.*)"', lambda found: say("holds “{label}”", label=found[1])),
-    (r"([\d,]+) words?", lambda found: say("words: {n}", n=found[1])),
-    (r"([\d,]+) characters?", lambda found: say("characters: {n}", n=found[1])),
-    (r"([\d.]+%) digits and punctuation", lambda found: say("digits and punctuation: {share}", share=found[1])),
-    (
-        r"([\d,]+) of ([\d,]+) words stand in no other text",
-        lambda found: say("words that stand in no other text: {n} of {all}", n=found[1], all=found[2]),
+def _unlikely_label(figures: Figures) -> str:
+    seldom = figures["p_given"] < 0.001
+    told = {
+        "given": figures["given"],
+        "other": figures["other"],
+        "likely": percent(figures["p_other"], 0),
+        "unlikely": say("below 0.1%") if seldom else percent(figures["p_given"]),
+    }
+    if figures["apart"] is None:
+        return say('"{given}" → more likely "{other}" ({likely} against {unlikely})', **told)
+    told["apart"] = f"{figures['apart']:g}"
+    return say('"{given}" → more likely "{other}" ({likely} against {unlikely}, {apart} apart)', **told)
+
+
+def _near_empty(figures: Figures) -> str:
+    if "words" in figures:
+        return say_n(figures["words"], "{n} word", "{n} words", n=count(figures["words"]))
+    return say("{share} digits and punctuation", share=percent(figures["share"], 0))
+
+
+def _length(figures: Figures) -> str:
+    return say_n(figures["characters"], "{n} character", "{n} characters", n=count(figures["characters"]))
+
+
+NOTES: Mapping[str, Callable[[Figures], str]] = {
+    "label-errors": _unlikely_label,
+    "label-in-text": lambda figures: say('holds "{label}"', label=figures["label"]),
+    "near-empty-texts": _near_empty,
+    "unusual-length": _length,
+    "unusual-words": lambda figures: say(
+        "{n} of {all} words stand in no other text", n=count(figures["own"]), all=count(figures["words"])
     ),
-    (r"mostly (.+) letters", lambda found: say("mostly letters of this script: {script}", script=found[1])),
-)
-"""Form of an English note → how it is written anew."""
+    "unusual-script": lambda figures: say("mostly {script} letters", script=figures["script"]),
+}
+"""Kind of check → what writes the note on a row that it lists."""
 
 
-def said(note: str) -> Said:
-    """Returns a note on a row, written anew where it has one of the known forms."""
-    if language() == ENGLISH:
-        return Said(message=note)
-    for form, write in FORMS:
-        found = re.fullmatch(form, note, re.DOTALL)
-        if found:
-            return Said(message=write(found))
-    return Said(message=note, lang=ENGLISH)
+def note(kind: str, figures: Figures) -> str:
+    """Returns the note on a row in English, as it is stored."""
+    with speaking(ENGLISH):
+        return NOTES[kind](figures)
+
+
+def said(kind: str, item: Item) -> Said:
+    """Returns the note on a row, in the language of the moment where its figures are there."""
+    stored = str(item.get("note") or "")
+    if language() == ENGLISH or not stored:
+        return Said(message=stored)
+    try:
+        return Said(message=NOTES[kind](item["figures"]))
+    except (AttributeError, LookupError, TypeError, ValueError):  # of another version
+        return Said(message=stored, lang=ENGLISH)

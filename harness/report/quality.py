@@ -98,8 +98,8 @@ def _finding(said: Said) -> str | Cell:
     return _in(said.lang, said.message + (f" → {said.advice}" if said.advice else ""))
 
 
-def _note(text: str) -> str | Cell:
-    said = of_rows.said(text)
+def _note(kind: str, item: of_rows.Item) -> str | Cell:
+    said = of_rows.said(kind, item)
     return _in(said.lang, said.message)
 
 
@@ -124,7 +124,7 @@ def ranked_blocks(
             (
                 str(item.get("id")),
                 numbers.decimal(item.get("score"), 2),
-                _note(str(item.get("note") or "")),
+                _note(str(each.get("kind")), item),
                 *((clipped(texts.get(str(item.get("id"))) or "", LONGEST),) if texts else ()),
             )
             for item in items[:LISTED]

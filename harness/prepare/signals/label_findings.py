@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.findings import finding
 from harness.prepare.signals import label_errors
 from harness.prepare.signals.corpus import Corpus, leading
 from harness.prepare.signals.features import features
-from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, RankedItem, Signals
+from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, Signals, ranked_item
 from harness.types import Check, Example
 from harness.words import noted
 
@@ -115,14 +114,14 @@ def _ranked(search: _Search) -> Ranked:
     items = []
     for index in judged.likely[:MAX_ITEMS].tolist():
         given, other = (search.classes[int(codes[index])] for codes in (judged.given, judged.other))
-        items.append(
-            RankedItem(
-                id=search.rows[int(judged.places[index])].id,
-                score=float(scores[index]),
-                note=f'"{given}" → more likely "{other}" ({float(judged.p_other[index]):.0%} against '
-                f"{_small(float(judged.p_given[index]))}{distance(given, other)})",
-            )
-        )
+        figures = {
+            "given": given,
+            "other": other,
+            "p_given": float(judged.p_given[index]),
+            "p_other": float(judged.p_other[index]),
+            "apart": distance(given, other),
+        }
+        items.append(ranked_item(KIND, search.rows[int(judged.places[index])].id, float(scores[index]), figures))
     return Ranked(
         kind=KIND,
         title=noted("Labels that their words contradict"),
@@ -134,14 +133,10 @@ def _ranked(search: _Search) -> Ranked:
     )
 
 
-def _small(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else "below 0.1%"
-
-
-def distance(given: str, other: str) -> str:
-    """Returns how far apart two labels are, where both are numbers."""
+def distance(given: str, other: str) -> float | None:
+    """Returns how far apart two labels are; `None` unless both are numbers."""
     try:
-        apart: Any = abs(float(given) - float(other))
+        apart = abs(float(given) - float(other))
     except ValueError:
-        return ""
-    return f", {apart:g} apart" if apart < float("inf") else ""
+        return None
+    return apart if apart < float("inf") else None

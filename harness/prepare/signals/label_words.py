@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.findings import finding
 from harness.prepare.signals.corpus import Corpus, Words
-from harness.prepare.signals.values import MAX_ITEMS, Ranked, RankedItem, Signals
+from harness.prepare.signals.values import MAX_ITEMS, Ranked, Signals, ranked_item
 from harness.words import noted
 
 KIND = "label-in-text"
@@ -75,9 +75,7 @@ def label_word_signals(corpus: Corpus, labels: Sequence[str]) -> Signals:
 
 def _ranked(corpus: Corpus, found: Sequence[Named]) -> Ranked:
     places = [(place, each) for each in found for place in each.places][:MAX_ITEMS]
-    items: list[RankedItem] = [
-        RankedItem(id=corpus.rows[place].id, score=each.score, note=f'holds "{each.label}"') for place, each in places
-    ]
+    items = [ranked_item(KIND, corpus.rows[place].id, each.score, {"label": each.label}) for place, each in places]
     return Ranked(
         kind=KIND,
         title=noted("Texts that name their own label"),

@@ -7,12 +7,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.findings import finding
-from harness.numbers import counted
 from harness.prepare.signals.corpus import Corpus
-from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, RankedItem, Signals, joined
+from harness.prepare.signals.values import MAX_ITEMS, NOTABLE, Ranked, Signals, joined, ranked_item
 from harness.words import noted
 
 if TYPE_CHECKING:
@@ -42,6 +41,10 @@ _NO_LETTERS = re.compile(r"[\d!-/:-@\[-`{-~\u2010-\u205e\u3001-\u303f\uff01-\uff
 _EAST_ASIAN = ("CJK", "HIRAGANA", "KATAKANA")
 
 
+Found: TypeAlias = tuple[int, float, Mapping[str, Any]]
+"""Place in the corpus, score and figures of a row."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
     """What one rule has found."""
@@ -51,8 +54,7 @@ class _Rule:
     explanation: str
     advice: str
     looked_at: int
-    found: Sequence[tuple[int, float, str]]
-    """Place in the corpus, score and note of each row."""
+    found: Sequence[Found]
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -74,7 +76,7 @@ def _said(corpus: Corpus, rule: _Rule) -> Signals:
         advice=rule.advice if n else "",
     )
     best = sorted(rule.found, key=lambda each: (-each[1], each[0]))[:MAX_ITEMS]
-    items = tuple(RankedItem(id=corpus.rows[place].id, score=score, note=note) for place, score, note in best)
+    items = tuple(ranked_item(rule.kind, corpus.rows[place].id, score, figures) for place, score, figures in best)
     ranked = Ranked(kind=rule.kind, title=rule.title, explanation=rule.explanation, items=items)
     return Signals(checks=(check,), ranked=(ranked,) if items else ())
 
@@ -83,16 +85,16 @@ def _near_empty(corpus: Corpus) -> _Rule:
     """Texts of one or two words, where more is usual, and texts that are mostly digits and punctuation."""
     import numpy as np
 
-    found: dict[int, tuple[float, str]] = {}
+    found: dict[int, Found] = {}
     if len(corpus.n_words) and np.median(corpus.n_words) > 2 * FEW_WORDS:
         for place in np.flatnonzero(corpus.n_words <= FEW_WORDS).tolist():
             n = int(corpus.n_words[place])
-            found[place] = (1.0 - n / 10, counted(n, "word"))
+            found[place] = (place, 1.0 - n / 10, {"words": n})
     shares = [_share_without_letters(row.text) for row in corpus.sample]
     if shares and np.median(shares) < 0.3:
         for place, share in enumerate(shares):
-            if share > 0.5 and share > found.get(place, (0.0, ""))[0]:
-                found[place] = (share, f"{share:.0%} digits and punctuation")
+            if share > 0.5 and (place not in found or share > found[place][1]):
+                found[place] = (place, share, {"share": share})
     return _Rule(
         kind="near-empty-texts",
         title=noted("Texts with hardly any words"),
@@ -102,7 +104,7 @@ def _near_empty(corpus: Corpus) -> _Rule:
         ),
         advice=noted("Check that the texts were read whole, and remove those from which nobody could tell the label."),
         looked_at=len(corpus.rows),
-        found=[(place, score, note) for place, (score, note) in found.items()],
+        found=tuple(found.values()),
         figures={"few_words": FEW_WORDS, "rows_looked_at_for_digits": len(corpus.words)},
     )
 
@@ -133,7 +135,7 @@ def _lengths(corpus: Corpus) -> _Rule:
         ),
         looked_at=len(corpus.rows),
         found=[
-            (place, abs(float(z[place])), counted(int(corpus.n_characters[place]), "character"))
+            (place, abs(float(z[place])), {"characters": int(corpus.n_characters[place])})
             for place in np.flatnonzero(far).tolist()
         ],
         figures={
@@ -172,7 +174,7 @@ def _own_words(corpus: Corpus) -> _Rule:
     found = []
     for place in np.flatnonzero(far).tolist():
         n = len(corpus.words[place])
-        found.append((place, float(shares[place]), f"{round(shares[place] * n)} of {n} words stand in no other text"))
+        found.append((place, float(shares[place]), {"own": round(shares[place] * n), "words": n}))
     return _Rule(
         kind="unusual-words",
         title=noted("Texts with words of their own"),
@@ -200,7 +202,7 @@ def _scripts(corpus: Corpus) -> _Rule:
     with_letters = counts.total()
     rare = {script for script, n in counts.items() if n < RARE_SCRIPT * with_letters}
     found = [
-        (place, 1.0 - counts[script] / with_letters, f"mostly {script.capitalize()} letters")
+        (place, 1.0 - counts[script] / with_letters, {"script": script.capitalize()})
         for place, script in enumerate(scripts)
         if script in rare
     ]

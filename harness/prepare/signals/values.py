@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from harness.findings import rows
 from harness.types import Check
 
 
@@ -18,6 +20,8 @@ class RankedItem:
     """How suspicious the row is; higher is more. Its unit is said in the list's explanation."""
     note: str
     """What was found there, in a few words."""
+    figures: Mapping[str, Any]
+    """What the note is written from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,11 @@ class Signals:
 
     checks: tuple[Check, ...]
     ranked: tuple[Ranked, ...]
+
+
+def ranked_item(kind: str, example_id: str, score: float, figures: Mapping[str, Any]) -> RankedItem:
+    """Returns a row worth a look with its note, in English."""
+    return RankedItem(id=example_id, score=score, note=rows.note(kind, figures), figures=figures)
 
 
 MAX_ITEMS = 200

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness import findings
+from harness.findings import rows
 from harness.report.quality import HEADINGS, ORDER, row_sum, severity
 from harness.words import one_line, say
 
@@ -65,14 +66,10 @@ def _ranked(ranked: Sequence[Mapping[str, Any]]) -> list[RenderableType]:
             Text(""),
             Text(say("{title}: {n}, the first of them", title=say(str(each["title"])), n=len(items)), style="bold"),
         ]
-        lines += [
-            Padding(
-                Text(f"{item['id']}  {item['score']:.2f}  {one_line(str(item['note']))}{_text(item)}"),
-                (0, 0, 0, 2),
-                expand=False,
-            )
-            for item in items[:LISTED]
-        ]
+        for item in items[:LISTED]:
+            note = one_line(rows.said(str(each["kind"]), item).message)
+            line = Text(f"{item['id']}  {item['score']:.2f}  {note}{_text(item)}")
+            lines.append(Padding(line, (0, 0, 0, 2), expand=False))
     return lines
 
 

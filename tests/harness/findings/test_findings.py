@@ -13,7 +13,7 @@ import pytest
 
 from harness import findings
 from harness.data_stage.training_files import content_findings
-from harness.findings.rows import FORMS
+from harness.findings.rows import NOTES, note
 from harness.findings.rows import said as said_of_row
 from harness.prepare.options import Fractions, PrepareOptions
 from harness.prepare.profiles import OPENAI
@@ -68,21 +68,59 @@ def test_every_check_of_data_is_written_in_korean_with_figures_of_its_own(option
         assert {number for number in NUMBER.findall(korean.message) if number not in known} <= GIVEN, check
 
 
+UNLIKELY = {"given": "5", "other": "1", "p_other": 0.9264, "p_given": 0.0009, "apart": 4.0}
+NOTED = [
+    ("label-errors", UNLIKELY, '"5" → more likely "1" (93% against below 0.1%, 4 apart)'),
+    (
+        "label-errors",
+        UNLIKELY | {"p_given": 0.001, "apart": 0.5},
+        '"5" → more likely "1" (93% against 0.1%, 0.5 apart)',
+    ),
+    ("label-errors", UNLIKELY | {"p_given": 0.0356, "apart": None}, '"5" → more likely "1" (93% against 3.6%)'),
+    ("label-in-text", {"label": "late"}, 'holds "late"'),
+    ("near-empty-texts", {"words": 1}, "1 word"),
+    ("near-empty-texts", {"words": 2}, "2 words"),
+    ("near-empty-texts", {"share": 0.623}, "62% digits and punctuation"),
+    ("unusual-length", {"characters": 2599}, "2,599 characters"),
+    ("unusual-length", {"characters": 1}, "1 character"),
+    ("unusual-words", {"own": 4, "words": 5}, "4 of 5 words stand in no other text"),
+    ("unusual-script", {"script": "Cyrillic"}, "mostly Cyrillic letters"),
+]
+
+
 def test_what_was_found_of_rows_is_written_in_korean_with_its_figures() -> None:
     texts = [*rows(), *(Example(fields={"text": text}, label=label) for text, label in SINGLE)]
     found = prepare(texts, PrepareOptions(split=Fractions(train=0.2, validation=0.5, test=0.3), seed=3)).ranked
-    notes = [item.note for each in found for item in each.items]
-    forms = {next((n for n, (form, _) in enumerate(FORMS) if re.fullmatch(form, note)), note)
-             for note in notes}  # fmt: skip
-    assert len(forms) >= 5, forms
-    for note in [*notes, '"5" → more likely "1" (93% against below 0.1%, 4 apart)', 'holds "late"', "5 characters"]:
-        assert said_of_row(note).message == note
+    items = [(each.kind, asdict(item)) for each in found for item in each.items]
+    assert len({kind for kind, _ in items}) >= 4
+    items += [(kind, {"note": note(kind, figures), "figures": figures}) for kind, figures, _ in NOTED]
+    for kind, item in items:
+        assert said_of_row(kind, item).message == item["note"]
         with speaking("ko"):
-            said = said_of_row(note)
-            assert re.search("[가-힣]", said.message), note
-            assert (said.lang, sorted(NUMBER.findall(said.message))) == ("", sorted(NUMBER.findall(note)))
+            said = said_of_row(kind, item)
+            assert re.search("[가-힣]", said.message), item
+            assert (said.lang, sorted(NUMBER.findall(said.message))) == ("", sorted(NUMBER.findall(item["note"])))
+
+
+@pytest.mark.parametrize(("kind", "figures", "text"), NOTED)
+def test_what_was_found_of_a_row_is_said_in_a_few_words(kind: str, figures: Mapping[str, Any], text: str) -> None:
+    assert note(kind, figures) == text
+
+
+def test_a_note_of_another_version_stays_as_it_is() -> None:
+    for kind, item in (
+        ("unusual-length", {"note": "old"}), ("unusual-length", {"note": "old", "figures": {"size": 1}}),
+        ("unheard-of", {"note": "old", "figures": {}}), ("label-errors", {"note": "old", "figures": None}),
+    ):  # fmt: skip
+        assert (said_of_row(kind, item).message, said_of_row(kind, item).lang) == ("old", "")
+        with speaking("ko"):
+            assert (said_of_row(kind, item).message, said_of_row(kind, item).lang) == ("old", "en")
     with speaking("ko"):
-        assert said_of_row("of another version").lang == "en"
+        assert said_of_row("label-errors", {}).lang == ""
+
+
+def test_each_note_is_tried() -> None:
+    assert {kind for kind, *_ in NOTED} == set(NOTES)
 
 
 SINGLE = [("1234 5678 !!! 99", "poor"), ("why", "great"), ("zyx wvu tsr qpo nml kji", "poor")]

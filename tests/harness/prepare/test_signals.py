@@ -100,7 +100,7 @@ def test_the_hash_seed_of_the_process_changes_nothing(hash_seed):
 
 
 def test_values_are_frozen():
-    item = RankedItem(id="1", score=0.5, note="")
+    item = RankedItem(id="1", score=0.5, note="", figures={})
     with pytest.raises(AttributeError):
         item.score = 1.0
     assert Ranked(kind="k", title="t", explanation="e", items=(item,)).items == (item,)
