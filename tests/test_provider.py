@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx2
@@ -306,6 +307,19 @@ def test_first_attempts_fail(provider: Provider, client: Any) -> None:
     patient = client.with_options(max_retries=2)
     assert ask(patient, "Item 1 is a thing").choices[0].message.content in LABELS
     assert provider.statuses() == {"500": 2, "200": 1}
+
+
+def test_an_answer_to_what_was_asked_before_a_reset_takes_none_of_the_quota(provider: Provider, client: Any) -> None:
+    provider.set(latency_s=0.5)
+    with ThreadPoolExecutor(1) as beside:
+        late = beside.submit(ask, client, "Item 1 is a thing")
+        while not provider.counts():
+            time.sleep(0.005)
+        provider.reset()
+        provider.set(latency_s=0.0, quota_after=1)
+        late.result(timeout=30)
+    ask(client, "Item 2 is a thing")
+    assert (provider.statuses(), provider.peak_in_flight()) == ({"200": 1}, 1)
 
 
 def test_unknown_settings_are_refused(provider: Provider) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -26,6 +27,17 @@ def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None
     return web.Response(body=json.dumps(body).encode(), status=status, headers=headers, content_type="application/json")
 
 
+@dataclass(kw_only=True)
+class Seen:
+    """What came since counts were last forgotten."""
+
+    recent: deque[tuple[str, str, Any, bytes]]
+    counts: Counter[str] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    in_flight: int = 0
+    peak: int = 0
+
+
 class Server:
     """Takes requests, counts them, and sends what they come to; one for each provider."""
 
@@ -37,11 +49,8 @@ class Server:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets counts and requests."""
-        self.counts: Counter[str] = Counter()
-        self.statuses: Counter[str] = Counter()
-        self.recent: deque[tuple[str, str, Any, bytes]] = deque(maxlen=self.settings.keep_requests)
-        self.in_flight = self.peak = 0
+        """Forgets counts and requests; what a process that was killed has left under way counts no more either."""
+        self.seen = Seen(recent=deque(maxlen=self.settings.keep_requests))
         self.faults.clear()
         self.api.asked.clear()
 
@@ -53,32 +62,33 @@ class Server:
             return await self._admin(request, path.removeprefix("/admin/"))
         inference = path in INFERENCE
         route = f"{request.method} {path if inference else _ID.sub('{id}', path)}"
-        self.counts[route] += 1
-        self.in_flight += inference
-        self.peak = max(self.peak, self.in_flight)
+        seen = self.seen
+        seen.counts[route] += 1
+        seen.in_flight += inference
+        seen.peak = max(seen.peak, seen.in_flight)
         try:
-            response = await self._held(request, route)
+            response = await self._held(request, route, seen)
         except LostError:
             if request.transport is not None:
                 request.transport.abort()
             response = _Gone()
         finally:
-            self.in_flight -= inference
-        self.statuses[str(response.status) if response.status else "reset"] += 1
+            seen.in_flight -= inference
+        seen.statuses[str(response.status) if response.status else "reset"] += 1
         return response
 
-    async def _held(self, request: web.BaseRequest, route: str) -> web.StreamResponse:
+    async def _held(self, request: web.BaseRequest, route: str, seen: Seen) -> web.StreamResponse:
         """Serves a request, or lets it wait as the settings say: before, and never served then, or after."""
         if not self.settings.hold_reply and await self._hold(route):
             raise LostError
-        response = await self._served(request, request.path)
+        response = await self._served(request, request.path, seen)
         if self.settings.hold_reply:
             await self._hold(route)
         return response
 
     async def _hold(self, route: str) -> bool:
         """Waits as long as the settings hold a route; returns whether they did."""
-        if self.settings.hold != route or self.counts[route] <= self.settings.hold_after:
+        if self.settings.hold != route or self.seen.counts[route] <= self.settings.hold_after:
             return False
         self.held += 1
         while self.settings.hold == route:
@@ -86,18 +96,18 @@ class Server:
         self.held -= 1
         return True
 
-    async def _served(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+    async def _served(self, request: web.BaseRequest, path: str, seen: Seen) -> web.StreamResponse:
         inference = path in INFERENCE
         multipart = request.content_type == "multipart/form-data"
         raw = b"" if multipart else await request.content.read()
-        self.recent.append((request.method, request.raw_path, request.headers, raw))
+        seen.recent.append((request.method, request.raw_path, request.headers, raw))
         try:
             self._authorise(request)
             faulty = path.startswith(tuple(self.settings.fault_paths))
             if faulty and (instead := await self.faults.befall(raw)) is not None:
                 return instead
             body = self.api.infer(path, raw) if inference else await self.api.route(request, raw)
-            self.faults.good += inference
+            self.faults.good += inference and seen is self.seen
             if faulty and self.settings.reply_s:
                 await asyncio.sleep(self.settings.reply_s)
         except ApiError as error:
@@ -165,15 +175,15 @@ class Server:
         if what.startswith("file/"):
             return _json(store.file(what.removeprefix("file/")).content.decode("utf-8", "replace"))
         state: dict[str, Any] = {
-            "counts": self.counts,
-            "statuses": self.statuses,
-            "peak": self.peak,
+            "counts": self.seen.counts,
+            "statuses": self.seen.statuses,
+            "peak": self.seen.peak,
             "held": self.held,
             "files": [file.show() for file in store.files.values()],
             "jobs": [job.show() for job in store.jobs.values()],
             "batches": [{**batch.show(), "requests": batch.requests} for batch in self.api.batches.all.values()],
         }
-        return _json([_shown(*item) for item in self.recent] if what == "requests" else state[what])
+        return _json([_shown(*item) for item in self.seen.recent] if what == "requests" else state[what])
 
 
 def _shown(method: str, path: str, headers: Mapping[str, str], raw: bytes) -> dict[str, Any]:
