@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import time
 
 import pytest
@@ -62,6 +64,18 @@ def test_killed_between_a_launch_and_its_record_it_launches_nothing_more(
     assert "which was launched before" in done.err
     assert len(provider.jobs()) == jobs + 1
     same(lab, undisturbed)
+
+
+def test_what_a_killed_run_left_half_written_is_cleared_away(lab: Lab) -> None:
+    assert lab.run().code == 0
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        pass
+    for place in (".", "data", "models", "training"):
+        (lab.folder / place / f".writing-{dead.pid}-x").write_text("half")
+    lab.folder.joinpath("report.html").unlink()
+    done = lab.run()
+    assert done.code == 0, done
+    complete(lab)
 
 
 def _kill(lab: Lab, draw: random.Random, kills: int) -> None:
