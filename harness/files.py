@@ -117,9 +117,10 @@ def _fill(folder: Path, files: Mapping[str, bytes]) -> None:
         raise
 
 
-def clear(folder: Path) -> None:
-    """Removes what processes that are no more have left half-written in a folder."""
-    for path in folder.glob(f"{_WRITING}*"):
+def clear(folder: Path, *, deep: bool = False) -> None:
+    """Removes what processes that are no more have left half-written in a folder; `deep`: in those within it, too."""
+    find = folder.rglob if deep else folder.glob
+    for path in list(find(f"{_WRITING}*")):
         try:
             os.kill(int(path.name.removeprefix(_WRITING).split("-")[0]), 0)
         except (ValueError, ProcessLookupError):

@@ -21,7 +21,7 @@ from harness.errors import UnfinishedError, UsageError
 from harness.execution.targets import Target
 from harness.experiment import LOCAL
 from harness.experiment.file import EndpointTable
-from harness.files import clear, folder_whole, write_json
+from harness.files import folder_whole, write_json
 from harness.journal import reading
 
 KEY_NAME = "HARNESS_LOCAL_KEY"
@@ -137,7 +137,6 @@ class LocalEndpoint:
         """Copies an adapter into this endpoint's folder, named as `harness export` does; the other run may go."""
         target = self.folder / "adapters" / hashlib.sha256(model.encode()).hexdigest()[:16]
         if not target.is_dir():
-            clear(target.parent)
             with folder_whole(target) as filling:
                 shutil.copytree(adapter, filling / "adapter")
                 write_json(filling / "arm.json", {"model": model})

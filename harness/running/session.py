@@ -259,8 +259,7 @@ def opened(
     told = {"command": scrub(options.command), "judged_with": judged_with}
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder.journal))
-        for place in (folder.path, folder.models, folder.training):
-            clear(place)
+        clear(folder.path, deep=True)
         record = manifest.begin(experiment, folder, data, _settings(experiment, options), told)
         edited = manifest.edited_plugins(folder, record, experiment.arms, journal.answers_by_arm())
         write_json(folder.manifest, record)

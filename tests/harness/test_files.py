@@ -75,11 +75,17 @@ def test_a_killed_writers_files_are_cleared_away_too(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
     alive = tmp_path / f".writing-{os.getppid()}-x"
-    for path in (tmp_path / f".writing-{dead.pid}-x", alive, tmp_path / ".other"):
+    inner = tmp_path / "a" / "b" / f".writing-{dead.pid}-x"
+    inner.mkdir(parents=True)
+    for path in (tmp_path / f".writing-{dead.pid}-x", alive, tmp_path / ".other", inner / inner.name):
         path.write_bytes(b"half")
     clear(tmp_path)
     clear(tmp_path / "nowhere")
-    assert {path.name for path in tmp_path.iterdir()} == {alive.name, ".other"}
+    assert {path.name for path in tmp_path.iterdir()} == {alive.name, ".other", "a"}
+    assert inner.is_dir()
+    clear(tmp_path, deep=True)
+    clear(tmp_path / "nowhere", deep=True)
+    assert {path.name for path in tmp_path.rglob("*")} == {alive.name, ".other", "a", "b"}
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ def test_what_a_killed_run_left_half_written_is_cleared_away(lab: Lab) -> None:
     assert lab.run().code == 0
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
-    for place in (".", "data", "models", "training"):
+    for place in (".", "data", "models", "training", "endpoint/adapters"):
+        (lab.folder / place).mkdir(parents=True, exist_ok=True)
         (lab.folder / place / f".writing-{dead.pid}-x").write_text("half")
     lab.folder.joinpath("report.html").unlink()
     done = lab.run()
