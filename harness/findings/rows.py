@@ -14,12 +14,13 @@ Item: TypeAlias = Mapping[str, Any]
 
 
 def _unlikely_label(figures: Figures) -> str:
-    seldom = figures["p_given"] < 0.001
+    likely, unlikely = figures["p_other"], figures["p_given"]
     told = {
         "given": figures["given"],
         "other": figures["other"],
-        "likely": percent(figures["p_other"], 0),
-        "unlikely": say("below 0.1%") if seldom else percent(figures["p_given"]),
+        # Nothing is written as certain that is not
+        "likely": say("above 99.9%") if likely > 0.999 else percent(likely, 0 if likely < 0.995 else 1),
+        "unlikely": say("below 0.1%") if unlikely < 0.001 else percent(unlikely),
     }
     if figures["apart"] is None:
         return say('"{given}" → more likely "{other}" ({likely} against {unlikely})', **told)

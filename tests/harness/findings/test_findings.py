@@ -77,6 +77,8 @@ NOTED = [
         '"5" → more likely "1" (93% against 0.1%, 0.5 apart)',
     ),
     ("label-errors", UNLIKELY | {"p_given": 0.0356, "apart": None}, '"5" → more likely "1" (93% against 3.6%)'),
+    ("label-errors", UNLIKELY | {"p_other": 0.9951}, '"5" → more likely "1" (99.5% against below 0.1%, 4 apart)'),
+    ("label-errors", UNLIKELY | {"p_other": 0.9991}, '"5" → more likely "1" (above 99.9% against below 0.1%, 4 apart)'),
     ("label-in-text", {"label": "late"}, 'holds "late"'),
     ("near-empty-texts", {"words": 1}, "1 word"),
     ("near-empty-texts", {"words": 2}, "2 words"),
