@@ -22,7 +22,7 @@ UNREAD = ("denied", "several", "none")
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MARKUP = " \t\"'`*_#()[]{}<>“”‘’«»"
-_ENDS = _MARKUP + ".,:;!?"
+_PUNCTUATION = ".,:;!?"
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _NUMBER_WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b")
 _WHOLE = re.compile(r"(\d)\.0+(?![\d])")
@@ -63,7 +63,7 @@ def read(text: str, labels: Sequence[str]) -> Reading:
         return Reading(exact, "exact")
     reader = _reader(tuple(labels))
     for line in text.splitlines():
-        whole = reader.keys.get(_key(line).strip(_MARKUP).rstrip(_ENDS))
+        whole = reader.whole(_key(line))
         if whole is not None:
             return Reading(whole, _how(line, whole) if line.strip() == text.strip() else "line")
         found = reader.read(line)
@@ -87,6 +87,22 @@ class _Reader:
     """Key → label, for labels whose key is theirs alone."""
     pattern: re.Pattern[str] | None
     numeric: bool
+    longest: int
+    """Characters of the longest key."""
+
+    def whole(self, key: str) -> str | None:
+        """Returns the label that a line's key is, from the outside in: `**c#**` is "C#", where that is a label."""
+        start, end = 0, len(key)
+        while start < end:
+            if end - start <= self.longest and key[start:end] in self.keys:
+                return self.keys[key[start:end]]
+            if key[end - 1] in _PUNCTUATION:
+                end -= 1
+            elif key[start] in _MARKUP or key[end - 1] in _MARKUP:
+                start, end = start + (key[start] in _MARKUP), end - (key[end - 1] in _MARKUP)
+            else:
+                return None
+        return None
 
     def read(self, line: str) -> Reading | None:
         """Reads a line that is no label as a whole; `None` where it mentions no label."""
@@ -124,13 +140,14 @@ def _reader(labels: tuple[str, ...]) -> _Reader:
     counts = Counter(map(_key, labels))
     keys = {key: label for label in labels if counts[key := _key(label)] == 1 and key}
     if not keys:
-        return _Reader(keys, None, False)
+        return _Reader(keys, None, numeric=False, longest=0)
     longest_first = sorted(keys, key=lambda key: (-len(key), key))
     # Digits after a point or comma belong to another number, as do those after a sign; a range has two numbers.
     guard = r"(?<![.,])(?<!^[+-])(?<![^\d][+-])"
     alternatives = "|".join(f"{guard if _NUMBER.fullmatch(key) else ''}{re.escape(key)}" for key in longest_first)
     pattern = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)(?![.,]\d)")
-    return _Reader(keys, pattern, all(_NUMBER.fullmatch(key) for key in keys))
+    numeric = all(_NUMBER.fullmatch(key) for key in keys)
+    return _Reader(keys, pattern, numeric, longest=len(longest_first[0]))
 
 
 def rules(labels: Sequence[str]) -> dict[str, Any]:

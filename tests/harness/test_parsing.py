@@ -61,6 +61,12 @@ STARS = ("1", "2", "3", "4", "5")
         ("YES", ("yes", "Yes"), None),
         ("ＰＯＳＩＴＩＶＥ", CLASSES, "positive"),
         ("C++", ("c", "c++"), "c++"),
+        *((text, ("C", "C#", "Java"), "C#") for text in ("c#", "C#.", "**C#**", "`C#`", '"C#".', "**c#.**", "- C#")),
+        *((text, ("C", "C#", "Java"), "C") for text in ("c", "**C**.", "# C", "`c`")),
+        *((text, ("A", "A*", "B"), "A*") for text in ("a*", "A*.", "**A***", "(A*)")),
+        *((text, ("A", "A*", "B"), "A") for text in ("**A**", "**a**.", "*A*!", "A")),
+        ("***", ("*", "**", "***"), "***"),
+        ("(**)", ("*", "**", "***"), "**"),
     ],
 )
 def test_reads_leniently(text, labels, label):
