@@ -16,6 +16,14 @@ from harness.types import Example, content_id
 _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,4}\.[A-Za-z]{2,24}\b")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}")
 _CARD = re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d.-]*\d)")
+_PRINTED_CARD = re.compile(
+    r"""(?x) (?<![\d.-]) (?=(?P<card> (?:
+        (?: [2456][0-9]{3} | 35[0-9]{2} ) (?P<a>[ -]) [0-9]{4} (?P=a) [0-9]{4} (?P=a) [0-9]{4}
+      | 3[0-9]{3} (?P<b>[ -]) [0-9]{6} (?P=b) [0-9]{4,5}                                # American Express, Diners
+      | [2-6][0-9]{12,18} ) (?![\d.-]*\d) ))"""
+)
+"""A card number in the groups in which it is printed, also beside other digits such as an expiry date; first digits of
+payment cards only (ISO/IEC 7812-1). It is looked ahead for, since it may begin within what looks like one."""
 _PHONE = re.compile(r"(?<![\w.+-])(?:\+\d{1,3}[ .-]?)(?:\(?\d{1,4}\)?[ .-]?){2,4}\d{2,4}(?!\w)")
 _NATIONAL_PHONE = re.compile(
     r"""(?x) (?<![\w.+/-]) (?<![0-9]\ ) (?:
@@ -121,7 +129,13 @@ def _keys(text: str, _: int) -> Spans:
 
 
 def _cards(text: str, number: int) -> Spans:
-    return (found.span() for found in _CARD.finditer(text, number) if _luhn(found.group()))
+    """Numbers as they are printed first, or a loose reading would take in what stands beside them."""
+    end, printed = 0, []
+    for found in _PRINTED_CARD.finditer(text, number):
+        if found.start() >= end and _luhn(found["card"]):
+            end = found.end("card")
+            printed.append(found.span("card"))
+    return printed or (found.span() for found in _CARD.finditer(text, number) if _luhn(found.group()))
 
 
 def _phones(text: str, number: int) -> Spans:

@@ -34,6 +34,7 @@ FOUND = {
 HARMLESS = [
     "me@home, you @ work, a@b",
     "order 4111 1111 1111 1112",  # check digit
+    "order 4111 1111 1111 1112 12/26",
     "0000 0000 0000 0000",
     "call 7946 0958 or 5550123",
     "1234567890, 09061701461 and 123456789012",
@@ -85,6 +86,21 @@ def test_each_kind_of_a_text_is_named():
     text = " / ".join(texts[0] for texts in FOUND.values())
     assert kinds(text) == set(FOUND)
     assert masked(text) == " / ".join(f"[{kind.upper()}]" for kind in FOUND)
+
+
+@pytest.mark.parametrize("card", [*FOUND["card"], "4012888888881881", "3530 1113 3330 0000", "3782 822463 10005"])
+@pytest.mark.parametrize(
+    "around",
+    ["{} 12/26", "{} 12/2026", "{} 123", "{} 2 times", "{} 01 29", "Room 12 {}", "12 {} 12/26", "4111 {} 4111"],
+)
+def test_a_card_is_found_beside_other_digits(card, around):
+    assert kinds(around.format(card)) == {"card"}
+    assert masked(around.format(card)) == around.format("[CARD]")
+
+
+def test_every_card_of_a_row_is_found():
+    cards = FOUND["card"][0]
+    assert masked(f"{cards} {cards} 12/26 {cards} 123") == "[CARD] [CARD] 12/26 [CARD] 123"
 
 
 def test_words_after_an_account_number_stay():
