@@ -175,7 +175,7 @@ def _tokens(each: TrainingSet, counted: _Counting) -> tuple[Check, ...]:
 
 
 def _separators(sets: Sequence[TrainingSet], data: Prepared) -> Iterator[Check]:
-    """Says where texts hold what is to end a prompt: the formatter puts a line break in its place."""
+    """Says where texts hold what is to end a prompt: the formatter puts white space in its place."""
     for separator in sorted({mark for each in sets if (mark := getattr(each.formatter, "separator", ""))}):
         found = [example.id for example in data.examples if separator in example.text]
         if found:

@@ -214,8 +214,8 @@ def _prompt_leak(figures: Figures, _: Check) -> str:
 def _separator_in_texts(figures: Figures, _: Check) -> str:
     return say_n(
         figures["texts"],
-        "{n} text holds the separator {separator}, e.g. {id}: in prompts a line break stands in its place",
-        "{n} texts hold the separator {separator}, e.g. {id}: in prompts a line break stands in its place",
+        "{n} text holds the separator {separator}, e.g. {id}: in prompts white space stands in its place",
+        "{n} texts hold the separator {separator}, e.g. {id}: in prompts white space stands in its place",
         n=count(figures["texts"]), separator=json.dumps(figures["separator"]), id=figures["ids"][0],
     )  # fmt: skip
 

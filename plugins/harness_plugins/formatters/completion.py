@@ -13,8 +13,8 @@ import harness
 class Completion:
     """Bare text + separator → ` label`: no instruction, for the model has learned the task.
 
-    A separator within a text would end it too early: each one is replaced by a line break, in prompts and in
-    training files alike.
+    A separator within a text would end it too early: each one is replaced by a line break, or by a space where the
+    separator consists of line breaks itself, in prompts and in training files alike.
     """
 
     name: ClassVar[str] = "completion"
@@ -52,7 +52,7 @@ class Completion:
     def _asked(self, example: harness.Example) -> str:
         """Returns text + separator, in which the separator stands at the end and nowhere else."""
         text, separator = example.text, self.separator
-        substitute = "" if separator == "\n" else "\n"
+        substitute = "\n" if separator.strip("\n") else " "  # never part of a new one
         while (place := (text + separator).find(separator)) < len(text):
             text = text[:place] + substitute + text[place + len(separator) :]
         return text + separator

@@ -84,7 +84,7 @@ def said(kind: str, figures: Figures, **check: Any) -> str:
         (
             "separator-in-texts",
             {"separator": "\n##\n", "texts": 2, "ids": ["x"]},
-            '2 texts hold the separator "\\n##\\n", e.g. x: in prompts a line break stands in its place',
+            '2 texts hold the separator "\\n##\\n", e.g. x: in prompts white space stands in its place',
         ),
         (
             "power",

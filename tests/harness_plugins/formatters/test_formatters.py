@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import harness
@@ -33,13 +33,21 @@ def test_completion_shows_shots_in_the_same_form():
     assert Completion(stop=" END").training_line(ITEM, LABELS)["completion"] == " positive END"
 
 
-@given(st.text(alphabet="#\n a", max_size=40), st.sampled_from(["\n\n###\n\n", "#", "\n", " ->", "##"]))
+@given(st.text(alphabet="#\n a", max_size=40), st.sampled_from(["\n\n###\n\n", "#", "\n", "\n\n", " ->", "##"]))
+@example("a\n", "\n\n")
+@example("a\n\nb\n\n", "\n\n\n")
 def test_the_separator_stands_at_the_end_and_nowhere_else(text, separator):
     asked = Completion(separator=separator)
-    example = harness.Example(fields={"text": text}, label="x")
-    prompt = asked.prompt(example, [], ("x", "y")).text
+    item = harness.Example(fields={"text": text}, label="x")
+    prompt = asked.prompt(item, [], ("x", "y")).text
     assert prompt.find(separator) == len(prompt) - len(separator)
-    assert asked.training_line(example, ("x", "y"))["prompt"] == prompt
+    assert asked.training_line(item, ("x", "y"))["prompt"] == prompt
+
+
+@pytest.mark.parametrize("separator", ["\n", "\n\n", "\n###\n", " ->"])
+def test_words_around_a_separator_stay_apart(separator):
+    item = harness.Example(fields={"text": f"good{separator}bad"}, label="x")
+    assert Completion(separator=separator).prompt(item, [], ("x",)).text.split(separator)[0].split() == ["good", "bad"]
 
 
 @given(st.text())
