@@ -22,6 +22,9 @@ LISTED = 1000
 EXCERPT = 160
 """Characters of a text that the report shows of a row that is worth a look."""
 
+BESIDE = ("examples.parquet", "quality.json")
+"""What is written beside the training files."""
+
 
 def write(folder: Path, data: Prepared, files: Mapping[str, bytes]) -> dict[str, Any]:
     """Writes prepared data: examples, training files and the quality report, all of them or none.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ class Source:
     guessed: tuple[Guess, ...] = ()
     margin: float = MARGIN
     seed: int = SEED
+    read: frozenset[Path] = frozenset()
+    """The files that the examples came from, resolved; what is written must not replace them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +76,7 @@ class Result:
 
 def of_experiment(experiment: Experiment, console: Console) -> Source:
     """Returns what an experiment's arms learn from."""
+    paths = getattr(experiment.dataset, "path", ())
     return Source(
         loaded=stage.load_examples(experiment, console),
         options=stage.options_of(experiment),
@@ -80,6 +84,7 @@ def of_experiment(experiment: Experiment, console: Console) -> Source:
         experiment=experiment,
         margin=experiment.verdict.margin,
         seed=experiment.seed,
+        read=_files(experiment.path.parent / path for path in ([paths] if isinstance(paths, str) else paths)),
     )
 
 
@@ -102,7 +107,8 @@ def of_file(
     ready = tables.read_examples(data)
     if ready is not None:
         _nothing_else(data, given, reading or {})
-        return Source(loaded=Loaded(examples=ready), options=options, sets=_sets(plugins, wanted, {}, ""))
+        sets = _sets(plugins, wanted, {}, "")
+        return Source(loaded=Loaded(examples=ready), options=options, sets=sets, read=_files([data]))
     seen = look(data, plugins, given, reading)
     table = {"path": str(data.absolute()), **seen.options}
     dataset: Any = construct(plugins.get("dataset", "files").cls, table, "dataset")
@@ -115,7 +121,14 @@ def of_file(
         options=replace(options, labels=dataset.labels, ordered=dataset.ordered),
         sets=_sets(plugins, wanted, seen.options, own_instruction(seen.guesses)),
         guessed=seen.found,
+        read=_files([data]),
     )
+
+
+def _files(paths: Iterable[Path]) -> frozenset[Path]:
+    """Returns the files that paths name: a file, those in a folder, or those of a pattern."""
+    named = (path.iterdir() if path.is_dir() else [path, *path.parent.glob(path.name)] for path in paths)
+    return frozenset(file.resolve() for file in chain.from_iterable(named))
 
 
 def _nothing_else(data: Path, given: Given, reading: Mapping[str, Any]) -> None:
@@ -186,6 +199,9 @@ def carry_out(source: Source, folder: Path, console: Console, *, allow_leaks: bo
     """Prepares, checks and writes.
 
     A gate that says no leaves the quality report and the examples, and no training file.
+
+    Raises:
+        UsageError: What is to be written would replace the data; nothing was written.
     """
     data = stage.found_out(source.loaded, source.options, source.margin, console)
     if source.experiment is not None:
@@ -202,8 +218,15 @@ def carry_out(source: Source, folder: Path, console: Console, *, allow_leaks: bo
     except (GateError, DataError) as error:
         refused = error
     files = {} if refused is not None else made.files
+    _spare(source.read, folder, (*files, *quality_report.BESIDE))
     report = quality_report.write(folder, replace(data, checks=(*data.checks, *made.checks)), files)
     return Result(folder=folder, report=report, guessed=source.guessed, refused=refused, files=tuple(sorted(files)))
+
+
+def _spare(read: Collection[Path], folder: Path, names: Iterable[str]) -> None:
+    own = next((folder / name for name in names if (folder / name).resolve() in read), None)
+    if own is not None:
+        raise UsageError(f"{own} would replace the data itself", "name another folder with -o")
 
 
 def _few(check: Check) -> Check:

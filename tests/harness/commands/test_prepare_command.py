@@ -155,6 +155,31 @@ def test_an_experiment_names_the_files_after_its_arms(tmp_path: Path) -> None:
     assert "--text is for a data file" in refused.err
 
 
+@pytest.mark.parametrize("given", ["train.chat.jsonl", ".", "*.jsonl"])
+def test_the_data_itself_is_never_written_over(tmp_path: Path, given: str) -> None:
+    assert call("prepare", make("csv", tmp_path), "-o", tmp_path / "first", "--quiet").code == 0
+    own = tmp_path / "own"
+    own.mkdir()
+    shutil.copy(tmp_path / "first" / "train.chat.jsonl", own)
+    before = contents(own)
+    done = call("prepare", own / given, "-o", own)
+    assert done.code == 2, done
+    assert f"{own / 'train.chat.jsonl'} would replace the data itself" in done.err
+    assert contents(own) == before
+    assert call("prepare", own / given, "-o", tmp_path / "other").code == 0
+
+
+def test_the_data_of_an_experiment_is_never_written_over(tmp_path: Path) -> None:
+    data = make("jsonl", tmp_path).rename(tmp_path / "train.fine-tuned.jsonl")
+    before = data.read_bytes()
+    assert call("init", data, "-o", tmp_path / "experiment.toml").code == 0
+    done = call("prepare", tmp_path / "experiment.toml", "-o", tmp_path)
+    assert done.code == 2, done
+    assert f"{data} would replace the data itself" in done.err
+    assert data.read_bytes() == before
+    assert not (tmp_path / "quality.json").exists()
+
+
 def leaking(folder: Path) -> Path:
     rows = [dict(row, part=("train", "train", "train", "validation", "test")[n % 5]) for n, row in enumerate(ROWS)]
     rows.append(dict(rows[0], part="test"))
