@@ -82,7 +82,10 @@ class Picker(Protocol):
 
 @runtime_checkable
 class Selector(Plugin, Protocol):
-    """Picks shots from the train split."""
+    """Picks shots from the train split.
+
+    Optional field: `ids`, those of the train examples that it picks from; a preview (`--limit`) keeps these.
+    """
 
     def fit(self, train: Sequence[Example], seed: int) -> Picker:
         """Prepares picking; the same train split and seed give the same picks."""

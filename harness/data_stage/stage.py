@@ -93,12 +93,18 @@ def prepared(experiment: Experiment, loaded: Loaded, console: Console, limit: in
         data = found_out(loaded, options_of(experiment), experiment.verdict.margin, console)
         learned = written(sets_of(experiment), data, experiment.seed) if _trainable(data) else Written()
         data = replace(data, checks=(*data.checks, *prompt_leaks(experiment, data), *learned.checks))
-    return data if limit is None else limited(data, limit, experiment.seed)
+    return data if limit is None else limited(data, limit, experiment.seed, _named(experiment))
+
+
+def _named(experiment: Experiment) -> frozenset[str]:
+    """Returns the ids of the shots that the arms name."""
+    shots = [one.shots for arm in experiment.arms for one in arm.variants if one.shots is not None]
+    return frozenset(name for each in shots for name in getattr(each.selector, "ids", ()))
 
 
 def _trainable(data: Prepared) -> bool:
-    """Whether training files may be made: a leak or personal data stops the run before."""
-    return not any(check.level == "error" for check in data.checks)
+    """Whether training files may be made: what no flag allows, such as personal data, stops the run before."""
+    return not any(check.level == "error" and "leak" not in check.kind for check in data.checks)
 
 
 def found_out(loaded: Loaded, options: PrepareOptions, margin: float, console: Console) -> Prepared:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from harness.prepare.options import Prepared
@@ -14,11 +14,19 @@ TRAIN_FACTOR, TRAIN_LEAST = 4, 40
 """A preview of N test items trains on 4 N rows, at least 40: providers refuse fewer than 10, shots want every class."""
 
 
-def limited(data: Prepared, limit: int, seed: int) -> Prepared:
-    """Returns at most `limit` validation and test examples, and the train examples that go with them."""
+def limited(data: Prepared, limit: int, seed: int, named: Collection[str] = ()) -> Prepared:
+    """Returns at most `limit` validation and test examples, and the train examples that go with them.
+
+    Args:
+        data: The whole.
+        limit: So many validation and test examples.
+        seed: Of the experiment.
+        named: Ids of train examples that stay in any case.
+    """
     sizes = {Split.TRAIN: max(TRAIN_FACTOR * limit, TRAIN_LEAST), Split.VALIDATION: limit, Split.TEST: limit}
     kept = [example for split, size in sizes.items() for example in _some(data.of(split), size, seed)]
-    return replace(data, examples=tuple(sorted(kept, key=lambda example: example.id)))
+    kept += [example for example in data.of(Split.TRAIN) if example.id in named]
+    return replace(data, examples=tuple(sorted({one.id: one for one in kept}.values(), key=lambda one: one.id)))
 
 
 def _some(examples: Sequence[Example], size: int, seed: int) -> list[Example]:

@@ -10,6 +10,8 @@ import pytest
 from support.lab import Lab, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
+from harness.tables import read_examples
+
 MOCK = '[[arms]]\nname = "pretend"\nbackend = { plugin = "mock", accuracy = 1.0 }\n'
 
 
@@ -61,6 +63,32 @@ def test_leaked_items_are_told_apart_where_a_run_goes_on(lab: Lab) -> None:
         assert arm["accuracy_without_leaks"] == pytest.approx(sum(clean) / len(clean))
     page = (lab.folder / "report.html").read_text(encoding="utf-8")
     assert "Accuracy with and without the test items that also stand in train or validation" in page
+
+
+def test_a_leak_that_is_allowed_opens_no_other_gate(lab: Lab, provider: Provider) -> None:
+    lines = (lab.path / "data.csv").read_text(encoding="utf-8").splitlines()
+    lines[1] = lines[1].replace("report", "<|endoftext|> report", 1)
+    (lab.path / "data.csv").write_text("\n".join([*lines, lines[2].replace(",train", ",test")]) + "\n")
+    arm = fine_tuned("tuned", base="gpt-4.1-mini")
+    lab.write(arm + endpoint(provider.base_url), dataset='split = "split"')
+    assert lab.run().code == 3
+    done = lab.run("--allow-leaks")
+    assert done.code == 2, done
+    assert "special-token-strings" in done.err
+    assert provider.counts() == {}
+
+
+def test_a_preview_keeps_the_shots_that_are_named(lab: Lab, provider: Provider) -> None:
+    lab.write(MOCK, dataset='split = "split"')
+    assert lab.run().code == 0
+    whole = lab.folder
+    kept = read_examples(whole / "data" / "examples.parquet") or ()
+    named = [example.id for example in kept if example.split == "train"][::9]
+    arm = few_shot("shown", k=len(named)).replace('"balanced"', f'"fixed", ids = {json.dumps(named)}')
+    lab.write(arm + endpoint(provider.base_url), dataset='split = "split"', name="shown.toml")
+    assert lab.run("--limit", "2", file="shown.toml").code == 0
+    (preview,) = set(lab.runs) - {whole}
+    assert {tuple(row["shot_ids"]) for row in lab.predictions(preview)} == {tuple(named)}
 
 
 def test_without_leaks_there_is_nothing_to_tell_apart(lab: Lab) -> None:

@@ -39,6 +39,14 @@ def test_it_is_a_part_of_each_split_and_trains_on_more() -> None:
     assert len(limited(whole, 2, 7).of(Split.TRAIN)) == 40
 
 
+def test_examples_that_are_named_stay() -> None:
+    whole = data(ROWS)
+    small = {example.id for example in limited(whole, 20, 7).examples}
+    named = [example.id for example in whole.of(Split.TRAIN) if example.id not in small][:3]
+    test = next(example.id for example in whole.of(Split.TEST) if example.id not in small)
+    assert {example.id for example in limited(whole, 20, 7, [*named, test]).examples} == small | set(named)
+
+
 def test_every_class_is_there_where_there_is_room() -> None:
     rows = [(f"text {n} about w{n * 31 % 89}", f"intent {n % 12}" if n < 480 else "rare") for n in range(500)]
     kept = {example.label for example in limited(data(rows), 20, 7).of(Split.TEST)}
