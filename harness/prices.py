@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from harness.experiment import LOCAL, Experiment
 from harness.experiment.file import PriceTable
+from harness.tokens import undated
 from harness.types import Usage
 
 MILLION = 1_000_000
@@ -117,7 +118,7 @@ class Prices:
         if base == model:
             return None
         own = self.own.get(f"ft:{base}")
-        listed = FINE_TUNED.get(_dateless(base))
+        listed = FINE_TUNED.get(undated(base))
         if own is not None or listed is None:
             return own
         training, given, cached, output = listed
@@ -159,7 +160,7 @@ class Prices:
         own = self.own.get(base)
         if own is not None and own.training is not None:
             return tokens * own.training / MILLION
-        listed = FINE_TUNED.get(_dateless(base))
+        listed = FINE_TUNED.get(undated(base))
         return tokens * listed[0] / MILLION if listed else None
 
     def hour_usd(self) -> float | None:
@@ -176,12 +177,6 @@ class Prices:
 def told_base(model: str) -> str:
     """Returns the base model that a model's name tells: that of `ft:BASE:…`, or itself."""
     return model.split(":")[1] if model.startswith("ft:") else model
-
-
-def _dateless(model: str) -> str:
-    """Returns a model's name without the date of its snapshot: gpt-4.1-mini-2025-04-14 → gpt-4.1-mini."""
-    parts = model.split("-")
-    return "-".join(parts[:-3]) if len(parts) > 3 and all(part.isdigit() for part in parts[-3:]) else model
 
 
 def _own(table: PriceTable | None, share: float) -> _Flat | None:

@@ -227,7 +227,12 @@ def base_model(model: str) -> str:
     `ft:gpt-4.1-mini-2025-04-14:acme:tag:id` (OpenAI), `gpt-4.1-mini-2025-04-14.ft-id-tag` and `gpt-35-turbo` (Azure)
     and `openai/gpt-4o` (routers) are understood.
     """
-    return _SNAPSHOT.sub("", _snapshot(model))
+    return undated(_snapshot(model))
+
+
+def undated(model: str) -> str:
+    """Returns a model's name without the date of its snapshot: gpt-4.1-mini-2025-04-14 and gpt-3.5-turbo-0125."""
+    return _SNAPSHOT.sub("", model)
 
 
 def _snapshot(model: str) -> str:

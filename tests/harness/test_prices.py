@@ -58,6 +58,25 @@ def test_fine_tuned_models_have_prices_of_their_own(base: str) -> None:
     assert made.training_usd(base, 2_000_000) == pytest.approx(2 * training)
 
 
+@pytest.mark.parametrize(
+    ("snapshot", "base"),
+    [
+        ("gpt-3.5-turbo-0125", "gpt-3.5-turbo"),
+        ("gpt-3.5-turbo-1106", "gpt-3.5-turbo"),
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("babbage-002", "babbage-002"),  # a version of three digits is part of the name
+    ],
+)
+def test_a_snapshot_has_the_price_of_its_model(snapshot: str, base: str) -> None:
+    made = prices()
+    usage = Usage(input=1000, output=10)
+    dated = made.request_usd("api", f"ft:{snapshot}:org::abc", usage)
+    assert dated is not None
+    assert dated == made.request_usd("api", f"ft:{base}:org::abc", usage)
+    assert made.training_usd(snapshot, 2_000_000) == made.training_usd(base, 2_000_000)
+    assert made.known("api", "", base=snapshot)
+
+
 def test_a_fine_tuned_model_never_gets_its_base_models_price() -> None:
     made = prices(mine=PriceTable(input=2.0, output=8.0, training=3.0))
     assert made.request_usd("api", "ft:mine:org::abc", Usage(input=10, output=1)) is None
