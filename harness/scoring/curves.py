@@ -151,10 +151,9 @@ def _resampled(
     sizes, places = np.log2(xs), np.empty(RESAMPLES)
     for number, seeds in enumerate(drawn):
         chosen = grid[number, seeds]
-        there = ~np.isnan(chosen)
-        held = there.any(axis=0)  # a size that none of the drawn seeds has says nothing in this resample
-        curve = np.where(there, chosen, 0.0).sum(axis=0)[held] / there.sum(axis=0)[held]
-        places[number] = _passes(sizes[held], curve, means[number, -1])
+        # A size that none of the drawn seeds has keeps those that have it: without it, another curve would be measured
+        held = np.where(np.isnan(chosen).all(axis=0), grid[number], chosen)
+        places[number] = _passes(sizes, np.nanmean(held, axis=0), means[number, -1])
     return places
 
 

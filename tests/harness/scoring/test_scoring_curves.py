@@ -119,3 +119,19 @@ def test_a_seed_that_lacks_a_size_still_counts_at_the_others() -> None:
     assert found["kind"] == "between"
     assert found["ci"] is not None
     assert crossing([], right(0.7), {}, 1) is None
+
+
+@pytest.mark.parametrize(
+    ("means", "largest", "reached"),
+    [({50: 0.55, 100: 0.60, 200: 0.66}, 0.90, 1.0), ({50: 0.55, 100: 0.90, 200: 0.90}, 0.50, 0.0)],
+)
+def test_a_size_that_one_seed_has_counts_in_every_resample(
+    means: dict[int, float], largest: float, reached: float
+) -> None:
+    # as in process, where no seed changes anything about the whole train split
+    points = [*curve(means, (-0.02, 0.0, 0.02), 400), Measured(x=400, run=0, right=right(largest, 400))]
+    found = crossing(points, right(0.75, 400), {}, 1)
+    assert found is not None
+    assert found["reached"] == reached
+    low, high = found["ci"]
+    assert (low, high) == (None, None) if not reached else 200 < low < found["n"] < high < 400
