@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from harness.execution.answers import Answered
+from harness.experiment import LOCAL, Arm
+
+
+def takes_this_machine(arm: Arm) -> bool:
+    """Whether answers of an arm take seconds of this machine: in process or by its local endpoint, and truly."""
+    return arm.endpoint in (None, LOCAL) and not arm.simulated
 
 
 def spans(answers: Sequence[Answered]) -> list[tuple[float, float]]:

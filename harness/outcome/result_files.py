@@ -17,7 +17,7 @@ from harness.experiment.file import DecisionTable
 from harness.files import write_json
 from harness.findings import finding
 from harness.outcome import choice_record, curve_record, measures
-from harness.outcome.machine_time import machine_seconds, spans
+from harness.outcome.machine_time import machine_seconds, spans, takes_this_machine
 from harness.prepare.options import Prepared
 from harness.prices import Prices
 from harness.running import arm_prices
@@ -66,8 +66,8 @@ def write(
     backends = [one.arm.backend for one in outcome.ready.values()]
     prices = Prices.of(experiment)
     prices.trained |= {b.model: b.base for b in backends if getattr(b, "model", None) and getattr(b, "base", None)}  # type: ignore[attr-defined]
-    measured = [name for name, one in outcome.ready.items() if not one.arm.simulated]
-    seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in measured})
+    here = [name for name, one in outcome.ready.items() if takes_this_machine(one.arm)]
+    seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in here})
     computed, lost = _metrics(experiment, data, outcome)
     arms = [
         replace(_arm_facts(arm, experiment, data, outcome, prices, seconds), metrics=computed[arm.name])
@@ -174,13 +174,11 @@ def _arm_facts(
     asked = ready.arm
     answers = outcome.test.get(arm.name, ())
     endpoint = asked.endpoint
-    local = endpoint in (None, LOCAL)
-    simulated = asked.simulated
     busy_n = len(spans(answers))
-    timed = local and busy_n > 0 and not simulated  # simulated seconds are nobody's
+    timed = takes_this_machine(asked) and busy_n > 0
     rows = [answer.prediction for answer in answers]
     hour = prices.hour_usd()
-    if endpoint == LOCAL and hour is not None and busy_n:
+    if endpoint == LOCAL and hour is not None and timed:
         each = seconds[arm.name] / busy_n / 3600 * hour
         rows = [replace(row, cost_usd=each) for row in rows]
     validation = outcome.validation.get(arm.name)
@@ -193,7 +191,7 @@ def _arm_facts(
         shots=(asked.shots.k if asked.shots else 0) if arm.family in (*PROMPTED, "fine-tuned") else None,
         mode=None if asked.imported else asked.answer_mode,
         max_tokens=getattr(asked.backend, "max_tokens", None),
-        simulated=simulated,
+        simulated=asked.simulated,
         imported=asked.imported,
         validation=tuple(answer.prediction for answer in validation or ()),
         validation_accuracy=accuracy(validation) if validation else None,
@@ -202,8 +200,8 @@ def _arm_facts(
         training_s=ready.seconds,
         shutdown_date=ready.record.get("shutdown_date"),
         failed_training_usd=arm_prices.failed_usd(outcome.failed_jobs, prices, arm.name) if endpoint != LOCAL else None,
-        local=local,
-        busy_s=seconds.get(arm.name) if timed else None,
+        local=endpoint in (None, LOCAL),
+        busy_s=seconds[arm.name] if timed else None,
         busy_n=busy_n if timed else None,
         refused=ready.refused,
         price=arm_prices.price_of(prices, endpoint, asked),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
-from support.lab import Lab
+from support.lab import Lab, endpoint, few_shot
+from support.provider import Provider
 
 
 def test_files_of_a_run_agree_with_each_other(tmp_path: Path) -> None:
@@ -41,3 +44,21 @@ def test_files_of_a_run_agree_with_each_other(tmp_path: Path) -> None:
     assert [each["label"] for each in labels] == results["run"]["labels"]
     assert {split: sum(each[split] for each in labels) for split in quality["rows_out"]} == quality["rows_out"]
     assert not [path for path in folder.rglob("*") if path.name.startswith(".") or path.suffix == ".tmp"]
+
+
+def test_requests_elsewhere_take_no_seconds_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_KEY", "fake")
+    lab = Lab.make(tmp_path)
+    classical = '[[arms]]\nname = "here"\nbackend = { plugin = "classical" }\n'
+    with Provider.start(answers=lab.answers) as provider:
+        lab.write(classical + few_shot("elsewhere"), dataset=endpoint(provider.base_url))
+        assert lab.run("--yes").code == 0
+        # Answers here take half a second each, one after the other; all the while, others are under way elsewhere.
+        with contextlib.closing(sqlite3.connect(lab.folder / "journal.sqlite")) as journal, journal:
+            journal.execute("UPDATE answers SET started = rowid, service_s = 0.5 WHERE arm = 'here'")
+            journal.execute("UPDATE answers SET started = 0, service_s = 1000 WHERE arm = 'elsewhere'")
+        (lab.folder / "results.json").unlink()
+        assert lab.run("--yes").code == 0
+    arms = lab.arms()
+    assert arms["here"]["machine_s_per_1k"] == pytest.approx(500)
+    assert arms["elsewhere"]["machine_s_per_1k"] is None
