@@ -138,13 +138,10 @@ def _found(
 
     test = run.data.of(Split.TEST)
     seed, margin = run.experiment.seed, run.experiment.verdict.margin
+    groups = _groups(fresh.examples)
     before = drift.panel_of({name: old[name] for name in new}, len(test), _groups(test), seed)
-    after = drift.panel_of(
-        {name: [one.prediction for one in answered] for name, answered in new.items()},
-        len(fresh.examples),
-        _groups(fresh.examples),
-        seed,
-    )
+    answers = {name: [one.prediction for one in answered] for name, answered in new.items()}
+    after = drift.panel_of(answers, len(fresh.examples), groups, seed)
     labels = {example.id: example.label for example in test}
     duel = _duel(run, before[1], after[1], margin)
     claim = drift.claim_of(duel["test"]) if duel else None
@@ -155,7 +152,10 @@ def _found(
         "n_shared": sum(example.id in labels for example in fresh.examples),
         "relabelled": sum(labels.get(one.id, one.label) != one.label for one in fresh.examples),
         "labels": drift.label_shift(list(labels.values()), [one.label for one in fresh.examples], run.data.labels),
-        "arms": [drift.arm_drift(name, (before[0][name], before[1]), (after[0][name], after[1])) for name in new],
+        "arms": [
+            drift.arm_drift(name, (before[0][name], before[1]), (after[0][name], after[1]), groups, seed)
+            for name in new
+        ],
         "contenders": duel,
         "verdict": {
             "kind": run.results["verdict"]["kind"],

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.numbers import count, percent, points, points_interval
 from harness.scoring.answers import Answers, Figures, counts
 from harness.scoring.comparisons import Panel, accuracy_interval
 from harness.scoring.facts import ArmFacts
-from harness.scoring.statistics import Interval, mcnemar, tango, wilson
+from harness.scoring.statistics import Interval
 from harness.types import Prediction
 
 AHEAD, EQUAL = "ahead", "equal"
@@ -38,67 +39,83 @@ def panel_of(
     return answers, Panel.of(answers, n, groups, seed)
 
 
-def arm_drift(name: str, old: tuple[Answers, Panel], new: tuple[Answers, Panel]) -> Figures:
+def arm_drift(
+    name: str,
+    old: tuple[Answers, Panel],
+    new: tuple[Answers, Panel],
+    groups: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Figures:
     """Compares an arm's accuracy on the test with that on fresh items.
 
     Items that were in the test are paired with their old answers, both judged by the fresh label; the others are held
     against the whole test. The change is the paired one where most fresh items were in the test.
+
+    Args:
+        name: The arm.
+        old: Its answers to the test, as `panel_of` has aligned them.
+        new: Those to the fresh items.
+        groups: Fresh example → group, where the fresh items have groups: then whole groups are resampled.
+        seed: Of the resamples.
     """
     (before, old_panel), (after, new_panel) = old, new
-    n = len(after)
     old_ci, _ = accuracy_interval(name, before, old_panel)
     new_ci, _ = accuracy_interval(name, after, new_panel)
-    was, now = float(before.right.mean()), float(after.right.mean())
-    paired = _paired(before, after)
-    apart = _apart(before, old_ci, was, after) if paired["n"] < n else None
-    shared = paired["n"] * 2 >= n
-    headline = paired if shared or apart is None else apart
+    then = {row.example_id: row for row in before.rows}
+    again = [row for row in after.rows if row.example_id in then]
+    added = [row for row in after.rows if row.example_id not in then]
+    parts: dict[str, Figures] = {}
+    if again:
+        old_rows = [replace(then[row.example_id], expected=row.expected) for row in again]
+        _, both = panel_of({"now": again, "then": old_rows}, len(again), groups, seed)
+        parts["paired"] = _paired(both)
+    if added:
+        answers, panel = panel_of({name: added}, len(added), groups, seed) if again else ({name: after}, new_panel)
+        parts["unpaired"] = _apart(name, (before, old_ci), answers[name], panel)
+    how = "paired" if 2 * len(again) >= len(after) else "unpaired"
+    change, ci = parts[how]["change"], parts[how]["ci"]
     return {
         "name": name,
         **counts(after),
-        "test_accuracy": was,
+        "test_accuracy": float(before.right.mean()),
         "test_accuracy_ci": list(old_ci),
-        "accuracy": now,
+        "accuracy": float(after.right.mean()),
         "accuracy_ci": list(new_ci),
-        "change": headline["change"],
-        "change_ci": headline["ci"],
-        "how": "paired" if headline is paired else "unpaired",
-        "drift": not headline["ci"][0] <= 0 <= headline["ci"][1],
-        "paired": paired if paired["n"] else None,
-        "unpaired": apart,
+        "change": change,
+        "change_ci": ci,
+        "how": how,
+        "drift": not ci[0] <= 0 <= ci[1],
+        "paired": parts.get("paired"),
+        "unpaired": parts.get("unpaired"),
     }
 
 
-def _paired(before: Answers, after: Answers) -> Figures:
-    old = {row.example_id: row for row in before.rows}
-    pairs = [
-        (old[row.example_id].predicted == row.expected, bool(right))
-        for row, right in zip(after.rows, after.right, strict=True)
-        if row.example_id in old
-    ]
-    gained = sum(now and not was for was, now in pairs)
-    lost = sum(was and not now for was, now in pairs)
-    n = len(pairs)
+def _paired(both: Panel) -> Figures:
+    """Compares answers `now` with those to the same items `then`."""
+    line = both.compare("now", "then", 0.0)
     return {
-        "n": n,
-        "before": sum(was for was, _ in pairs) / n if n else None,
-        "after": sum(now for _, now in pairs) / n if n else None,
-        "change": (gained - lost) / n if n else None,
-        "ci": list(tango(gained, lost, n)) if n else None,
-        "mcnemar_p": mcnemar(gained, lost),
-        "only_now_right": gained,
-        "only_then_right": lost,
+        "n": line["n"],
+        "groups": line["groups"],
+        "before": float(both.column("then").mean()),
+        "after": float(both.column("now").mean()),
+        "change": line["difference"],
+        "ci": line["ci"],
+        "ci_method": line["ci_method"],
+        "mcnemar_p": line["mcnemar_p"],
+        "only_now_right": line["only_a_right"],
+        "only_then_right": line["only_b_right"],
     }
 
 
-def _apart(before: Answers, old_ci: Interval, was: float, after: Answers) -> Figures:
+def _apart(name: str, old: tuple[Answers, Interval], fresh: Answers, panel: Panel) -> Figures:
     """Compares the fresh items that were not in the test with the test."""
-    seen = set(before.ids)
-    fresh = [bool(right) for name, right in zip(after.ids, after.right, strict=True) if name not in seen]
-    now = sum(fresh) / len(fresh)
-    change, ci = moved(was, old_ci, now, wilson(sum(fresh), len(fresh)))
+    before, old_ci = old
+    was, now = float(before.right.mean()), float(fresh.right.mean())
+    fresh_ci, _ = accuracy_interval(name, fresh, panel)
+    change, ci = moved(was, old_ci, now, fresh_ci)
     return {
         "n": len(fresh),
+        "groups": panel.groups,
         "n_test": len(before),
         "before": was,
         "after": now,

@@ -103,6 +103,21 @@ def test_a_model_that_got_worse_shows_on_the_same_items(finished: Lab, provider:
     assert "accuracy of tuned fell by" in found["sentence"]
 
 
+def test_items_of_groups_are_compared_by_whole_groups(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 120)
+    rows = [(text, label, f"user {place // 3}") for place, (text, label) in enumerate(lab.answers.items())]
+    with (tmp_path / "data.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label", "user"), *rows])
+    arms = [f'[[arms]]\nname = "{name}"\nbackend = {{ plugin = "{name}" }}\n' for name in ("classical", "majority")]
+    lab.write("".join(arms), dataset=f'group = "user"\n{SPLIT}')
+    assert lab.run().code == 0
+    done = recheck(lab, tmp_path / "data.csv", "--json")
+    assert done.code == 0, done
+    found = json.loads(done.out)
+    assert found["n"] == found["n_shared"] == 72
+    assert {(arm["how"], arm["paired"]["groups"]) for arm in found["arms"]} == {("paired", 24)}
+
+
 def test_labels_that_shift_and_labels_never_seen_are_told(finished: Lab, provider: Provider, tmp_path: Path) -> None:
     kept = [(text, label) for text, label in list(NEW.items())[100:] if label != "mixed"]
     data = write(tmp_path / "shift.csv", [*kept, ("something else entirely, of a new kind", "ugly")], ("body", "stars"))

@@ -9,7 +9,7 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from harness.scoring import drift
+from harness.scoring import comparisons, drift
 from harness.scoring.statistics import wilson
 from harness.types import Prediction, Status
 
@@ -79,6 +79,59 @@ def test_a_corrected_label_judges_both_answers() -> None:
     found = arm(old, new)
     assert found["change"] == 0  # the arm says what it said
     assert (found["test_accuracy"], found["accuracy"]) == (pytest.approx(9 / 11), pytest.approx(10 / 11))
+
+
+Group = tuple[int, int]
+"""Items of a group, and how many of them are right."""
+
+
+def grouped(first: int, *groups: Group) -> tuple[list[Prediction], dict[str, str]]:
+    """Returns answers to groups of items, and the group of each item."""
+    found, of = [], {}
+    for number, (n, right) in enumerate(groups):
+        for one in rows(first, right, n):
+            found.append(one)
+            of[one.example_id] = f"{first} {number}"
+        first += n
+    return found, of
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_whole_groups_that_moved_say_less_than_as_many_items(again: bool) -> None:
+    """Of twenty groups of fifteen, two fewer are right: ten points that as many single items would show to be drift."""
+    old, then = grouped(0, *[(15, 15)] * 12, *[(15, 0)] * 8)
+    new, now = grouped(0 if again else 5000, *[(15, 15)] * 9, *[(15, 0)] * 10, (15, 15))
+    before, after = drift.panel_of({"a": old}, 300, then, 1), drift.panel_of({"a": new}, 300, now, 1)
+    plain = arm(old, new)
+    found = drift.arm_drift("a", (before[0]["a"], before[1]), (after[0]["a"], after[1]), now, 1)
+    assert found["change"] == plain["change"] == pytest.approx(-0.1)
+    assert (plain["drift"], found["drift"]) == (True, False)
+    part = found[str(found["how"])]
+    assert part["ci"] == found["change_ci"]
+    assert part["groups"] == 20
+    if again:
+        line = drift.panel_of({"now": new, "then": old}, 300, now, 1)[1].compare("now", "then", 0.0)
+        assert found["change_ci"] == line["ci"]
+        assert part["mcnemar_p"] == plain["paired"]["mcnemar_p"] == line["mcnemar_p"] < 0.001  # type: ignore[index]
+        assert part["ci_method"] == comparisons.CLUSTERED
+    else:
+        # nothing is shared, so what is held against the test is the interval that stands beside it
+        was, is_now = tuple(found["test_accuracy_ci"]), tuple(found["accuracy_ci"])
+        assert found["change_ci"] == list(drift.moved(0.6, was, 0.5, is_now)[1])
+
+
+def test_only_new_items_of_groups_are_held_against_the_test() -> None:
+    old, then = grouped(0, *[(10, 10)] * 10)
+    new, now = grouped(500, *[(10, 10)] * 6, *[(10, 0)] * 4)
+    shared = old[:20]
+    after = drift.panel_of({"a": [*shared, *new]}, 120, {**then, **now}, 1)
+    before = drift.panel_of({"a": old}, 100, then, 1)
+    found = drift.arm_drift("a", (before[0]["a"], before[1]), (after[0]["a"], after[1]), {**then, **now}, 1)
+    alone = drift.panel_of({"a": new}, 100, now, 1)[1].accuracy_interval("a")[0]
+    apart = found["unpaired"]
+    assert (apart["n"], apart["groups"]) == (100, 10)
+    assert apart["ci"] == list(drift.moved(1.0, tuple(found["test_accuracy_ci"]), 0.6, alone)[1])
+    assert (found["paired"]["n"], found["paired"]["groups"]) == (20, 2)
 
 
 def test_label_shift_is_the_chi_square_test_of_two_samples() -> None:
@@ -216,8 +269,8 @@ def test_every_figure_of_an_arm_by_hand() -> None:
     assert found["test_accuracy_ci"] == pytest.approx(list(wilson(80, 100)))
     assert found["accuracy_ci"] == pytest.approx(list(wilson(22, 30)))
     assert found["paired"] == {
-        "n": 20, "before": 1.0, "after": 0.8, "change": -0.2, "ci": found["change_ci"], "only_now_right": 0,
-        "only_then_right": 4, "mcnemar_p": pytest.approx(1 / 16),
+        "n": 20, "groups": None, "before": 1.0, "after": 0.8, "change": -0.2, "ci": found["change_ci"],
+        "ci_method": comparisons.TANGO, "only_now_right": 0, "only_then_right": 4, "mcnemar_p": pytest.approx(1 / 16),
     }  # fmt: skip
     assert found["change"] == -0.2
     apart = found["unpaired"]
