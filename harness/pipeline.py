@@ -97,8 +97,9 @@ def _carry_out(opening: Opened, selected: Collection[str]) -> Finished:
             _try_out(work, [one for name, one in ready.items() if name in selected and name not in validated], test)
         plain = [arm for arm in part if not arm.candidates]
         ready |= {arm.name: one for arm, one in zip(plain, work.train_all(plain), strict=True)}
-        choices |= {chosen.arm.name: chosen for chosen in choosing.choose([arm for arm in part if arm.candidates])}
-        ready |= {name: chosen.ready for name, chosen in choices.items()}
+        chosen = choosing.choose([arm for arm in part if arm.candidates])
+        choices |= {each.arm.name: each for each in chosen if not each.left}
+        ready |= {each.arm.name: each.ready for each in chosen}
         able = [ready[arm.name] for arm in part if ready[arm.name].refusal is None]
         on_validation |= validation.answers(work, able, choices, validated, selected)
     able = [ready[arm.name] for arm in arms if ready[arm.name].refusal is None]

@@ -20,11 +20,11 @@ from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm
 from harness.experiment.candidates import CHECKPOINT, worded
 from harness.experiment.file import ChooseBudget
-from harness.numbers import duration
+from harness.numbers import counted, duration
 from harness.numbers import usd as usd_text
 from harness.running.arm_training import JOBS_AT_ONCE, ArmTraining, Trained
 from harness.trials.sweeps import Sweeps
-from harness.types import Example
+from harness.types import Example, Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +63,8 @@ class Chosen:
     """`usd` or `seconds` → candidates for which the choice's budget had none left."""
     wall_s: float | None = None
     """Seconds that the choice has taken, where they were limited."""
+    left: bool = False
+    """Whether nothing is chosen yet, for candidates lack answers: the same command goes on with it."""
 
     @property
     def answers(self) -> tuple[Answered, ...]:
@@ -146,7 +148,8 @@ class Choosing:
     def choose(self, arms: Sequence[Arm]) -> list[Chosen]:
         """Tries the candidates of every arm on validation, and takes the best of each arm.
 
-        Arms whose time is limited are searched one after the other: the clock is theirs alone.
+        Arms whose time is limited are searched one after the other: the clock is theirs alone. Where requests ran out
+        of attempts, nothing is chosen yet.
 
         Raises:
             GateError: The run's budget is used up.
@@ -159,7 +162,7 @@ class Choosing:
                 self._round(group)
             for search in group:
                 self._close(search)
-        chosen = self._known | {search.arm.name: search.chosen() for search in searches}
+        chosen = self._known | {search.arm.name: self._chosen(search) for search in searches}
         return [chosen[arm.name] for arm in arms]
 
     def known(self, arm: Arm) -> Arm | None:
@@ -303,6 +306,23 @@ class Choosing:
                 f"{search.arm.name}: {search.skipped.total():,} candidates left out, for the budget of the choice "
                 f"does not cover them ({spent} are spent)"
             )
+
+    def _chosen(self, search: _Search) -> Chosen:
+        """Takes the best, or nothing yet: what one candidate lacks could make it the best when the command goes on."""
+        chosen = search.chosen()
+        left = sum(self._lacks(each, search.examples) for each in chosen.tried)
+        if not left:
+            return chosen
+        tried = counted(len(chosen.tried), "candidate")
+        why = f"{search.arm.name}: nothing is chosen yet, as {left:,} of {tried} lack answers"
+        self.work.asking.console.say(f"{why}; it is asked the test items when these have come")
+        waiting = Trained(arm=search.arm, refusal=why)
+        return replace(chosen, settings={}, ready=waiting, left=True)
+
+    def _lacks(self, each: Tried, examples: Sequence[Example]) -> bool:
+        """Whether answers are missing that would be asked for again; those refused for good are on disk."""
+        failed = any(answer.prediction.status is Status.FAILED for answer in each.answers)
+        return failed and not self.work.asking.answered([(each.ready.arm, examples)])
 
     def _note(self, search: _Search) -> None:
         if search.limited:

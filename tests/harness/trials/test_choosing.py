@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from support.lab import Lab, call, endpoint, few_shot, task
 from support.provider import Provider
@@ -230,6 +231,47 @@ def test_what_was_begun_before_the_run_broke_off_is_taken_up(lab: Lab, provider:
     assert settings(found) == [{"shots.draw": draw} for draw in range(1, 7)]
     assert all(candidate["failed"] == 0 for candidate in found["candidates"])
     assert lab.journal("SELECT count(*) FROM answers") == [(6 * 5 + TEST,)]
+
+
+def test_a_choice_waits_for_answers_that_candidates_lack(lab: Lab, provider: Provider, tmp_path: Path) -> None:
+    arms = few_shot("a", k=1, extra='[arms.choose]\n"shots.k" = [0, 2]\n'), few_shot("b", k=1)
+    (tmp_path / "whole").mkdir()
+    whole = Lab.make(tmp_path / "whole", ITEMS)
+    write(whole, provider, *arms)
+    assert whole.run().code == 0
+    assert choice(whole)["chosen"] == {"shots.k": 2}
+    # What the better candidate alone knows has no answer at first: the other one leads.
+    tried: dict[str, set[str]] = {}
+    for row in pq.read_table(whole.folder / "trials.parquet").to_pylist():
+        if row["predicted"] == row["expected"]:
+            tried.setdefault(row["candidate"], set()).add(row["example_id"])
+    known = tried["shots.k = 2"] - tried["shots.k = 0"]
+    assert len(known) > len(tried["shots.k = 0"] - tried["shots.k = 2"])
+    texts = {row["id"]: row["text"] for row in pq.read_table(whole.folder / "data/examples.parquet").to_pylist()}
+    provider.set(always_500=[texts[name] for name in known])
+    write(lab, provider, *arms)
+    done = lab.run()
+    assert done.code == 4, done
+    assert "a: nothing is chosen yet, as 2 of 2 candidates lack answers; " in done.err
+    assert "a has no answers yet." in done.out
+    asked = "SELECT arm, count(*) FROM answers GROUP BY arm ORDER BY arm"
+    assert lab.journal(asked) == [("a", 2 * (VALIDATION - len(known))), ("b", TEST)]
+    assert lab.results()["choices"] == []
+    assert {name: arm["answered"] for name, arm in lab.arms().items()} == {"a": 0, "b": TEST}
+    provider.set(always_500=[])
+    assert lab.run().code == 0
+    assert lab.journal(asked) == [("a", 2 * VALIDATION + TEST), ("b", TEST)]
+    assert choice(lab)["chosen"] == {"shots.k": 2}
+    assert lab.said() == whole.said()
+
+
+def test_a_choice_does_not_wait_for_what_was_refused_for_good(lab: Lab, provider: Provider) -> None:
+    provider.set(always_400=list(task(ITEMS))[::2])
+    write(lab, provider, few_shot("a", extra='[arms.choose]\n"shots.k" = [0, 2]\n'))
+    assert lab.run().code == 0
+    found = choice(lab)
+    assert found["candidates"][0]["failed"] == found["candidates"][1]["failed"] > 0
+    assert lab.arms()["a"]["n"] == TEST
 
 
 EPOCHS = '"backend.n_epochs" = [1, 2, 3]\n'
