@@ -33,12 +33,15 @@ class Codec:
     """A tokenizer as requests and training need it.
 
     Args:
-        tokenizer: A `transformers` tokenizer with a fast backend.
+        tokenizer: A `transformers` tokenizer with a fast backend. From now on it neither cuts nor pads by itself, as
+            one does that was saved after a call with such settings.
     """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._template = tokenizer.backend_tokenizer
+        self._template.no_truncation()
+        self._template.no_padding()
         self._plain = copy.deepcopy(self._template)
         self._plain.encode_special_tokens = True
         special = sorted(map(str, tokenizer.all_special_tokens), key=len, reverse=True)
