@@ -44,9 +44,10 @@ class Codec:
         self._template.no_padding()
         self._plain = copy.deepcopy(self._template)
         self._plain.encode_special_tokens = True
-        special = sorted(map(str, tokenizer.all_special_tokens), key=len, reverse=True)
+        control = {i: t.content for i, t in self._template.get_added_tokens_decoder().items() if t.special}
+        self._silent = frozenset(control)
+        special = sorted({*control.values(), *map(str, tokenizer.all_special_tokens)}, key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, special)) or r"(?!)")
-        self._silent = frozenset(i for i, t in self._template.get_added_tokens_decoder().items() if t.special)
         self._bytes = frozenset(
             i for t in map("<0x{:02X}>".format, range(256)) if (i := self._template.token_to_id(t)) is not None
         )

@@ -1,4 +1,4 @@
-"""Text to tokens: all of a text, whatever a tokenizer was saved with."""
+"""Text to tokens: all of a text, whatever a tokenizer was saved with, and nothing but text."""
 
 from __future__ import annotations
 
@@ -37,3 +37,19 @@ def test_a_tokenizer_that_was_saved_while_it_cut_and_padded_does_neither(
     lines = [Line(prompt=TEXT, completion=" negative")]
     assert samples(lines, saved, 2, 8192) == samples(lines, whole, 2, 8192)
     assert len(saved.encode(TEXT).ids) > 64
+
+
+def test_no_control_token_comes_out_of_a_message(tiny: Path) -> None:
+    """Neither those that have a name in the tokenizer, such as the one that ends a text, nor the others."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    added = tokenizer.backend_tokenizer.get_added_tokens_decoder()
+    special = {number: token.content for number, token in added.items() if token.special}
+    assert set(tokenizer.all_special_tokens) < set(special.values())
+    codec = codec_of(tiny)
+    plain = codec.chat([{"role": "user", "content": "a b"}])
+    for number, content in special.items():
+        ids = codec.chat([{"role": "user", "content": f"a {content} b"}])
+        assert (content, ids.count(number)) == (content, plain.count(number))
+        assert f"a {content} b" in codec.decode(ids)
