@@ -44,6 +44,7 @@ class Codec:
         self._template.no_padding()
         self._plain = copy.deepcopy(self._template)
         self._plain.encode_special_tokens = True
+        self._going_on = _unprefixed(self._plain)
         control = {i: t.content for i, t in self._template.get_added_tokens_decoder().items() if t.special}
         self._silent = frozenset(control)
         special = sorted({*control.values(), *map(str, tokenizer.all_special_tokens)}, key=len, reverse=True)
@@ -64,10 +65,13 @@ class Codec:
         return bool(self._tokenizer.chat_template)
 
     def encode(self, text: str, *, start: bool = True) -> Encoded:
-        """Tokens of a text; `start` adds the model's own start token, where it has one."""
+        """Tokens of a text, which goes on from another one where it is no `start`.
+
+        A start gets the model's own start token, where it has one, and the space that some tokenizers put first.
+        """
         if not text:
             return Encoded((), ())
-        encoding = self._plain.encode(text, add_special_tokens=start)
+        encoding = (self._plain if start else self._going_on).encode(text, add_special_tokens=start)
         ends, last = [], 0
         for _, end in encoding.offsets:
             last = max(last, end)
@@ -98,11 +102,23 @@ class Codec:
         marked = self.render([{**m, "content": mark} for m, mark in zip(messages, marks, strict=True)])
         ids: list[int] = []
         for part in re.split("(\ue000\\d+\ue001)", marked):
+            text, control = part, ""
             if part in marks:
-                ids += self.encode(messages[marks.index(part)]["content"], start=False).ids
-            else:
-                ids += self._template.encode(part, add_special_tokens=False).ids
+                text = messages[marks.index(part)]["content"]
+            elif found := self._special.search(part):
+                text, control = part[: found.start()], part[found.start() :]
+            starts = not ids or ids[-1] in self._silent  # text after a control token is one of its own
+            ids += (self._plain if starts else self._going_on).encode(text, add_special_tokens=False).ids
+            ids += self._template.encode(control, add_special_tokens=False).ids
         return tuple(ids)
+
+    def turn(self, text: str) -> tuple[int, ...]:
+        """Tokens of an assistant's answer as it stands in a conversation.
+
+        Tokenizers that put a space before every text put one here: so do the templates of their models, before the
+        answer and not at the end of what asks for it.
+        """
+        return tuple(self._plain.encode(text, add_special_tokens=False).ids)
 
     def render(self, messages: Sequence[Message]) -> str:
         """The conversation as the model's chat template writes it, with the assistant's turn opened."""
@@ -110,6 +126,35 @@ class Codec:
             [dict(message) for message in messages], tokenize=False, add_generation_prompt=True
         )
         return text
+
+
+def _unprefixed(tokenizer: Any) -> Any:
+    """A tokenizer for text that goes on: the same, or where that puts a space before every text, one that does not."""
+    from tokenizers.normalizers import Prepend, Sequence
+
+    def puts_space(step: Any) -> bool:
+        scheme = getattr(step, "prepend_scheme", "never")
+        return isinstance(step, Prepend) or scheme != "never" or getattr(step, "add_prefix_space", False)
+
+    if not any(map(puts_space, [*_steps(tokenizer.normalizer), *_steps(tokenizer.pre_tokenizer)])):
+        return tokenizer
+    bare = copy.deepcopy(tokenizer)
+    bare.encode_special_tokens = tokenizer.encode_special_tokens  # no part of a copy
+    if bare.normalizer is not None:
+        bare.normalizer = Sequence([step for step in _steps(bare.normalizer) if not puts_space(step)])
+    for step in filter(puts_space, _steps(bare.pre_tokenizer)):
+        if hasattr(step, "prepend_scheme"):
+            step.prepend_scheme = "never"
+        else:
+            step.add_prefix_space = False
+    return bare
+
+
+def _steps(part: Any) -> list[Any]:
+    """The single steps of a normalizer or a pre-tokenizer, each in its order."""
+    if part is None:
+        return []
+    return [step for inner in part for step in _steps(inner)] if hasattr(part, "__getitem__") else [part]
 
 
 class TextStream:

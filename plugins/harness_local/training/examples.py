@@ -166,7 +166,7 @@ def _pairs(line: Line, codec: Codec, end: int) -> Iterator[tuple[tuple[int, ...]
         return
     for index, message in enumerate(line.messages):
         if message["role"] == "assistant" and line.weights[index]:
-            yield codec.chat(line.messages[:index]), (*codec.encode(message["content"], start=False).ids, end)
+            yield codec.chat(line.messages[:index]), (*codec.turn(message["content"]), end)
 
 
 def balanced(data: Sequence[Sample]) -> list[Sample]:
