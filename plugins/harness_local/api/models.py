@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from harness_local.api.errors import ApiError
 from harness_local.api.schemas import MODEL, MODEL_GONE, MODELS
 from harness_local.api.services import Services, services_of
-from harness_local.state import is_checkpoint
+from harness_local.state import OPEN, is_checkpoint
 
 router = APIRouter(prefix="/v1/models")
 
@@ -38,11 +38,14 @@ async def retrieve(request: Request, model: str) -> Response:
 
 @router.delete("/{model:path}", responses=MODEL_GONE)
 async def delete(request: Request, model: str) -> Response:
-    """Removes a fine-tuned model."""
+    """Removes a fine-tuned model that no open job trains on."""
     services = services_of(request)
     name = services.adapter(model)
     if name is None:
         raise ApiError(403, "The base model cannot be deleted.", code="permission_denied", param="model")
+    if job := next((job["id"] for job in services.state.jobs(*OPEN) if job["model"] == name), None):
+        message = f"{name} is in use by {job}, which trains on it: cancel the job first, or wait until it has ended."
+        raise ApiError(409, message, code="model_in_use", param="model")
     services.state.delete_model(name)
     services.engine.drop(name)
     return JSONResponse({"id": name, "object": "model", "deleted": True})

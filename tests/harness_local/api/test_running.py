@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.training import add_job
 
 from harness_local.api.app import build
 from harness_local.api.services import Services
@@ -349,5 +350,24 @@ def test_models_of_another_base_are_neither_listed_nor_found_nor_deleted(play: A
         await asked.task
         assert json.loads(asked.text)["error"]["code"] == "model_not_found"
         assert "ft:m:x" in asked.text
+
+    play(scene)
+
+
+def test_a_model_that_an_open_job_trains_on_cannot_be_deleted(play: Any) -> None:
+    async def scene(app: Any, engine: Played) -> None:
+        state = app.state.services.state
+        job = add_job(state, model="ft:m:x")
+        refused = Client(app, "/v1/models/ft:m:x", {}, method="DELETE")
+        await refused.task
+        error = json.loads(refused.text)["error"]
+        assert (refused.status, error["code"]) == (409, "model_in_use")
+        assert job in error["message"]
+        assert state.model("ft:m:x") is not None
+        state.update_job(job, status="cancelled")
+        deleted = Client(app, "/v1/models/ft:m:x", {}, method="DELETE")
+        await deleted.task
+        assert json.loads(deleted.text) == {"id": "ft:m:x", "object": "model", "deleted": True}
+        assert state.model("ft:m:x") is None
 
     play(scene)
