@@ -16,13 +16,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from harness.errors import UsageError
+from harness.errors import UnfinishedError, UsageError, disk_full
 from harness_local.disk import sync
 
 _SCHEMA = """
@@ -48,6 +48,7 @@ OPEN = ("validating_files", "queued", "running")
 _FILE = re.compile(r"file-[0-9a-f]{24}|\.upload-.*")
 _JOB = re.compile(r"ftjob-[0-9a-f]{24}")
 _CHECKPOINT = ":ckpt-step-"
+_ELSEWHERE = "give --state another folder"
 
 Row = dict[str, Any]
 
@@ -74,35 +75,39 @@ class State:
         folder: Where it lies; made if absent.
 
     Raises:
-        UsageError: Another server holds the folder, or a newer version wrote it.
+        UsageError: Another server holds the folder, a newer version wrote it, or it cannot be used.
+        UnfinishedError: The disk is full.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
-        for name in ("files", "jobs"):
-            self.folder.joinpath(name).mkdir(parents=True, exist_ok=True)
-        holder = self.folder / "holder.json"
-        self._lock = FileLock(self.folder / "lock", thread_local=False)  # any thread may close it
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise UsageError(f"{self.folder} is in use by {_describe(holder)}", "give --state another folder") from None
-        holder.write_text(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}), "utf-8")
         self._mutex = threading.RLock()
-        self._db = sqlite3.connect(self.folder / "state.sqlite", check_same_thread=False, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        try:
+        with _usable(self.folder), ExitStack() as held:
+            for name in ("files", "jobs"):
+                self.folder.joinpath(name).mkdir(parents=True, exist_ok=True)
+            self._hold(held)
+            self._db = sqlite3.connect(self.folder / "state.sqlite", check_same_thread=False, isolation_level=None)
+            held.callback(self._db.close)
+            self._db.row_factory = sqlite3.Row
             self._set_up()
-        except BaseException:
-            self.close()
-            raise
+            self._held = held.pop_all()
+
+    def _hold(self, held: ExitStack) -> None:
+        holder = self.folder / "holder.json"
+        lock = FileLock(self.folder / "lock", thread_local=False)  # any thread may close it
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(f"{self.folder} is in use by {_describe(holder)}", _ELSEWHERE) from None
+        held.callback(lock.release)
+        holder.write_text(json.dumps({"pid": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}), "utf-8")
 
     def _set_up(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = FULL")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > _VERSION:
-            raise UsageError(f"{self.folder} was written by a newer version", "give --state another folder")
+            raise UsageError(f"{self.folder} was written by a newer version", _ELSEWHERE)
         self._db.executescript(_SCHEMA)
         self._db.execute(f"PRAGMA user_version = {_VERSION}")
         self._sweep()
@@ -110,8 +115,7 @@ class State:
     def close(self) -> None:
         """Lets go of the folder."""
         with self._mutex:
-            self._db.close()
-        self._lock.release()
+            self._held.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -334,6 +338,20 @@ class State:
         self._do("DELETE FROM models WHERE id = ?", model)
         if row is not None:
             shutil.rmtree(self.folder / row["folder"], ignore_errors=True)
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    """Says that a folder cannot be used where the system or SQLite does."""
+    try:
+        yield
+    except OSError as error:
+        reason = f"{error.filename or folder}: {error.strerror or error}"
+        raise disk_full(error, folder) or UsageError(f"{folder} cannot be used: {reason}", _ELSEWHERE) from None
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise UnfinishedError(f"{folder}: {error}", "free some space; the same command goes on") from None
+        raise UsageError(f"{folder} cannot be used: state.sqlite: {error}", _ELSEWHERE) from None
 
 
 def _describe(holder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import sqlite3
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from support.training import add_job
 
-from harness.errors import UsageError
+from harness.errors import UnfinishedError, UsageError
 from harness_local.disk import complete
 from harness_local.state import State, new_id
 
@@ -229,3 +230,39 @@ def test_a_folder_of_a_newer_version_is_refused_and_let_go(tmp_path: Path) -> No
         db.execute("PRAGMA user_version = 1")
     State(tmp_path).close()
     assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("state", "not a directory"),  # a file where the folder should be
+        ("state/jobs", "exists"),
+        ("state/state.sqlite", "not a database"),
+        ("state/state.sqlite/", "unable to open"),
+        ("state/holder.json/", "directory"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_named_and_let_go(tmp_path: Path, broken: str, reason: str) -> None:
+    place = tmp_path / broken
+    place.parent.mkdir(exist_ok=True)
+    if broken.endswith("/"):
+        place.mkdir()
+    else:
+        place.write_text("something else, of more than the hundred bytes that a database begins with" * 2)
+    for _ in range(2):  # were it still held, that would be said the second time
+        with pytest.raises(UsageError) as refused:
+            State(tmp_path / "state")
+        assert str(tmp_path / "state") in refused.value.message
+        assert reason in refused.value.message.casefold()
+        assert refused.value.hint == "give --state another folder"
+
+
+def test_a_full_disk_is_no_reason_for_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(UnfinishedError, match="free some space"):
+        State(tmp_path / "state")
+    monkeypatch.undo()
+    State(tmp_path / "state").close()
