@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, listed, plugin_options, runs_option
+from harness.commands.shared import command, listed, plugin_options, plugins_of, runs_option
 from harness.plugins.asides import spared_stdout
 
 
@@ -35,11 +35,10 @@ def predict(run: str, data: Path, arm: str, out: Path, text: str | None, **optio
     from harness.finished.predicting import predict as label
     from harness.finished.reopening import reopen
     from harness.numbers import counted, usd
-    from harness.plugins.discovery import discover
     from harness.runs import find_run
 
-    plugins = discover(options["files"], options["blocked"])
-    opened = reopen(find_run(run, options["runs"]), plugins, options["files"])
+    folder = find_run(run, options["runs"])
+    opened = reopen(folder, plugins_of(folder, options["files"], options["blocked"]), options["files"])
     with spared_stdout(), Console(quiet=options["quiet"]) as console:
         done = label(opened, arm, Source(path=data, text=listed(text)), out, console, max_usd=options["max_usd"])
         if done.usd:

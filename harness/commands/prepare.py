@@ -65,17 +65,18 @@ def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
     from harness.guessing.guess import Given
     from harness.plugins.discovery import discover
 
-    plugins = discover(options["files"], options["blocked"])
     columns = {name: options[name] for name in ("text", "label", "group", "split")}
     if data.suffix == ".toml":
-        from harness.experiment.reader import load
+        from harness.experiment.reader import allowed, load
 
         given = [f"--{name}" for name in (*columns, "provider", "model") if options[name] is not None]
         if given:
             raise UsageError(f"{given[0]} is for a data file; {data} is an experiment", "its [dataset] says it")
+        plugins = discover(options["files"], options["blocked"], allowed(data))
         return of_experiment(load(data, plugins, allowed_files=options["files"]), console)
     reading = {name: options[name] for name in ("encoding", "sheet") if options[name] is not None}
     target = Target(provider=options["provider"] or "openai", model=options["model"])
+    plugins = discover(options["files"], options["blocked"])
     with console.busy(f"reading {data.name}"):
         return of_file(data, plugins, Given(**columns), reading, target)
 

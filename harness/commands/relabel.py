@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, plugin_options, runs_option
+from harness.commands.shared import command, plugin_options, plugins_of, runs_option
 
 if TYPE_CHECKING:
     from harness.finished.stored import Stored
@@ -49,9 +49,8 @@ def relabel(
 def _apply(stored: Stored, filled: Path, files: Sequence[str], blocked: Sequence[str]) -> None:
     from harness.finished import relabelling
     from harness.numbers import percent, percent_interval, points
-    from harness.plugins.discovery import discover
 
-    plugins = discover(files, blocked)
+    plugins = plugins_of(stored.folder, files, blocked)
     plugins.check()
     done = relabelling.apply(stored, filled, plugins)
     found = done.found

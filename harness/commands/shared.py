@@ -14,7 +14,9 @@ from harness.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
+    from harness.plugins import Plugins
     from harness.running.session import RunOptions
+    from harness.runs import RunFolder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -90,6 +92,14 @@ def opened(path: Path, options: Mapping[str, Any]) -> tuple[Experiment, RunOptio
         offline=options.get("offline", False),
         command=shlex.join(["harness", *sys.argv[1:]]),
     )
+
+
+def plugins_of(run: RunFolder, files: Sequence[str], blocked: Sequence[str]) -> Plugins:
+    """Loads plugins for a run that has been made: its experiment limits them now as it did then."""
+    from harness.experiment.reader import limits
+    from harness.plugins.discovery import discover
+
+    return discover(files, blocked, limits(run.read_manifest().get("tables") or {}))
 
 
 def report_sections(files: Sequence[str], blocked: Sequence[str]) -> list[Any]:

@@ -53,9 +53,20 @@ def allowed(path: Path) -> list[str] | None:
     Raises:
         ExperimentError: The file is missing or broken.
     """
-    table = _read(path)[1].get("plugins")
-    named = table.get("allow") if isinstance(table, dict) else None
+    return limits(_read(path)[1])
+
+
+def limits(tables: Mapping[str, Any]) -> list[str] | None:
+    """Returns what `allowed` does, from an experiment's tables: a file's, or those that a run has kept of it."""
+    table = tables.get("plugins")
+    named = table.get("allow") if isinstance(table, Mapping) else None
     return [str(name) for name in named] if isinstance(named, list) else None
+
+
+def loose_files(tables: Mapping[str, Any]) -> list[str]:
+    """Returns the plugin files that the tables name which a run has kept of its experiment."""
+    table = tables.get("plugins", ())
+    return list(table.get("files", ()) if isinstance(table, Mapping) else table)
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:

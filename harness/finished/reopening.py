@@ -14,7 +14,7 @@ from harness.console import Console
 from harness.errors import UsageError, nearest
 from harness.execution.questions import mark
 from harness.experiment import Arm, Experiment
-from harness.experiment.reader import restored
+from harness.experiment.reader import loose_files, restored
 from harness.journal import Journal
 from harness.plugins import Plugins
 from harness.prepare.options import Prepared
@@ -144,7 +144,7 @@ def reopen(folder: RunFolder, plugins: Plugins, files: Sequence[str | Path] = ()
             "run the experiment again with this version: what is there is not asked twice",
         )
     given = {Path(file).name for file in files}
-    for name in kept.get("plugins", ()):
+    for name in loose_files(kept):
         if Path(name).name not in given:
             raise UsageError(
                 f"{manifest['id']} was made with the plugin file {name}", f"give it again: --plugin {name}"

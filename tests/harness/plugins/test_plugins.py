@@ -8,6 +8,7 @@ import re
 import textwrap
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from support.items import write_items
 from support.lab import Lab, call
@@ -244,6 +245,43 @@ def test_an_experiment_limits_plugins(site: Path, tmp_path: Path, allow: str, co
     done = call("run", tmp_path / "e.toml", "--out", tmp_path / "runs", "--yes", "--quiet")
     assert done.code == code, done
     assert ('"own-answers"' in done.err) == bool(code)
+
+
+@pytest.mark.parametrize("command", ["predict", "recheck", "export", "relabel", "prepare"])
+def test_the_limits_of_a_run_hold_after_it(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    trace, file = tmp_path / "trace", tmp_path / "own.py"
+    file.write_text(backend())
+    lab = Lab.make(tmp_path)
+    tables = f'plugins = {{ allow = [], files = ["{file.name}"] }}'
+    lab.write('[[arms]]\nname = "o"\nbackend = { plugin = "own" }\n', head=tables)
+    assert lab.run("--plugin", file).code == 0
+    install(site, "side-effects", f"leaves_trace_{command}", f"open({str(trace)!r}, 'w').close()\n{backend('other')}")
+    monkeypatch.chdir(tmp_path)
+    known = pq.read_table(lab.folder / "data" / "examples.parquet").to_pylist()
+    tested = next(row["id"] for row in known if row["split"] == "test")
+    (lab.folder / "relabel").mkdir()
+    key = {"items": [{"id": tested, "kind": "control"}]}
+    (lab.folder / "relabel" / "00000000.json").write_text(json.dumps(key))
+    Path("filled.csv").write_text(f"example_id,label\n{tested},good\n")
+    given = {
+        "predict": [lab.folder, "data.csv", "--arm", "o", "-o", "out.csv"],
+        "recheck": [lab.folder, "data.csv"],
+        "export": [lab.folder, "--arm", "o", "-o", "out"],
+        "relabel": [lab.folder, "--apply", "filled.csv"],
+        "prepare": ["experiment.toml", "-o", "prepared"],
+    }[command]
+    done = call(command, *given, "--plugin", file)
+    if command == "export":
+        assert "answers in process" in done.err, done
+    else:
+        assert done.code == 0, done
+    assert not trace.exists()
+    if command in {"predict", "recheck", "export"}:
+        done = call(command, *given)
+        assert done.code == 2, done
+        assert "was made with the plugin file own.py\ngive it again: --plugin own.py" in done.err
 
 
 def test_two_of_one_name_name_both(site: Path, tmp_path: Path) -> None:
