@@ -22,6 +22,11 @@ _CELLS = 4_000_000
 """Cells of one block of resampling weights: 32 MB."""
 
 
+def generator(seed: int) -> np.random.Generator:
+    """Returns what draws by an experiment's seed, whatever its sign: numpy has no seeds below 0."""
+    return np.random.default_rng(abs(seed))
+
+
 def group_codes(ids: Sequence[str], groups: Mapping[str, str]) -> Codes:
     """Numbers the group of each example from 0, in sorted order: no hash order changes a resample.
 
@@ -56,7 +61,7 @@ def resampled_means(values: Any, codes: Codes, seed: int, resamples: int = RESAM
     sizes = np.bincount(codes, minlength=number).astype(np.float64)
     totals = [np.bincount(codes, weights=column, minlength=number) for column in table.T]
     sums: Floats = np.stack(totals, axis=1).astype(np.float64)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     if number >= MANY_GROUPS:
         return _limit(sums, sizes, rng, resamples)
     kinds, counts = np.unique(np.column_stack([sums, sizes]), axis=0, return_counts=True)

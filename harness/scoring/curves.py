@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from harness.scoring.answers import Figures, Floats
-from harness.scoring.bootstrap import group_codes, resampled_means
+from harness.scoring.bootstrap import generator, group_codes, resampled_means
 from harness.scoring.statistics import LEVEL
 
 LEAST_SIZES = 3
@@ -147,7 +147,7 @@ def _resampled(
     grid = np.full((RESAMPLES, len(runs), len(xs)), np.nan)
     for column, point in enumerate(points):
         grid[:, runs.index(point.run), xs.index(point.x)] = means[:, column]
-    drawn = np.random.default_rng(seed).integers(len(runs), size=(RESAMPLES, len(runs)))
+    drawn = generator(seed).integers(len(runs), size=(RESAMPLES, len(runs)))
     sizes, places = np.log2(xs), np.empty(RESAMPLES)
     for number, seeds in enumerate(drawn):
         chosen = grid[number, seeds]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.scoring.answers import Codes, Floats
-from harness.scoring.bootstrap import ALIKE, percentile_interval, tallied
+from harness.scoring.bootstrap import ALIKE, generator, percentile_interval, tallied
 from harness.scoring.statistics import Interval
 
 RESAMPLES = 2_000
@@ -83,7 +83,7 @@ def method(resamples: int, *, clustered: bool) -> str:
 
 def _counts(kinds: Codes, groups: Codes, seed: int, resamples: int, block: int) -> Iterator[Floats]:
     """Yields how often each kind was drawn, some resamples at a time."""
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     n, number, parts = len(kinds), int(np.max(kinds)) + 1, int(np.max(groups)) + 1
     clustered = parts < n
     share = np.bincount(kinds, minlength=number) / n

@@ -52,6 +52,18 @@ def test_what_is_left_to_chance_is_drawn_anew_by_another_run(lab: Lab, provider:
     assert {row["reused"] for row in rows if row["arm"] == "warm"} == {False}
 
 
+def test_a_seed_below_zero_is_one_like_others(lab: Lab, provider: Provider) -> None:
+    learns = '[[arms]]\nname = "learns"\nbackend = { plugin = "classical" }\nlearning_curve = [12, 24, 48]\n'
+    lab.write(few_shot("two", k=2) + learns, head="seed = -1", dataset=SPLIT + endpoint(provider.base_url))
+    done = lab.run()
+    assert done.code == 0, done
+    results = lab.results()
+    assert results["run"]["seed"] == -1
+    assert all(comparison["ci"] for comparison in results["comparisons"])
+    assert all(arm["intervals"]["macro_f1"]["ci"] for arm in results["arms"])
+    assert results["curves"]
+
+
 def test_requests_are_exactly_those_planned(lab: Lab, provider: Provider) -> None:
     write(lab, provider, few_shot("zero"), few_shot("four", k=4), fine_tuned("tuned"), seed=101)
     done = lab.run()
