@@ -46,7 +46,9 @@ class Asking:
     def _call(self, prompt: harness.Prompt, labels: Sequence[str]) -> harness.Call:
         ways = {"generate": self._generate, "choose": self._choose, "schema": self._schema}
         path, body = ways[self.answer](prompt, labels)
-        note = {"continuations": dict(prompt.continuations), "chars": len(prompt.text), "mode": self.answer}
+        said = prompt.continuations
+        ordered = {label: said[label] for label in labels if label in said}  # as scored prompts are
+        note = {"continuations": ordered, "chars": len(prompt.text), "mode": self.answer}
         return harness.Call(
             endpoint=self.endpoint, path=path, body={"model": self.model, **body, **self.extra}, note=note
         )

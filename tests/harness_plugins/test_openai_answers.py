@@ -256,6 +256,25 @@ def test_scored_continuations_by_hand() -> None:
     assert answer.input_tokens == 120
 
 
+@pytest.mark.parametrize("endpoint", ["local", "e"])
+def test_the_order_of_a_formatters_continuations_does_not_matter(endpoint: str) -> None:
+    """A formatter of one's own may say them in any order: scores belong to labels by the order that was asked in."""
+    turned = Prompt(text=TEXT.text, continuations=dict(reversed(SPACED.items())))
+    call = asked(turned, "choose", endpoint=endpoint)
+    assert call.body == asked(Prompt(text=TEXT.text, continuations=SPACED), "choose", endpoint=endpoint).body
+    if endpoint == "local":
+        scores = (-3.0, -2.0, -0.5)
+        said = {"choices": [echo(TEXT.text, SPACED[name], n, [scores[n]]) for n, name in enumerate(LABELS)]}
+    else:
+        top = {" negative": -3.0, " neutral": -2.0, " positive": -0.5}
+        said = {"choices": [{"text": " positive", "logprobs": {"top_logprobs": [top]}}]}
+    answer = answered(call, said)
+    assert answer.text == "positive"
+    assert answer.probabilities is not None
+    assert list(answer.probabilities) == list(LABELS)
+    assert answer.probabilities["positive"] > answer.probabilities["neutral"] > answer.probabilities["negative"]
+
+
 def test_calibration_by_hand() -> None:
     """Zhao et al. 2021 with b = 0 and W = diag(p_cf)^-1: p / p_cf, normalised."""
     prompt = Prompt(messages=CHAT.messages, continuations=CHAT.continuations, content_free=CHAT)
