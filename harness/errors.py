@@ -32,7 +32,7 @@ class HarnessError(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
+        self.message = str(message)  # plugins give the exception that they caught
         self.hint = hint
 
     def __str__(self) -> str:

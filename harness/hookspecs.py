@@ -78,8 +78,9 @@ def harness_metrics() -> Iterable[type[Metric]]:
 
     Others are computed where the experiment configures them: `metrics = [{ plugin = "NAME", … }]`. Figures stand in
     `results.json` under each arm's `metrics`, by the names that `score` returns; a later metric's figure takes the
-    place of an earlier one's of the same name, so choose names of your own. A metric that fails is left out of all
-    arms, with a warning in the report; it ends the run only where the experiment or `--plugin` names it.
+    place of an earlier one's of the same name, so choose names of your own. A metric that fails or cannot be made is
+    left out of all arms, with a warning in the report; it ends the run only where the experiment or `--plugin` names
+    it.
 
     Since 0.1.
     """
@@ -91,8 +92,8 @@ def harness_report_sections() -> Iterable[type[Section]]:
     """Declare report sections; they stand in the page by `order`, then by name.
 
     Sections whose options all have defaults are in every report, others where the experiment configures them. Shipped
-    sections stand at 100, 200, …; without `order` a section comes last. A section that raises becomes a remark that
-    names it: what it yielded before stands.
+    sections stand at 100, 200, …; without `order` a section comes last. A section that raises, or cannot be made,
+    becomes a remark that names it: what it yielded before stands.
 
     Since 0.1.
     """

@@ -105,11 +105,11 @@ def plugins_of(run: RunFolder, files: Sequence[str], blocked: Sequence[str]) -> 
 def report_sections(files: Sequence[str], blocked: Sequence[str]) -> list[Any]:
     """Returns instances of the report's sections; those that need options of an experiment are left out."""
     from harness.plugins.discovery import discover
-    from harness.plugins.options import construct, needs_options
+    from harness.plugins.options import taking_part
 
     plugins = discover(files, blocked)
     plugins.check()
-    return [construct(r.cls, {}, "sections") for r in plugins.of("section") if not needs_options(r.cls)]
+    return taking_part(plugins.of("section"))
 
 
 def say_json(value: Any) -> None:

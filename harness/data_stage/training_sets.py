@@ -12,7 +12,7 @@ from harness.data_stage.training_files import content_findings
 from harness.errors import DataError
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.findings import finding
-from harness.plugins import attributed
+from harness.plugins import attributed, guard
 from harness.prepare.options import Prepared
 from harness.prepare.profiles import Profile, profile_for
 from harness.prepare.token_rules import TrainingCounts, label_findings, special_token_findings, token_findings
@@ -199,7 +199,9 @@ def _vocabularies(sets: Sequence[TrainingSet], data: Prepared) -> Iterator[Check
     first = data.examples[0]
     for choose in sorted({each.choose for each in sets}):
         mine = [each for each in sets if each.choose == choose]
-        prompt = mine[0].formatter.prompt(first, (), data.labels)
+        formatter = mine[0].formatter
+        with attributed(formatter, "prompt"):
+            prompt = guard.prompt(formatter, formatter.prompt(first, (), data.labels))
         continuations = prompt.continuations or {label: f" {label}" for label in data.labels}
         yield from label_findings(continuations, [each.vocabulary() for each in mine], choose=choose)
 

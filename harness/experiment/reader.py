@@ -21,7 +21,7 @@ from harness.experiment.candidates import candidate, combinations, grid_of, read
 from harness.experiment.file import ArmTable, ChooseBudget, EndpointTable, ExperimentFile, ShotsTable, known_keys
 from harness.experiment.toml_lines import find_line
 from harness.plugins import Plugins
-from harness.plugins.options import OptionError, construct, finding, key_path, needs_options, shortened
+from harness.plugins.options import OptionError, construct, finding, key_path, shortened, taking_part
 
 DATA = frozenset(
     {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt", ".xlsx", ".gz", ".zst"}
@@ -216,11 +216,9 @@ class _Resolver:
         if not isinstance(name, str):
             raise self.error(path, f'names no {kind}: {key} = "…" is missing')
         try:
-            record = self.plugins.get(kind, name)
+            return construct(self.plugins.get(kind, name).cls, table, path, reserved=(key,))
         except PluginError as error:
-            raise PluginError(f"{self.where(f'{path}.{key}')}: {error.message}", error.hint) from None
-        try:
-            return construct(record.cls, table, path, reserved=(key,))
+            raise PluginError(f"{self.where(f'{path}.{key}')}: {error.message}", error.hint) from error.__cause__
         except OptionError as error:
             raise self.error(error.path, error.message) from None
 
@@ -228,12 +226,7 @@ class _Resolver:
         """Returns the plugins that the experiment configures and all others that need no options."""
         made = [self._plugin(kind, table, f"{path}[{index}]") for index, table in enumerate(tables)]
         configured = {plugin.name for plugin in made}
-        made += [
-            construct(record.cls, {}, path)
-            for record in self.plugins.of(kind)
-            if record.name not in configured and not needs_options(record.cls)
-        ]
-        return tuple(made)
+        return (*made, *taking_part(one for one in self.plugins.of(kind) if one.name not in configured))
 
     def _arm(self, table: dict[str, Any], path: str, endpoints: Mapping[str, EndpointTable], seed: int) -> Arm:
         arm = self._contender(table, path, endpoints)

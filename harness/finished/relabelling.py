@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.errors import DataError, UsageError, nearest
+from harness.errors import DataError, PluginError, UsageError, nearest
 from harness.execution.work import digest
 from harness.files import json_text, write_json, write_together, write_whole
 from harness.findings import finding
@@ -20,7 +20,7 @@ from harness.finished.stored import Stored
 from harness.guessing.looking import check_file
 from harness.numbers import counted
 from harness.plugins import Plugins
-from harness.plugins.options import construct, needs_options
+from harness.plugins.options import OptionError, construct, taking_part
 from harness.types import Prediction, Status
 
 PLACE = "relabel"
@@ -274,11 +274,12 @@ def _rescored(run: Stored, labels: Mapping[str, str], kinds: Mapping[str, str], 
 def _made(run: Stored, kind: str, plugins: Plugins) -> list[Any]:
     """Returns the metrics or sections that are installed, with the options that the run's experiment gave them."""
     tables = {table["plugin"]: table for table in run.manifest.get("tables", {}).get(f"{kind}s", ())}
-    return [
-        construct(record.cls, tables.get(record.name, {}), f"{kind}s", reserved=("plugin",))
-        for record in plugins.of(kind)
-        if record.name in tables or not needs_options(record.cls)
-    ]
+    named = [record for record in plugins.of(kind) if record.name in tables]
+    try:
+        made: list[Any] = [construct(one.cls, tables[one.name], f"{kind}s", reserved=("plugin",)) for one in named]
+    except OptionError as error:  # it is no longer the plugin that the run was made with
+        raise PluginError(str(error), "mend the plugin, or install the version that the run was made with") from None
+    return made + taking_part(one for one in plugins.of(kind) if one.name not in tables)
 
 
 def _corrected(row: Prediction, labels: Mapping[str, str]) -> Prediction:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.contract import Metric
-from harness.errors import PluginError
+from harness.errors import UsageError
 from harness.findings import finding
-from harness.plugins import attributed, guard
+from harness.plugins import attributed, blamed, guard
 from harness.plugins.origins import origin
 from harness.types import Check, Example, Prediction, Row, Rows
 from harness.words import noted
@@ -43,7 +43,7 @@ def measured(
         Arm → figures, and a warning for each metric that is left out.
 
     Raises:
-        PluginError: A metric that is needed raised, or returned something that is no figure.
+        UsageError: A metric that is needed raised, or returned something that is no figure.
     """
     rows = {arm: _rows(tested, given) for arm, given in answers.items() if given}
     found: dict[str, dict[str, float | None]] = {arm: {} for arm in answers}
@@ -51,7 +51,7 @@ def measured(
     for metric in metrics:
         try:
             scored = {arm: _figures(metric, of) for arm, of in rows.items()}
-        except PluginError as error:
+        except UsageError as error:
             if needed(metric):
                 raise
             lost.append(_lost(metric, error))
@@ -84,11 +84,11 @@ def _figures(metric: Metric, rows: Rows) -> dict[str, float | None]:
         return guard.figures(metric, metric.score(rows))
 
 
-def _lost(metric: Metric, error: PluginError) -> Check:
+def _lost(metric: Metric, error: UsageError) -> Check:
     """Says that a metric is left out: it came with an installed package, and the run does not need it."""
     return finding(
         "metric-failed",
         "warning",
-        {"metric": metric.name, "origin": origin(metric), "reason": error.message},
+        {"metric": metric.name, "origin": origin(metric), "reason": blamed(metric, error)},
         advice=noted("Mend or update it, or leave it out with --no-plugin."),
     )

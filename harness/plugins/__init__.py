@@ -165,6 +165,12 @@ def called(plugin: object) -> str:
     return f'the plugin "{getattr(plugin, "name", type(plugin).__name__)}" ({origin(plugin)})'
 
 
+def blamed(plugin: object, error: HarnessError) -> str:
+    """Returns an error's message, behind the plugin's name where that is not in it."""
+    who = called(plugin)
+    return error.message if who in error.message else f"{who}: {error.message}"
+
+
 def broke(plugin: object, doing: str, said: str, hint: str = "") -> PluginError:
     """Returns the error of a plugin whose method returned what the contract does not allow.
 

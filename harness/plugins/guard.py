@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.plugins import broke
 from harness.plugins.options import shortened
-from harness.types import Answer, Call, Check, Example, JobSpec, Prompt, Split
+from harness.types import Answer, Call, Check, Example, JobSpec, Message, Prompt, Split
 
 ANSWER_HINT = "see harness.Answer for what each field holds"
 
@@ -93,13 +93,27 @@ def prompt(formatter: object, given: Any) -> Prompt:
     """Returns what a formatter made of an example.
 
     Raises:
-        PluginError: It is no prompt, or an empty one.
+        PluginError: It is no prompt, or an empty one, or holds what is no text.
     """
     if not isinstance(given, Prompt):
         raise broke(formatter, "prompt", f"returned a {type(given).__name__} where harness.Prompt is due")
+    if (wrong := _wrong_text(given)) is not None:
+        raise broke(formatter, "prompt", f"returned a prompt whose {wrong}")
     if not given.text and not given.messages:
         raise broke(formatter, "prompt", "returned a prompt without text and without messages")
     return given
+
+
+def _wrong_text(given: Any) -> str | None:
+    if not isinstance(given.text, str):
+        return f"text is a {type(given.text).__name__}, expected a text"
+    for number, message in enumerate(given.messages):
+        if not isinstance(message, Message):
+            return f"messages[{number}] is a {type(message).__name__} where harness.Message is due"
+        for name in ("role", "content"):
+            if not isinstance(getattr(message, name), str):
+                return f"messages[{number}].{name} is a {type(getattr(message, name)).__name__}, expected a text"
+    return None
 
 
 def label(formatter: object, given: Any, labels: Collection[str]) -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, get_type_hints
 
-from harness.errors import nearest
+from harness.errors import PluginError, UsageError, nearest
+from harness.plugins import Record, attributed, blamed, called
 from harness.words import clipped
 
 if TYPE_CHECKING:
@@ -62,20 +63,23 @@ def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: It
 
     Raises:
         OptionError: A key is unknown, missing, or its value is not what the field's annotation says.
+        PluginError: The plugin fails while it is made, or its annotations cannot be read.
     """
     from pydantic import TypeAdapter, ValidationError
 
     skipped = set(reserved)
     names = option_names(cls)
-    annotations = get_type_hints(cls, include_extras=True)
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        if key in skipped:
-            continue
+    given = {key: value for key, value in table.items() if key not in skipped}
+    for key in given:
         if key not in names:
             raise OptionError(f"{path}.{key}", f'{cls.name} has no option "{key}"; {nearest(key, names)}')  # type: ignore[attr-defined]
+    with attributed(cls, "the types of its options"):
+        annotations = get_type_hints(cls, include_extras=True) if given else {}
+        kinds = {key: TypeAdapter(annotations[key]) for key in given}
+    values: dict[str, Any] = {}
+    for key, value in given.items():
         try:
-            values[key] = TypeAdapter(annotations[key]).validate_python(value)
+            values[key] = kinds[key].validate_python(value)
         except ValidationError as error:
             where, message = finding(error, value)
             raise OptionError(key_path([path, key, *where]), f"{message}, got {shortened(value)}") from None
@@ -83,9 +87,54 @@ def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: It
     if missing:
         raise OptionError(path, f'{cls.name} needs the option "{missing[0]}"')  # type: ignore[attr-defined]
     try:
-        return cls(**values)
-    except (TypeError, ValueError) as error:
-        raise OptionError(path, f"{cls.name}: {error}") from None  # type: ignore[attr-defined]
+        with attributed(cls, "being made"):
+            return cls(**values)
+    except PluginError as error:
+        if isinstance(error.__cause__, TypeError | ValueError):  # so plugins say that options do not go together
+            raise OptionError(path, f"{cls.name}: {error.__cause__}") from None  # type: ignore[attr-defined]
+        raise
+
+
+def taking_part(records: Iterable[Record]) -> list[Any]:
+    """Makes the plugins that take part without being asked for: those whose options all have defaults.
+
+    One of an installed package that cannot be made has a stand-in, which raises wherever the plugin would be used:
+    there it is named, and left out like one that fails.
+
+    Raises:
+        PluginError: A plugin cannot be made that comes from a file which `--plugin` names.
+    """
+    made = []
+    for record in records:
+        if needs_options(record.cls):
+            continue
+        try:
+            made.append(_unasked(record))
+        except PluginError as error:
+            if record.loose:
+                raise
+            made.append(_stand_in(record, error))
+    return made
+
+
+def _unasked(record: Record) -> Any:
+    try:
+        return construct(record.cls, {}, record.kind)
+    except OptionError as error:
+        said = error.message.removeprefix(f"{record.name}: ")
+        raise PluginError(f"{called(record.cls)} cannot be made: {said}") from error
+    except UsageError as error:
+        raise PluginError(blamed(record.cls, error), error.hint) from error
+
+
+def _stand_in(record: Record, error: PluginError) -> Any:
+    from harness.plugins.discovery import KINDS
+
+    def refuse(*_: object) -> NoReturn:
+        raise error
+
+    told = {"__module__": record.cls.__module__, "name": record.name}
+    return type(record.cls.__name__, (), told | dict.fromkeys(KINDS[record.kind][1], refuse))()
 
 
 def finding(error: ValidationError, value: Any) -> tuple[list[str | int], str]:

@@ -16,7 +16,7 @@ from typing import Any
 from harness.execution.work import digest
 from harness.experiment import Arm, Experiment
 from harness.files import write_json
-from harness.plugins import Record
+from harness.plugins import Record, attributed
 from harness.prepare.options import Prepared
 from harness.prices import Prices
 from harness.runs import RunFolder
@@ -108,12 +108,17 @@ def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
             ],
             allow_leaks,
             *(
-                [arm.name, arm.backend.depends_on(experiment.path.parent)]
+                [arm.name, _depends_on(arm, experiment)]
                 for arm in experiment.arms
                 if hasattr(arm.backend, "depends_on")
             ),
         ]
     )
+
+
+def _depends_on(arm: Arm, experiment: Experiment) -> Any:
+    with attributed(arm.backend, "depends_on"):
+        return arm.backend.depends_on(experiment.path.parent)  # type: ignore[attr-defined]
 
 
 def _plugins(experiment: Experiment) -> dict[str, dict[str, str]]:

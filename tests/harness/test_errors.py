@@ -28,6 +28,8 @@ def test_exit_codes_are_those_promised(kind: type[errors.HarnessError], code: in
 def test_text_is_message_and_hint() -> None:
     assert str(errors.UsageError("a is wrong", "do b")) == "a is wrong\ndo b"
     assert str(errors.UsageError("a is wrong")) == "a is wrong"
+    caught = errors.DataError(ValueError("a is wrong"))  # type: ignore[arg-type]
+    assert str(caught) == caught.message == "a is wrong"
 
 
 @pytest.mark.parametrize(

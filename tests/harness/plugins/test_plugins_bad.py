@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from support.lab import call
+from support.lab import Lab, call
 from test_plugins import HEAD, install, site
 
 from harness import findings
@@ -91,6 +91,12 @@ NEEDED = [
     ("backend", opened("lambda prompts: 'good'"), "returned str for"),
     ("backend", opened("lambda prompts: [harness.Answer(text='good')] * exit(3)"), "SystemExit: 3"),
     ("backend", "def open(self, ctx):\n    return None", "TypeError"),
+    ("backend", f"def depends_on(self, folder): return (folder / 'gone').read_text()\n{opened('None')}", "FileNotF"),
+    ("formatter", FORMATTER.replace("text=example.text", "text=7"), "text is a int"),
+    ("formatter", FORMATTER.replace("text=example.text", "messages=({'role': 'user', 'content': 'x'},)"),
+     "messages[0] is a dict where harness.Message is due"),
+    ("formatter", FORMATTER.replace("text=example.text", "messages=(harness.Message(role='user', content=None),)"),
+     "messages[0].content is a NoneType"),
     ("backend", f"def calls(self, prompt, labels): return None\n{READ}", "harness.Call is due"),
     ("backend", f"def calls(self, prompt, labels): return (harness.Call(endpoint='no', path='/x', body={{}}),)\n{READ}",
      "names the endpoint 'no'"),
@@ -201,6 +207,111 @@ def test_observers_that_fail_are_named_and_harm_nothing(site: Path, tmp_path: Pa
     assert len(lines) == 3
     assert all(f'"own{end}"' in err for end in ("", "-1", "-2"))
     assert "cannot be changed" in err  # nor what the others see
+
+
+@pytest.mark.parametrize(
+    ("raising", "said"), [("{}['x']", "failed in prompt: KeyError"), ("'text'", "a str where harness.Prompt is due")]
+)
+@pytest.mark.parametrize("command", ["prepare", "estimate"])
+def test_a_formatter_of_training_lines_that_cannot_prompt_is_named(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, raising: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    installed(site, "formatter", FORMATTER.replace("harness.Prompt(text=example.text)", raising))
+    arm = '[[arms]]\nname = "t"\nbackend = { plugin = "fine-tuned", endpoint = "e", base = "m" }\n'
+    table = '[endpoints.e]\nbase_url = "http://127.0.0.1:9/v1"\n'
+    lab = Lab.make(tmp_path)
+    done = call(command, lab.write(f'{arm}formatter = {{ plugin = "own" }}\n', dataset=table))
+    assert done.code == 2, done
+    assert said in done.err
+    assert 'the plugin "own" (bad-dist 1.0)' in done.err
+
+
+UNMADE = [
+    ("import os; os.environ['NO_SUCH_VARIABLE']", " failed in being made: KeyError: 'NO_SUCH_VARIABLE'"),
+    ("raise ValueError('set MY_VARIABLE first')", " cannot be made: set MY_VARIABLE first"),
+    ("exit(3)", " failed in being made: SystemExit: 3"),
+    ("raise harness.DataError('no table')", ": no table"),
+]
+WORKS = {
+    "metric": "def score(self, rows): return {'x': 1.0}",
+    "section": "def blocks(self, results): return ()",
+    "observer": "def on(self, event): pass",
+}
+
+
+def unmade(kind: str, raising: str) -> str:
+    return f"def __post_init__(self):\n    {raising}\n{WORKS[kind]}"
+
+
+def test_what_cannot_be_made_and_nobody_asked_for_is_left_out(site: Path, tmp_path: Path) -> None:
+    for kind in WORKS:
+        for place, (raising, _) in enumerate(UNMADE):
+            module = source(kind, unmade(kind, raising), f"{kind}-{place}")
+            install(site, f"{kind}-dist-{place}", f"unmade_{kind}_{place}", module, point=f"{kind}-{place}")
+    tiny = tiny_run(tmp_path / "run")
+    assert tiny.code == 0, tiny
+    checks = [check for check in tiny.results["checks"] if check["kind"] == "metric-failed"]
+    assert [check["figures"]["reason"] for check in checks] == [
+        f'the plugin "metric-{n}" (metric-dist-{n} 1.0){said}' for n, (_, said) in enumerate(UNMADE)
+    ]
+    assert all("x" not in arm["metrics"] and "micro_f1" in arm["metrics"] for arm in tiny.arms.values())
+    done = call("run", tmp_path / "run" / "experiment.toml", "--out", tmp_path / "other")
+    for n, (_, said) in enumerate(UNMADE):
+        assert (
+            f'"observer-{n}" failed: PluginError: the plugin "observer-{n}" (observer-dist-{n} 1.0){said}' in done.err
+        )
+    (tiny.folder / "report.html").unlink()
+    done = call("report", tiny.folder)
+    assert done.code == 0, done
+    for page in (tiny.page, (tmp_path / "other" / tiny.folder.name / "report.html").read_text(encoding="utf-8")):
+        assert page.count("could not be shown") == len(UNMADE)
+        assert all(f"section-dist-{n} 1.0" in page for n in range(len(UNMADE)))
+
+
+@pytest.mark.parametrize(("raising", "said"), UNMADE, ids=[said for _, said in UNMADE])
+@pytest.mark.parametrize("kind", WORKS)
+def test_what_is_asked_for_and_cannot_be_made_ends_the_run(
+    site: Path, tmp_path: Path, kind: str, raising: str, said: str
+) -> None:
+    (tmp_path / "own.py").write_text(source(kind, unmade(kind, raising)))
+    done = tiny_run(tmp_path / "loose", plugins=[tmp_path / "own.py"])
+    assert done.code == 2, done
+    assert f'the plugin "own" (own.py){said}' in done.err
+    installed(site, kind, unmade(kind, raising))
+    done = tiny_run(tmp_path / "named", head=f'{kind}s = [{{ plugin = "own" }}]')
+    assert done.code == 2, done
+    assert said.rpartition(": ")[2] in done.err
+    assert '"own" (bad-dist 1.0)' in done.err or f"{kind}s[0]: own: " in done.err
+
+
+def test_types_that_cannot_be_read_matter_where_an_option_is_given(site: Path, tmp_path: Path) -> None:
+    body = f"bins: 'Nowhere[int]' = (1, 2)\n{WORKS['metric']}"
+    installed(site, "metric", body)
+    done = tiny_run(tmp_path / "run")
+    assert done.code == 0, done
+    assert all(arm["metrics"]["x"] == 1.0 for arm in done.arms.values())
+    done = tiny_run(tmp_path / "given", head='metrics = [{ plugin = "own", bins = [1] }]')
+    assert done.code == 2, done
+    said = "failed in the types of its options: NameError: name 'Nowhere' is not defined"
+    assert f'experiment.toml, line 2: metrics[0].plugin: the plugin "own" (bad-dist 1.0) {said}' in done.err
+
+
+def test_a_metric_that_refuses_the_data_is_left_out_as_one_that_fails(site: Path, tmp_path: Path) -> None:
+    refuses = "def score(self, rows):\n    raise harness.DataError({}) from None"
+    installed(
+        site, "metric", refuses.format("'needs numbers', 'leave it out'"), refuses.format("ValueError('no numbers')")
+    )
+    done = tiny_run(tmp_path / "run")
+    assert done.code == 0, done
+    checks = [check for check in done.results["checks"] if check["kind"] == "metric-failed"]
+    assert [check["figures"]["reason"] for check in checks] == [
+        'the plugin "own" (bad-dist 1.0): needs numbers',
+        'the plugin "own-1" (bad-dist-1 1.0): no numbers',
+    ]
+    done = tiny_run(tmp_path / "named", head='metrics = [{ plugin = "own" }]')
+    assert done.code == 2, done
+    assert "needs numbers" in done.err
 
 
 SIGNATURES = [
