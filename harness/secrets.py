@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 HIDDEN = "[hidden]"
 SHORTEST = 6
 """Values shorter than this are no keys, and taking them out would garble text."""
+SCHEME = re.compile(r"^(?:bearer|basic|token|apikey)\s+", re.IGNORECASE)
+"""What stands before the key where a variable holds a whole `Authorization` header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,8 @@ class Scrubber:
     @classmethod
     def of(cls, names: Iterable[str]) -> Scrubber:
         """Makes a scrubber for the variables that an experiment names, longest values first."""
-        values = {os.environ.get(name, "") for name in names}
-        return cls(tuple(sorted((value for value in values if len(value) >= SHORTEST), key=len, reverse=True)))
+        values = {form for name in names for form in _forms(os.environ.get(name, ""))}
+        return cls(tuple(sorted(values, key=len, reverse=True)))
 
     def finds(self, content: bytes) -> bool:
         """Whether a value stands in `content`."""
@@ -33,3 +36,9 @@ class Scrubber:
             if value in text:
                 text = text.replace(value, HIDDEN)
         return text
+
+
+def _forms(value: str) -> Iterator[str]:
+    """Yields what a server may repeat of a value: all but the blanks around it, and that without the scheme."""
+    sent = value.strip()
+    yield from {form for form in (sent, SCHEME.sub("", sent)) if len(form) >= SHORTEST}

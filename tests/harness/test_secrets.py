@@ -18,6 +18,33 @@ def test_values_of_named_variables_go(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scrub("a sk-one-1-and-more b sk-one-1 abc") == f"a {HIDDEN} b {HIDDEN} abc"
 
 
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("sk-one-1 ", "no key sk-one-1, sorry"),
+        (" sk-one-1\n", "no key sk-one-1, sorry"),
+        ("Bearer sk-one-1", "no key sk-one-1, sorry"),
+        ("  basic   sk-one-1 ", "no key sk-one-1, sorry"),
+        ("Token sk-one-1", "no key sk-one-1, sorry"),
+    ],
+)
+def test_a_value_is_known_as_a_server_sees_it(monkeypatch: pytest.MonkeyPatch, value: str, said: str) -> None:
+    monkeypatch.setenv("ONE", value)
+    scrub = Scrubber.of(["ONE"])
+    assert scrub(said) == f"no key {HIDDEN}, sorry"
+    assert scrub(f"<{value}>").strip("<> \n") == HIDDEN
+    assert scrub.finds(said.encode())
+
+
+def test_blanks_make_no_key_of_a_short_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BLANK", " " * 8)
+    monkeypatch.setenv("SHORT", "   on   ")
+    monkeypatch.setenv("SCHEME", "Bearer on")
+    scrub = Scrubber.of(["BLANK", "SHORT", "SCHEME"])
+    assert scrub("        on and on") == "        on and on"
+    assert scrub("Bearer on and on") == f"{HIDDEN} and on"
+
+
 def test_nothing_to_hide_changes_nothing() -> None:
     assert Scrubber.of([])("sk-anything") == "sk-anything"
 
