@@ -213,25 +213,46 @@ def _judged(run: Stored, file: Path) -> list[Judged]:
         ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file} is not UTF-8 (byte {error.start})", "save it as CSV in UTF-8") from None
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)  # spreadsheets write what their country's numbers leave free
-    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    missing = [name for name in (ID, LABEL) if name not in (reader.fieldnames or ())]
-    if missing:
-        raise DataError(f'{file} has no column "{missing[0]}"', f"columns {ID} and {LABEL} are expected")
     allowed = run.results["run"]["labels"]
     found: dict[str, Judged] = {}
-    for row in reader:
+    for line, row in _rows(file, text):
         name, label = (row[ID] or "").strip(), _bare(row[LABEL] or "")
         if not label:
             continue
-        each = Judged(reader.line_num, name, label)
+        each = Judged(line, name, label)
         if label not in allowed:
             raise UsageError(f'{file}, line {each.line}: there is no label "{label}"; {nearest(label, allowed)}')
         before = found.setdefault(name, each)
         if before.label != label:
             raise UsageError(f'{file}, line {each.line}: "{name}" has another label in line {before.line}')
     return list(found.values())
+
+
+def _rows(file: Path, text: str) -> list[tuple[int, dict[str, str | None]]]:
+    """Returns the rows of a file that came back, each with the number of its last line; a cell may be of any length.
+
+    Raises:
+        DataError: A quoted cell is never closed, or a column is missing.
+    """
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)  # spreadsheets write what their country's numbers leave free
+    reader = csv.DictReader(io.StringIO(text), delimiter=delimiter, strict=True)
+    rows: list[tuple[int, dict[str, str | None]]] = []
+    limit, done = csv.field_size_limit(len(text)), 0
+    try:
+        missing = [name for name in (ID, LABEL) if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(f'{file} has no column "{missing[0]}"', f"columns {ID} and {LABEL} are expected")
+        done = reader.line_num
+        for row in reader:
+            done = reader.line_num
+            rows.append((done, row))
+    except csv.Error as error:
+        reason = "a quoted cell is never closed" if "unexpected end" in str(error) else str(error)
+        raise DataError(f"{file}, line {done + 1}: {reason}", 'double the quotes within quoted cells ("")') from None
+    finally:
+        csv.field_size_limit(limit)
+    return rows
 
 
 def _bare(label: str) -> str:

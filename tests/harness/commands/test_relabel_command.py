@@ -245,6 +245,27 @@ def test_wrong_files_are_code_2_with_line_and_nearest(run: Path, tmp_path: Path)
     assert not list((run / "relabel").glob("*/results.json"))
 
 
+def test_long_texts_come_back(run: Path, tmp_path: Path) -> None:
+    path, filled, limit = tmp_path / "sheet.csv", tmp_path / "filled.csv", csv.field_size_limit()
+    assert relabel(run, "-o", path).code == 0
+    first = sheet(path)[0]
+    text = fill(path, {first["example_id"]: "good"}, filled).read_text(encoding="utf-8")
+    filled.write_text(text.replace(first["text"], "long " * 30_000), encoding="utf-8")
+    done = relabel(run, "--apply", filled)
+    assert (done.code, " of 1 judged changed; " in done.out) == (0, True), done
+    assert csv.field_size_limit() == limit
+
+
+def test_a_quote_that_is_never_closed_swallows_no_label(run: Path, tmp_path: Path) -> None:
+    path, filled = tmp_path / "sheet.csv", tmp_path / "filled.csv"
+    assert relabel(run, "-o", path).code == 0
+    fill(path, {row["example_id"]: "good" for row in sheet(path)}, filled)
+    head, first, second, *rest = filled.read_text(encoding="utf-8").splitlines()
+    filled.write_text("\n".join([head, first, second.replace(",", ',"', 1), *rest]), encoding="utf-8")
+    done = relabel(run, "--apply", filled)
+    assert (done.code, f"error: {filled}, line 3: a quoted cell is never closed" in done.err) == (2, True), done
+
+
 def test_cells_are_no_formulas_and_columns_keep_apart(run: Path, tmp_path: Path) -> None:
     stored = Stored.find(str(run))
     examples = [
