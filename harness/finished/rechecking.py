@@ -19,6 +19,7 @@ from harness.finished.reopening import Reopened, tools
 from harness.finished.stored import Stored
 from harness.numbers import counted
 from harness.prepare import clean
+from harness.prepare.labels import one_spelling
 from harness.prepare.leaks import find_leaks
 from harness.running.manifest import now
 from harness.runs import RunFolder
@@ -36,6 +37,8 @@ class Fresh:
     examples: tuple[Example, ...]
     left_out: Mapping[str, int]
     """Reason → rows."""
+    respelt: Mapping[str, str]
+    """Spelling of a label → that of the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +100,14 @@ def _place(run: Reopened, fresh: Fresh, *, again: bool) -> RunFolder:
 
 
 def _fresh(run: Reopened, examples: Sequence[Example], data: Path) -> Fresh:
-    """Leaves out what cannot be asked, what says the same twice, and what the arms have learnt from."""
+    """Leaves out what cannot be asked, what says the same twice, and what the arms have learnt from.
+
+    Labels get the spelling that they have in the run.
+    """
     table = run.experiment.prepare
     rows = clean.items(replace(example, split=None) for example in examples)
     kept, left_out = clean.usable(rows)
+    kept, respelt, _ = one_spelling(kept, run.data.labels)
     exact = clean.without_exact(kept, table.conflicts)
     left_out = {**left_out, **exact.removed}
     kept = clean.with_distinct_ids(exact.rows)
@@ -119,7 +126,7 @@ def _fresh(run: Reopened, examples: Sequence[Example], data: Path) -> Fresh:
         raise DataError(
             f"{data}: no row is left to ask about ({reasons})", "bring labelled rows that were not in train"
         )
-    return Fresh(examples=tuple(sorted(fresh, key=lambda one: one.id)), left_out=left_out)
+    return Fresh(examples=tuple(sorted(fresh, key=lambda one: one.id)), left_out=left_out, respelt=respelt)
 
 
 def _predictions(run: Reopened) -> Mapping[str, Sequence[Prediction]]:
@@ -149,6 +156,7 @@ def _found(
         "n": len(fresh.examples),
         "n_test": len(test),
         "left_out": dict(fresh.left_out),
+        "respelt": dict(fresh.respelt),
         "n_shared": sum(example.id in labels for example in fresh.examples),
         "relabelled": sum(labels.get(one.id, one.label) != one.label for one in fresh.examples),
         "labels": drift.label_shift(list(labels.values()), [one.label for one in fresh.examples], run.data.labels),
@@ -191,6 +199,9 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
     from harness.numbers import p_value, points
 
     lines = [f"left out: {counted(n, 'row')}, {reason}" for reason, n in found["left_out"].items() if n]
+    if found["respelt"]:
+        said = ", ".join(f'"{label}" as "{own}"' for label, own in sorted(found["respelt"].items()))
+        lines.append(f"labels in the spelling of the run: {said}")
     if found["n_shared"]:
         none_new = "; none is new to the run" if found["n_shared"] == found["n"] else ""
         lines.append(f"{counted(found['n_shared'], 'item')} of them stood in the run's test{none_new}")

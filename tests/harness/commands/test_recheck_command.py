@@ -128,6 +128,21 @@ def test_labels_that_shift_and_labels_never_seen_are_told(finished: Lab, provide
     assert provider.counts()[CHAT] == len(kept) + 1
 
 
+def test_labels_get_the_spelling_of_the_run(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    rows = [
+        (text, label.title() if place % 3 else label) for place, (text, label) in enumerate(split(finished, "test"))
+    ]
+    data = write(tmp_path / "spelt.csv", [*rows, ("a new kind of text", "Ugly"), (rows[0][0], rows[0][1].upper())])
+    done = recheck(finished, data, "--json")
+    assert done.code == 0, done
+    found = json.loads(done.out)
+    assert (found["relabelled"], found["labels"]["unseen"]) == (0, {"Ugly": 1})
+    assert found["respelt"] == {label: label.lower() for label in ("Bad", "Good", "Mixed", rows[0][1].upper())}
+    assert (found["left_out"]["exact-duplicates"], found["left_out"]["conflicting-duplicates"]) == (1, 0)
+    assert {arm["name"]: arm["drift"] for arm in found["arms"]} == {"zero": False, "tuned": False}
+    assert 'labels in the spelling of the run: "Bad" as "bad", "Good" as "good"' in recheck(finished, data).out
+
+
 def test_wrong_commands_ask_nothing(finished: Lab, provider: Provider, tmp_path: Path) -> None:
     unlabelled = write(tmp_path / "a.csv", [(text, "") for text in list(NEW)[:3]], ("text", "labels"))
     done = recheck(finished, unlabelled)
