@@ -27,6 +27,10 @@ def compare(run_a: str, run_b: str, runs: Path, as_json: bool) -> None:
         return
     if found["warning"]:
         click.echo(f"warning: {found['warning']}", err=True)
+    for side, run in (("a", run_a), ("b", run_b)):
+        lost = ", ".join(f"{n:,} of {name}" for name, n in found["unfinished"][side].items())
+        if lost:
+            click.echo(f"warning: {run} is unfinished; answers that are missing: {lost}", err=True)
     for line in found["arms"]:
         _tell(line)
     for side in ("a", "b"):

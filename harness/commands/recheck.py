@@ -45,7 +45,9 @@ def recheck(run: str, data: Path, text: str | None, label: str | None, **options
         if done.usd:
             console.say(f"spent {usd(done.usd)}")
     if options["as_json"]:
-        click.echo(json.dumps({**done.found, "folder": str(done.folder)}, ensure_ascii=False))
+        left = done.unfinished.message if done.unfinished else None
+        told = {**done.found, "folder": str(done.folder), "unfinished": left}
+        click.echo(json.dumps(told, ensure_ascii=False))
     else:
         for line in (*aligned(table(done.found)), *remarks(done.found)):
             click.echo(line)

@@ -17,6 +17,8 @@ LISTED = 20
 """Flipped items that are listed of each kind."""
 PASSING = ("schema", "id", "name", "created", "finished", "command", "judged_with", "arms", "tables", "chain", "git")
 """Keys of a manifest that differ between any two runs, or are said elsewhere."""
+UNFINISHED = noted("some items have no answer yet")
+"""Why an arm of an unfinished run is not compared."""
 
 
 def compare(a: Stored, b: Stored) -> dict[str, Any]:
@@ -25,9 +27,11 @@ def compare(a: Stored, b: Stored) -> dict[str, Any]:
     Arms are paired by example id where both runs have the same data and the same test items with the same labels;
     otherwise two different samples are compared, and their intervals are wider for it.
 
+    Nothing is said of an arm that lacks answers in a run that is unfinished.
+
     Returns:
-        `a`, `b` (ids), `paired`, `warning`, `arms`, `only_a`, `only_b` (names), `verdicts`, `settings` that differ,
-        and `sentence`.
+        `a`, `b` (ids), `paired`, `warning`, `unfinished` (for each run its arms that lack answers, and how many),
+        `arms`, `only_a`, `only_b` (names), `verdicts`, `settings` that differ, and `sentence`.
     """
     warning = _unpaired(a, b)
     names = [name for name in a.arms if name in b.arms]
@@ -39,6 +43,7 @@ def compare(a: Stored, b: Stored) -> dict[str, Any]:
         "b": b.results["run"]["id"],
         "paired": warning is None,
         "warning": warning,
+        "unfinished": {"a": a.unanswered, "b": b.unanswered},
         "arms": lines,
         "only_a": [name for name in a.arms if name not in b.arms],
         "only_b": [name for name in b.arms if name not in a.arms],
@@ -75,6 +80,8 @@ def _arm(a: Stored, b: Stored, name: str, *, paired: bool) -> dict[str, Any]:
     }
     if not first["n"] or not second["n"]:
         return {**line, "reason": noted("no answers")}
+    if name in a.unanswered or name in b.unanswered:
+        return {**line, "reason": UNFINISHED}
     rows = (a.predictions[name], b.predictions[name]) if paired else ()
     if rows and all(len(each) == len(a.test) for each in rows):
         return {**line, **_paired(a, *rows)}
@@ -161,6 +168,8 @@ def _flat(value: Any, path: str = "") -> dict[str, Any]:
 def _sentence(lines: Sequence[Mapping[str, Any]], settings: Sequence[Mapping[str, Any]]) -> str:
     """Says in one sentence what is known to have changed."""
     known = [line for line in lines if line["difference"] is not None]
+    if not known and any(line["reason"] == UNFINISHED for line in lines):
+        return say("No arm can be compared yet: a run is unfinished.")
     if not known:
         return say("The runs have no arm in common that was asked in both.")
     claimed = sorted((line for line in known if line["claimed"]), key=lambda line: -abs(line["difference"]))

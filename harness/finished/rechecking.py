@@ -10,13 +10,12 @@ from typing import Any
 from harness import tables
 from harness.console import Console
 from harness.errors import DataError, UnfinishedError, UsageError
-from harness.execution.answers import Answered
 from harness.execution.work import digest
 from harness.files import write_json
 from harness.finished import new_data
 from harness.finished.new_data import Source
 from harness.finished.reopening import Reopened, tools
-from harness.finished.stored import Stored
+from harness.finished.stored import Stored, without_answer
 from harness.numbers import counted
 from harness.prepare import clean
 from harness.prepare.labels import one_spelling
@@ -69,7 +68,7 @@ def recheck(
         DataError: No row is left, or the run's answers cannot be read.
         GateError: The budget ends, or personal data would leave this machine.
     """
-    old = _predictions(run)
+    old = _predictions(run, console)
     arms = [arm for arm in run.arms() if old.get(arm.name)]
     if not arms:
         raise UsageError(f"{run.id} has no scored arm", "finish the run first")
@@ -79,10 +78,13 @@ def recheck(
     # Nothing is taken over from the run: a model that changed behind its name would not show.
     with tools(run, arms, folder.journal, console, max_usd=max_usd) as work:
         answers = work.asking.ask([(arm, fresh.examples) for arm in arms], "asking the fresh items")
+        rows = [one.prediction for answered in answers for one in answered]
+        missing = without_answer(rows, work.asking.journal.known)
         unfinished, usd = work.asking.engine.unfinished(), work.asking.journal.spent()
-    new = {arm.name: answered for arm, answered in zip(arms, answers, strict=True)}
-    tables.write_predictions(folder.predictions, [one.prediction for answered in answers for one in answered])
-    found = {"schema": SCHEMA, "run": run.id, "data": given.name, "made": now(), **_found(run, fresh, old, new)}
+    tables.write_predictions(folder.predictions, rows)
+    new = {arm.name: [one.prediction for one in answered] for arm, answered in zip(arms, answers, strict=True)}
+    told = _found(run, fresh, old, new, missing)
+    found = {"schema": SCHEMA, "run": run.id, "data": given.name, "made": now(), **told}
     if unfinished is None:
         write_json(folder.path / "recheck.json", found)
     return Rechecked(folder=folder.path, found=found, usd=usd, unfinished=unfinished)
@@ -129,28 +131,39 @@ def _fresh(run: Reopened, examples: Sequence[Example], data: Path) -> Fresh:
     return Fresh(examples=tuple(sorted(fresh, key=lambda one: one.id)), left_out=left_out, respelt=respelt)
 
 
-def _predictions(run: Reopened) -> Mapping[str, Sequence[Prediction]]:
-    """Returns the run's answers to its test items, by arm."""
+def _predictions(run: Reopened, console: Console) -> Mapping[str, Sequence[Prediction]]:
+    """Returns the run's answers to its test items, by arm; arms that lack some are told, and left out."""
     if not run.results:
         raise UsageError(
             f"{run.id} has not been scored yet", f"finish it: {run.manifest.get('command') or 'harness run'}"
         )
-    return Stored(run.folder).predictions
+    stored = Stored(run.folder)
+    for name, n in stored.unanswered.items():
+        console.say(f"{name} is left out: the run has no answer to {counted(n, 'item')} of its test yet")
+    return {name: rows for name, rows in stored.predictions.items() if name not in stored.unanswered}
 
 
 def _found(
-    run: Reopened, fresh: Fresh, old: Mapping[str, Sequence[Prediction]], new: Mapping[str, Sequence[Answered]]
+    run: Reopened,
+    fresh: Fresh,
+    old: Mapping[str, Sequence[Prediction]],
+    new: Mapping[str, Sequence[Prediction]],
+    missing: Mapping[str, int],
 ) -> dict[str, Any]:
+    """Holds new answers against old ones; of arms that lack some (`missing`: how many) nothing is claimed."""
     from harness.scoring import drift
 
     test = run.data.of(Split.TEST)
     seed, margin = run.experiment.seed, run.experiment.verdict.margin
     groups = _groups(fresh.examples)
     before = drift.panel_of({name: old[name] for name in new}, len(test), _groups(test), seed)
-    answers = {name: [one.prediction for one in answered] for name, answered in new.items()}
-    after = drift.panel_of(answers, len(fresh.examples), groups, seed)
+    after = drift.panel_of(new, len(fresh.examples), groups, seed)
     labels = {example.id: example.label for example in test}
-    duel = _duel(run, before[1], after[1], margin)
+    lines = {
+        name: drift.arm_drift(name, (before[0][name], before[1]), (after[0][name], after[1]), groups, seed)
+        for name in new
+    }
+    duel = _duel(run, before[1], after[1], missing)
     claim = drift.claim_of(duel["test"]) if duel else None
     found = {
         "n": len(fresh.examples),
@@ -160,16 +173,13 @@ def _found(
         "n_shared": sum(example.id in labels for example in fresh.examples),
         "relabelled": sum(labels.get(one.id, one.label) != one.label for one in fresh.examples),
         "labels": drift.label_shift(list(labels.values()), [one.label for one in fresh.examples], run.data.labels),
-        "arms": [
-            drift.arm_drift(name, (before[0][name], before[1]), (after[0][name], after[1]), groups, seed)
-            for name in new
-        ],
+        "arms": [drift.untold(line, missing.get(name, 0)) for name, line in lines.items()],
         "contenders": duel,
         "verdict": {
             "kind": run.results["verdict"]["kind"],
             "sentence": run.results["verdict"]["sentence"],
             "claim": claim,
-            "holds": drift.ruling(claim, duel["test"], duel["fresh"], margin) if duel else None,
+            "holds": drift.ruling(claim, duel["test"], duel["fresh"], margin) if duel and duel["fresh"] else None,
         },
     }
     return {**found, "sentence": drift.sentence(found)}
@@ -179,8 +189,11 @@ def _groups(examples: Sequence[Example]) -> dict[str, str] | None:
     return {one.id: one.group for one in examples if one.group is not None} or None
 
 
-def _duel(run: Reopened, before: Any, after: Any, margin: float) -> dict[str, Any] | None:
-    """Compares the two arms of the verdict, then and now; the contenders where the verdict names no two."""
+def _duel(run: Reopened, before: Any, after: Any, missing: Mapping[str, int]) -> dict[str, Any] | None:
+    """Compares the two arms of the verdict, then and now; the contenders where the verdict names no two.
+
+    Where one of them lacks answers, what is now is `None`.
+    """
     from harness.scoring.drift import moved
 
     verdict, contenders = run.results["verdict"], run.results.get("contenders") or {}
@@ -189,7 +202,11 @@ def _duel(run: Reopened, before: Any, after: Any, margin: float) -> dict[str, An
     pair = next(((a, b) for a, b in pairs if a in able and b in able and a != b), None)
     if pair is None:
         return None
-    old, new = before.compare(*pair, margin), after.compare(*pair, margin)
+    margin = run.experiment.verdict.margin
+    old = before.compare(*pair, margin)
+    if missing.keys() & set(pair):
+        return {"pair": list(pair), "test": old, "fresh": None, "change": None, "change_ci": None}
+    new = after.compare(*pair, margin)
     change, ci = moved(old["difference"], tuple(old["ci"]), new["difference"], tuple(new["ci"]))
     return {"pair": list(pair), "test": old, "fresh": new, "change": change, "change_ci": list(ci)}
 
@@ -197,6 +214,7 @@ def _duel(run: Reopened, before: Any, after: Any, margin: float) -> dict[str, An
 def remarks(found: Mapping[str, Any]) -> list[str]:
     """Returns what a reader must know beside the table, a line each."""
     from harness.numbers import p_value, points
+    from harness.scoring.drift import lacking
 
     lines = [f"left out: {counted(n, 'row')}, {reason}" for reason, n in found["left_out"].items() if n]
     if found["respelt"]:
@@ -215,8 +233,9 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
     if shift["unseen"]:
         said = ", ".join(f'"{label}" ({n:,})' for label, n in shift["unseen"].items())
         lines.append(f"labels that the run has never seen, wrong for every arm: {said}")
+    lines += [f"missing: {said}" for said in lacking(found["arms"])]
     duel = found["contenders"]
-    if duel:
+    if duel and duel["fresh"]:
         lines.append(_gap(duel))
     return lines
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DataError
+from harness.journal.siblings import sibling_keys
 from harness.runs import DEFAULT_OUT, RunFolder, find_run
 from harness.tables import PREDICTION_TYPES, read_examples
 from harness.types import Check, Example, Prediction, Split, Status
@@ -79,6 +81,16 @@ class Stored:
                 "the file is of another data set; `harness run` writes this run's own again, sending nothing",
             )
         return found
+
+    @cached_property
+    def unanswered(self) -> dict[str, int]:
+        """Arm → test items that the run, being unfinished, has no answer to yet; arms that lack none are left out."""
+        if self.manifest.get("finished", True):
+            return {}
+        if not self.folder.predictions.is_file():
+            return {name: arm["failed"] for name, arm in self.arms.items() if arm["failed"]}
+        rows = (row for answers in self.predictions.values() for row in answers)
+        return without_answer(rows, lambda keys: sibling_keys(self.folder.journal, keys))
 
     @cached_property
     def examples(self) -> list[Example]:
@@ -162,6 +174,18 @@ class Stored:
         except (OSError, ValueError, LookupError):
             leaks = []
         return frozenset([leak["a"] for leak in leaks if leak["split_a"] == Split.TEST] + shown)
+
+
+def without_answer(rows: Iterable[Prediction], known: Callable[[list[str]], Collection[str]]) -> dict[str, int]:
+    """Counts by arm the items that have no answer yet; those that were refused for good count as asked.
+
+    Args:
+        rows: Answers.
+        known: Returns which requests a journal has an answer to, or a refusal, by their keys.
+    """
+    failed = [row for row in rows if row.status is Status.FAILED]
+    there = known([row.key for row in failed if row.key is not None])
+    return dict(Counter(row.arm for row in failed if row.key not in there))
 
 
 def _fields(cls: type, told: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.journal import Entry, Job, read_answers, read_job, reading
+from harness.journal import Entry, Job, read_answers, read_job, read_keys, reading
 
 
 def sibling_answers(path: Path, keys: Sequence[str]) -> dict[str, Entry]:
@@ -18,6 +18,15 @@ def sibling_answers(path: Path, keys: Sequence[str]) -> dict[str, Entry]:
     except sqlite3.Error:
         return {}  # a journal that cannot be read has nothing to give; the answers are asked anew
     return {key: entry for key, entry in found.items() if entry.error is None and _says_something(entry.body)}
+
+
+def sibling_keys(path: Path, keys: Sequence[str]) -> set[str]:
+    """Returns which of these requests another run's journal has an answer to, or a refusal."""
+    try:
+        with reading(path) as connection:
+            return read_keys(connection, keys)
+    except sqlite3.Error:
+        return set()
 
 
 def _says_something(body: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.numbers import count, percent, points, points_interval
+from harness.numbers import MISSING, count, percent, points, points_interval
 from harness.scoring.answers import Answers, Figures, counts
 from harness.scoring.comparisons import Panel, accuracy_interval
 from harness.scoring.facts import ArmFacts
@@ -88,6 +88,17 @@ def arm_drift(
         "paired": parts.get("paired"),
         "unpaired": parts.get("unpaired"),
     }
+
+
+def untold(line: Figures, missing: int) -> Figures:
+    """Returns an arm's line as long as it lacks answers: what these could change is `None`.
+
+    Args:
+        line: What `arm_drift` returned, the missing answers being counted as failed.
+        missing: How many there are.
+    """
+    unknown = ("accuracy", "accuracy_ci", "change", "change_ci", "drift", "paired", "unpaired")
+    return {**line, **(dict.fromkeys(unknown) if missing else {}), "missing": missing}
 
 
 def _paired(both: Panel) -> Figures:
@@ -197,8 +208,11 @@ def sentence(found: Mapping[str, Any]) -> str:
     duel, n = found["contenders"], count(found["n"])
     moves = [_move(arm) for arm in found["arms"] if arm["drift"] and (not duel or arm["name"] in duel["pair"])]
     aside = f"; {', '.join(moves)}" if moves else ""
+    lost = ", ".join(lacking(found["arms"]))
     if not duel:
-        return f"There are no two arms to compare on {n} fresh items{aside}."
+        return f"There are no two arms to compare on {n} fresh items{aside}{lost and f'; missing: {lost}'}."
+    if duel["fresh"] is None:
+        return f"Whether the verdict holds cannot be told yet; missing: {lost}."
     a, b = duel["pair"]
     line, old = duel["fresh"], duel["test"]
     known = f"95% CI {points_interval(*line['ci'])}; {points(old['difference'])} on the test"
@@ -209,6 +223,12 @@ def sentence(found: Mapping[str, Any]) -> str:
     if holds is None:
         return f"Whether the verdict holds cannot be told from {n} fresh items: {lead}{aside}."
     return f"The verdict {'still holds' if holds else 'no longer holds'} on {n} fresh items: {lead}{aside}."
+
+
+def lacking(arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Says of each arm that lacks answers how many."""
+    lines = [arm for arm in arms if arm.get("missing")]
+    return [f"{count(arm['missing'])} of {count(arm['n'])} answers of {arm['name']}" for arm in lines]
 
 
 def _ahead(a: str, b: str, gap: float) -> str:
@@ -227,19 +247,21 @@ def table(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Returns the rows of the table that the command shows, the heads first.
 
     `test`, `fresh` and `change` are over the items that were compared; the last three columns over all fresh ones.
+    An arm that lacks answers was not compared.
     """
     heads = ("arm", "compared", "test", "fresh", "change", "95% CI", "all fresh items", "unparsed", "failed")
     rows = []
     for arm in found["arms"]:
-        part = arm[arm["how"]]
+        part = arm[arm["how"]] or {}
+        items = f"{count(part['n'])} {'of the test' if arm['how'] == 'paired' else 'new'}, {arm['how']}" if part else ""
         rows.append(
             (
                 arm["name"],
-                f"{count(part['n'])} {'of the test' if arm['how'] == 'paired' else 'new'}, {arm['how']}",
-                percent(part["before"]),
-                percent(part["after"]),
+                items or MISSING,
+                percent(part.get("before")),
+                percent(part.get("after")),
                 points(arm["change"]),
-                points_interval(*arm["change_ci"]),
+                points_interval(*(arm["change_ci"] or (None, None))),
                 f"{percent(arm['accuracy'])} of {count(arm['n'])}",
                 count(arm["unparsed"]),
                 count(arm["failed"]),

@@ -7,8 +7,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from support.lab import Lab, call
+from support.lab import Lab, call, endpoint, few_shot
+from support.provider import Provider
 
 from harness.finished.comparing import _flat, _two_samples, differing
 
@@ -116,6 +119,47 @@ def test_other_test_items_of_the_same_data_are_not_paired(lab: Lab) -> None:
             shutil.rmtree(run)
     assert told["paired"] is False
     assert "different test items" in told["warning"]
+
+
+def test_an_arm_that_a_run_has_not_finished_is_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab.make(tmp_path, 60)
+    monkeypatch.setenv("FAKE_KEY", "sk-any")
+    with Provider.start(answers=lab.answers, api_key="sk-any", accuracy=0.9) as provider:
+        for seed, quota, code in ((1, None, 0), (2, 5, 4)):
+            seeded = f", extra_body = {{ seed = {seed} }}"
+            prompts = few_shot("zero", options=seeded) + few_shot("nano", model="gpt-4.1-nano", options=seeded)
+            lab.write(prompts, dataset=SPLIT + endpoint(provider.base_url), name=f"{seed}.toml")
+            provider.set(quota_after=quota)
+            assert lab.run(file=f"{seed}.toml").code == code
+    first, second = lab.runs
+    told = found(lab)
+    lost = {name: arm["failed"] for name, arm in lab.arms(second).items()}
+    assert told["unfinished"] == {"a": {}, "b": lost}
+    assert {line["reason"] for line in told["arms"]} == {"some items have no answer yet"}
+    assert {(line["difference"], line["claimed"]) for line in told["arms"]} == {(None, False)}
+    done = call("compare", second, first)
+    assert done.out.splitlines()[-1] == "No arm can be compared yet: a run is unfinished."
+    missing = f"{lost['zero']} of zero, {lost['nano']} of nano"
+    assert done.err == f"warning: {second} is unfinished; answers that are missing: {missing}\n"
+
+
+def test_items_refused_for_good_are_compared(lab: Lab, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(lab.runs[1], tmp_path / "refused"))
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "finished": None}), encoding="utf-8")
+    table = pq.read_table(folder / "predictions.parquet")
+    rows = table.to_pylist()
+    key = next(iter(lab.journal("SELECT key FROM answers", folder)))[0]
+    first = next(row for row in rows if row["arm"] == "m")
+    first |= {"status": "failed", "predicted": None, "key": key}
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), folder / "predictions.parquet")
+    told = found(lab, lab.runs[0], folder)
+    assert told["unfinished"] == {"a": {}, "b": {}}
+    assert next(line for line in told["arms"] if line["name"] == "m")["difference"] is not None
+    first["key"] = "never asked"
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), folder / "predictions.parquet")
+    assert found(lab, lab.runs[0], folder)["unfinished"] == {"a": {}, "b": {"m": 1}}
+    assert call("compare", lab.runs[0], folder).out.splitlines()[-1].startswith("No arm's accuracy has changed")
 
 
 def test_a_run_without_results_is_an_error(lab: Lab, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,51 @@ def test_items_of_groups_are_compared_by_whole_groups(tmp_path: Path) -> None:
     found = json.loads(done.out)
     assert found["n"] == found["n_shared"] == 72
     assert {(arm["how"], arm["paired"]["groups"]) for arm in found["arms"]} == {("paired", 24)}
+
+
+def test_what_was_never_asked_is_no_drift(finished: Lab, provider: Provider, tmp_path: Path) -> None:
+    data = write(tmp_path / "quota.csv", list(NEW.items())[60:160])
+    provider.set(quota_after=10)
+    done = recheck(finished, data)
+    assert done.code == 4, done
+    assert "fell by" not in done.out
+    last = done.out.splitlines()[-1]
+    lost = re.fullmatch(
+        r"Whether the verdict holds cannot be told yet; missing: (\d+) of 100 answers of zero, (\d+) of 100 answers of "
+        r"tuned\.",
+        last,
+    )
+    assert lost, done.out
+    assert int(lost[1]) + int(lost[2]) == 190
+    assert f"missing: {lost[1]} of 100 answers of zero" in done.out.splitlines()
+    found = json.loads(recheck(finished, data, "--json").out)
+    assert found["unfinished"].startswith("190 requests have no answer; ")
+    assert (found["verdict"]["holds"], found["contenders"]["fresh"]) == (None, None)
+    for arm in found["arms"]:
+        assert (arm["accuracy"], arm["change"], arm["drift"], arm["n"]) == (None, None, None, 100), arm
+        assert arm["missing"] == arm["failed"] > 0
+    assert not (Path(found["folder"]) / "recheck.json").exists()
+    provider.set(quota_after=None)
+    done = recheck(finished, data, "--json")
+    assert done.code == 0, done
+    found = json.loads(done.out)
+    assert (found["unfinished"], found["verdict"]["holds"]) == (None, True)
+    assert {arm["missing"] for arm in found["arms"]} == {0}
+
+
+def test_an_arm_that_the_run_has_not_finished_is_left_out(provider: Provider, tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 60)
+    majority = '[[arms]]\nname = "majority"\nbackend = { plugin = "majority" }\n'
+    lab.write(few_shot("zero") + majority, dataset=SPLIT + endpoint(provider.base_url))
+    provider.set(quota_after=5)
+    assert lab.run().code == 4
+    provider.set(quota_after=None)
+    before = provider.counts()
+    done = recheck(lab, write(tmp_path / "fresh.csv", list(NEW.items())[:20]))
+    assert done.code == 0, done
+    assert "zero is left out: the run has no answer to 31 items of its test yet" in done.err
+    assert "zero" not in done.out
+    assert provider.counts() == before
 
 
 def test_labels_that_shift_and_labels_never_seen_are_told(finished: Lab, provider: Provider, tmp_path: Path) -> None:

@@ -247,6 +247,29 @@ def test_what_moved_beside_the_contenders_is_left_out() -> None:
     )
 
 
+def test_what_is_missing_keeps_the_verdict_open() -> None:
+    lost = {"name": "a", "n": 1200, "missing": 900, "drift": None, "change": None, "change_ci": None}
+    still = {"name": "b", "n": 1200, "missing": 0, "drift": False, "change": 0.0, "change_ci": [-0.1, 0.1]}
+    duel: dict[str, object] = {"pair": ["a", "b"], "test": LEAD, "fresh": None}
+    assert told(None, "ahead", duel, lost, still) == (
+        "Whether the verdict holds cannot be told yet; missing: 900 of 1,200 answers of a."
+    )
+    assert told(None, None, None, lost) == (
+        "There are no two arms to compare on 60 fresh items; missing: 900 of 1,200 answers of a."
+    )
+    done: dict[str, object] = {"pair": ["b", "c"], "test": LEAD, "fresh": line(0.08, 0.02, 0.14)}
+    assert told(True, "ahead", done, lost, still).startswith("The verdict still holds on 60 fresh items: b leads c")
+
+
+def test_a_line_without_all_answers_tells_no_figure() -> None:
+    whole = arm(rows(0, 80, 100), rows(500, 5, 100))
+    assert drift.untold(whole, 0) == {**whole, "missing": 0}
+    heads, shown = drift.table({"arms": [drift.untold(whole, 90)]})
+    cells = dict(zip(heads, shown, strict=True))
+    assert {cells[head] for head in ("compared", "test", "fresh", "change", "95% CI")} == {"–"}
+    assert cells["all fresh items"] == "– of 100"
+
+
 def test_where_nothing_was_compared_nothing_is_claimed() -> None:
     assert drift.claim_of(None) is None
     assert drift.claim_of(TIE) == "equal"
