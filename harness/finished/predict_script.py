@@ -33,6 +33,15 @@ def parsed(arm: dict[str, Any], text: str) -> str:
     return ""
 
 
+def value(text: str) -> str:
+    """The label in an answer that is JSON."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return text
+    return str(found.get("label", text)) if isinstance(found, dict) else text
+
+
 def scores(arm: dict[str, Any], body: dict[str, Any], reply: Any) -> dict[str, float]:
     """Label → log-probability."""
     found: dict[str, float] = {}
@@ -60,7 +69,8 @@ def answer(arm: dict[str, Any], bodies: list[Any], replies: list[Any]) -> str:
         bias = scores(arm, bodies[1], replies[1]) if len(bodies) > 1 else {}  # of an input without content
         return max(found, key=lambda label: found[label] - bias.get(label, min(bias.values(), default=0.0)))
     choice = replies[0]["choices"][0]
-    return parsed(arm, (choice["message"]["content"] if "message" in choice else choice["text"]) or "")
+    text = (choice["message"]["content"] if "message" in choice else choice["text"]) or ""
+    return parsed(arm, value(text) if arm["answer"] == "schema" else text)
 
 
 def main() -> None:

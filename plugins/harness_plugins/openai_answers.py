@@ -1,7 +1,7 @@
 """How the backends on OpenAI-compatible endpoints ask, and how they read what comes back.
 
 Three ways to answer: `generate` (free text, parsed), `choose` (the most probable label of the set) and `schema` (a
-JSON schema with the labels as an enum).
+JSON schema with the labels as an enum, each as the prompt says it).
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Asking:
     def _schema(self, prompt: harness.Prompt, labels: Sequence[str]) -> tuple[str, dict[str, Any]]:
         schema = {
             "type": "object",
-            "properties": {"label": {"type": "string", "enum": list(labels)}},
+            "properties": {"label": {"type": "string", "enum": [_word(prompt, label) for label in labels]}},
             "required": ["label"],
             "additionalProperties": False,
         }
@@ -98,6 +98,12 @@ class Asking:
         if stop:
             body["stop"] = list(stop)
         return body
+
+
+def _word(prompt: harness.Prompt, label: str) -> str:
+    """Returns what the model says for a label; without a word for it the label to the letter, and equal requests."""
+    word = prompt.continuations.get(label, label).strip()
+    return label if word == label.strip() else word
 
 
 def read(bodies: Sequence[harness.Reply]) -> harness.Answer:

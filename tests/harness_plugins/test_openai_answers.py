@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import Answer, Call, Message, Prompt, Reply
+from harness import Answer, Call, Example, Message, Prompt, Reply
+from harness_plugins.formatters.chat import Chat
 from harness_plugins.openai_answers import Asking, Mode, read
 
 LABELS = ("negative", "neutral", "positive")
@@ -81,6 +84,26 @@ def test_schema() -> None:
     assert wanted["strict"] is True
     assert wanted["schema"]["properties"]["label"]["enum"] == list(LABELS)
     assert wanted["schema"]["required"] == ["label"]
+
+
+def test_a_schema_lists_what_the_prompt_says_and_the_parser_reads() -> None:
+    words = {"positive": "thumbs up", "negative": "thumbs down"}
+    formatter = Chat(words=words)
+    prompt = formatter.prompt(Example(fields={"text": "good soup"}, label=""), (), LABELS)
+    schema = asked(prompt, "schema").body["response_format"]["json_schema"]["schema"]
+    enum = schema["properties"]["label"]["enum"]
+    assert enum == ["thumbs down", "neutral", "thumbs up"]
+    assert all(word in prompt.messages[0].content for word in enum)
+    said = [answered(asked(prompt, "schema"), chat_body(json.dumps({"label": word}))).text for word in enum]
+    assert [formatter.parse(text, LABELS) for text in said] == list(LABELS)
+
+
+@pytest.mark.parametrize("continuations", [{}, SPACED, {label: label for label in LABELS}])
+def test_a_schema_without_words_lists_the_labels(continuations: Mapping[str, str]) -> None:
+    prompt = Prompt(messages=CHAT.messages, continuations=continuations)
+    odd = (*LABELS, " odd ")
+    (call,) = asking("schema").calls(prompt, odd)
+    assert call.body["response_format"]["json_schema"]["schema"]["properties"]["label"]["enum"] == list(odd)
 
 
 def test_calibrated_prompts_are_asked_twice_and_notes_are_not_sent() -> None:

@@ -208,6 +208,30 @@ def test_the_parser_of_the_folder_reads_plainly(text: str, label: str) -> None:
     assert predict_script.parsed({"parser": _parser(words)}, text) == label
 
 
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        (r'{"label": "n\u00e9gatif"}', "négatif"),
+        ('{\n  "label": "the \\"best\\""\n}', 'the "best"'),
+        ('{"label": "label"}', "label"),
+        ('{"label": "négatif"}', "négatif"),
+        ('"label"', "label"),
+        ("négatif", "négatif"),
+        ('{"', ""),
+    ],
+)
+def test_answers_in_json_are_read_as_the_run_reads_them(text: str, label: str) -> None:
+    from harness import parsing
+    from harness.finished.exporting import _parser
+    from harness_plugins.openai_answers import _enum_value
+
+    labels = ("négatif", 'the "best"', "label")
+    arm = {"answer": "schema", "parser": _parser({label: label for label in labels})}
+    reply = {"choices": [{"message": {"content": text}}]}
+    assert predict_script.answer(arm, [{}], [reply]) == label
+    assert (parsing.lenient(_enum_value(text), labels) or "") == label
+
+
 def test_numbers_are_read_however_they_are_spelt() -> None:
     from harness.finished.exporting import _parser
 
