@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.work import digest
-from harness.experiment import Arm, Experiment
+from harness.experiment import Arm, Experiment, plain
 from harness.files import write_json
 from harness.plugins import Record, attributed
 from harness.prepare.options import Prepared
@@ -85,12 +85,13 @@ def keep_tables(folder: RunFolder, experiment: Experiment) -> None:
 
 
 def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
-    """Returns a digest of what results depend on beside first answers: assumptions, prices, repeats, curves.
+    """Returns a digest of what results and page depend on beside first answers: assumptions, prices, repeats, curves.
 
-    Files that a backend reads its answers from are part of it.
+    Options of metrics and sections are part of it, and files that a backend reads its answers from.
     """
     from harness import __version__
 
+    active = {"metrics": experiment.metrics, "sections": experiment.sections}
     return digest(
         [
             __version__,
@@ -107,6 +108,7 @@ def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
                 if curve is not None
             ],
             allow_leaks,
+            *([kind, plain(one)] for kind, made in active.items() for one in made if experiment.asks_for(kind, one)),
             *(
                 [arm.name, _depends_on(arm, experiment)]
                 for arm in experiment.arms

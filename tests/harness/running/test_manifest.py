@@ -21,6 +21,44 @@ backend = { plugin = "mock", accuracy = 0.7 }
 """
 
 
+MINE = '''
+"""A metric and a section that take options."""
+from dataclasses import dataclass
+from typing import ClassVar
+
+import harness
+from harness.blocks import Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bins:
+    name: ClassVar[str] = "bins"
+    n: int
+
+    def score(self, rows):
+        return {"bins": float(self.n)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine:
+    name: ClassVar[str] = "mine"
+    word: str
+
+    def blocks(self, results):
+        yield Text(text=f"Mine says {self.word}.")
+
+
+@harness.hookimpl
+def harness_metrics():
+    return [Bins]
+
+
+@harness.hookimpl
+def harness_report_sections():
+    return [Mine]
+'''
+
+
 @pytest.fixture
 def lab(tmp_path: Path) -> Lab:
     made = Lab.make(tmp_path)
@@ -81,6 +119,24 @@ def test_broken_results_are_made_again(lab: Lab) -> None:
         done = lab.run()
         assert done.code == 0, done
         assert lab.results()["verdict"] == before
+
+
+def test_options_of_metrics_and_sections_are_part_of_what_was_judged(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(MINE, encoding="utf-8")
+    answers = lab.journal("SELECT key FROM answers")
+    seen = []
+    for bins, word in ((10, "first"), (3, "first"), (3, "second"), (3, "second")):
+        tables = f'[[metrics]]\nplugin = "bins"\nn = {bins}\n[[sections]]\nplugin = "mine"\nword = "{word}"\n'
+        lab.write(f"{ARMS}{tables}", head='plugins = ["mine.py"]')
+        done = lab.run("--plugin", tmp_path / "mine.py")
+        assert done.code == 0, done
+        assert lab.arms()["m"]["metrics"]["bins"] == bins
+        page = (lab.folder / "report.html").read_text(encoding="utf-8")
+        assert f"Mine says {word}." in page
+        seen.append((manifest(lab)["judged_with"], "everything is there" in done.err))
+    assert len({judged for judged, _ in seen}) == 3
+    assert [there for _, there in seen] == [False, False, False, True]
+    assert lab.journal("SELECT key FROM answers") == answers
 
 
 def test_the_same_answers_give_the_same_chain(lab: Lab) -> None:
