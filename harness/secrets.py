@@ -30,6 +30,15 @@ class Scrubber:
         """Whether a value stands in `content`."""
         return any(value.encode() in content for value in self.values)
 
+    def line(self, text: str, most: int = 300) -> str:
+        """Returns one line of at most so many characters. Values are taken out first: a cut would leave parts of them.
+
+        Args:
+            text: What another machine said.
+            most: Characters.
+        """
+        return self(" ".join(self(text).split()))[:most]
+
     def __call__(self, text: str) -> str:
         """Returns `text` without the values."""
         for value in self.values:

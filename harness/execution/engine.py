@@ -249,7 +249,7 @@ class Engine:
             try:
                 came = await attempt(connection, lane.target, request, self.scrub)
             except Exception as error:
-                fate = self.fresh.judged(request, judge(error))
+                fate = self.fresh.judged(request, judge(error, self.scrub))
                 tries += fate.kind not in {"rate-limit", FRESH}
                 await self._commit([self._fault(request, number, fate)])
                 wait_s = await self._settle(lane, request, tries, clock - first, fate)
@@ -290,32 +290,31 @@ class Engine:
 
     async def _settle(self, lane: Lane, request: Request, tries: int, spent_s: float, fate: Fate) -> float | None:
         """Draws the conclusions from a failed attempt; returns the seconds to wait before the next, `None`: no next."""
-        message = self.scrub(fate.message)
         lane.learn(request, fate.headers)
         if fate.kind == "rate-limit":
             lane.rate.limited(fate.retry_after_s)
         if fate.scope == "setup":
-            self.stop(refusal=setup_error(lane.target, request.arm, fate.kind, f"said {message}"))
+            self.stop(refusal=setup_error(lane.target, request.arm, fate.kind, f"said {fate.message}"))
         if self.over:
             return None
         if fate.scope == "item":
             entry = Entry(
-                key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message, attempts=tries
+                key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=fate.message, attempts=tries
             )
             if records := self.refused(entry):
                 await self._commit(records)
             return None
         if fate.kind == ABSENT:
-            self.give_up(request, message, endpoint_down=False)
+            self.give_up(request, fate.message, endpoint_down=False)
             return None
         limit = CONNECTION_ATTEMPTS if fate.kind == "connection" else ATTEMPTS
         final = fate.scope == "endpoint" or lane.down is not None
         if final or tries >= limit or spent_s > PATIENCE_S:
             lane.strikes += 1
             if lane.down is None and (final or lane.strikes >= STRIKES or fate.kind == "connection"):
-                lane.down = f"the endpoint {lane.target.name} ({lane.target.base_url}): {message}"
+                lane.down = f"the endpoint {lane.target.name} ({lane.target.base_url}): {fate.message}"
                 lane.wake_all()
-            self.give_up(request, message, endpoint_down=lane.down is not None)
+            self.give_up(request, fate.message, endpoint_down=lane.down is not None)
             return None
         return max(backoff_s(tries), fate.retry_after_s or 0.0)
 
@@ -325,7 +324,7 @@ class Engine:
         if await lane.retake(request):
             return True
         if not self.over:  # the endpoint went down meanwhile
-            self.give_up(request, self.scrub(fate.message), endpoint_down=True)
+            self.give_up(request, fate.message, endpoint_down=True)
         return False
 
     async def _commit(self, records: list[Record]) -> None:
@@ -348,7 +347,7 @@ class Engine:
     def _fault(self, request: Request, attempt: int, fate: Fate) -> Fault:
         return Fault(
             time=time.time(), key=request.key, arm=request.arm, endpoint=request.endpoint, attempt=attempt,
-            kind=fate.kind, message=self.scrub(fate.message),
+            kind=fate.kind, message=fate.message,
         )  # fmt: skip
 
     @property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from harness.errors import UsageError
 from harness.execution.targets import Target
+from harness.secrets import Scrubber
 
 if TYPE_CHECKING:
     import openai
@@ -40,25 +41,30 @@ class BadBody(Exception):  # noqa: N818 - it never leaves the engine
     """A reply whose body is no JSON object, or was cut off."""
 
 
-def judge(error: Exception) -> Fate:
-    """Classifies one failed attempt. 429s are told apart: a rate passes, a quota that has ended does not."""
+def judge(error: Exception, scrub: Scrubber) -> Fate:
+    """Classifies one failed attempt. 429s are told apart: a rate passes, a quota that has ended does not.
+
+    Args:
+        error: What the attempt has raised.
+        scrub: Takes keys out of what it says.
+    """
     import aiohttp
     import openai
 
     if isinstance(error, BadBody):
-        return Fate(scope="retry", kind="bad-body", message=str(error))
+        return Fate(scope="retry", kind="bad-body", message=scrub(str(error)))
     if isinstance(error, aiohttp.ClientError | openai.APIConnectionError):
-        return _transport(error)
+        return _transport(error, scrub)
     if isinstance(error, TimeoutError):
         return Fate(scope="retry", kind="timeout", message="no answer within the attempt's time limit")
     if isinstance(error, openai.APIStatusError):
-        return _status(error)
+        return _status(error, scrub)
     if isinstance(error, openai.APIError):  # told within a stream that began well
-        return Fate(scope="retry", kind="stream-error", message=" ".join(error.message.split())[:300])
-    return Fate(scope="item", kind=type(error).__name__, message=str(error))
+        return Fate(scope="retry", kind="stream-error", message=scrub.line(error.message))
+    return Fate(scope="item", kind=type(error).__name__, message=scrub(str(error)))
 
 
-def _transport(error: Exception) -> Fate:
+def _transport(error: Exception, scrub: Scrubber) -> Fate:
     """Tells apart what the client does not: its aiohttp transport calls refused and broken connections timeouts too."""
     import aiohttp
     import httpx2
@@ -68,12 +74,12 @@ def _transport(error: Exception) -> Fate:
     while cause is not None:
         causes.append(cause)
         cause = cause.__cause__
-    said = " ".join(str(causes[0] if causes else error).split())[:300]
+    said = scrub.line(str(causes[0] if causes else error))
     foreign = [one for one in causes if isinstance(one, aiohttp.ClientError)]
     nobody = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, httpx2.ConnectError)
     if any(isinstance(one, nobody) for one in causes):
         where = _refused(causes)
-        told = f"nobody answers at {where}" if where else f"nobody answers there: {said}"
+        told = scrub(f"nobody answers at {where}") if where else f"nobody answers there: {said}"
         return Fate(scope="retry", kind="connection", message=told)
     if any(isinstance(one, httpx2.ConnectTimeout) for one in causes) and not foreign:
         return Fate(scope="retry", kind="connection", message="nobody answers there")
@@ -94,9 +100,9 @@ def _refused(causes: Sequence[BaseException]) -> str:
     return ""
 
 
-def _status(error: openai.APIStatusError) -> Fate:
-    code, status = str(error.code or ""), error.status_code
-    message = f"{status} {code}: {_said(error)}" if code else f"{status}: {_said(error)}"
+def _status(error: openai.APIStatusError, scrub: Scrubber) -> Fate:
+    code, status, said = scrub(str(error.code or "")), error.status_code, scrub.line(_said(error))
+    message = f"{status} {code}: {said}" if code else f"{status}: {said}"
     if code in SPENT or error.type == "insufficient_quota":
         return Fate(scope="endpoint", kind="quota", message=message)
     if status in RETRIED or status >= 500:
@@ -117,7 +123,7 @@ def _status(error: openai.APIStatusError) -> Fate:
 def _said(error: openai.APIStatusError) -> str:
     body = error.body
     said = body.get("message") if isinstance(body, dict) else None
-    return " ".join(str(said or error.message).split())[:300]
+    return str(said or error.message)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

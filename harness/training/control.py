@@ -58,7 +58,7 @@ class Control:
             try:
                 return call()
             except (openai.OpenAIError, BadBody) as error:
-                fate = judge(error)
+                fate = judge(error, self.scrub)
                 most = min(attempts, CONNECTION_ATTEMPTS) if fate.kind == "connection" else attempts
                 if fate.scope != "retry" or attempt >= most:
                     raise self._error(error, fate) from None
@@ -69,21 +69,20 @@ class Control:
         raise AssertionError("unreachable")
 
     def _error(self, error: Exception, fate: Fate) -> HarnessError:
-        message = self.scrub(fate.message)
         if getattr(error, "code", None) in REFUSED:
             return TrainingRefusedError(
-                f"{self.where} refused to train: {message}", 'train elsewhere, e.g. endpoint = "local"'
+                f"{self.where} refused to train: {fate.message}", 'train elsewhere, e.g. endpoint = "local"'
             )
         if fate.scope in {"retry", "endpoint"}:
             hint = MORE_QUOTA if fate.kind == "quota" else "the same command goes on"
-            return UnfinishedError(f"{self.where}: {message}", hint)
+            return UnfinishedError(f"{self.where}: {fate.message}", hint)
         if fate.kind == "authentication":
             cure = f"put a valid key into the environment variable {self.target.key_name}"
         elif fate.kind in {"unknown-model", "not-found"}:
             cure = "does it offer files and fine_tuning.jobs, and this base model?"
         else:
             cure = "correct the experiment or the data, then run the same command"
-        return UsageError(f"{self.where} refused the training job: {message}", cure)
+        return UsageError(f"{self.where} refused the training job: {fate.message}", cure)
 
 
 @contextmanager

@@ -173,7 +173,7 @@ class Desk:
 
     def _judged(self, error: openai.APIStatusError) -> Exception:
         status, code = error.status_code, str(error.code or "")
-        said = self.send.scrub(" ".join(str(error.message).split())[:300])
+        said = " ".join(self.send.scrub(str(error.message)).split())[:300]  # a cut key would not be found
         message = f"{self} said {said}"
         if status in ABSENT:
             return Unknown(said)

@@ -15,6 +15,7 @@ from support.canned import GOOD, Asked, Said, canned
 from harness.execution.connection import THE_TRANSPORTS, Connection, Raw
 from harness.execution.faults import Fate, judge
 from harness.execution.targets import Target
+from harness.secrets import Scrubber
 
 BODY = {"model": "m", "messages": [{"role": "user", "content": "Crème brûlée, 5★ \U0001f36e"}], "temperature": 0}
 
@@ -97,7 +98,7 @@ def test_refusals_are_judged_as_the_clients_are(status: int, error: Any) -> None
 
 def fate(error: Raw | Exception) -> dict[str, Any]:
     assert isinstance(error, Exception)
-    judged = judge(error)
+    judged = judge(error, Scrubber())
     return {name: getattr(judged, name) for name in Fate.__dataclass_fields__}
 
 
@@ -105,7 +106,7 @@ def test_a_refusal_that_came_packed() -> None:
     packed = Said(400, gzip.compress(b'{"error": {"message": "too long"}}'), {"Content-Encoding": "gzip"})
     with canned(GOOD, packed) as (url, _):
         *_, later = posted(target(url), 2)
-    assert judge(later).message == "400: too long"  # type: ignore[arg-type]
+    assert judge(later, Scrubber()).message == "400: too long"  # type: ignore[arg-type]
 
 
 def test_packed_answers_are_unpacked() -> None:
@@ -133,7 +134,7 @@ def test_nobody_answers_any_more() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         at = target(f"http://127.0.0.1:{server.getsockname()[1]}")
-        judged = judge(asyncio.run(work(at, server)))
+        judged = judge(asyncio.run(work(at, server)), Scrubber())
     assert (judged.scope, judged.kind) == ("retry", "connection")
 
 
@@ -175,7 +176,7 @@ def test_a_text_that_is_none_is_the_items_own() -> None:
             for wrong in ("\ud800", float("nan")):
                 with pytest.raises(ValueError) as caught:  # noqa: PT011
                     await connection.post("/completions", {"prompt": wrong})
-                kinds.append(judge(caught.value).scope)
+                kinds.append(judge(caught.value, Scrubber()).scope)
             return kinds
 
     with canned(GOOD) as (url, asked):

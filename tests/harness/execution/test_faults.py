@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import aiohttp
 import httpx2
 import openai
 import pytest
@@ -12,11 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.execution.faults import judge, retry_after
+from harness.secrets import SHORTEST, Scrubber
+
+NONE = Scrubber()
+REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 
 
 def status(code: int, error: Any = None, headers: Mapping[str, str] | None = None) -> openai.APIStatusError:
-    request = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
-    response = httpx2.Response(code, json={"error": error or {}}, headers=headers, request=request)
+    response = httpx2.Response(code, json={"error": error or {}}, headers=headers, request=REQUEST)
     client = openai.OpenAI(api_key="k", base_url="http://127.0.0.1/v1")
     with client:
         return client._make_status_error_from_response(response)
@@ -46,19 +50,32 @@ def status(code: int, error: Any = None, headers: Mapping[str, str] | None = Non
     ],
 )
 def test_statuses(code: int, error: Any, scope: str, kind: str) -> None:
-    fate = judge(status(code, error))
+    fate = judge(status(code, error), NONE)
     assert (fate.scope, fate.kind) == (scope, kind)
     assert str(code) in fate.message
 
 
 def test_a_long_message_is_cut_and_one_line() -> None:
-    message = judge(status(500, {"message": "a\nb " * 500})).message
+    message = judge(status(500, {"message": "a\nb " * 500}), NONE).message
     assert len(message) < 350
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("key", ["sk-" + "A1b2C3d4" * 8, "two  words\tand  a third"], ids=["long", "spaced"])
+def test_no_part_of_a_key_is_left_at_the_cut(key: str) -> None:
+    scrub = Scrubber((key,))
+    pieces = {key[start : start + SHORTEST] for start in range(len(key) - SHORTEST + 1)}
+    for before in range(1, 311):
+        text = f"{'.' * before}{key}{'.' * 600}"[:600]
+        refused = openai.InternalServerError(text, response=httpx2.Response(500, request=REQUEST), body=None)
+        errors = (refused, openai.APIError(text, REQUEST, body=None), aiohttp.ClientError(text))
+        for error in errors:
+            message = judge(error, scrub).message
+            assert not [piece for piece in pieces if piece in message], (before, message)
+
+
 def test_anything_else_is_the_items_own() -> None:
-    fate = judge(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"))
+    fate = judge(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), NONE)
     assert fate.scope == "item"
     assert fate.kind == "UnicodeEncodeError"
 

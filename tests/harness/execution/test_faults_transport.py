@@ -15,6 +15,7 @@ import pytest
 
 from harness.execution.faults import BACKOFF_MAX_S, BACKOFF_S, BadBody, backoff_s, judge, setup_error
 from harness.execution.targets import Target
+from harness.secrets import Scrubber
 
 REQUEST = httpx2.Request("POST", "http://127.0.0.1/v1/chat/completions")
 KEY: Any = SimpleNamespace(host="127.0.0.1", port=9, ssl=False)
@@ -56,14 +57,14 @@ UNNAMED = aiohttp.ClientConnectorError(KEY, OSError(-2, "Name or service not kno
     ],
 )  # fmt: skip
 def test_a_connection_that_failed_is_tried_again(error: Exception, kind: str, said: str) -> None:
-    fate = judge(error)
+    fate = judge(error, Scrubber())
     assert (fate.scope, fate.kind, fate.message, fate.retry_after_s) == ("retry", kind, said, None)
 
 
 def test_a_reply_that_is_none_is_asked_for_again() -> None:
-    fate = judge(BadBody("the reply is no JSON"))
+    fate = judge(BadBody("the reply is no JSON"), Scrubber())
     assert (fate.scope, fate.kind, fate.message) == ("retry", "bad-body", "the reply is no JSON")
-    stream = judge(openai.APIError("it\n broke " * 100, request=REQUEST, body=None))
+    stream = judge(openai.APIError("it\n broke " * 100, request=REQUEST, body=None), Scrubber())
     assert (stream.scope, stream.kind, len(stream.message)) == ("retry", "stream-error", 300)
     assert stream.message.startswith("it broke it broke")
 

@@ -13,6 +13,7 @@ from support.batch_bench import KEY, TEXTS, Bench, Ran, notes, requests, right, 
 
 from harness.errors import UsageError
 from harness.execution.budget import Budget
+from harness.secrets import Scrubber
 from harness.types import Usage
 from harness_plugins.executors import _batch_desk, _batch_work
 from harness_plugins.executors._batch_tickets import ticket_for
@@ -266,3 +267,12 @@ def test_no_key_is_kept_of_what_comes_back(bench: Bench) -> None:
 def test_options_are_checked(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         OpenAIBatch(**wrong)
+
+
+def test_no_part_of_a_key_is_left_at_the_cut_of_a_refusal() -> None:
+    client: Any = SimpleNamespace(base_url="http://127.0.0.1/v1/")
+    send: Any = SimpleNamespace(scrub=Scrubber((KEY,)))
+    response = httpx2.Response(400, request=httpx2.Request("POST", "http://127.0.0.1/v1/batches"))
+    for before in range(1, 311):
+        error = openai.BadRequestError(f"{'.' * before}{KEY}{'.' * 600}"[:600], response=response, body=None)
+        assert KEY[:6] not in str(_batch_desk.Desk(name="fake", client=client, send=send)._judged(error)), before
