@@ -292,6 +292,13 @@ class Send(Protocol):
         """Returns the keys under which something was noted."""
         ...
 
+    def notes_elsewhere(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """Returns key and note of what other runs of the experiment have noted under keys that begin so.
+
+        A key may come several times. It is for reading only; with `--no-reuse` there is none.
+        """
+        ...
+
     def take_note(self, key: str, value: str | None) -> None:
         """Notes something in the journal, or forgets it; on disk when this returns."""
         ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.contract import Done
@@ -15,6 +16,7 @@ from harness.execution.work import Request
 from harness.experiment import LOCAL
 from harness.experiment.file import EndpointTable
 from harness.journal import Entry, Fault, Journal, Record
+from harness.journal.siblings import sibling_notes
 from harness.types import Call, Reply
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ class Sender:
     endpoints: Mapping[str, EndpointTable]
     secret_names: tuple[str, ...]
     tell: Callable[[str], None]
+    siblings: tuple[Path, ...] = ()
+    """Journals of other runs of the experiment, from which something may be taken over."""
     _out: dict[str, Request] = field(default_factory=dict)
     """Key → call that was admitted and has not come back."""
     _carried: bool = False
@@ -115,6 +119,10 @@ class Sender:
     def take_note(self, key: str, value: str | None) -> None:
         """Notes something in the journal, or forgets it."""
         self.journal.take_note(key, value)
+
+    def notes_elsewhere(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """Returns what other runs have noted under keys that begin so."""
+        return [note for journal in self.siblings for note in sibling_notes(journal, prefix)]
 
     def carrier(self, *, parts: int, concurrency: int | None = None) -> EngineCarrier:
         """Returns what carries calls out in other processes."""

@@ -40,9 +40,24 @@ def _says_something(body: Mapping[str, Any]) -> bool:
 
 def sibling_job(path: Path, tag: str) -> Job | None:
     """Returns a succeeded training job from another run's journal."""
+    job = sibling_record(path, tag)
+    return job if job is not None and job.model is not None else None
+
+
+def sibling_notes(path: Path, prefix: str) -> list[tuple[str, str]]:
+    """Returns what another run has noted under keys that begin so: key and note."""
+    query = "SELECT key, value FROM notes WHERE substr(key, 1, ?) = ? ORDER BY key"
     try:
         with reading(path) as connection:
-            job = read_job(connection, tag)
+            return [(str(key), str(value)) for key, value in connection.execute(query, (len(prefix), prefix))]
+    except sqlite3.Error:  # no journal, or one of the first schema, which has no notes
+        return []
+
+
+def sibling_record(path: Path, tag: str) -> Job | None:
+    """Returns a training job from another run's journal as that run last saw it, whatever became of it."""
+    try:
+        with reading(path) as connection:
+            return read_job(connection, tag)
     except sqlite3.Error:
         return None
-    return job if job is not None and job.model is not None else None

@@ -135,7 +135,7 @@ class ArmTraining:
             GateError: The budget does not cover a job; those that were launched before it are at their end.
         """
         jobs = {plan.tag: plan for plan in plans}
-        self._held |= {tag: plan.usd or 0.0 for tag, plan in jobs.items() if self._runs(plan)}
+        self._held |= {tag: plan.usd or 0.0 for tag, plan in jobs.items() if self.trainer.runs(tag)}
         pause = Pause(self.trainer.sleep)
         tasks = [
             Task(
@@ -163,10 +163,6 @@ class ArmTraining:
                 arm=arm, spec=spec, files=files, upload=upload, tag=tag, usd=0.0 if spec.endpoint == LOCAL else usd
             )
         return self._plans[key]
-
-    def _runs(self, plan: Plan) -> bool:
-        known = self.asking.journal.job(plan.tag)
-        return known is not None and known.job is not None and known.finished is None
 
     def _job(self, plan: Plan, name: str, pause: Pause) -> Job | UnfinishedError:
         """Returns a job that has succeeded, or why it has not."""

@@ -189,6 +189,7 @@ def _asking(
             endpoints=experiment.endpoints,
             secret_names=tuple(experiment.secret_names()),
             tell=console.say,
+            siblings=tuple(sibling.journal for sibling in siblings),
         ),
         asker=Asker(
             train=session.data.of(Split.TRAIN),

@@ -68,6 +68,9 @@ class FakeSend:
     def notes(self) -> Sequence[str]:
         return list(self._notes)
 
+    def notes_elsewhere(self, prefix: str) -> Sequence[tuple[str, str]]:
+        return []
+
     def take_note(self, key: str, value: str | None) -> None:
         self._notes.pop(key, None)
         self._notes |= {} if value is None else {key: value}

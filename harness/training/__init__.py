@@ -2,7 +2,7 @@
 
 The order is what keeps a job from being paid for twice: the intent with its tag goes to the journal, the files are
 uploaded, the job is created with the tag in its metadata, its id goes to the journal. Whoever finds an intent without
-an id asks the endpoint for the tag before creating anything.
+an id asks the endpoint for the tag before creating anything, be it another run's intent.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,15 +20,17 @@ from harness.errors import UsageError, nearest
 from harness.execution.faults import BadBody
 from harness.execution.targets import Target
 from harness.execution.work import digest
+from harness.experiment import LOCAL
 from harness.files import write_whole
 from harness.journal import Job, Journal
-from harness.journal.siblings import sibling_job
+from harness.journal.siblings import sibling_record
 from harness.runs import slug
 from harness.secrets import Scrubber
 from harness.training.base_models import looked_up
 from harness.training.control import Control, open_control
 from harness.training.following import ENDED, FIRST_S, Detail, Following, lines_of, processed
-from harness.training.launching import creation, file_name, files_there, find_job, without_metadata
+from harness.training.going_on import furthest
+from harness.training.launching import attempt_of, creation, file_name, files_there, find_job, without_metadata
 from harness.types import JobSpec, TrainingFiles
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ class Trainer:
     """Arm, step, number of steps."""
     scrub: Scrubber = field(default_factory=Scrubber)
     siblings: tuple[Path, ...] = ()
-    """Journals of other runs from which a trained model may be taken over."""
+    """Journals of other runs from which a trained model, or a job that is under way, may be taken over."""
     folder: Path | None = None
     """Where each job's events, steps and checkpoints are written down; nowhere where there is none."""
     detail: Detail = "events"
@@ -107,16 +109,9 @@ class Trainer:
             UsageError: The endpoint refuses the files, the base model or a hyperparameter.
         """
         tag = job_tag(spec, upload, identity)
-        known = self.journal.job(tag)
+        known = self._known(arm, spec, tag)
         if known is not None and known.model is not None:
             return self._written(known)
-        for journal in self.siblings:
-            found = sibling_job(journal, tag)
-            if found is not None:
-                self.say(arm, f"{found.model} was trained by {journal.parent.name}: taken over")
-                found = replace(found, arm=arm, result={**(found.result or {}), "reused": journal.parent.name})
-                self.journal.save_job(found)
-                return self._written(found)
         if known is None or known.job is None or known.status in ENDED:
             admit()
         with open_control(self.connect(spec.endpoint), self.scrub, self.sleep) as control:
@@ -134,6 +129,38 @@ class Trainer:
                 detail=self.detail, first_s=self.first_s,
             )  # fmt: skip
             return self._written(following.to_its_end())
+
+    def runs(self, tag: str) -> bool:
+        """Whether a job is under way, launched by this or by another run."""
+        found = furthest(self.journal.job(tag), [job for _, job in self._elsewhere(tag)])
+        return found is not None and found.job is not None and found.status not in ENDED
+
+    def _elsewhere(self, tag: str) -> Iterator[tuple[str, Job]]:
+        """Yields what other runs have recorded of a job, each with its run's name."""
+        for journal in self.siblings:
+            found = sibling_record(journal, tag)
+            if found is not None:
+                yield journal.parent.name, found
+
+    def _known(self, arm: str, spec: JobSpec, tag: str) -> Job | None:
+        """Returns the record of a job from which to go on, this run's or another's; of a success if there is any."""
+        own, others = self.journal.job(tag), []
+        if own is not None and own.model is not None:
+            return own
+        for run, job in self._elsewhere(tag):
+            if job.model is not None:
+                self.say(arm, f"{job.model} was trained by {run}: taken over")
+                taken = replace(job, arm=arm, result={**(job.result or {}), "reused": run})
+                self.journal.save_job(taken)
+                return taken
+            others.append(job)
+        found = furthest(own, others)
+        if found is None or found is own:
+            return own
+        if spec.endpoint == LOCAL and found.status not in ENDED:
+            # This run's endpoint may have taken that job up with the other one's state: it says so when it is asked.
+            return replace(found, arm=arm, job=None, status="intent")
+        return replace(found, arm=arm)
 
     def _written(self, job: Job) -> Job:
         """Writes down what is known of a job that has succeeded, where that has not been done."""
@@ -168,13 +195,12 @@ class Trainer:
         """Returns a job that has an id at the endpoint: the one that runs already, or a new one."""
         job = known or fresh
         if job.status in {"failed", "cancelled"}:
-            attempt = int(job.spec.get("attempt", 1)) + 1
-            job = replace(fresh, spec={**fresh.spec, "attempt": attempt})
+            job = replace(fresh, spec={**fresh.spec, "attempt": attempt_of(job) + 1})
             known = None
+        self.journal.save_job(job)
         if job.job is not None:
             self.say(job.arm, f"following {job.job}, which was launched before")
             return job
-        self.journal.save_job(job)
         if known is not None:  # a crash may lie between the launch and the record of its id
             found = self._lookup(control, job, spec, upload)
             if found is not None:

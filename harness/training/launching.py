@@ -35,9 +35,14 @@ _DATED = re.compile(r"(-[\d-]+)?")
 """What endpoints add to the name of a base model: the date of the version that it stood for."""
 
 
+def attempt_of(job: Job) -> int:
+    """Returns how many jobs have been launched for the same model, this one included."""
+    return int(job.spec.get("attempt", 1))
+
+
 def remote_tag(job: Job) -> str:
     """Returns what a job is known by at its endpoint: a later attempt has a tag of its own."""
-    attempt = int(job.spec.get("attempt", 1))
+    attempt = attempt_of(job)
     return job.tag if attempt == 1 else f"{job.tag}-{attempt}"
 
 

@@ -52,6 +52,8 @@ class Bench:
     before: int
     """Batches of other tests."""
     told: list[str] = field(default_factory=list)
+    siblings: tuple[Path, ...] = ()
+    """Journals of other runs of the experiment."""
 
     def run(self, calls: Sequence[Request], *, budget: Budget | None = None, **options: Any) -> Ran:
         """Carries out what has no answer yet, as a command does after a restart; what it raises is in the result."""
@@ -61,7 +63,10 @@ class Bench:
             engine = Engine(
                 journal=journal, connect=self.target, scrub=Scrubber((self.key,)), budget=budget or Budget()
             )
-            sender = Sender(engine=engine, journal=journal, endpoints={}, secret_names=(), tell=self.told.append)
+            sender = Sender(
+                engine=engine, journal=journal, endpoints={}, secret_names=(), tell=self.told.append,
+                siblings=self.siblings,
+            )  # fmt: skip
             keys = [call.key for call in calls]
             known, error = journal.known(keys), None
             try:

@@ -6,7 +6,8 @@ import hashlib
 import json
 import secrets
 import time
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import NamedTuple
 
 import harness
@@ -30,6 +31,14 @@ class Ticket:
     batch: str | None = None
     lost: bool = False
     """The endpoint said once that it does not know the batch."""
+    elsewhere: bool = False
+    """Another run has handed it in."""
+
+    def wanted(self, calls: Mapping[str, harness.Call]) -> dict[str, harness.Call]:
+        """Returns those of some calls, by key, whose answers its batch brings."""
+        found = {key: calls[key] for key in self.keys if key in calls}
+        # What asks for chance each run draws for itself, as with answers that are there.
+        return {key: call for key, call in found.items() if not (self.elsewhere and call.body.get("temperature"))}
 
 
 class Group(NamedTuple):
@@ -64,12 +73,28 @@ def keep(send: harness.Send, ticket: Ticket) -> Ticket:
 
 
 def forget(send: harness.Send, ticket: Ticket) -> None:
-    """Throws a ticket away: nothing can be had from its batch any more."""
-    send.take_note(PREFIX + ticket.tag, None)
+    """Throws a ticket away: nothing can be had from its batch any more.
+
+    The run that handed it in may still keep it: of such a one a ticket without keys is left, lest it be taken up again.
+    """
+    send.take_note(PREFIX + ticket.tag, json.dumps(asdict(replace(ticket, keys=()))) if ticket.elsewhere else None)
 
 
 def kept(send: harness.Send) -> list[Ticket]:
-    """Returns the tickets of batches that were sent before and have not been collected, oldest first."""
-    notes = [send.note(name) for name in send.notes() if name.startswith(PREFIX)]
-    found = [json.loads(note) for note in notes if note is not None]
-    return sorted((Ticket(**{**values, "keys": tuple(values["keys"])}) for values in found), key=lambda one: one.made)
+    """Returns the tickets of batches that have not been collected: this run's, then those of others, oldest first."""
+    own = {name: note for name in send.notes() if name.startswith(PREFIX) and (note := send.note(name)) is not None}
+    others: dict[str, Ticket] = {}
+    for name, note in send.notes_elsewhere(PREFIX):
+        ticket = replace(_ticket(note), elsewhere=True, lost=False)
+        if name not in own and ticket.keys and (name not in others or others[name].batch is None):
+            others[name] = ticket
+    return [*sorted(map(_ticket, own.values()), key=_made), *sorted(others.values(), key=_made)]
+
+
+def _ticket(note: str) -> Ticket:
+    values = json.loads(note)
+    return Ticket(**{**values, "keys": tuple(values["keys"])})
+
+
+def _made(ticket: Ticket) -> float:
+    return ticket.made

@@ -91,13 +91,16 @@ class Work:
     def _take_up(self) -> None:
         """Takes up the batches that hold a call which is wanted; others are left to whoever wants their calls."""
         for ticket in kept(self.send):
-            found = [(group, of) for group, of in self.waiting.items() if any(key in of for key in ticket.keys)]
+            found = [(group, wanted) for group, of in self.waiting.items() if (wanted := ticket.wanted(of))]
             if not found:
                 continue
-            ((group, of),) = found
-            calls = {key: of.pop(key) for key in ticket.keys if key in of}
-            for call in calls.values():
+            ((group, calls),) = found
+            of = self.waiting[group]
+            for key, call in calls.items():
+                del of[key]
                 self._admit(call, "batch")  # it is bought already; what it may cost must not be spent twice
+            if ticket.elsewhere:  # from here on it is this run's too
+                ticket = keep(self.send, replace(ticket, endpoint=group.endpoint))
             try:
                 known = ticket if ticket.batch is not None else self._desk(ticket.endpoint).find(ticket)
             except Passing as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import openai
@@ -39,6 +40,11 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> Ca
     for name in real:
         monkeypatch.setattr(Journal, name, doomed(name))
     return lambda: seen
+
+
+def changed(bench: Bench) -> Bench:
+    """Returns the run of a changed experiment: another journal, with the first one's beside it."""
+    return replace(bench, path=bench.path.with_name("changed.sqlite"), siblings=(bench.path,))
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -130,3 +136,51 @@ def test_nothing_heard_for_long_ends_the_wait_and_keeps_the_batch(
     bench.provider.set(error_500_rate=0.0)
     right(bench.run(calls), calls)
     assert len(bench.batches()) == 1
+
+
+def test_what_another_run_has_handed_in_is_waited_for(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    calls, more = requests(TEXTS[:9]), requests(TEXTS[9:14], model="gpt-4.1-mini")
+    interrupted(bench, calls, 1)
+    bench.provider.set(batches_stand_still=False)
+    second = changed(bench)
+    ran = second.run([*calls, *more], try_first=False)  # an arm was added
+    right(ran, [*calls, *more])
+    assert "was handed in before: 8 of its answers are wanted" in ran.told[0]
+    assert set(bench.handed_in().values()) == {1}
+    assert [note["keys"] for note in notes(second)] == [[]]  # it is not taken up again
+    assert len(notes(bench)[0]["keys"]) == 8
+    third = replace(second, path=bench.path.with_name("third.sqlite"), siblings=(second.path, bench.path))
+    right(third.run(calls), calls)  # what the second wanted may not have been all
+    assert len(bench.batches()) == 2
+
+
+def test_a_batch_of_another_run_that_came_to_nothing_is_not_taken_up_for_ever(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9])
+    interrupted(bench, calls, 1)
+    with openai.OpenAI(base_url=bench.provider.base_url, api_key=KEY) as client:
+        client.batches.cancel(bench.batches()[0]["id"])
+    bench.provider.set(batches_stand_still=False)
+    second = changed(bench)
+    assert len(second.run(calls).failed) == 8  # cancelled is cancelled, until the command is given again
+    right(second.run(calls), calls)
+
+
+def test_a_crash_before_another_runs_batch_has_an_id(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = requests(TEXTS[:3])
+    with monkeypatch.context() as patched:
+        crash_at(patched, 3, after=False)  # the batch is there, its id is not written down
+        with pytest.raises(Crash):
+            bench.run(calls, at_least=1, try_first=False)
+    right(changed(bench).run(calls, at_least=1, try_first=False), calls)
+    assert set(bench.handed_in().values()) == {1}
+
+
+def test_chance_is_not_taken_over(bench: Bench) -> None:
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9], temperature=0.7)
+    interrupted(bench, calls, 1)
+    bench.provider.set(batches_stand_still=False)
+    assert changed(bench).run(calls, try_first=False).failed == {}
+    assert set(bench.handed_in().values()) == {1, 2}
