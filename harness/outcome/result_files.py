@@ -205,6 +205,7 @@ def _arm_facts(
         busy_n=busy_n if timed else None,
         refused=ready.refused,
         price=arm_prices.price_of(prices, endpoint, asked),
+        price_shares=arm_prices.price_shares(prices, asked, answers),
         faults=outcome.faults.get(arm.name, {}),
     )
 

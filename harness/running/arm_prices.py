@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from harness.execution.answers import Answered
 from harness.experiment import LOCAL, Arm
-from harness.prices import Prices
+from harness.prices import BATCH, Prices
 from harness.running.arm_training import Trained
 from harness.types import Usage
 
@@ -54,12 +55,35 @@ def price_of(prices: Prices, endpoint: str | None, arm: Arm) -> Any:
     known = {} if table is None else {name: getattr(table, name) for name in Price.__dataclass_fields__}
     if known.get("input") is None or known.get("output") is None:
         known = {name: value for name, value in known.items() if value is not None}
-        known = {**_listed_price(prices, endpoint, model), **known}
+        known = {**_kinds(prices, endpoint, model), **known}
     return Price(**known) if known else None
 
 
-def _listed_price(prices: Prices, endpoint: str, model: str) -> dict[str, float]:
-    """Returns a list's prices for a million tokens of a short request; nothing where the list lacks the model."""
+def price_shares(prices: Prices, arm: Arm, answers: Sequence[Answered]) -> dict[str, float] | None:
+    """Returns what each kind of token of an arm's answers cost, as a share of its price at once.
+
+    `None` where all were bought at once, or no price is known. The few that are tried at once beside a batch weigh by
+    their tokens.
+    """
+    endpoint, model = arm.endpoint, arm.model
+    bought = [(one.entry.tier, one.prediction) for one in answers if one.entry is not None and one.entry.error is None]
+    if endpoint in (None, LOCAL) or model is None or not any(tier == BATCH for tier, _ in bought):
+        return None
+    at_once, batch = (_kinds(prices, str(endpoint), model, tier) for tier in ("", BATCH))
+    given = _part([(tier, row.input_tokens) for tier, row in bought])
+    made = _part([(tier, row.output_tokens) for tier, row in bought])
+    part = {kind: made if kind in ("output", "reasoning") else given for kind in at_once}
+    return {kind: 1 - part[kind] * (1 - batch[kind] / usd) for kind, usd in at_once.items() if usd} or None
+
+
+def _part(tokens: Sequence[tuple[str, int | None]]) -> float:
+    """Returns the part of tokens that were bought in a batch, from the tier and the number of each answer's."""
+    total = sum(number or 0 for _, number in tokens)
+    return sum(number or 0 for tier, number in tokens if tier == BATCH) / total if total else 1.0
+
+
+def _kinds(prices: Prices, endpoint: str, model: str, tier: str = "") -> dict[str, float]:
+    """Returns prices for a million tokens of a short request; nothing where the model has none."""
     kinds = {
         "input": Usage(input=1000),
         "cached_input": Usage(input=1000, cached=1000),
@@ -67,5 +91,5 @@ def _listed_price(prices: Prices, endpoint: str, model: str) -> dict[str, float]
         "output": Usage(output=1000),
         "reasoning": Usage(output=1000, reasoning=1000),
     }
-    listed = {name: prices.request_usd(endpoint, model, usage) for name, usage in kinds.items()}
-    return {name: usd * 1000 for name, usd in listed.items() if usd is not None}
+    known = {name: prices.request_usd(endpoint, model, usage, tier) for name, usage in kinds.items()}
+    return {name: usd * 1000 for name, usd in known.items() if usd is not None}

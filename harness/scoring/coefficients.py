@@ -82,6 +82,7 @@ def _arm(arm: Arm, assumed: Decision, spent: Spent) -> Figures:
         "here": on_this_machine({"local": False, "simulated": False, **arm}),
         "model": str(arm["model"]) if priceable and price is not None else None,
         "price": None if price is None else asdict(price),
+        "price_shares": arm.get("price_shares"),
         "tokens": {
             "input": number(arm.get("input_tokens_mean")),
             "output": number(arm.get("output_tokens_mean")),

@@ -6,7 +6,7 @@ Everything is computed from the arms of `results.json`, so that it can be comput
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 
 from harness.scoring.answers import CACHEABLE_TOKENS, Figures
@@ -28,6 +28,15 @@ def price_of(arm: Arm) -> Price | None:
     """Returns the price of an arm's model; keys of another version are left out."""
     known = arm["price"]
     return None if known is None else Price(**{each.name: known.get(each.name) for each in fields(Price)})
+
+
+def as_bought(arm: Arm, price: Price) -> Price:
+    """Returns what tokens cost as the arm's were bought, at a price that is one at once: in a batch, a share of it."""
+    shares = arm.get("price_shares")  # not in results of earlier versions
+    if not shares:
+        return price
+    return replace(price, **{kind: usd if usd is None else usd * shares.get(kind, 1.0)
+                             for kind, usd in price.by_kind.items()})  # fmt: skip
 
 
 def usd_per_1k(arm: Arm, decision: Decision) -> float | None:
@@ -61,7 +70,7 @@ def priced(arm: Arm, price: Price, cache_hit: float | None = None) -> float | No
 
     Args:
         arm: The arm.
-        price: Its model's price.
+        price: Its model's price at once.
         cache_hit: Share of the cacheable tokens that comes out of the cache; the others are written to it. `None`: as
             in the run, where what was written is not known and counts as plain input.
     """
@@ -72,19 +81,17 @@ def priced(arm: Arm, price: Price, cache_hit: float | None = None) -> float | No
     if cache_hit is not None:
         cached, written = cache_hit * cacheable(arm), (1 - cache_hit) * cacheable(arm)
     reasoning = number(arm.get("reasoning_tokens_mean")) or 0.0
+    bought = as_bought(arm, price)
     return float(
-        tokens_usd(price, fresh=fresh, cached=cached, written=written, output=output, reasoning=reasoning) * 1000
+        tokens_usd(bought, fresh=fresh, cached=cached, written=written, output=output, reasoning=reasoning) * 1000
     )
 
 
 def tokens_usd(price: Price, *, fresh: Any, cached: Any, written: Any, output: Any, reasoning: Any) -> Any:
     """Returns dollars for tokens, numbers or arrays: `fresh` are all prompt tokens, `output` all generated ones."""
-    given, made = price.input or 0.0, price.output or 0.0
-    read = given if price.cached_input is None else price.cached_input
-    put = given if price.cache_write is None else price.cache_write
-    thought = made if price.reasoning is None else price.reasoning
-    spent = (fresh - cached - written) * given + cached * read + written * put
-    return (spent + (output - reasoning) * made + reasoning * thought) / 1_000_000
+    each = {kind: usd or 0.0 for kind, usd in price.by_kind.items()}
+    spent = (fresh - cached - written) * each["input"] + cached * each["cached_input"] + written * each["cache_write"]
+    return (spent + (output - reasoning) * each["output"] + reasoning * each["reasoning"]) / 1_000_000
 
 
 def errors_usd_per_1k(arm: Arm, decision: Decision) -> float | None:

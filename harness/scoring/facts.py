@@ -24,6 +24,17 @@ class Price:
     hosting_hour: float | None = None
     """USD for an hour during which the model is deployed, asked or not."""
 
+    @property
+    def by_kind(self) -> dict[str, float | None]:
+        """What tokens of each kind cost: those without a price of their own are plain input, or output."""
+        return {
+            "input": self.input,
+            "cached_input": self.input if self.cached_input is None else self.cached_input,
+            "cache_write": self.input if self.cache_write is None else self.cache_write,
+            "output": self.output,
+            "reasoning": self.output if self.reasoning is None else self.reasoning,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmFacts:
@@ -69,6 +80,9 @@ class ArmFacts:
     refused: bool = False
     """Whether its training was refused."""
     price: Price | None = None
+    """What its model costs at once."""
+    price_shares: Mapping[str, float] | None = None
+    """Kind of token → what it cost as it was bought, as a share of `price`; `None`: at once."""
     faults: Mapping[str, int] = field(default_factory=dict)
     """Kind → attempts of the arm that failed, in the whole run."""
     shutdown_date: str | None = None

@@ -25,7 +25,7 @@ class Repricing:
     """Prices that replace those of a run; tokens stay as they were."""
 
     models: Mapping[str, Price] = field(default_factory=dict)
-    """Model → its whole price."""
+    """Model → its whole price at once; arms that bought by the batch pay the same shares of it as in the run."""
     hour_usd: float | None = None
     """USD for an hour of this machine, for arms that a local endpoint answers."""
     per_1k: Mapping[str, float] = field(default_factory=dict)
@@ -95,7 +95,9 @@ def _repriced(arm: Mapping[str, Any], prices: Repricing, results: Mapping[str, A
     if price is not None:
         trained = arm["training_cost_usd"]
         before = price_of(arm)
-        fresh |= {"price": asdict(price), "repriced": "tokens", "cost_per_1k_usd": priced(arm, price)}
+        fresh["price"] = asdict(price)
+        if before is None or before.by_kind != price.by_kind:  # else what was billed stands, of which tokens are a part
+            fresh |= {"repriced": "tokens", "cost_per_1k_usd": priced(arm, price)}
         if price.training is not None and (before is None or before.training != price.training):
             fresh["training_cost_usd"] = _training(arm["name"], price.training, before, trained, results)
     elif prices.hour_usd is not None and on_this_machine(arm):

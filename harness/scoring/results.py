@@ -167,6 +167,7 @@ def _arm(arm: ArmFacts, answers: Answers, panel: Panel, run: RunFacts) -> Figure
         "metrics": dict(arm.metrics),
         "intervals": intervals(answers, arm.metrics, items),
         "price": asdict(arm.price) if arm.price else None,
+        "price_shares": None if arm.price_shares is None else dict(arm.price_shares),
         "shutdown_date": arm.shutdown_date,
         "confidence": confidence(answers, arm.validation, items.groups if items.clustered else None),
         "confusion": table if n else None,

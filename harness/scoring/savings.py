@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.scoring.answers import CACHEABLE_TOKENS, Codes, Floats, Requests, floats
 from harness.scoring.bootstrap import group_codes, percentile_interval, resampled_means
-from harness.scoring.costs import Arm, assumed_cached, error_usd, price_of, tokens_usd
+from harness.scoring.costs import Arm, as_bought, assumed_cached, error_usd, price_of, tokens_usd
 from harness.scoring.facts import Decision
 from harness.scoring.statistics import Interval
 from harness.types import Status
@@ -148,8 +148,9 @@ def _billed(requests: Requests, arm: Arm, decision: Decision) -> Floats:
         able = np.where(requests.input >= CACHEABLE_TOKENS, requests.input, 0.0)
         cached, written = decision.cache_hit * able, (1 - decision.cache_hit) * able
     reasoning = np.nan_to_num(requests.reasoning)
+    bought = as_bought(arm, price)
     usd: Floats = tokens_usd(
-        price, fresh=requests.input, cached=cached, written=written, output=requests.output, reasoning=reasoning
+        bought, fresh=requests.input, cached=cached, written=written, output=requests.output, reasoning=reasoning
     )
     return usd
 

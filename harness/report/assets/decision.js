@@ -2,17 +2,24 @@
 const Decision = (function () {
   "use strict";
 
-  // USD for 1,000 requests from mean tokens: costs.priced
+  // Price.by_kind
+  function byKind(price) {
+    const own = (kind, other) => price[kind] === null ? price[other] : price[kind];
+    return {
+      input: price.input, cached_input: own("cached_input", "input"), cache_write: own("cache_write", "input"),
+      output: price.output, reasoning: own("reasoning", "output"),
+    };
+  }
+
+  // USD for 1,000 requests from mean tokens, as the arm's were bought: costs.priced, costs.as_bought
   function priced(arm, price, hit) {
-    const t = arm.tokens;
+    const t = arm.tokens, each = byKind(price);
     if (t.input === null || t.output === null || price.input === null || price.output === null) { return null; }
-    const read = price.cached_input === null ? price.input : price.cached_input;
-    const put = price.cache_write === null ? price.input : price.cache_write;
-    const thought = price.reasoning === null ? price.output : price.reasoning;
+    for (const [kind, share] of Object.entries(arm.price_shares || {})) { each[kind] *= share; }
     const cached = hit === null ? t.cached : hit * t.cacheable;
     const written = hit === null ? 0 : (1 - hit) * t.cacheable;
-    const spent = (t.input - cached - written) * price.input + cached * read + written * put;
-    return (spent + (t.output - t.reasoning) * price.output + t.reasoning * thought) / 1e6 * 1000;
+    const spent = (t.input - cached - written) * each.input + cached * each.cached_input + written * each.cache_write;
+    return (spent + (t.output - t.reasoning) * each.output + t.reasoning * each.reasoning) / 1e6 * 1000;
   }
 
   // An arm under other prices: judging._repriced
@@ -22,7 +29,10 @@ const Decision = (function () {
     now.trained = trained;
     if (asked) {
       now.price = Object.assign({}, arm.price, asked);
-      now.usd_per_1k = priced(arm, now.price, null);
+      const before = byKind(arm.price), after = byKind(now.price);
+      if (Object.keys(after).some((kind) => after[kind] !== before[kind])) {
+        now.usd_per_1k = priced(arm, now.price, null);
+      }
     } else if (given.hour_usd !== null && arm.here) {
       now.usd_per_1k = arm.machine_s_per_1k === null ? null : arm.machine_s_per_1k / 3600 * given.hour_usd;
       if (trained && trained.machine_s !== null) { trained.usd = trained.machine_s / 3600 * given.hour_usd; }

@@ -61,13 +61,26 @@ def expiring(data: dict[str, Any]) -> None:
             arm["reasoning_tokens_mean"] = 1.2
 
 
+def batched(data: dict[str, Any]) -> None:
+    """Some of the arms were bought by the batch, in which what is cached costs as much as at once."""
+    for arm in data["arms"][::2]:
+        if arm["price"] is not None:
+            arm["price_shares"] = {
+                "input": 0.5,
+                "cached_input": 1.0,
+                "cache_write": 0.5,
+                "output": 0.4,
+                "reasoning": 0.4,
+            }
+
+
 def searched(data: dict[str, Any]) -> None:
     with_choices(data)
     data["choices"][0] |= {"usd": 3.0, "seconds": 2000.0}
 
 
 def runs() -> list[dict[str, Any]]:
-    """Returns results of unlike runs: plain, with all that costs, by label, searched, expiring, in seconds, twins."""
+    """Returns results of unlike runs: plain, with all costs, by label, expiring, in seconds, by batch, …"""
     all_costs = Decision(
         incumbent="8-shot", setup_hours=3, hour_usd=60, upkeep_hours_per_month=0.5, retrainings_per_year=4,
         hosting_usd_per_month=12, label_usd=0.02, labelling_usd=20, cache_hit=0.3, requests_per_month=40_000,
@@ -78,7 +91,7 @@ def runs() -> list[dict[str, Any]]:
     for arm in plain["arms"]:
         arm["confidence"] = None
     found = [plain, *(rejudge(plain, each) for each in (all_costs, by_label, replace(by_label, error_usd=0.01)))]
-    for change in (local, expiring, searched):
+    for change in (local, expiring, searched, batched):
         one = json.loads(json.dumps(plain))
         change(one)
         found.append(rejudge(one, assumptions(one)))
@@ -234,7 +247,6 @@ def no_price(data: dict[str, Any]) -> None:
 
 
 def dear(data: dict[str, Any]) -> None:
-    data["arms"][0]["price"]["input"] = 900.0
     price = replace(price_of(data["arms"][0]) or Price(), input=900.0)
     now = rejudge(data, assumptions(data), Repricing(models={data["arms"][0]["model"]: price}))
     data.update(arms=now["arms"], decision=now["decision"], payback=now["payback"], verdict=now["verdict"])

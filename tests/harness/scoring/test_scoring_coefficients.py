@@ -57,7 +57,7 @@ def test_all_of_it_by_hand() -> None:
     tuned, prompt = told["arms"]["t"], told["arms"]["p"]
     assert prompt == {
         "accuracy": 0.85, "n": 200, "wrong": 30, "wrong_usd": None, "usd_per_1k": 1.5, "machine_s_per_1k": 7.0,
-        "here": False, "model": "m-p", "price": PRICE, "trained": None,
+        "here": False, "model": "m-p", "price": PRICE, "price_shares": None, "trained": None,
         "tokens": {"input": 1500.0, "output": 20.0, "cached": 100.0, "reasoning": 3.0, "cacheable": 1200.0},
     }  # fmt: skip
     assert {**tuned, "trained": None, "model": "m-p"} == prompt

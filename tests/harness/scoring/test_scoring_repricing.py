@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from support.verdicts import prompt, run, tuned
 from harness.scoring.facts import Decision, Price
 from harness.scoring.judging import Repricing, assumptions, on_this_machine, plain, rejudge
 from harness.scoring.results import build
+from harness.scoring.savings import requests_by_arm
 
 OLD = Price(input=1.0, output=2.0, training=4.0)
 NEW = Price(input=3.0, output=5.0, training=6.0)
@@ -98,6 +100,79 @@ def test_a_price_of_a_request_is_that_of_its_arm(stored: dict[str, Any]) -> None
     assert (arms["here"]["cost_per_1k_usd"], arms["here"]["repriced"]) == (3.0, "request")
     both = repriced(stored, Repricing(models={"m-t": NEW}, per_1k={"small": 7.0}))["small"]
     assert both["repriced"] == "tokens"
+
+
+PROMPTED = Price(input=1.0, cached_input=0.2, output=4.0)
+TUNED = Price(input=2.0, output=8.0)
+HALVED = {"input": 0.5, "cached_input": 0.5, "cache_write": 0.5, "output": 0.5, "reasoning": 0.5}
+
+
+@pytest.fixture(scope="module")
+def batched() -> dict[str, Any]:
+    """Two arms whose answers were bought in a batch, at half the price, none of their tokens cached."""
+    long = {"input_tokens": 2000, "output_tokens": 5, "cached_tokens": 0}
+    short = {"input_tokens": 340, "output_tokens": 5, "cached_tokens": 0}
+    arms = [
+        tuned(
+            range(50), (340 * 2 + 5 * 8) / 2e6, model="m-t", price=TUNED, price_shares=HALVED, training_cost_usd=20.0
+        ),
+        prompt(range(91), (2000 * 1 + 5 * 4) / 2e6, model="m-p", price=PROMPTED, price_shares=HALVED),
+    ]
+    arms = [
+        replace(arm, predictions=tuple(replace(row, **each) for row in arm.predictions))
+        for arm, each in zip(arms, (short, long), strict=True)
+    ]
+    return build(run(decision=Decision(requests_per_month=20_000)), arms)
+
+
+def bought(results: Mapping[str, Any]) -> list[Any]:
+    """Returns what follows from prices."""
+    (line,) = (line for line in results["payback"] if line["role"] == "best-prompt")
+    figures = [arm["cost_per_1k_usd"] for arm in results["arms"]]
+    figures += [line["saving_per_1k"], line["requests"], *line["ci"], results["decision"]["total_saving"]]
+    return [*figures, *(point["value"] for point in results["decision"]["flip_points"])]
+
+
+def requests() -> dict[str, Any]:
+    """Returns the requests of `batched` as they are read from `predictions.parquet`."""
+    costs = {"small": (340, (340 * 2 + 5 * 8) / 2e6), "large": (2000, (2000 * 1 + 5 * 4) / 2e6)}
+    rows = [
+        {"arm": arm, "example_id": f"{number:04d}", "input_tokens": tokens, "output_tokens": 5, "cached_tokens": 0,
+         "reasoning_tokens": None, "cost_usd": usd, "status": "answered", "expected": "a", "predicted": "a"}
+        for arm, (tokens, usd) in costs.items()
+        for number in range(1000)
+    ]  # fmt: skip
+    return requests_by_arm({name: [row[name] for row in rows] for name in rows[0]})
+
+
+def test_an_assumption_equal_to_a_run_by_the_batch_changes_nothing(batched: dict[str, Any]) -> None:
+    assert batched["arms"][0]["price_shares"] == HALVED
+    as_run, none = (
+        rejudge(batched, Decision(requests_per_month=20_000, cache_hit=hit), requests=requests()) for hit in (None, 0.0)
+    )
+    assert bought(none) == pytest.approx(bought(as_run))
+    assert bought(as_run)[2] == pytest.approx(1.01 - 0.36)
+    half = bought(rejudge(batched, Decision(requests_per_month=20_000, cache_hit=0.5), requests=requests()))
+    assert half[2] == pytest.approx((1000 * 1.0 + 1000 * 0.2 + 5 * 4) / 2e3 - 0.36)
+
+
+def test_a_price_that_is_given_is_one_at_once_and_a_batch_costs_as_much_less(batched: dict[str, Any]) -> None:
+    twice = repriced(batched, Repricing(models={"m-t": replace(TUNED, input=4.0, output=16.0)}))
+    assert twice["small"]["cost_per_1k_usd"] == pytest.approx(0.72)
+    assert twice["small"]["price"]["input"] == 4.0
+    decision = Decision(requests_per_month=20_000)
+    same = Repricing(models={"m-t": TUNED, "m-p": PROMPTED})
+    again, as_run = (rejudge(batched, decision, prices, requests()) for prices in (same, None))
+    assert bought(again) == bought(as_run)
+    assert again["verdict"] == as_run["verdict"]
+
+
+def test_an_arms_own_price_leaves_what_it_was_billed(stored: dict[str, Any]) -> None:
+    """Not all that is billed follows from mean tokens: prices by length, embeddings for shots, what a cache stored."""
+    arms = repriced(stored, Repricing(models={"m-t": replace(OLD, hosting_hour=1.0)}))
+    assert arms["small"]["cost_per_1k_usd"] == stored["arms"][0]["cost_per_1k_usd"]
+    assert arms["small"]["price"]["hosting_hour"] == 1.0
+    assert "repriced" not in arms["small"]
 
 
 def test_the_whole_judgement_follows(stored: dict[str, Any]) -> None:

@@ -90,6 +90,8 @@ def test_killed_at_the_worst_moments_nothing_is_handed_in_twice(provider: Provid
         assert arm["latency_s"]["p50"] > 0
         assert mine["latency_s"] == {"p50": None, "p95": None, "p99": None}
         assert 0.5 <= mine["cost_per_1k_usd"] / arm["cost_per_1k_usd"] < 0.6
+        assert arm["price_shares"] is None
+        assert all(0.5 <= share < 0.6 for share in mine["price_shares"].values())
     assert {row["latency_s"] for row in run.predictions()} == {None}
 
     provider.reset()
