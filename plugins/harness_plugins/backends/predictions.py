@@ -164,7 +164,8 @@ class Predictions:
         _present(row, self.answer, number, path)
         said = _at(row, self.answer)
         error = _at(row, self.columns.get("error", "error"))
-        if said is None:
+        lost = error or _at(row, "status") == "failed"
+        if said is None or (lost and not str(said).strip()):  # CSV has no other way to say that there is none
             return harness.Answer(error=str(error or "no answer in the file"))
         figures: dict[str, Any] = {}
         for name in (*_COUNTS, *_FIGURES):

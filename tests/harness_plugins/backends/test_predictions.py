@@ -109,6 +109,42 @@ def test_found_by_id_in_a_file_of_several_arms(tmp_path: Path) -> None:
     assert "predictions.parquet has no row with its id" in missing.out
 
 
+def test_what_failed_elsewhere_has_failed_and_is_told_as_there(tmp_path: Path) -> None:
+    """Files without nothing (CSV, and the harness's own) have an empty answer beside an error or a status."""
+    said = ["good", "", "", "", " ", "what?"]
+    rows = [
+        {"text": text, "response": said[n % 6], "error": "over quota" if n % 6 == 2 else ""}
+        | {"status": "failed" if n % 6 >= 3 else ""}
+        for n, (text, _) in enumerate(ITEMS)
+    ]
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    backend = Predictions(path="theirs.jsonl", text="text")
+    with backend.open(api.Context(experiment=tmp_path, folder=tmp_path)) as ask:
+        answers = ask([api.Prompt(text=text, source=text) for text, _ in ITEMS[:6]])
+    assert [(one.text, one.error) for one in answers] == [
+        ("good", None),
+        ("", None),
+        ("", "over quota"),
+        ("", "no answer in the file"),
+        ("", "no answer in the file"),
+        ("what?", None),
+    ]
+
+
+def test_an_arm_of_a_run_counts_as_it_did_there(tmp_path: Path) -> None:
+    file = experiment(tmp_path, 'path = "first/predictions.parquet", id = "example_id", where = { arm = "base" }')
+    whole = file.read_text().replace("accuracy = 0.6", "accuracy = 0.6, fail_rate = 0.2, unparsed_rate = 0.2")
+    file.write_text(whole[: whole.rindex("[[arms]]")])
+    harness("run", file, "--out", "out", "--quiet", cwd=tmp_path)
+    (tmp_path / "first").symlink_to(run_folder(tmp_path / "out"))
+    file.write_text(whole)
+    harness("run", file, "--quiet", cwd=tmp_path)
+    results = json.loads((run_folder(tmp_path / "runs") / "results.json").read_text())
+    base, again = ([arm[name] for name in ("answered", "unparsed", "failed")] for arm in results["arms"])
+    assert base == again
+    assert min(base) > 0
+
+
 FOREIGN: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "promptfoo": (
         lambda text, label: {"vars": {"text": text}, "response": {"output": label, "tokenUsage": {"prompt": 9}}},
