@@ -106,6 +106,13 @@ def disk_full(error: BaseException, place: object = None) -> UnfinishedError | N
     )
 
 
+def closest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Returns the one of `names` that is most like `name`, whatever the case; `None` where none is close."""
+    folded = {other.casefold(): other for other in names}
+    close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=cutoff)
+    return folded[close[0]] if close else None
+
+
 def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Returns ``did you mean "x"?`` for the closest of `names`, or the list of them where none is close.
 
@@ -115,8 +122,6 @@ def nearest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str:
         cutoff: How much alike two names must be, from 0 to 1; more for names of files, whose endings are alike anyway.
     """
     known = sorted(names)
-    folded = {other.casefold(): other for other in known}
-    close = get_close_matches(name.casefold(), list(folded), n=1, cutoff=cutoff)
-    if close:
-        return f'did you mean "{folded[close[0]]}"?'
+    if (close := closest(name, known, cutoff=cutoff)) is not None:
+        return f'did you mean "{close}"?'
     return f"there is {', '.join(known[:12])}{', …' if len(known) > 12 else ''}" if known else "there is none"

@@ -11,17 +11,20 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from harness.errors import ExperimentError, KeyedError, PluginError, nearest
+from harness.errors import ExperimentError, KeyedError, PluginError, closest, nearest
 from harness.experiment import LOCAL, Arm, Experiment, Shots
 from harness.experiment.candidates import candidate, combinations, grid_of, read_choose, simplest, with_settings
 from harness.experiment.file import ArmTable, ChooseBudget, EndpointTable, ExperimentFile, ShotsTable, known_keys
 from harness.experiment.toml_lines import find_line
 from harness.plugins import Plugins
 from harness.plugins.options import OptionError, construct, finding, key_path, shortened, taking_part
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 DATA = frozenset(
     {".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt", ".xlsx", ".gz", ".zst"}
@@ -104,6 +107,13 @@ def restored(tables: Mapping[str, Any], path: Path, plugins: Plugins) -> Experim
     return _Resolver(path=path, source=b"", plugins=plugins).experiment({**tables, "plugins": []}, ())
 
 
+def _misspelt(found: Sequence[ErrorDetails]) -> ErrorDetails | None:
+    """Returns the unknown key that stands where the first finding misses one of nearly its name."""
+    *table, name = found[0]["loc"]
+    unknown = (one for one in found if one["type"] == "extra_forbidden" and [*one["loc"][:-1]] == table)
+    return next((one for one in unknown if closest(str(one["loc"][-1]), [str(name)])), None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Resolver:
     """Holds what every error needs: the file and the plugins."""
@@ -158,8 +168,11 @@ class _Resolver:
 
     def _first(self, error: ValidationError, value: Any, model: type[BaseModel], path: str = "") -> ExperimentError:
         """Turns pydantic's first finding into one line: path, line, what was expected, nearest name."""
-        first = error.errors(include_url=False)[0]
-        where, message = finding(error, value)
+        found = error.errors(include_url=False)
+        if found[0]["type"] == "missing":  # what else is wrong is no part of it, but may be the reason
+            found = [_misspelt(found) or found[0]]
+        first = found[0]
+        where, message = finding(found, value)
         parts = [path, *where] if path else where
         if first["type"] == "missing":
             return self.error(key_path([*parts, first["loc"][-1]]), "is missing")

@@ -10,11 +10,15 @@ if TYPE_CHECKING:
 
 
 def find_line(source: bytes, path: str) -> int | None:
-    """Returns the line (from 1) of a key's path such as ``arms[2].backend.epochs``, or of its nearest parent."""
+    """Returns the line (from 1) of a key's path such as ``arms[2].backend.epochs``, or of its nearest parent.
+
+    That of an array of tables is its first table's.
+    """
     lines = dict(_paths(source))
     while path:
-        if path in lines:
-            return lines[path]
+        for begun in (path, f"{path}[0]"):
+            if begun in lines:
+                return lines[begun]
         cut = max(path.rfind("."), path.rfind("["))
         path = path[:cut] if cut > 0 else ""
     return None

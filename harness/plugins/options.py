@@ -12,7 +12,7 @@ from harness.plugins import Record, attributed, blamed, called
 from harness.words import clipped
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 T = TypeVar("T")
 TOML: Mapping[str, str] = {"integer": "whole number", "tuple": "list", "dictionary": "table"}
@@ -81,7 +81,7 @@ def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: It
         try:
             values[key] = kinds[key].validate_python(value)
         except ValidationError as error:
-            where, message = finding(error, value)
+            where, message = finding(error.errors(), value)
             raise OptionError(key_path([path, key, *where]), f"{message}, got {shortened(value)}") from None
     missing = [name for name in _required(cls) if name not in values]
     if missing:
@@ -137,12 +137,12 @@ def _stand_in(record: Record, error: PluginError) -> Any:
     return type(record.cls.__name__, (), told | dict.fromkeys(KINDS[record.kind][1], refuse))()
 
 
-def finding(error: ValidationError, value: Any) -> tuple[list[str | int], str]:
-    """Returns the place of pydantic's first finding within `value`, and what is wrong there, in one line.
+def finding(errors: Sequence[ErrorDetails], value: Any) -> tuple[list[str | int], str]:
+    """Returns the place of the first of pydantic's findings within `value`, and what is wrong there, in one line.
 
     The names of a union's members, which pydantic puts into places, are left out; what they expect is joined.
     """
-    found = [(_place(one["loc"], value), _plainly(one["msg"])) for one in error.errors()]
+    found = [(_place(one["loc"], value), _plainly(one["msg"])) for one in errors]
     first = found[0][0]
     # Of a union's members the one that got further into the value is the one that was meant
     where = max((place for place, _ in found if place[: len(first)] == first), key=len)

@@ -105,6 +105,9 @@ def swap(old: str, new: str) -> str:
 MISTAKES = [
     # old, new, key path, also said
     ("seed = 7", "sead = 7", "sead", 'did you mean "seed"?'),
+    ('name = "food"', 'nmae = "food"', "nmae", 'there is no such key; did you mean "name"?'),
+    ("[dataset]", "[datset]", "datset", 'there is no such key; did you mean "dataset"?'),
+    ("backend = {", "bakend = {", "arms[0].bakend", 'there is no such key; did you mean "backend"?'),
     ('duplicates = "near"', 'duplicate = "near"', "prepare.duplicate", 'did you mean "duplicates"?'),
     ("stratify = true", "startify = true", "prepare.split.startify", 'did you mean "stratify"?'),
     ('base_url = "', 'base_uri = "', "endpoints.api.base_uri", 'did you mean "base_url"?'),
@@ -189,6 +192,20 @@ def test_mistake(tmp_path: Path, plugins: Plugins, old: str, new: str, path: str
         line = int(message.split(", line ")[1].split(":")[0])
         begin = GOOD[: GOOD.index(old)].count("\n") + 1
         assert line in range(begin, begin + new.count("\n") + 1), message
+
+
+def test_a_missing_key_is_said_where_it_is_missing(tmp_path: Path, plugins: Plugins) -> None:
+    path = tmp_path / "experiment.toml"
+    line = GOOD[: GOOD.index("[[arms]]")].count("\n") + 1
+    cases = {
+        GOOD.replace("arms", "arm"): f'{path}, line {line}: arm: there is no such key; did you mean "arms"?',
+        swap('name = "food"\n', "").replace("duplicates", "duplicats"): f"{path}: name: is missing",
+        swap('name = "food"\n', 'subject = "food"\n'): f"{path}: name: is missing",
+    }
+    for text, said in cases.items():
+        with pytest.raises(ExperimentError) as caught:
+            read(tmp_path, text, plugins)
+        assert str(caught.value) == said
 
 
 def test_not_utf8_not_toml_not_there(tmp_path: Path, plugins: Plugins) -> None:
