@@ -174,7 +174,8 @@ def _declared(manager: pluggy.PluginManager, module: ModuleType, distribution: s
         TypeError: A hook's name is wrong, or a class does not keep the contract.
     """
     for name, member in vars(module).items():
-        if hasattr(member, f"{hookspecs.PROJECT}_impl") and name not in HOOKS:
+        marked = inspect.isroutine(member) and hasattr(member, f"{hookspecs.PROJECT}_impl")  # a mock has any attribute
+        if marked and name not in HOOKS:
             raise TypeError(f'there is no hook "{name}"; {nearest(name, HOOKS)}')
     manager.register(module)
     try:

@@ -9,9 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import UsageError
+from harness.hookspecs import PROJECT
+from harness.plugins.discovery import KINDS
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_.][A-Za-z0-9]+)*")
 TAKEN = frozenset({"harness", "harness_plugins", "harness_local", "finetune_harness", "tests", "test", "src"})
+TESTS = frozenset({"test_installed", *(f"test_{kind}" for kind in KINDS)})
+"""Modules of its tests, which pytest imports by these names."""
 LONGEST = 60
 """Characters of a name: it stands in paths and columns."""
 
@@ -47,9 +51,28 @@ def package_of(name: str) -> str:
             f"expected letters and digits with - between them, such as my-plugins, at most {LONGEST} characters",
         )
     package = re.sub(r"[-_.]+", "_", name).lower()
+    reason = ""
     if package in TAKEN or package in sys.stdlib_module_names or keyword.iskeyword(package):
-        raise UsageError(f'"{name}" is taken: a module is named {package}', "choose another name, such as my-plugins")
+        reason = f"a module is named {package}"
+    elif package in TESTS:
+        reason = f"a file of its tests is named {package}.py"
+    elif (other := _installed(package)) is not None:
+        reason = f"{other} is installed and brings {package}"
+    if reason:
+        raise UsageError(f'"{name}" is taken: {reason}', "choose another name, such as my-plugins")
     return package
+
+
+def _installed(package: str) -> str | None:
+    """Returns the installed distribution that is named as a package or brings a module of its name.
+
+    Distributions of plugins do not count: a package of one's own may be begun anew.
+    """
+    from importlib.metadata import distributions, entry_points, packages_distributions
+
+    own = {point.dist.name for point in entry_points(group=PROJECT) if point.dist is not None}
+    named = [dist.name for dist in distributions() if re.sub(r"[-_.]+", "_", dist.name or "").lower() == package]
+    return next((name for name in (*named, *packages_distributions().get(package, ())) if name not in own), None)
 
 
 def files(name: str, kinds: Sequence[str]) -> dict[str, str]:

@@ -150,6 +150,12 @@ def test_nothing_is_overwritten(here: Path) -> None:
         "class",
         "tests",
         "ä",
+        "datasets",
+        "Pandas",
+        "scikit-learn",
+        "sklearn",
+        "test-metric",
+        "test.installed",
     ],
 )
 def test_a_name_that_is_none_is_refused(here: Path, name: str) -> None:
@@ -159,6 +165,22 @@ def test_a_name_that_is_none_is_refused(here: Path, name: str) -> None:
     assert done.code == 2
     assert len(done.err.splitlines()) <= 3
     assert list(here.iterdir()) == []
+
+
+def test_a_name_that_is_taken_says_by_whom_and_plugins_may_be_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UsageError, match=r'"sklearn" is taken: scikit-learn is installed and brings sklearn'):
+        scaffold.package_of("sklearn")
+    with pytest.raises(UsageError, match=r'"SciKit.Learn" is taken: scikit-learn is installed'):
+        scaffold.package_of("SciKit.Learn")
+    info = tmp_path / "my_plugins-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugins\nVersion: 1.0\n")
+    (info / "top_level.txt").write_text("my_plugins\n")
+    (info / "entry_points.txt").write_text("[finetune_harness]\nmine = my_plugins\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert scaffold.package_of("my-plugins") == "my_plugins"
 
 
 @pytest.mark.parametrize(

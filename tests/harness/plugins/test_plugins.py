@@ -313,6 +313,11 @@ def test_a_loose_file_can_take_the_place_of_a_shipped_plugin(tmp_path: Path) -> 
     assert plugins.get("backend", "mock").distribution == str(path)
 
 
+def test_what_a_module_imports_is_no_hook_of_it(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(f"from unittest.mock import call, ANY, MagicMock\nsome = MagicMock()\n{backend()}")
+    assert discover([tmp_path / "own.py"]).get("backend", "own").loose
+
+
 def test_the_same_file_twice_is_one_plugin(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(backend())
     (tmp_path / "x").mkdir()
