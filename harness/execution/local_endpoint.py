@@ -31,6 +31,8 @@ PARENT_PIPE = "HARNESS_SERVE_PARENT_PIPE"
 SLOW = ("fetching", "unpacking")
 """How the endpoint's log words what makes a first start slow: those lines are passed on."""
 STATE = "state"
+BROUGHT = "adapters"
+"""Folder of adapters from elsewhere, beside the endpoint's own state: it is given them when it starts."""
 START_S = 600.0
 """Seconds until the endpoint must be ready; the first start fetches and unpacks the model."""
 
@@ -50,20 +52,22 @@ def adopt_state(folder: Path, siblings: Iterable[Path]) -> None:
 
 
 def adapter_of(folder: Path, model: str) -> Path | None:
-    """Returns where a run's endpoint keeps the adapter of a model that it trained; `None` where it has none.
+    """Returns where a run's endpoint keeps the adapter of a model that it trained or was brought; `None`: nowhere.
 
     Args:
         folder: `endpoint/` in the run's folder.
         model: The model's id.
     """
-    state = folder / STATE
-    try:
-        with reading(state / "state.sqlite") as database:
-            row = database.execute("SELECT folder FROM models WHERE id = ?", (model,)).fetchone()
-    except sqlite3.Error:
-        return None
-    adapter = None if row is None else state / str(row[0])
-    return adapter if adapter is not None and (adapter / "adapter_model.safetensors").is_file() else None
+    state, row = folder / STATE, None
+    with suppress(sqlite3.Error), reading(state / "state.sqlite") as database:
+        row = database.execute("SELECT folder FROM models WHERE id = ?", (model,)).fetchone()
+    places = [*([] if row is None else [state / str(row[0])]), _place(folder, model) / "adapter"]
+    return next((place for place in places if (place / "adapter_model.safetensors").is_file()), None)
+
+
+def _place(folder: Path, model: str) -> Path:
+    """Returns where a model's adapter from elsewhere lies in a run's `endpoint/`."""
+    return folder / BROUGHT / hashlib.sha256(model.encode()).hexdigest()[:16]
 
 
 class LocalEndpoint:
@@ -98,6 +102,26 @@ class LocalEndpoint:
             self._target = self._start()
         return self._target
 
+    def bring(self, model: str, others: Iterable[Path]) -> bool:
+        """Sees to it that it has a model that was trained by this or by another run.
+
+        Args:
+            model: The model's id.
+            others: `endpoint/` of other runs.
+
+        Returns:
+            False where the model is lost. An endpoint without any state has lost nothing: where a run has all of its
+            answers, nobody will ask.
+        """
+        if adapter_of(self.folder, model) is not None:
+            return True
+        adapter = next((found for other in others if (found := adapter_of(other, model)) is not None), None)
+        if adapter is None:
+            return not (self.folder / STATE).exists()
+        self._bring(model, adapter)
+        self.close()  # one that runs must start anew to have it
+        return True
+
     def _start(self) -> Target:
         self.folder.mkdir(parents=True, exist_ok=True)
         key = secrets.token_urlsafe(32)
@@ -107,7 +131,9 @@ class LocalEndpoint:
             value = getattr(self._table, option)
             command += [f"--{option}", value] if value else []
         for model, adapter in self._adapters.items():
-            command += ["--adapter", str(self._brought(model, adapter))]
+            self._bring(model, adapter)
+        for brought in sorted(self.folder.glob(f"{BROUGHT}/[!.]*")):
+            command += ["--adapter", str(brought)]
         self._say("starting the local endpoint")
         with (self.folder / "endpoint.log").open("a") as log:
             self._process = subprocess.Popen(
@@ -133,14 +159,13 @@ class LocalEndpoint:
             stream=self._table.stream,
         )
 
-    def _brought(self, model: str, adapter: Path) -> Path:
+    def _bring(self, model: str, adapter: Path) -> None:
         """Copies an adapter into this endpoint's folder, named as `harness export` does; the other run may go."""
-        target = self.folder / "adapters" / hashlib.sha256(model.encode()).hexdigest()[:16]
+        target = _place(self.folder, model)
         if not target.is_dir():
             with folder_whole(target) as filling:
                 shutil.copytree(adapter, filling / "adapter")
                 write_json(filling / "arm.json", {"model": model})
-        return target
 
     def _first_line(self, process: subprocess.Popen[str]) -> str:
         """Waits for the base URL, which the endpoint prints once it can answer."""

@@ -157,6 +157,7 @@ def put_together(session: Session, journal: Journal, stack: ExitStack) -> ArmTra
         progress=console.steps,
         scrub=session.scrub,
         siblings=tuple(sibling.journal for sibling in siblings),
+        has=lambda model: local.bring(model, [sibling.endpoint for sibling in siblings]),
         folder=session.folder.training,
     )
     learning = Learning(

@@ -81,6 +81,8 @@ class Trainer:
     scrub: Scrubber = field(default_factory=Scrubber)
     siblings: tuple[Path, ...] = ()
     """Journals of other runs from which a trained model, or a job that is under way, may be taken over."""
+    has: Callable[[str], bool] = lambda _model: True
+    """Whether the run's own endpoint can be asked for a model that was trained at it, or at that of another run."""
     folder: Path | None = None
     """Where each job's events, steps and checkpoints are written down; nowhere where there is none."""
     detail: Detail = "events"
@@ -146,21 +148,35 @@ class Trainer:
         """Returns the record of a job from which to go on, this run's or another's; of a success if there is any."""
         own, others = self.journal.job(tag), []
         if own is not None and own.model is not None:
-            return own
-        for run, job in self._elsewhere(tag):
+            model, own = own.model, self._usable(own, spec)
+            if own.model is not None:
+                return own
+            self.say(arm, f"{model} is not at the run's endpoint any more: it is trained anew")
+        for run, found in self._elsewhere(tag):
+            job = self._usable(found, spec)
             if job.model is not None:
                 self.say(arm, f"{job.model} was trained by {run}: taken over")
                 taken = replace(job, arm=arm, result={**(job.result or {}), "reused": run})
                 self.journal.save_job(taken)
                 return taken
             others.append(job)
-        found = furthest(own, others)
-        if found is None or found is own:
+        known = furthest(own, others)
+        if known is None or known is own:
             return own
-        if spec.endpoint == LOCAL and found.status not in ENDED:
+        if spec.endpoint == LOCAL and known.status not in ENDED:
             # This run's endpoint may have taken that job up with the other one's state: it says so when it is asked.
-            return replace(found, arm=arm, job=None, status="intent")
-        return replace(found, arm=arm)
+            return replace(known, arm=arm, job=None, status="intent")
+        return replace(known, arm=arm)
+
+    def _usable(self, job: Job, spec: JobSpec) -> Job:
+        """Returns a job with those of its models that can be asked; one whose model is lost has come to nothing."""
+        if spec.endpoint != LOCAL or job.model is None:
+            return job
+        if not self.has(job.model):
+            return replace(job, model=None, status="failed")
+        result = job.result or {}
+        kept = [one for one in result.get("checkpoints") or () if self.has(one["model"])]
+        return replace(job, result={**result, "checkpoints": kept}) if "checkpoints" in result else job
 
     def _written(self, job: Job) -> Job:
         """Writes down what is known of a job that has succeeded, where that has not been done."""

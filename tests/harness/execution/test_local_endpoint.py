@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UnfinishedError, UsageError
 from harness.execution import local_endpoint
-from harness.execution.local_endpoint import LocalEndpoint, adopt_state
+from harness.execution.local_endpoint import LocalEndpoint, adapter_of, adopt_state
 from harness.experiment.file import EndpointTable
 
 PYTHON = sys.executable
@@ -160,3 +162,50 @@ def test_state_is_taken_over_whole_and_only_once(tmp_path: Path) -> None:
     assert (mine / "state" / "models" / "adapter").read_text() == "a"
     adopt_state(tmp_path / "third", [tmp_path / "none"])
     assert not (tmp_path / "third").exists()
+
+
+def trained(endpoint: Path, *models: str) -> None:
+    """Makes an endpoint's memory, with adapters."""
+    state = endpoint / "state"
+    state.mkdir(parents=True)
+    with closing(sqlite3.connect(state / "state.sqlite")) as database, database:
+        database.execute("CREATE TABLE models (id TEXT, folder TEXT)")
+        database.executemany("INSERT INTO models VALUES (?, ?)", [(model, f"jobs/{model}") for model in models])
+    for model in models:
+        (state / "jobs" / model).mkdir(parents=True)
+        (state / "jobs" / model / "adapter_model.safetensors").write_text(model)
+
+
+def test_a_model_of_another_run_is_brought_to_an_endpoint_that_runs(
+    tmp_path: Path, program: Callable[[str], Path]
+) -> None:
+    trace = program(SERVES)
+    trained(tmp_path / "one", "m-1")
+    trained(tmp_path / "two", "m-1", "m-2")
+    others = [tmp_path / "none", tmp_path / "one", tmp_path / "two"]
+
+    def told() -> str:
+        while not trace.exists() or trace.read_text().count("\n") < 2:
+            time.sleep(0.01)
+        return trace.read_text().split("\n")[0]
+
+    with LocalEndpoint(tmp_path / "mine", EndpointTable(), lambda _: None) as endpoint:
+        assert endpoint.bring("m-9", others)  # nothing says that anybody asks for it: it has no memory
+        (tmp_path / "mine" / "state").mkdir(parents=True)
+        first = endpoint.target()
+        assert "--adapter" not in told()
+        assert not endpoint.bring("m-9", others)
+        assert endpoint.target() is first
+        trace.unlink()
+        assert endpoint.bring("m-2", others)
+        assert endpoint.target() is not first
+        (folder,) = (tmp_path / "mine" / "adapters").iterdir()
+        assert told().endswith(f"--adapter {folder}")
+    brought = adapter_of(tmp_path / "mine", "m-2")
+    assert brought is not None
+    assert (brought / "adapter_model.safetensors").read_text() == "m-2"
+    trace.unlink()
+    with LocalEndpoint(tmp_path / "mine", EndpointTable(), lambda _: None) as endpoint:  # the other run may be gone
+        assert endpoint.bring("m-2", [])
+        endpoint.target()
+        assert told().endswith(f"--adapter {folder}")

@@ -15,7 +15,7 @@ from support.provider import Provider
 from harness.errors import UnfinishedError
 from harness.execution.targets import Target
 from harness.journal import Job, Journal
-from harness.training import Trainer, upload_of
+from harness.training import Trainer, job_tag, upload_of
 from harness.training.going_on import furthest
 from harness.types import JobSpec, TrainingFiles
 
@@ -135,6 +135,39 @@ def test_what_has_failed_elsewhere_is_no_way_to_go_on(provider: Provider, traine
     job = trained("two", ("one",))  # the first run still has the job as one that runs
     assert (job.status, job.spec["attempt"]) == ("succeeded", 2)
     assert provider.counts()[CREATE] == 2
+
+
+def test_a_local_model_is_taken_over_only_where_it_can_answer(tmp_path: Path, files: TrainingFiles) -> None:
+    spec = JobSpec(endpoint="local", base="SmolLM2", hyperparameters={})
+    tag = job_tag(spec, upload_of(files), "local")
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        steps = [{"model": f"{run}:{step}", "step": step} for step in (1, 2)]
+        with Journal(tmp_path / run / "j") as journal:
+            journal.save_job(
+                replace(JOB, tag=tag, job=f"ftjob-{run}", model=run, status="succeeded", result={"checkpoints": steps})
+            )
+
+    class Started(Exception):  # noqa: N818 - it only says that the endpoint was asked
+        pass
+
+    def connect(_: str) -> Target:
+        raise Started
+
+    there = {"two", "two:2"}
+    with Journal(tmp_path / "j") as journal:
+        made = Trainer(
+            journal=journal, connect=connect, say=lambda *_: None, has=there.__contains__,
+            siblings=(tmp_path / "one" / "j", tmp_path / "two" / "j"),
+        )  # fmt: skip
+        for _ in range(2):
+            job = made.ensure("tuned", spec, upload_of(files), "local")
+            assert (job.model, job.result) == (
+                "two", {"checkpoints": [{"model": "two:2", "step": 2}], "reused": "two"}
+            )  # fmt: skip
+        there.clear()
+        with pytest.raises(Started):  # it is trained anew
+            made.ensure("tuned", spec, upload_of(files), "local")
 
 
 JOB = Job(tag="t", arm="a", spec={}, files={})
