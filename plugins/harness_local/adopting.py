@@ -5,16 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness_local.disk import complete
+from harness_local.inference.adapters import AdapterError
 from harness_local.state import State
 
 _FILES = ("adapter_config.json", "adapter_model.safetensors")
 """All that is taken of an adapter's folder."""
+
+_MERGE = (
+    "what is applied is plain LoRA on the model that is served; merge others into their model, and give --model that"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,18 +34,19 @@ class Adapter:
     base: str | None
     """The base model that it says it is for."""
 
-    def take_in(self, state: State, base: str) -> str:
+    def take_in(self, state: State, base: str, check: Callable[[Path], None]) -> str:
         """Copies it into an endpoint's memory, where it is not there yet.
 
         Args:
             state: The memory.
             base: The base model that is served.
+            check: Raises `AdapterError` where the adapter in a folder cannot be applied to that.
 
         Returns:
             Its model's id.
 
         Raises:
-            UsageError: It belongs to another base model.
+            UsageError: It belongs to another base model, or cannot be applied.
         """
         if self.base is not None and self.base.casefold() != base.casefold():
             raise UsageError(
@@ -48,6 +55,10 @@ class Adapter:
         weights = hashlib.sha256((self.folder / _FILES[1]).read_bytes()).hexdigest()
         model = self.model or f"ft:{base}::{weights[:8]}"
         if state.model(model, base) is None:
+            try:
+                check(self.folder)
+            except AdapterError as error:
+                raise UsageError(f"--adapter {self.folder}: {error}", _MERGE) from None
             target = state.folder / "brought" / hashlib.sha256(model.encode()).hexdigest()[:24]
             with complete(target) as temporary:
                 for name in _FILES:

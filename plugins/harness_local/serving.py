@@ -142,9 +142,11 @@ def _serve(
         from harness_local.inference.engine import warm
 
         loaded, placement = loading.result()
-        for one in brought:
-            _say(f"{one.take_in(memory, loaded.source.id)} taken in from {one.folder}")
         services = computing.submit(_services, loaded, placement, memory).result()
+        for one in brought:
+            check = services.engine.check_adapter
+            name = computing.submit(one.take_in, memory, loaded.source.id, check).result()
+            _say(f"{name} taken in from {one.folder}")
         services.engine.start(computing)
         try:
             with ThreadPoolExecutor(1) as beside:

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness_local.adopting import found
+from harness_local.inference.adapters import AdapterError
 from harness_local.state import State
 
 
@@ -32,8 +33,12 @@ def state(tmp_path: Path) -> Iterator[State]:
     opened.close()
 
 
+def fits(_: Path) -> None:
+    """Says that an adapter can be applied."""
+
+
 def test_an_adapter_is_taken_in_once_and_named_by_its_weights(folder: Path, state: State) -> None:
-    names = {found(folder).take_in(state, "small") for _ in range(2)}
+    names = {found(folder).take_in(state, "small", fits) for _ in range(2)}
     (row,) = state.models("small")
     assert names == {row["id"]}
     assert row["id"].startswith("ft:small::")
@@ -47,9 +52,21 @@ def test_what_export_wrote_keeps_its_name_and_belongs_to_its_base(folder: Path, 
     exported.mkdir()
     folder.rename(exported / "adapter")
     exported.joinpath("arm.json").write_text(json.dumps({"model": "ft:Small::mine", "base": "Small"}))
-    assert found(exported).take_in(state, "small") == "ft:Small::mine"
+    assert found(exported).take_in(state, "small", fits) == "ft:Small::mine"
     with pytest.raises(UsageError, match="was trained on Small, and large is served"):
-        found(exported).take_in(state, "large")
+        found(exported).take_in(state, "large", fits)
+
+
+def test_what_cannot_be_applied_is_not_taken_in(folder: Path, state: State) -> None:
+    def check(place: Path) -> None:
+        assert place == folder
+        raise AdapterError("the adapter cannot be used: use_dora is not supported")
+
+    with pytest.raises(UsageError, match="use_dora is not supported") as refused:
+        found(folder).take_in(state, "small", check)
+    assert f"--adapter {folder}" in str(refused.value)
+    assert state.models() == []
+    assert not state.folder.joinpath("brought").exists()
 
 
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])

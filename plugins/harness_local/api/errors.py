@@ -77,6 +77,11 @@ def invalid(param: str, message: str, code: str = "invalid_value") -> ApiError:
     return ApiError(400, message, code=code, param=param)
 
 
+def schema_refused(reason: Exception) -> ApiError:
+    """A 400 about a JSON schema that answers cannot be held to."""
+    return invalid("response_format", f"Invalid schema for response_format: {reason}.")
+
+
 def unsupported(param: str, how: str = "") -> ApiError:
     """A 400 for what OpenAI's API has and this endpoint has not."""
     return invalid(param, f"Unsupported parameter: '{param}'{how} is not supported here.", "unsupported_parameter")

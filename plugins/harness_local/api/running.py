@@ -10,11 +10,15 @@ from typing import Any, TypeVar
 
 from starlette.requests import Request
 
-from harness_local.api.errors import ApiError
+from harness_local.api.errors import ApiError, schema_refused
+from harness_local.inference.adapters import AdapterError
+from harness_local.inference.constraints import ConstraintError
 from harness_local.inference.engine import BusyError, Engine
 from harness_local.inference.work import Outcome, Progress, Work
 
 _T = TypeVar("_T")
+_TOLD = (AdapterError, BusyError, ConstraintError, KeyError)
+"""What the engine says of work that it cannot do; anything else is a mistake of ours."""
 
 
 class Running:
@@ -57,7 +61,7 @@ class Running:
         """
         try:
             return list(await asyncio.gather(*map(asyncio.wrap_future, self._futures)))
-        except (BusyError, KeyError) as error:
+        except _TOLD as error:
             raise _explained(error) from None
 
     async def steps(self) -> AsyncIterator[tuple[int, Progress | Outcome]]:
@@ -75,7 +79,7 @@ class Running:
             left -= 1
             try:
                 yield index, self._futures[index].result()
-            except (BusyError, KeyError) as error:
+            except _TOLD as error:
                 raise _explained(error) from None
 
     def close(self) -> None:
@@ -122,9 +126,13 @@ async def _disconnected(request: Request) -> None:
 def _explained(error: Exception) -> ApiError:
     if isinstance(error, KeyError):
         return ApiError(404, "The model was deleted meanwhile.", code="model_not_found", param="model")
+    if isinstance(error, AdapterError):
+        return ApiError(400, f"The model cannot be asked: {error}.", code="model_not_usable", param="model")
+    if isinstance(error, ConstraintError):
+        return schema_refused(error)
     return ApiError(
         429,
-        "Too many requests are waiting already.",
+        str(error) or "Too many requests are waiting already.",
         code="rate_limit_exceeded",
         kind="rate_limit_error",
         headers={"Retry-After": "1"},

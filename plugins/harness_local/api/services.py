@@ -9,7 +9,7 @@ from typing import TypeVar, TypeVarTuple
 
 from starlette.requests import Request
 
-from harness_local.api.errors import invalid, model_not_found
+from harness_local.api.errors import model_not_found, schema_refused
 from harness_local.inference.constraints import ConstraintError, Constraints
 from harness_local.inference.engine import Engine
 from harness_local.models.tokens import Codec
@@ -74,7 +74,7 @@ class Services:
         try:
             self.constraints.check(schema)
         except ConstraintError as error:
-            raise invalid("response_format", f"Invalid schema for response_format: {error}.") from None
+            raise schema_refused(error) from None
 
 
 def services_of(request: Request) -> Services:

@@ -61,7 +61,7 @@ class Adapters:
 
         Raises:
             KeyError: There is no such adapter.
-            AdapterError: It is of a kind that cannot be applied.
+            AdapterError: It is of a kind that cannot be applied, or of another model.
             OSError: It cannot be read.
         """
         if name is not None and name in self._held:
@@ -69,7 +69,7 @@ class Adapters:
         if name == self._active:
             return
         if name is not None and name not in self._held:
-            self._held[name] = self._load(self._folder(name))
+            self._held[name] = self.load(self._folder(name))
             self._make_room()
         self._off()
         if name is not None:
@@ -94,8 +94,13 @@ class Adapters:
         while len(self._held) > 1 and (len(self._held) > self._most or size() > self._most_bytes):
             self.drop(next(iter(self._held)))
 
-    def _load(self, folder: Path) -> Applied:
-        """Reads an adapter; only safetensors are opened, whatever else the folder holds."""
+    def load(self, folder: Path) -> Applied:
+        """Reads an adapter; only safetensors are opened, whatever else the folder holds.
+
+        Raises:
+            AdapterError: It is of a kind that cannot be applied, or of another model.
+            OSError: It cannot be read.
+        """
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -113,8 +118,29 @@ class Adapters:
         scale = settings["lora_alpha"] / (rank**0.5 if settings.get("use_rslora") else rank)
         patches = []
         for stem in [key.removesuffix(_DOWN) for key in weights if key.endswith(_DOWN)]:
-            layer = self._model.get_submodule(stem.removeprefix(_PREFIX))
-            patches.append(Patch(layer, weights.pop(stem + _DOWN), weights.pop(stem + _UP) * scale))
+            name, down, up = stem.removeprefix(_PREFIX), weights.pop(stem + _DOWN), weights.pop(stem + _UP)
+            try:
+                layer = self._model.get_submodule(name)
+            except AttributeError:
+                raise ValueError(f"the model has no {name}") from None
+            patches.append(_fitting(name, Patch(layer, down, up * scale)))
         if weights:
             raise ValueError(f"{next(iter(weights))} is not supported")
         return patches
+
+
+def _fitting(name: str, patch: Patch) -> Patch:
+    """The same patch, whose parts are of its layer's size.
+
+    Raises:
+        ValueError: They are not.
+    """
+    sizes = tuple(patch.layer.weight.shape)
+    outputs, inputs = sizes if hasattr(patch.layer, "out_features") else sizes[::-1]  # GPT-2 holds them the other way
+    rank = len(patch.down)
+    if (tuple(patch.down.shape), tuple(patch.up.shape)) != ((rank, inputs), (outputs, rank)):
+        raise ValueError(
+            f"the model's {name} has {inputs} inputs and {outputs} outputs, the adapter's parts "
+            f"are of {' × '.join(map(str, patch.down.shape))} and {' × '.join(map(str, patch.up.shape))}"
+        )
+    return patch

@@ -22,7 +22,7 @@ _LINGER_S = 0.05
 
 
 class BusyError(Exception):
-    """More work is waiting than the engine takes on."""
+    """More work is waiting than the engine takes on; the message, where there is one, says why."""
 
 
 class Engine:
@@ -62,6 +62,15 @@ class Engine:
         self._stopping = False
         self._last = 1
         self._ended: Future[None] | None = None
+
+    def check_adapter(self, folder: Path) -> None:
+        """Makes sure that an adapter can be applied; before `start`, in the thread that will compute.
+
+        Raises:
+            AdapterError: It cannot.
+            OSError: It cannot be read.
+        """
+        self._adapters.load(folder)
 
     def start(self, computing: Executor) -> None:
         """Starts to compute.
@@ -137,7 +146,7 @@ class Engine:
         except Exception as error:  # one bad pass must not end the server
             if _is_out_of_memory(error):
                 self._save_memory()
-                error = BusyError("there is not enough memory")
+                error = BusyError("There is not enough memory: ask for less at once.")
             lane.abort(error)
 
     def _save_memory(self) -> None:

@@ -14,6 +14,7 @@ from support.training import add_job
 
 from harness_local.api.app import build
 from harness_local.api.services import Services
+from harness_local.inference.adapters import AdapterError
 from harness_local.inference.constraints import ConstraintError
 from harness_local.inference.engine import BusyError
 from harness_local.inference.work import Continuation, Listener, Outcome, Progress, Token, Work
@@ -263,6 +264,29 @@ def test_a_full_queue_is_a_429_and_lets_go_of_what_it_took(play: Any, stream: bo
         assert client.headers[b"retry-after"] == b"1"
         assert json.loads(client.text)["error"]["code"] == "rate_limit_exceeded"
         assert engine.works[0][2].cancelled()
+
+    play(scene)
+
+
+FAILURES = [
+    (KeyError("m"), 404, "The model was deleted meanwhile."),
+    (BusyError(), 429, "Too many requests are waiting already."),
+    (BusyError("There is not enough memory."), 429, "There is not enough memory."),
+    (AdapterError("the adapter cannot be used: use_dora is not supported"), 400, "use_dora is not supported"),
+    (ConstraintError("too complex"), 400, "Invalid schema for response_format: too complex."),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("error", "status", "words"), FAILURES)
+def test_what_the_engine_says_is_an_answer(play: Any, error: Exception, status: int, words: str, stream: bool) -> None:
+    async def scene(app: Any, engine: Played) -> None:
+        client = Client(app, "/v1/completions", {"model": "m", "prompt": "a", "stream": stream})
+        await until(lambda: engine.works)
+        engine.works[0][2].set_exception(error)
+        await client.task
+        assert client.status == status
+        assert words in json.loads(client.text)["error"]["message"]
 
     play(scene)
 

@@ -163,6 +163,45 @@ def test_what_cannot_be_applied_is_refused(
     lab = build(tmp_path.joinpath)
     assert isinstance(lab.submit(PROMPT, model="a").exception(60), AdapterError)
     assert lab.ask(PROMPT)
+    with pytest.raises(AdapterError):
+        lab.engine.check_adapter(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "words"),
+    [
+        ({"hidden_size": 48}, "32 outputs, the adapter's parts are of 2 × (48|64) and (32|48) × 2"),
+        ({"intermediate_size": 80}, "64 inputs and 32 outputs, the adapter's parts are of 2 × 80 and 32 × 2"),
+        ({"num_hidden_layers": 3}, r"the model has no model\.layers\.2\."),
+    ],
+)
+def test_an_adapter_of_another_model_is_refused(
+    build: Callable[..., Any], tiny: Path, tmp_path: Path, sizes: dict[str, int], words: str
+) -> None:
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(tiny)
+    config.update({**sizes, "head_dim": 16})
+    with warnings.catch_warnings(action="ignore"):
+        other = get_peft_model(
+            AutoModelForCausalLM.from_config(config), LoraConfig(r=2, target_modules=["q_proj", "down_proj"])
+        )
+        other.save_pretrained(tmp_path / "a")
+    lab = build(tmp_path.joinpath)
+    with pytest.raises(AdapterError, match=words):
+        lab.engine.check_adapter(tmp_path / "a")
+    assert isinstance(lab.submit(PROMPT, model="a").exception(60), AdapterError)
+    assert lab.ask(PROMPT)
+
+
+def test_a_check_leaves_nothing_behind(
+    build: Callable[..., Any], adapters: Path, expected: dict[str, list[float]]
+) -> None:
+    lab = build(adapters.joinpath)
+    lab.engine.check_adapter(adapters / NAMES[0])
+    assert NAMES[0] not in lab.engine._adapters
+    assert scores(lab.ask(PROMPT, scored=True)) == scores(build().ask(PROMPT, scored=True))
 
 
 def test_broken_weights_are_refused(build: Callable[..., Any], adapters: Path, tmp_path: Path) -> None:
