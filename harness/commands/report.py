@@ -31,7 +31,7 @@ def report(run: str, out: Path | None, form: str, **options: Any) -> None:
     from harness.runs import find_run
 
     folder = find_run(run, options["runs"])
-    sections = report_sections(options["files"], options["blocked"])
+    sections = report_sections(options["files"], options["blocked"])(folder.path)
     results = scan.without_keys(withhold(load(folder.path), options["samples"]), redact=options["redact"])
     with speaking(options["lang"]):
         if form == "html":

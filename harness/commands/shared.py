@@ -102,14 +102,27 @@ def plugins_of(run: RunFolder, files: Sequence[str], blocked: Sequence[str]) -> 
     return discover(files, blocked, limits(run.read_manifest().get("tables") or {}))
 
 
-def report_sections(files: Sequence[str], blocked: Sequence[str]) -> list[Any]:
-    """Returns instances of the report's sections; those that need options of an experiment are left out."""
+def report_sections(files: Sequence[str], blocked: Sequence[str]) -> Callable[[Path], list[Any]]:
+    """Loads plugins; returns what makes the sections of a run's report, given its folder, with its options.
+
+    It warns of those that the run was made with and that are not there, unless `--no-plugin` names them.
+    """
+    from harness.finished.stored import made_for, not_loaded
     from harness.plugins.discovery import discover
-    from harness.plugins.options import taking_part
+    from harness.runs import RunFolder
 
     plugins = discover(files, blocked)
     plugins.check()
-    return taking_part(plugins.of("section"))
+
+    def of(run: Path) -> list[Any]:
+        manifest = RunFolder(run).read_manifest()
+        for name, origin in not_loaded(manifest, "section", plugins).items():
+            if name not in blocked:
+                said = f'{run.name} was made with the section "{name}" ({origin}), and is shown without it'
+                click.echo(f"warning: {said}\nload it: --plugin FILE, or install what it comes from", err=True)
+        return made_for(manifest, "section", plugins)
+
+    return of
 
 
 def say_json(value: Any) -> None:

@@ -89,7 +89,7 @@ def _show_sections(folder: RunFolder, wanted: Sequence[str], options: Mapping[st
     from harness.report.writers.as_json import dumps, said
     from harness.report.writers.terminal import sections_to_terminal
 
-    chosen = _chosen(report_sections(options["files"], options["blocked"]), wanted)
+    chosen = _chosen(report_sections(options["files"], options["blocked"])(folder.path), wanted)
     told = tell(load(folder.path), chosen)
     if options["as_json"]:
         click.echo(dumps({"sections": said(told.sections)}))

@@ -15,7 +15,20 @@ from harness.words import clipped, noted, say, say_n
 
 LISTED = 20
 """Flipped items that are listed of each kind."""
-PASSING = ("schema", "id", "name", "created", "finished", "command", "judged_with", "arms", "tables", "chain", "git")
+PASSING = (
+    "schema",
+    "id",
+    "name",
+    "created",
+    "finished",
+    "command",
+    "judged_with",
+    "arms",
+    "tables",
+    "sections",
+    "chain",
+    "git",
+)
 """Keys of a manifest that differ between any two runs, or are said elsewhere."""
 UNFINISHED = noted("some items have no answer yet")
 """Why an arm of an unfinished run is not compared."""

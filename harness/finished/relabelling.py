@@ -12,15 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.errors import DataError, PluginError, UsageError, nearest
+from harness.errors import DataError, UsageError, nearest
 from harness.execution.work import digest
 from harness.files import json_text, write_json, write_together, write_whole
 from harness.findings import finding
-from harness.finished.stored import Stored
+from harness.finished.stored import Stored, made_for
 from harness.guessing.looking import check_file
 from harness.numbers import counted
 from harness.plugins import Plugins
-from harness.plugins.options import OptionError, construct, taking_part
 from harness.types import Prediction, Status
 
 PLACE = "relabel"
@@ -271,7 +270,7 @@ def _rescored(run: Stored, labels: Mapping[str, str], kinds: Mapping[str, str], 
     test = {name: replace(example, label=corrected.get(name, example.label)) for name, example in run.test.items()}
     rows = {arm.name: tuple(_corrected(row, corrected) for row in arm.predictions) for arm in arms}
     tested = Tested(examples=test, labels=facts.labels, ordered=facts.ordered)
-    scored, lost = measured(_made(run, "metric", plugins), tested, rows, lambda _: False)
+    scored, lost = measured(made_for(run.manifest, "metric", plugins), tested, rows, lambda _: False)
     # What a plugin that is not here once computed was about the old labels
     fresh = [
         replace(arm, predictions=rows[arm.name], metrics=dict.fromkeys(arm.metrics) | scored[arm.name]) for arm in arms
@@ -290,17 +289,6 @@ def _rescored(run: Stored, labels: Mapping[str, str], kinds: Mapping[str, str], 
     verdict = {"before": old["sentence"], "after": new["sentence"], "changed": changed}
     kept = {name: value for name, value in run.results.items() if name not in results}
     return {**kept, **results, "relabel": {**found, "arms": lines, "verdict": verdict}}
-
-
-def _made(run: Stored, kind: str, plugins: Plugins) -> list[Any]:
-    """Returns the metrics or sections that are installed, with the options that the run's experiment gave them."""
-    tables = {table["plugin"]: table for table in run.manifest.get("tables", {}).get(f"{kind}s", ())}
-    named = [record for record in plugins.of(kind) if record.name in tables]
-    try:
-        made: list[Any] = [construct(one.cls, tables[one.name], f"{kind}s", reserved=("plugin",)) for one in named]
-    except OptionError as error:  # it is no longer the plugin that the run was made with
-        raise PluginError(str(error), "mend the plugin, or install the version that the run was made with") from None
-    return made + taking_part(one for one in plugins.of(kind) if one.name not in tables)
 
 
 def _corrected(row: Prediction, labels: Mapping[str, str]) -> Prediction:
@@ -344,7 +332,7 @@ def _page(run: Stored, labels: Mapping[str, str], results: dict[str, Any], plugi
     answers["expected"] = _patched(answers["example_id"], answers["expected"], labels)
     examples["label"] = _patched(examples["id"], examples["label"], labels)
     page = replace(told, data=results, predictions=answers, examples=examples)
-    return render(page, _made(run, "section", plugins))
+    return render(page, made_for(run.manifest, "section", plugins))
 
 
 def _patched(ids: Sequence[str], values: Sequence[str], labels: Mapping[str, str]) -> tuple[str, ...]:

@@ -10,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import DataError
+from harness.errors import DataError, UsageError
 from harness.journal.siblings import sibling_keys
+from harness.plugins import Plugins
+from harness.plugins.options import OptionError, construct, taking_part
 from harness.runs import DEFAULT_OUT, RunFolder, find_run
 from harness.tables import PREDICTION_TYPES, read_examples
 from harness.types import Check, Example, Prediction, Split, Status
@@ -186,6 +188,44 @@ def without_answer(rows: Iterable[Prediction], known: Callable[[list[str]], Coll
     failed = [row for row in rows if row.status is Status.FAILED]
     there = known([row.key for row in failed if row.key is not None])
     return dict(Counter(row.arm for row in failed if row.key not in there))
+
+
+def made_for(manifest: Mapping[str, Any], kind: str, plugins: Plugins) -> list[Any]:
+    """Returns the metrics or sections that are installed, with the options that a run's experiment gave them.
+
+    Args:
+        manifest: The run's; of a published one, which keeps its sections alone, likewise.
+        kind: `metric` or `section`.
+        plugins: What is installed or was given by `--plugin`.
+
+    Raises:
+        UsageError: A plugin does not take the options that the run gave it.
+    """
+    records = {record.name: record for record in plugins.of(kind)}
+    kept = manifest.get("tables")
+    tables = (kept if isinstance(kept, dict) else manifest).get(f"{kind}s") or ()
+    try:
+        made: list[Any] = [
+            construct(records[table["plugin"]].cls, table, f"{kind}s[{index}]", reserved=("plugin",))
+            for index, table in enumerate(tables)
+            if table["plugin"] in records
+        ]
+    except OptionError as error:
+        raise UsageError(str(error), "the plugin was edited since the run: run the experiment again") from None
+    configured = {one.name for one in made}
+    return made + taking_part(record for name, record in records.items() if name not in configured)
+
+
+def not_loaded(manifest: Mapping[str, Any], kind: str, plugins: Plugins) -> dict[str, str]:
+    """Returns the plugins of a kind that a run was made with and that are not there: name → where they came from."""
+    used = manifest.get("plugins")
+    there = {f"{kind} {record.name}" for record in plugins.of(kind)}
+    lost = {key: told for key, told in (used if isinstance(used, dict) else {}).items() if key not in there}
+    return {
+        key.removeprefix(f"{kind} "): str(told["distribution"])
+        for key, told in lost.items()
+        if key.startswith(f"{kind} ")
+    }
 
 
 def _fields(cls: type, told: Mapping[str, Any]) -> dict[str, Any]:

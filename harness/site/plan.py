@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,13 +77,15 @@ class Plan:
 
 
 @contextmanager
-def planned(runs: Sequence[Path], site: Path, sections: Sequence[Section], wishes: Wishes) -> Iterator[Plan]:
+def planned(
+    runs: Sequence[Path], site: Path, sections: Callable[[Path], Sequence[Section]], wishes: Wishes
+) -> Iterator[Plan]:
     """Renders what would be published, in a folder that is gone after the block; writes nothing to the site.
 
     Args:
         runs: Folders of finished runs.
         site: The site's folder; it need not exist.
-        sections: Instances of section plugins.
+        sections: Returns instances of section plugins for a run, given its folder.
         wishes: Which texts may leave, and the like.
 
     Raises:
@@ -102,7 +104,7 @@ def planned(runs: Sequence[Path], site: Path, sections: Sequence[Section], wishe
     _allow(site / INDEX)
     _own_folder(site / LATEST)
     with tempfile.TemporaryDirectory(prefix="harness-publish-") as scratch:
-        staged = [stage(run, Path(scratch) / run.name, sections, wishes) for run in folders]
+        staged = [stage(run, Path(scratch) / run.name, sections(run), wishes) for run in folders]
         new = tuple(one for one in staged if not _published(one, site))
         yield _plan(site, tuple(staged), new, deploys)
 

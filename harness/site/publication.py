@@ -26,7 +26,7 @@ HOLDS = {
 def publish_runs(
     folders: Sequence[RunFolder],
     site: Path,
-    sections: Sequence[Any],
+    sections: Callable[[Path], Sequence[Any]],
     wishes: Wishes,
     agree: Callable[[str], bool],
     tell: Callable[[str], object],
@@ -36,7 +36,7 @@ def publish_runs(
     Args:
         folders: The runs.
         site: The site's folder.
-        sections: The report's sections.
+        sections: Returns the sections of a run's report, given its folder.
         wishes: Which texts may leave, and the like.
         agree: Asked with the list of what leaves; publishing goes on where it says yes.
         tell: Takes what is to be done by hand afterwards, line for line.

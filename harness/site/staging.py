@@ -34,9 +34,12 @@ PAGE, BADGE = "index.html", "badge.svg"
 
 KEPT = (
     *("schema", "name", "id", "created", "finished", "command", "preview", "harness", "python", "machine", "git"),
-    *("seeds", "experiment", "continued", "repeats", "plugins", "prices", "chain", "arms"),
+    *("seeds", "experiment", "continued", "repeats", "plugins", "prices", "chain", "arms", "sections"),
 )
-"""What is published of a manifest: the experiment file's own tables stay, the experiment as resolved says the same."""
+"""What is published of a manifest: the experiment file's own tables stay, the experiment as resolved says the same.
+
+Of them those of the page's sections leave, without which it could not be rebuilt.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,8 @@ def stage(run: Path, folder: Path, sections: Sequence[Section], wishes: Wishes) 
     samples: Samples = wishes.samples or ("all" if shared else "none")
     folder.mkdir(parents=True)
     (folder / "results.json").write_bytes((run / "results.json").read_bytes())
-    kept = {key: manifest[key] for key in KEPT if key in manifest}
+    own = (manifest.get("tables") or {}).get("sections")
+    kept = {key: manifest[key] for key in KEPT if key in manifest} | ({"sections": own} if own else {})
     kept |= {"id": name, "published": {"samples": samples, "redacted": wishes.redact, "lang": language()}}
     (folder / "manifest.json").write_text(json_text(kept), "utf-8")
     columns, wrong = private.keep_predictions(run, folder, samples)

@@ -61,7 +61,7 @@ def _clean(value: Any) -> Any:
 
 def publish(runs: Sequence[Path], site: Path, sections: Sequence[Any], **wishes: Any) -> Path:
     """Publishes runs, and returns the site's index."""
-    with planned(runs, site, sections, Wishes(**wishes)) as plan:
+    with planned(runs, site, lambda _: sections, Wishes(**wishes)) as plan:
         return plan.write()
 
 

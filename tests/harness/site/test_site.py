@@ -66,7 +66,7 @@ def files(site: Path) -> dict[str, bytes]:
 
 def test_run_is_published_with_an_index(run: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
-    with planned([run], site, SECTIONS, Wishes()) as plan:
+    with planned([run], site, lambda _: SECTIONS, Wishes()) as plan:
         assert not site.exists()
         assert plan.write() == site / "index.html"
         sizes = plan.files
@@ -122,7 +122,7 @@ def test_with_errors_only_what_an_arm_got_wrong_leaves(run: Path, tmp_path: Path
 def test_a_shared_dataset_leaves_with_its_texts_and_its_neighbour_does_not(tmp_path: Path) -> None:
     shared = a_run(tmp_path / "shared", settings={"dataset": {"share": True}})
     private = a_run(tmp_path / "private", 2)
-    with planned([shared, private], tmp_path / "site", SECTIONS, Wishes()) as plan:
+    with planned([shared, private], tmp_path / "site", lambda _: SECTIONS, Wishes()) as plan:
         assert {run.name: run.samples for run in plan.runs} == {"shared": "all", "private": "none"}
         told = "\n".join(listed(plan))
     assert "shared · samples: all; the texts of 40 test examples leave" in told
@@ -135,7 +135,7 @@ def test_publishing_again_changes_nothing(run: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     publish([run], site, SECTIONS)
     before = files(site)
-    with planned([run], site, SECTIONS, Wishes()) as plan:
+    with planned([run], site, lambda _: SECTIONS, Wishes()) as plan:
         assert (plan.runs, plan.unchanged) == ((), (NAME,))
         assert f"{NAME} is published already" in "\n".join(listed(plan))
         plan.write()
@@ -189,7 +189,7 @@ def test_foreign_files_stay(run: Path, tmp_path: Path) -> None:
         (site / name).parent.mkdir(parents=True, exist_ok=True)
         (site / name).write_text(text)
     second = a_run(tmp_path / "second", 2)
-    with planned([second], site, SECTIONS, Wishes()) as plan:
+    with planned([second], site, lambda _: SECTIONS, Wishes()) as plan:
         told = "\n".join(listed(plan))
         plan.write()
     assert {name: (site / name).read_text() for name in foreign} == foreign
@@ -269,7 +269,7 @@ def test_a_run_that_cannot_be_moved_leaves_the_site_as_it_was(
     publish([run], site, SECTIONS)
     before = files(site)
     second = a_run(tmp_path / "second", 2)
-    with planned([second], site, SECTIONS, Wishes()) as plan:
+    with planned([second], site, lambda _: SECTIONS, Wishes()) as plan:
         with monkeypatch.context() as patch:
             patch.setattr(shutil, "copytree", lambda *_, **__: (_ for _ in ()).throw(OSError("no room")))
             with pytest.raises(OSError, match="no room"):
