@@ -103,22 +103,20 @@ def plugins_of(run: RunFolder, files: Sequence[str], blocked: Sequence[str]) -> 
 
 
 def report_sections(files: Sequence[str], blocked: Sequence[str]) -> Callable[[Path], list[Any]]:
-    """Loads plugins; returns what makes the sections of a run's report, given its folder, with its options.
+    """Returns what makes the sections of a run's report, given its folder: loads plugins, with the run's options.
 
     It warns of those that the run was made with and that are not there, unless `--no-plugin` names them.
     """
     from harness.finished.stored import made_for, not_loaded
-    from harness.plugins.discovery import discover
     from harness.runs import RunFolder
 
-    plugins = discover(files, blocked)
-    plugins.check()
-
-    def of(run: Path) -> list[Any]:
-        manifest = RunFolder(run).read_manifest()
+    def of(path: Path) -> list[Any]:
+        run = RunFolder(path)
+        manifest, plugins = run.read_manifest(), plugins_of(run, files, blocked)
+        plugins.check()
         for name, origin in not_loaded(manifest, "section", plugins).items():
             if name not in blocked:
-                said = f'{run.name} was made with the section "{name}" ({origin}), and is shown without it'
+                said = f'{path.name} was made with the section "{name}" ({origin}), and is shown without it'
                 click.echo(f"warning: {said}\nload it: --plugin FILE, or install what it comes from", err=True)
         return made_for(manifest, "section", plugins)
 
