@@ -142,6 +142,7 @@ def _serve(
         from harness_local.inference.engine import warm
 
         loaded, placement = loading.result()
+        memory.weights = loaded.source.weights
         services = computing.submit(_services, loaded, placement, memory).result()
         for one in brought:
             check = services.engine.check_adapter
@@ -318,7 +319,8 @@ def _unfinished(memory: State, base: str) -> list[str]:
     """Ids of open jobs of this base model, the oldest first."""
     from harness_local.state import OPEN
 
-    return [j["id"] for j in reversed(memory.jobs(*OPEN)) if j["model"] == base or memory.model(j["model"], base)]
+    jobs = [job for job in reversed(memory.jobs(*OPEN)) if memory.is_own(job["id"])]
+    return [job["id"] for job in jobs if job["model"] == base or memory.model(job["model"], base)]
 
 
 def _say(line: str) -> None:

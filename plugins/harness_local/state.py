@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS checkpoints (
     UNIQUE (job, step));
 CREATE TABLE IF NOT EXISTS models (
     id TEXT PRIMARY KEY, created INTEGER NOT NULL, base TEXT NOT NULL, folder TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS weights (name TEXT PRIMARY KEY, fingerprint TEXT NOT NULL);
 """
 _VERSION = 1
 OPEN = ("validating_files", "queued", "running")
@@ -74,6 +75,10 @@ class State:
     Args:
         folder: Where it lies; made if absent.
 
+    Attributes:
+        weights: Fingerprint of the base model that is served: models and jobs that are added are of it, and others of
+            a base by the same name are not taken for its own. None before it is known, when names alone count.
+
     Raises:
         UsageError: Another server holds the folder, a newer version wrote it, or it cannot be used.
         UnfinishedError: The disk is full.
@@ -81,6 +86,7 @@ class State:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
+        self.weights: str | None = None
         self._mutex = threading.RLock()
         with _usable(self.folder), ExitStack() as held:
             for name in ("files", "jobs"):
@@ -216,7 +222,9 @@ class State:
 
     def add_job(self, body: Row) -> None:
         """Records a new job; its body is the API's object."""
-        self._insert("jobs", {"id": body["id"], "status": body["status"], "body": json.dumps(body)})
+        with self.transaction():
+            self._insert("jobs", {"id": body["id"], "status": body["status"], "body": json.dumps(body)})
+            self._note_weights(body["id"])
 
     def job(self, job: str) -> Row | None:
         """One job's body."""
@@ -309,33 +317,47 @@ class State:
     def add_model(self, model: str, base: str, folder: Path) -> None:
         """Records a fine-tuned model whose adapter lies in a folder of this state."""
         relative = folder.resolve().relative_to(self.folder).as_posix()
-        self._do("INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)", model, int(time.time()), base, relative)
+        with self.transaction():
+            self._do("INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)", model, int(time.time()), base, relative)
+            self._note_weights(model)
+
+    def _note_weights(self, name: str) -> None:
+        if self.weights is not None:
+            self._insert("weights", {"name": name, "fingerprint": self.weights}, otherwise="REPLACE")
+
+    def is_own(self, name: str) -> bool:
+        """Whether a job or a model is of the weights that are served, as far as both are known."""
+        row = self._one("SELECT fingerprint FROM weights WHERE name = ?", name)
+        return row is None or self.weights in (None, row["fingerprint"])
 
     def model(self, model: str, base: str | None = None) -> Row | None:
         """One fine-tuned model's record, with its ``folder`` as a path.
 
         Args:
             model: Its id.
-            base: The base model it must be of; None for any.
+            base: The base model it must be of, by name and weights; None for any.
 
         Returns:
             None where there is no such model, or where its adapter is gone.
         """
-        return next(iter(self._models("WHERE id = ? AND base = coalesce(?, base)", model, base)), None)
+        return next(iter(self._models("WHERE id = ?", base, model)), None)
 
     def models(self, base: str | None = None) -> list[Row]:
         """Fine-tuned models whose adapter is there, the oldest first; of one base, or of all."""
-        return self._models("WHERE base = coalesce(?, base) ORDER BY created, rowid", base)
+        return self._models("ORDER BY created, rowid", base)
 
-    def _models(self, where: str, *values: Any) -> list[Row]:
-        rows = self._all(f"SELECT * FROM models {where}", *values)  # noqa: S608 - written above
-        found = [{**row, "folder": self.folder / row["folder"]} for row in rows]
+    def _models(self, which: str, base: str | None, *values: Any) -> list[Row]:
+        rows = self._all(f"SELECT * FROM models {which}", *values)  # noqa: S608 - written above
+        own = [row for row in rows if base is None or (row["base"] == base and self.is_own(row["id"]))]
+        found = [{**row, "folder": self.folder / row["folder"]} for row in own]
         return [row for row in found if row["folder"].joinpath("adapter_model.safetensors").is_file()]
 
     def delete_model(self, model: str) -> None:
         """Forgets a fine-tuned model and removes its adapter."""
         row = self._one("SELECT folder FROM models WHERE id = ?", model)
-        self._do("DELETE FROM models WHERE id = ?", model)
+        with self.transaction():
+            self._do("DELETE FROM models WHERE id = ?", model)
+            self._do("DELETE FROM weights WHERE name = ?", model)
         if row is not None:
             shutil.rmtree(self.folder / row["folder"], ignore_errors=True)
 

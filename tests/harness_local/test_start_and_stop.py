@@ -21,9 +21,11 @@ from openai.types import Completion
 from support import forks
 from support.local import Live, lines, start
 from support.models import hub_cache
+from support.training import add_job
 
 from harness.errors import UsageError
 from harness_local import serving
+from harness_local.state import State
 
 
 @pytest.fixture
@@ -83,6 +85,27 @@ def test_a_model_of_hugging_face_s_cache_is_trained_across_a_restart(tiny: Path,
             client.completions.create(model=name, prompt="x", max_tokens=1)
     server.end()
     server.close()
+
+
+def test_what_belongs_to_another_model_of_the_name_is_let_be(tiny: Path, tmp_path: Path) -> None:
+    state = State(tmp_path / "state")
+    state.weights = "of another run's checkpoint"
+    folder = state.job_folder("x")
+    folder.mkdir()
+    folder.joinpath("adapter_model.safetensors").touch()
+    state.add_model("ft:mine", tiny.name, folder)
+    job = add_job(state, model=tiny.name)
+    state.close()
+    server = start(tmp_path / "state", "--model", str(tiny))
+    with server.client() as client:
+        assert [model.id for model in client.models.list()] == [tiny.name]
+        wait_for(lambda: list(client.fine_tuning.jobs.list_events(job)))
+        (event,) = client.fine_tuning.jobs.list_events(job)
+        assert "another model of that name" in event.message
+    assert interrupt(server) == 0
+    server.close()
+    for unsaid in (f"training {job}", "fine-tuned here"):
+        assert unsaid not in said(server)
 
 
 def test_requests_name_models_and_never_open_them(live: Live, tiny: Path) -> None:

@@ -114,6 +114,33 @@ def test_models_are_of_one_base(state: State) -> None:
     assert state.model("ft:a", "b") is None
 
 
+def test_models_and_jobs_are_of_the_weights_that_were_served(state: State) -> None:
+    def added(name: str) -> str:
+        folder = state.job_folder(name)
+        folder.mkdir()
+        folder.joinpath("adapter_model.safetensors").touch()
+        state.add_model(name, "checkpoint-500", folder)
+        return add_job(state, model="checkpoint-500")
+
+    jobs = {"of none known": added("of none known")}
+    for weights in ("a", "b"):
+        state.weights = weights
+        jobs[f"of {weights}"] = added(f"of {weights}")
+    state = again(state)
+    for weights, others in (("a", {"of b"}), ("b", {"of a"}), (None, set[str]())):
+        state.weights = weights
+        own = jobs.keys() - others
+        assert {row["id"] for row in state.models("checkpoint-500")} == own
+        assert {name for name in jobs if state.model(name, "checkpoint-500")} == own
+        assert {name for name, job in jobs.items() if state.is_own(job)} == own
+        assert {row["id"] for row in state.models()} == jobs.keys()
+        assert all(map(state.model, jobs))
+    state.weights = "b"
+    state.add_model("of a", "checkpoint-500", state.job_folder("of b"))  # taken in anew
+    assert state.model("of a", "checkpoint-500")
+    state.close()
+
+
 def test_pages_of_events(state: State) -> None:
     job, other = add_job(state), add_job(state)
     for number in range(30):

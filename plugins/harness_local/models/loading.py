@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ _GGUF = ".gguf"
 _HOSTED = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.gguf))?", flags=re.ASCII)
 _CONTEXT = 2048  # where a model does not say
 _FAST_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})  # the last is what arm64 calls it
+_SAMPLE, _SAMPLES, _DIGITS = 1024, 2048, 16  # bytes; of each file; of a fingerprint
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("bfloat16", "float16", "float32")
 
@@ -32,11 +34,13 @@ class Source:
         id: Its name in the API.
         location: Folder, or Hugging Face id.
         gguf: The file of quantised weights in that place, where it is one.
+        weights: Fingerprint of its weights, by which models of one name are told apart; None before it is loaded.
     """
 
     id: str
     location: str
     gguf: str | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,9 @@ def find(model: str | None, say: Callable[[str], None] | None = None) -> Source:
         UnfinishedError: The embedded model had to be fetched and could not be.
     """
     if model is None or model.casefold() == embedded.NAME.casefold():
-        return Source(id=embedded.NAME, location=str(embedded.embedded_model(say)))
+        # Its files are written on this machine, and by another version maybe otherwise.
+        weights = embedded.MODEL.sha256[:_DIGITS]
+        return Source(id=embedded.NAME, location=str(embedded.embedded_model(say)), weights=weights)
     path = Path(model).expanduser()
     if model and path.is_dir():
         return _folder(model, path.resolve())
@@ -240,7 +246,41 @@ def load(
             f"the model {source.id} cannot be served: it has no tokenizer.json", "convert its tokenizer to that form"
         )
     model.eval().requires_grad_(False)
-    return Loaded(source=source, model=model.to(placement.device), tokenizer=tokenizer)
+    return Loaded(source=_identified(source, Path(folder)), model=model.to(placement.device), tokenizer=tokenizer)
+
+
+def _identified(source: Source, folder: Path) -> Source:
+    """The same source with the fingerprint of the weights that lie in its folder."""
+    return source if source.weights else replace(source, weights=fingerprint(_weights(folder, source.gguf)))
+
+
+def fingerprint(files: Sequence[Path]) -> str:
+    """What tells weights from others of the same shape: their sizes and samples of their bytes, 16 hexadecimal digits.
+
+    A training changes its matrices throughout, and reading gigabytes would take as long as loading them.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        size = file.stat().st_size
+        digest.update(f"{size}\n".encode())
+        with file.open("rb", buffering=0) as stream:
+            for place in range(0, size, max(_SAMPLE, size // _SAMPLES)):
+                stream.seek(place)
+                digest.update(stream.read(_SAMPLE))
+    return digest.hexdigest()[:_DIGITS]
+
+
+def _weights(folder: Path, gguf: str | None) -> list[Path]:
+    """The files that `transformers` reads a model's weights from, in an order that is always the same."""
+    if gguf is not None:
+        return [folder / gguf]
+    whole, parts = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file() or not parts.is_file():
+        return [whole]
+    return sorted({folder / file for file in json.loads(parts.read_text("utf-8"))["weight_map"].values()})
 
 
 def _fetched(source: Source, say: Callable[[str], None] | None) -> str:
@@ -266,14 +306,8 @@ def _fetched(source: Source, say: Callable[[str], None] | None) -> str:
 
 def _whole(folder: Path, gguf: str | None) -> bool:
     """Whether a folder of the cache has what a model needs: other programs may have fetched a part of it."""
-    if gguf is not None:
-        return folder.joinpath(gguf).is_file()
-    parts = folder / "model.safetensors.index.json"
-    if parts.is_file():
-        return all(
-            folder.joinpath(file).is_file() for file in json.loads(parts.read_text("utf-8"))["weight_map"].values()
-        )
-    return folder.joinpath("config.json").is_file() and any(folder.glob("*.safetensors"))
+    described = gguf is not None or folder.joinpath("config.json").is_file()
+    return described and all(file.is_file() for file in _weights(folder, gguf))
 
 
 def _unloadable(source: Source, error: Exception) -> UsageError:

@@ -94,12 +94,14 @@ class Supervisor:
         """Whether a job's base model is the one that is served; another's job waits for its own server."""
         own = self._state.model(job["model"])
         base = own["base"] if own else job["model"]
-        if base == self._source.id or base.startswith("ft:"):  # the latter is gone, which ends the job
+        namesake = base == self._source.id and not self._state.is_own(job["id"])
+        if not namesake and (base == self._source.id or base.startswith("ft:")):  # the latter is gone: the job ends
             return True
         with self._state.transaction():
             if job["status"] == "running":
                 self._state.update_job(job["id"], status="queued", estimated_finish=None)
             message = f"Waiting for a server of {base}; the one that runs now serves {self._source.id}"
+            message += ", another model of that name" if namesake else ""
             self._state.add_event(job["id"], message, level="warn", once=f"waiting/{base}/{self._source.id}")
         return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import pytest
 from support.models import hub_cache, make, write_gguf
 
 from harness.errors import UsageError
-from harness_local.models.embedded import NAME
+from harness_local.models.embedded import MODEL, NAME
 from harness_local.models.fitness import check
-from harness_local.models.loading import Loaded, Placement, find, load, place, windows
+from harness_local.models.loading import Loaded, Placement, find, fingerprint, load, place, windows
 from harness_local.models.tokens import Codec
 
 HERE = Placement(device="cpu", dtype="float32", threads=1)
@@ -65,6 +66,42 @@ def test_weights_in_several_files(tiny: Path, tmp_path: Path) -> None:
     assert "cannot be loaded" in refusal(tmp_path / "parts")
 
 
+def test_models_are_told_apart_by_their_weights(tiny: Path, copy: Path, tmp_path: Path) -> None:
+    """Not by their names: each of many trainings has a checkpoint-500."""
+    import torch
+
+    whole = loaded(tiny)
+    assert loaded(copy).source.weights == whole.source.weights
+    change(copy / "config.json", use_cache=False)
+    copy.joinpath("consolidated.safetensors").write_bytes(b"what no one loads")
+    assert loaded(copy).source.weights == whole.source.weights
+    with torch.no_grad():  # as one more step of a training does: all in the topmost layer, and by very little
+        for parameter in whole.model.model.layers[1].parameters():
+            parameter += 1e-5
+    whole.model.save_pretrained(copy)
+    assert loaded(copy).source.id == "copy"
+    assert loaded(copy).source.weights != whole.source.weights
+    whole.model.save_pretrained(tmp_path / "parts", max_shard_size="100KB")
+    whole.tokenizer.save_pretrained(tmp_path / "parts")
+    parts = loaded(tmp_path / "parts").source.weights
+    assert parts == loaded(tmp_path / "parts").source.weights
+    assert find(None).weights == MODEL.sha256[:16]  # wherever and by whichever version it was unpacked
+
+
+def test_large_files_are_told_apart_by_samples_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    with file.open("wb") as stream:
+        stream.truncate(2**33)  # it takes no room on the disk
+    began = time.thread_time()
+    first = fingerprint([file])
+    assert time.thread_time() - began < 1
+    with file.open("r+b") as stream:
+        stream.seek(2**32)
+        stream.write(b"1" * 2**24)
+    second = fingerprint([file])
+    assert len({first, second, fingerprint([file, file]), fingerprint([])}) == 4
+
+
 def test_gguf_as_a_file_and_as_a_folder(tmp_path: Path) -> None:
     import torch
 
@@ -72,6 +109,7 @@ def test_gguf_as_a_file_and_as_a_folder(tmp_path: Path) -> None:
     by_file, by_folder = loaded(tmp_path / "small.f32.gguf"), loaded(tmp_path)
     assert by_file.source == by_folder.source
     assert by_file.source.id == "small.f32"
+    assert len(by_file.source.weights or "") == 16
     assert (by_file.context, by_file.vocabulary, by_file.ends) == (256, 258, {0})
     assert Codec(by_file.tokenizer).decode(Codec(by_file.tokenizer).encode("the catß").ids) == "the catß"
     assert by_file.model.get_output_embeddings().weight.dtype == torch.float32

@@ -187,6 +187,25 @@ def test_a_job_of_another_base_waits_for_its_server(state: State, play: Play) ->
     assert state.model(str(done["fine_tuned_model"]), "tiny") is None
 
 
+def test_a_job_of_other_weights_by_the_same_name_waits_for_its_server(state: State, play: Play) -> None:
+    state.weights = "a"
+    other = add_job(state)
+    state.weights = "b"
+    own = add_job(state)
+    play(state, WELL, until=lambda: job_of(state, own)["status"] == "succeeded")
+    assert job_of(state, other)["status"] == "queued"
+    assert messages(state, other) == [
+        "Waiting for a server of tiny; the one that runs now serves tiny, another model of that name"
+    ]
+    state.weights = "a"
+    play(state, WELL)
+    done = job_of(state, other)
+    assert done["status"] == "succeeded"
+    assert [row["id"] for row in state.models("tiny") if row["id"] == done["fine_tuned_model"]]
+    state.weights = "b"
+    assert state.model(str(done["fine_tuned_model"]), "tiny") is None
+
+
 def test_a_job_whose_file_or_model_is_gone_says_so(state: State, play: Play) -> None:
     file, model = add_job(state), add_job(state, model="ft:tiny::0123")
     state.content(str(job_of(state, file)["training_file"])).unlink()
