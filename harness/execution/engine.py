@@ -21,7 +21,7 @@ from harness.execution.budget import Budget
 from harness.execution.connection import Connection
 from harness.execution.faults import MORE_QUOTA, SPENT, Fate, backoff_s, judge, setup_error
 from harness.execution.fresh import ABSENT, FRESH, Fresh
-from harness.execution.lanes import Feed, Lane
+from harness.execution.lanes import PATIENCE_S, Feed, Lane
 from harness.execution.sending import Sending
 from harness.execution.targets import Target
 from harness.execution.work import Request, tokens_of
@@ -33,8 +33,6 @@ ATTEMPTS = 8
 """Attempts for one request before the item is given up; a rate that is full uses none of them up."""
 CONNECTION_ATTEMPTS = 4
 """Fewer where nobody answers at all: about 4 s of waiting."""
-PATIENCE_S = 900.0
-"""Seconds from its first attempt after which a request is given up, whatever is wrong."""
 EMPTY_AGAIN = 2
 NOTHING_SAID = Fate(scope="retry", kind="empty-answer", message="the answer is empty")
 STRIKES = 5
@@ -309,14 +307,15 @@ class Engine:
             return None
         limit = CONNECTION_ATTEMPTS if fate.kind == "connection" else ATTEMPTS
         final = fate.scope == "endpoint" or lane.down is not None
-        if final or tries >= limit or spent_s > PATIENCE_S:
+        wait_s = max(backoff_s(tries), fate.retry_after_s or 0.0)
+        if final or tries >= limit or spent_s + wait_s > PATIENCE_S:
             lane.strikes += 1
             if lane.down is None and (final or lane.strikes >= STRIKES or fate.kind == "connection"):
                 lane.down = f"the endpoint {lane.target.name} ({lane.target.base_url}): {fate.message}"
                 lane.wake_all()
             self.give_up(request, fate.message, endpoint_down=lane.down is not None)
             return None
-        return max(backoff_s(tries), fate.retry_after_s or 0.0)
+        return wait_s
 
     async def _again(self, lane: Lane, request: Request, wait_s: float, fate: Fate) -> bool:
         """Waits until a request's next attempt may go; False: there is none."""
@@ -324,7 +323,7 @@ class Engine:
         if await lane.retake(request):
             return True
         if not self.over:  # the endpoint went down meanwhile
-            self.give_up(request, fate.message, endpoint_down=True)
+            self.give_up(request, lane.down or fate.message, endpoint_down=True)
         return False
 
     async def _commit(self, records: list[Record]) -> None:

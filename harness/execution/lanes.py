@@ -14,9 +14,14 @@ from harness.execution.budget import Budget
 from harness.execution.rate import Allowances, Rate, Shared
 from harness.execution.targets import Target
 from harness.execution.work import Request
+from harness.numbers import duration
 
 ASIDE = 1_024
 """Most requests that are laid aside because their arm or model has to wait while others may go."""
+
+PATIENCE_S = 900.0
+"""Seconds from its first attempt after which a request is given up, whatever is wrong; and the longest wait for an
+endpoint that lets nothing through."""
 
 
 class Feed:
@@ -108,7 +113,7 @@ class Lane:
             if request is not None or delay == 0.0:
                 self.wake(1 if self.rate.active < self.rate.limit or request is None else 0)  # the next may go as well
                 return request
-            await self._wait(delay)
+            await self._patiently(delay)
         return None
 
     async def pause(self, seconds: float) -> None:
@@ -124,7 +129,7 @@ class Lane:
             if delay == 0.0:
                 self._go(request)
                 return True
-            await self._wait(delay)
+            await self._patiently(delay)
         return False
 
     def leave(self, request: Request) -> None:
@@ -168,7 +173,7 @@ class Lane:
 
     def _pick(self) -> tuple[float, Request | None]:
         """Returns the next request, or how long to wait for one; 0 seconds and none: there is no more."""
-        wait = self.rate.delay()
+        wait = self.rate.delay() if self.down is None else 0.0  # what is only given up need not wait
         if wait:
             return wait, None
         wait, first = math.inf, None
@@ -196,6 +201,8 @@ class Lane:
 
     def _blocked(self, request: Request) -> float:
         """Returns the seconds for which a request must wait; infinite: until another one has ended."""
+        if self.down is not None:
+            return 0.0
         if self._trying and (request.arm in self.heard or request.arm in self._trying):
             return math.inf
         if self.target.local and self.rate.active > self._arms.get(request.arm, 0):
@@ -218,6 +225,15 @@ class Lane:
         self._arms[request.arm] = self._arms.get(request.arm, 0) + 1
         if request.arm not in self.heard:
             self._trying.setdefault(request.arm, request.key)
+
+    async def _patiently(self, delay: float) -> None:
+        """Waits; an endpoint that asks for too much of it, with nothing under way, is one that is down."""
+        if self.rate.active or not PATIENCE_S < delay < math.inf:
+            await self._wait(delay)
+            return
+        where = f"the endpoint {self.target.name} ({self.target.base_url})"
+        self.down = f"{where} lets nothing through for {duration(delay)}, its rate limit is used up"
+        self.wake_all()
 
     async def _wait(self, delay: float) -> None:
         """Waits to be woken: by an end, or by the clock."""
