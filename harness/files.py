@@ -151,6 +151,39 @@ def folder_whole(folder: Path) -> Iterator[Path]:
         raise
 
 
+class _NotCopied(Exception):  # noqa: N818 - it never leaves `copy_folder`
+    """A file could not be copied.
+
+    Args:
+        error: What kept it from that.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__()
+        self.error = error
+
+
+def copy_folder(source: Path, target: Path) -> None:
+    """Copies a folder, whole or not at all.
+
+    Raises:
+        UnfinishedError: The disk is full.
+        OSError: A file cannot be read or written for another reason.
+    """
+
+    def copy(file: str, to: str) -> str:
+        try:
+            return shutil.copy2(file, to)
+        except OSError as error:  # `copytree` would gather such errors, and forget of which kind they are
+            raise _NotCopied(error) from None
+
+    try:
+        with folder_whole(target) as filling:
+            shutil.copytree(source, filling, dirs_exist_ok=True, copy_function=copy)
+    except _NotCopied as failed:
+        raise disk_full(failed.error, target) or failed.error from None
+
+
 def _move(ready: Path) -> None:
     """Moves complete files to their places."""
     if ready.is_dir():

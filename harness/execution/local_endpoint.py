@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +19,7 @@ from harness.errors import UnfinishedError, UsageError
 from harness.execution.targets import Target
 from harness.experiment import LOCAL
 from harness.experiment.file import EndpointTable
-from harness.files import folder_whole, write_json
+from harness.files import copy_folder, folder_whole, write_json
 from harness.journal import reading
 
 KEY_NAME = "HARNESS_LOCAL_KEY"
@@ -38,16 +36,17 @@ START_S = 600.0
 
 
 def adopt_state(folder: Path, siblings: Iterable[Path]) -> None:
-    """Copies the state of a sibling run's endpoint, with the models that it trained, where this run has none yet."""
+    """Copies the state of a sibling run's endpoint, with the models that it trained, where this run has none yet.
+
+    Raises:
+        UnfinishedError: The disk is full.
+    """
     state = folder / STATE
     if state.exists():
         return
     for sibling in siblings:
         if (sibling / STATE).is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=folder) as temporary:
-                copied = shutil.copytree(sibling / STATE, Path(temporary) / STATE)
-                copied.replace(state)
+            copy_folder(sibling / STATE, state)
             return
 
 
@@ -164,7 +163,7 @@ class LocalEndpoint:
         target = _place(self.folder, model)
         if not target.is_dir():
             with folder_whole(target) as filling:
-                shutil.copytree(adapter, filling / "adapter")
+                copy_folder(adapter, filling / "adapter")
                 write_json(filling / "arm.json", {"model": model})
 
     def _first_line(self, process: subprocess.Popen[str]) -> str:

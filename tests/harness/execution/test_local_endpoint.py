@@ -18,6 +18,7 @@ from harness.errors import UnfinishedError, UsageError
 from harness.execution import local_endpoint
 from harness.execution.local_endpoint import LocalEndpoint, adapter_of, adopt_state
 from harness.experiment.file import EndpointTable
+from harness.files import clear
 
 PYTHON = sys.executable
 SERVES = """
@@ -209,3 +210,38 @@ def test_a_model_of_another_run_is_brought_to_an_endpoint_that_runs(
         assert endpoint.bring("m-2", [])
         endpoint.target()
         assert told().endswith(f"--adapter {folder}")
+
+
+FILLS = """
+import resource, sys
+from pathlib import Path
+from harness.errors import UnfinishedError
+from harness.execution.local_endpoint import adopt_state
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+try:
+    adopt_state(Path(sys.argv[1]), [Path(sys.argv[2])])
+except UnfinishedError as error:
+    print(error)
+"""
+DIES = """
+import os, shutil, signal, sys
+from pathlib import Path
+from harness.execution.local_endpoint import adopt_state
+copy = shutil.copytree
+shutil.copytree = lambda *given, **more: (copy(*given, **more), os.kill(os.getpid(), signal.SIGKILL))
+adopt_state(Path(sys.argv[1]), [Path(sys.argv[2])])
+"""
+
+
+@pytest.mark.parametrize(("way", "said"), [(FILLS, "cannot write"), (DIES, "")], ids=["full", "killed"])
+def test_a_copy_of_a_state_that_is_broken_off_leaves_nothing(tmp_path: Path, way: str, said: str) -> None:
+    old, mine = tmp_path / "old" / "endpoint", tmp_path / "mine" / "endpoint"
+    (old / "state" / "models").mkdir(parents=True)
+    (old / "state" / "models" / "adapter").write_bytes(b"a" * 3_000_000)
+    done = subprocess.run([PYTHON, "-c", way, mine, old], capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(said)
+    assert ("free some space; the same command goes on" in done.stdout) == bool(said), done.stderr
+    clear(tmp_path / "mine", deep=True)  # as a run does when it is opened
+    assert list(mine.iterdir()) == []
+    adopt_state(mine, [old])
+    assert (mine / "state" / "models" / "adapter").stat().st_size == 3_000_000
