@@ -84,6 +84,13 @@ class Job:
 
 _ENTRY, _FAULT, _JOB = (tuple(field.name for field in fields(kind)) for kind in (Entry, Fault, Job))
 
+_KEEP_FAILED = """
+INSERT OR REPLACE INTO jobs
+SELECT tag || '-' || coalesce(json_extract(spec, '$.attempt'), 1), arm, spec, files, job, model, status, created,
+    finished, result
+FROM jobs WHERE tag = ? AND job IS NOT ? AND finished IS NOT NULL AND model IS NULL AND result IS NOT NULL
+"""
+
 
 class Journal:
     """A run's journal, held by one process at a time.
@@ -200,8 +207,12 @@ class Journal:
             return read_keys(self._connection, keys)
 
     def save_job(self, job: Job) -> None:
-        """Writes a training job's state; it is on disk when this returns."""
+        """Writes a training job's state; it is on disk when this returns.
+
+        A job that came to nothing stays on record when another one takes its place: what was trained of it is billed.
+        """
         with self._db, _worded(self.path), self._connection:
+            self._connection.execute(_KEEP_FAILED, (job.tag, job.job))
             self._connection.execute(_into("jobs", _JOB), _job_row(job))
 
     def job(self, tag: str) -> Job | None:

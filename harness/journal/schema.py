@@ -39,7 +39,8 @@ CREATE TABLE faults (
 
 _JOBS = """
 CREATE TABLE jobs (
-    tag TEXT PRIMARY KEY,      -- unique to files, base, hyperparameters and endpoint; stands in the job's metadata
+    tag TEXT PRIMARY KEY,      -- unique to files, base, hyperparameters and endpoint; stands in the job's metadata;
+                               -- of an attempt that failed, and after which another was made, with its number
     arm TEXT NOT NULL,
     spec TEXT NOT NULL,        -- JSON
     files TEXT NOT NULL,       -- JSON: content hash -> id at the endpoint

@@ -174,13 +174,16 @@ class ArmTraining:
             sleep=pause,
         )
         identity = self.asking.asker.identities[plan.spec.endpoint]
+        came: Job | UnfinishedError
         try:
-            job = trainer.ensure(plan.arm.name, plan.spec, plan.upload, identity, admit=lambda: self._admit(plan))
+            came = trainer.ensure(plan.arm.name, plan.spec, plan.upload, identity, admit=lambda: self._admit(plan))
         except UnfinishedError as error:
-            job, refusal = None, error
+            came = error
         with self._money:
             self._held.pop(plan.tag, None)
-            return refusal if job is None else self._charged(plan, job)
+            job = came if isinstance(came, Job) else self.asking.journal.job(plan.tag)
+            charged = None if job is None else self._charged(plan, job)
+        return came if charged is None or isinstance(came, UnfinishedError) else charged
 
     def _admit(self, plan: Plan) -> None:
         """Refuses a job that the budget does not cover, and keeps its price aside otherwise.
@@ -202,7 +205,7 @@ class ArmTraining:
         )
 
     def _charged(self, plan: Plan, job: Job) -> Job:
-        """Writes down what a job cost, once."""
+        """Writes down what a job cost, once; one that came to nothing is billed for what was trained of it."""
         result = job.result or {}
         if plan.spec.endpoint == LOCAL or "usd" in result or "reused" in result:
             return job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,27 @@ def test_jobs_that_came_to_nothing_after_some_training(tmp_path: Path) -> None:
     assert failed_usd([("tuned", "small", 500), ("other", "small", 9)], prices, "tuned") == pytest.approx(0.002)
     assert failed_usd([("tuned", "unknown", 500)], prices, "tuned") is None
     assert failed_usd([], prices, "tuned") is None
+
+
+def test_what_failed_stays_on_record_when_it_is_launched_again(tmp_path: Path) -> None:
+    lost: dict[str, Any] = {"status": "cancelled", "finished": 1.0}
+    with Journal(tmp_path / "journal.sqlite") as journal:
+        for attempt in (1, 2):
+            spec = {"base": "small", "attempt": attempt}
+            result: dict[str, Any] = {"trained_tokens": 500, "usd": 1.5}
+            failed = Job(tag="t", arm="tuned", spec=spec, files={}, job=f"j{attempt}", result=result, **lost)
+            journal.save_job(Job(tag="t", arm="tuned", spec=spec, files={}))
+            journal.save_job(replace(failed, status="running", finished=None, result=None))
+            for _ in range(2):
+                journal.save_job(failed)
+        result = {"usd": 9.0, "reused": "r"}
+        taken = Job(tag="t", arm="tuned", spec={}, files={}, job="j3", model="m", finished=1.0, result=result)
+        for _ in range(2):
+            journal.save_job(taken)
+        assert journal.job("t") == taken
+        assert journal.spent() == 3.0
+        assert failed_jobs(journal.path) == [("tuned", "small", 500)] * 2
+        assert of(journal.path)["training_usd"] == 3.0
 
 
 def test_nothing_that_costs_is_no_dollar(tmp_path: Path) -> None:

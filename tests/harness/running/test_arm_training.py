@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +14,15 @@ from support.lab import LABELS, Lab, endpoint, few_shot, task
 from support.provider import Provider, Settings
 from support.provider.model import Oracle
 
-from harness.running.arm_training import Trained, left_to_train
+from harness.errors import UnfinishedError
+from harness.execution.budget import Budget
+from harness.experiment.file import PriceTable
+from harness.journal import Job, Journal
+from harness.prices import Prices
+from harness.running.abreast import Pause
+from harness.running.arm_training import ArmTraining, Plan, Trained, left_to_train
+from harness.training import Trainer
+from harness.types import JobSpec
 
 ANSWERS = task(90)
 QUALITY: dict[str, Any] = {"accuracy": 0.6, "seed": 9}
@@ -155,3 +165,31 @@ def test_what_is_left_to_train() -> None:
         left = left_to_train([Trained(arm=arm, refusal=refusal), Trained(arm=arm)], "go on")
         assert left is not None
         assert (left.message, left.hint) == ("refused", hint)
+
+
+class Fails(Trainer):
+    """Its jobs are cancelled after some training."""
+
+    def ensure(self, arm: str, spec: JobSpec, *_: Any, **__: Any) -> Job:
+        job = Job(tag="t", arm=arm, spec={"base": spec.base}, files={}, job="ftjob-1", status="cancelled", finished=2.0)
+        self.journal.save_job(replace(job, result={"trained_tokens": 500_000}))
+        raise UnfinishedError("cancelled")
+
+
+def test_what_a_job_that_came_to_nothing_was_billed_is_spent(tmp_path: Path) -> None:
+    with Journal(tmp_path / "j") as journal:
+        budget, prices = Budget(max_usd=5.0), Prices(own={"small": PriceTable(training=4.0)}, urls={})
+        asker = SimpleNamespace(identities={"api": "https://a/v1"})
+        asking: Any = SimpleNamespace(
+            journal=journal, engine=SimpleNamespace(budget=budget), prices=prices, asker=asker
+        )
+        trainer = Fails(journal=journal, connect=lambda _: pytest.fail("asked"), say=lambda *_: None)
+        learning: Any = None
+        work = ArmTraining(asking=asking, trainer=trainer, learning=learning)
+        spec = JobSpec(endpoint="api", base="small", hyperparameters={})
+        nothing: Any = None
+        plan = Plan(arm=SimpleNamespace(name="tuned"), spec=spec, files=nothing, upload=nothing, tag="t", usd=2.0)  # type: ignore[arg-type]
+        assert isinstance(work._job(plan, "tuned", Pause(trainer.sleep)), UnfinishedError)
+        assert (budget.spent, journal.spent()) == (2.0, 2.0)
+        journal.save_job(Job(tag="t", arm="tuned", spec={"base": "small", "attempt": 2}, files={}, created=3.0))
+        assert journal.spent() == 2.0  # launched again
