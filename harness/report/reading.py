@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+from harness import findings
 from harness.blocks import Results
 from harness.errors import DataError
 from harness.report.columns import Without, read
@@ -61,13 +63,21 @@ def read_results(path: Path) -> dict[str, Any]:
     return data
 
 
+def unquoted(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns `results.json` without the words of texts that its checks quote."""
+    checks = data.get("checks")
+    if not isinstance(checks, list):
+        return data
+    return {**data, "checks": [findings.withheld(each) if isinstance(each, dict) else each for each in checks]}
+
+
 def withhold(results: Results, samples: Samples) -> Results:
     """Takes texts and answers away before any section sees them, as far as `samples` says."""
     if samples == "all":
         return results
-    columns = results.predictions
+    data, columns = unquoted(results.data), results.predictions
     if samples == "none":
-        return Results(data=results.data, predictions=Without(columns, PRIVATE), samples=samples)
+        return Results(data=data, predictions=Without(columns, PRIVATE), samples=samples)
     pairs = zip(columns.get("example_id", ()), columns.get("expected", ()), columns.get("predicted", ()), strict=True)
     wrong = {key for key, expected, predicted in pairs if expected != predicted}
     kept = [n for n, key in enumerate(results.examples.get("id", ())) if key in wrong]
@@ -77,4 +87,4 @@ def withhold(results: Results, samples: Samples) -> Results:
         if name in columns:
             told = zip(columns["example_id"], columns[name], strict=True)
             predictions[name] = tuple(value if key in wrong else None for key, value in told)
-    return Results(data=results.data, predictions=predictions, examples=examples, samples=samples)
+    return Results(data=data, predictions=predictions, examples=examples, samples=samples)

@@ -7,7 +7,7 @@ each answer's label and tokens, and of the texts only what may be shown.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from harness.files import json_text
 from harness.report import scan
 from harness.report.explorer.packing import unpacked
 from harness.report.page import build
-from harness.report.reading import Samples, read_results
+from harness.report.reading import Samples, read_results, unquoted
 from harness.runs import RunFolder
 from harness.site import private
 from harness.site.badge import draw
@@ -93,7 +93,7 @@ def stage(run: Path, folder: Path, sections: Sequence[Section], wishes: Wishes) 
     shared = ((manifest.get("experiment") or {}).get("dataset") or {}).get("share") is True
     samples: Samples = wishes.samples or ("all" if shared else "none")
     folder.mkdir(parents=True)
-    (folder / "results.json").write_bytes((run / "results.json").read_bytes())
+    _keep_results(run, folder, data, samples)
     own = (manifest.get("tables") or {}).get("sections")
     kept = {key: manifest[key] for key in KEPT if key in manifest} | ({"sections": own} if own else {})
     kept |= {"id": name, "published": {"samples": samples, "redacted": wishes.redact, "lang": language()}}
@@ -108,6 +108,13 @@ def stage(run: Path, folder: Path, sections: Sequence[Section], wishes: Wishes) 
     for path in (page, folder / BADGE):
         look_at(f"{name}/{path.name}", path.read_text("utf-8"))
     return Staged(name=name, folder=folder, samples=samples, texts=texts, columns=columns)
+
+
+def _keep_results(run: Path, folder: Path, data: Mapping[str, Any], samples: Samples) -> None:
+    """Writes the results: byte for byte as they are, where no check quotes a text that must not leave."""
+    shown = data if samples == "all" else unquoted(data)
+    content = (run / "results.json").read_bytes() if shown == data else json_text(shown).encode("utf-8", "replace")
+    (folder / "results.json").write_bytes(content)
 
 
 _ISLAND = re.compile(r'<script type="text/plain"[^>]*>([A-Za-z0-9+/=\s]*)</script>')

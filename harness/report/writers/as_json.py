@@ -28,8 +28,9 @@ def to_json(results: Results, sections: Sequence[Section] = (), *, samples: Samp
     Returns:
         The content of `results.json`, its keys unchanged, with `sections` beside them.
     """
-    told = tell(withhold(results, samples), sections)
-    return dumps({**results.data, "sections": said(told.sections)})
+    shown = withhold(results, samples)
+    told = tell(shown, sections)
+    return dumps({**shown.data, "sections": said(told.sections)})
 
 
 def said(sections: Sequence[Spoken]) -> list[dict[str, Any]]:

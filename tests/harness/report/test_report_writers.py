@@ -97,6 +97,21 @@ FORMS: dict[str, Callable[[Path, Path], Any]] = {
 }
 
 
+@pytest.mark.parametrize("form", ["html", "md", "json"])
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_without_samples_no_form_quotes_a_text(run: Path, form: str, language: str) -> None:
+    path = run / "results.json"
+    data = json.loads(path.read_text("utf-8"))
+    quoted = {"characters": 17, "prefix": "dear jane miller,"}
+    message = 'all prompts begin with the same 17 characters: "dear jane miller,"'
+    data["checks"] = [{"kind": "prompt-prefix", "level": "error", "message": message, "figures": quoted}]
+    path.write_text(json.dumps(data), "utf-8")
+    for samples in ("all", "errors", "none"):
+        done = call("report", run, "--samples", samples, "--format", form, "--lang", language, "-o", run / "told")
+        assert done.code == 0, done
+        assert ("miller" in (run / "told").read_text("utf-8")) == (samples == "all")
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_plugin_file_speaks_in_every_form(run: Path, tmp_path: Path, form: str) -> None:
     done = FORMS[form](run, plugin(tmp_path / "mine.py", EVERYTHING))

@@ -109,6 +109,42 @@ def test_samples_stay_private_by_default(run: Path, tmp_path: Path) -> None:
     assert len(shown[f"{NAME}/index.html"]) > len(hidden[f"{NAME}/index.html"])
 
 
+def quoting(folder: Path) -> Path:
+    """A run whose checks quote the texts, as they do where many begin alike."""
+    results = some_results()
+    figures = {
+        "found": [{"where": "start", "text": "dear jane miller", "rows": 9, "share": 0.3, "label": "1"}],
+        "one_class": False, "rows_covered": 9, "rows_looked_at": 40, "rows": 40,
+    }  # fmt: skip
+    checks = [
+        {"kind": "boilerplate", "level": "warning", "message": 'most often "dear jane miller"', "figures": figures},
+        {
+            "kind": "prompt-prefix",
+            "level": "warning",
+            "message": 'train.a.jsonl: all prompts begin with the same 17 characters: "dear jane miller,"',
+            "figures": {"characters": 17, "prefix": "dear jane miller,", "file": "train.a.jsonl"},
+        },
+    ]
+    checks = [{**check, "heading": "quality", "advice": "", "mended": 0} for check in checks]
+    return write_finished(folder, replace(results, data={**results.data, "checks": checks}))
+
+
+def test_what_checks_quote_of_texts_leaves_with_all_samples_alone(tmp_path: Path) -> None:
+    run = quoting(tmp_path / NAME)
+    for samples in ("none", "errors", "all"):
+        site = tmp_path / samples
+        publish([run], site, shipped_sections(), samples=samples)
+        quoted = {path for path, content in files(site).items() if b"jane miller" in content}
+        mine = {f"{NAME}/results.json", f"{NAME}/index.html", "latest/index.html"}
+        assert quoted == (mine if samples == "all" else set())
+        again = compose(load(site / NAME), shipped_sections(), samples=samples, name="index")
+        assert again.html == (site / NAME / "index.html").read_text()
+    page = Page((tmp_path / "none" / NAME / "index.html").read_text())
+    assert 'all prompts begin with the same 17 characters: "…"' in " ".join(page.texts[".callout"])
+    kept, whole = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "none" / NAME, run))
+    assert {**kept, "checks": None} == {**whole, "checks": None}
+
+
 def test_with_errors_only_what_an_arm_got_wrong_leaves(run: Path, tmp_path: Path) -> None:
     publish([run], tmp_path / "site", SECTIONS, samples="errors")
     rows = pq.read_table(tmp_path / "site" / NAME / "predictions.parquet").to_pylist()
