@@ -70,7 +70,9 @@ class Arm:
 
     @property
     def family(self) -> str:
-        """The backend's family; a few-shot backend that never sees a shot is zero-shot."""
+        """The backend's family; of those that are asked here, a few-shot one that never sees a shot is zero-shot."""
+        if self.imported:
+            return self.backend.family
         offered = [arm.shots.k if arm.shots else 0 for _, arm in self.candidates]
         shown = max(offered, default=self.shots.k if self.shots else 0)
         return "zero-shot" if self.backend.family == "few-shot" and shown == 0 else self.backend.family

@@ -182,13 +182,14 @@ def _arm_facts(
         each = seconds[arm.name] / busy_n / 3600 * hour
         rows = [replace(row, cost_usd=each) for row in rows]
     validation = outcome.validation.get(arm.name)
+    shown = arm.family in (*PROMPTED, "fine-tuned") and not asked.imported  # what was shown elsewhere is not known
     return ArmFacts(
         name=arm.name,
         family=arm.family,
         predictions=tuple(rows),
         model=asked.model or asked.base,
         of=arm.of,
-        shots=(asked.shots.k if asked.shots else 0) if arm.family in (*PROMPTED, "fine-tuned") else None,
+        shots=(asked.shots.k if asked.shots else 0) if shown else None,
         mode=None if asked.imported else asked.answer_mode,
         max_tokens=getattr(asked.backend, "max_tokens", None),
         simulated=asked.simulated,

@@ -90,6 +90,15 @@ def test_found_by_text_and_paired_with_the_others(tmp_path: Path) -> None:
     assert 0.3 < theirs(tmp_path)["accuracy"] < 0.7
 
 
+@pytest.mark.parametrize("family", ["few-shot", "zero-shot", "fine-tuned"])
+def test_an_imported_arm_is_what_it_is_said_to_be(tmp_path: Path, family: str) -> None:
+    rows = [{"text": text, "response": label} for text, label in ITEMS]
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run(tmp_path, f'path = "theirs.jsonl", text = "text", family = "{family}"')
+    assert done.code == 0, done
+    assert (theirs(tmp_path)["family"], theirs(tmp_path)["shots"]) == (family, None)
+
+
 def test_found_by_id_in_a_file_of_several_arms(tmp_path: Path) -> None:
     rows = [
         {"arm": arm, "example_id": api.content_id({"text": text}), "response": label, "input_tokens": 30}
