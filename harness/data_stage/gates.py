@@ -86,13 +86,22 @@ def gate(data: Prepared, *, allow_leaks: bool, listed_in: Path) -> None:
     shown = next((check for check in data.checks if check.kind == "prompt-leak"), None)
     if shown is not None and not allow_leaks:
         raise GateError(shown.message, "take them out of the prompt, or run with --allow-leaks")
+    keep_personal_data(data)
+    refuse(data.checks)
+
+
+def keep_personal_data(data: Prepared) -> None:
+    """Stops where texts must not leave this machine.
+
+    Raises:
+        GateError: Saying what they seem to hold.
+    """
     personal = next((check for check in data.checks if check.kind == "personal-data" and check.level == "error"), None)
     if personal is not None:
         raise GateError(
             f"[prepare].pii says stop: {personal.message}",
             'set [prepare].pii = "mask" to replace it, or "warn" to send it as it is',
         )
-    refuse(data.checks)
 
 
 def refuse(checks: Sequence[Check]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.console import Console
 from harness.data_stage import stage
-from harness.data_stage.gates import gate
+from harness.data_stage.gates import gate, keep_personal_data
 from harness.errors import ExperimentError, HarnessError
 from harness.estimation import probing
 from harness.estimation.counting import Counting
@@ -48,6 +48,7 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
     Raises:
         ExperimentError: There is a budget, and a price is missing; with `probe`, a key is.
         DataError: The data is not as described, or a training file would be refused.
+        GateError: With `probe`, texts hold personal data that must not leave this machine; nothing was sent.
     """
     experiment = continuing.resolved(experiment, options.out)
     require_prices(experiment, experiment.arms, options)
@@ -58,6 +59,8 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
     data = stage.prepared(experiment, loaded, console, options.limit)
     continuing.require_labels(experiment, data.labels)
     require_labels(experiment.decision.error_usd, data.labels, f"{experiment.path}: decision.error_usd")
+    if probe:
+        keep_personal_data(data)
     with _on_paper(experiment, options, data, console, folder.path.name) as work:
         earlier = Earlier(own=folder, siblings=tuple(folder.siblings(experiment.name)))
         items = data.of(Split.VALIDATION) or data.of(Split.TRAIN)

@@ -247,6 +247,20 @@ def test_a_probe_of_an_arm_that_cannot_work(lab: Lab, provider: Provider) -> Non
     assert (zero["works"], zero["answered"]) == (True, 3)
 
 
+def test_a_probe_keeps_personal_data_as_a_run_does(lab: Lab, provider: Provider) -> None:
+    data = lab.path / "data.csv"
+    data.write_text(data.read_text(encoding="utf-8").replace(": ", ": anna@example.org "), encoding="utf-8")
+    lab.write(few_shot("zero"), head=f'{endpoint(provider.base_url)}{PRICES}{SPLIT}pii = "stop"\n')
+    _, done = ask(lab, "--probe")
+    assert done.code == 3, done
+    assert "[prepare].pii says stop: texts that seem to hold personal data or keys: email in 60 rows" in done.err
+    assert not done.out
+    assert provider.counts() == {}
+    before, done = ask(lab)  # without a probe nothing leaves, and it is a remark
+    assert done.code == 0, done
+    assert any("[prepare].pii says stop" in remark for remark in before["uncertain"])
+
+
 def test_a_probe_of_answers_that_name_no_label(lab: Lab, provider: Provider) -> None:
     provider.set(answer_template="I would rather not say.")
     write(lab, provider, few_shot("zero"))
