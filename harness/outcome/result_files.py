@@ -76,6 +76,7 @@ def write(
     checks = (*data.checks, *outcome.checks, *outcome.curves.checks, *lost)
     checks += (*_price_checks(outcome, prices), *_choose_checks(outcome, data), *_dropped_checks(outcome))
     results = build(_run_facts(experiment, data, outcome, manifest, checks), arms)
+    write_json(folder.manifest, manifest)  # what the one before says was true of the files that go now
     tables.write_predictions(folder.predictions, [row for arm in arms for row in arm.predictions])
     _write_trials(folder, outcome)
     write_json(folder.results, results)

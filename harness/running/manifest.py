@@ -67,6 +67,19 @@ def begin(
     }
 
 
+def stands(folder: RunFolder, record: Mapping[str, Any]) -> bool:
+    """Whether the manifest in a folder tells of the results there: it is kept until they are written anew.
+
+    Args:
+        folder: The run's.
+        record: What `begin` returned: its data must be theirs.
+    """
+    chain = folder.read_manifest().get("chain")
+    if not isinstance(chain, dict) or chain != {**chain, **record["chain"]} or not folder.results.is_file():
+        return False
+    return bool(chain.get("results") == _sha256(folder.results.read_bytes()))
+
+
 def kept_tables(experiment: Experiment) -> dict[str, Any]:
     """Returns the experiment file's tables, from which the experiment can be made again; a header's value stays out."""
     tables: dict[str, Any] = json.loads(json.dumps(dict(experiment.tables), default=str))
@@ -142,7 +155,7 @@ def finish(
         arms: The arms that were scored, asked as often as the experiment says, and whose curves are measured.
         complete: Whether nothing is left to do for them.
     """
-    results = hashlib.sha256(folder.results.read_bytes()).hexdigest()
+    results = _sha256(folder.results.read_bytes())
     finished = now() if complete else None
     write_json(
         folder.manifest,
@@ -167,9 +180,13 @@ def stored_sentence(folder: RunFolder, judged_with: str, arms: Sequence[str]) ->
     ):
         return None
     raw = folder.results.read_bytes()
-    if hashlib.sha256(raw).hexdigest() != manifest.get("chain", {}).get("results"):
+    if _sha256(raw) != manifest.get("chain", {}).get("results"):
         return None  # not what was written: it is scored again
     return str(json.loads(raw)["verdict"]["sentence"])
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def edited_plugins(

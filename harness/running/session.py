@@ -118,7 +118,7 @@ class Opened:
     """Its tools."""
     data: Prepared
     manifest: dict[str, Any]
-    """As it was written when the run was opened."""
+    """As it is written with the results."""
     edited: tuple[str, ...]
     """What is to be said of plugins that were edited since it began."""
 
@@ -264,7 +264,8 @@ def opened(
         clear(folder.path, deep=True)
         record = manifest.begin(experiment, folder, data, _settings(experiment, options), told)
         edited = manifest.edited_plugins(folder, record, experiment.arms, journal.answers_by_arm())
-        write_json(folder.manifest, record)
+        if not manifest.stands(folder, record):
+            write_json(folder.manifest, record)
         quality_report.write(folder.data, data, {})
         gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
         require_classes([arm for arm in experiment.arms if not options.only or arm.name in options.only], data)

@@ -61,6 +61,35 @@ def test_a_run_goes_on_from_what_was_trained(lab: Lab, provider: Provider) -> No
     assert lab.arms()["tuned"]["training_s"] is not None
 
 
+def test_what_a_finished_run_says_of_itself_holds_until_it_is_scored_again(
+    lab: Lab, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arms = [few_shot("zero"), fine_tuned("tuned")]
+    write(lab, provider, *arms, seed=711)
+    assert lab.run().code == 0
+    manifest = (lab.folder / "manifest.json").read_bytes()
+
+    def holds(folder: str) -> None:
+        assert (lab.folder / "manifest.json").read_bytes() == manifest
+        gated = call("gate", lab.folder, "--min", "accuracy=0.1", "--arm", "tuned")
+        assert gated.code == 0, gated
+        exported = call("export", lab.folder, "--arm", "tuned", "-o", lab.path / folder)
+        assert exported.code == 0, exported
+
+    assert train(lab).code == 0
+    holds("trained")
+    lab.write("\n".join(arms), head="seed = 711\nrepeats = 2", dataset=endpoint(provider.base_url))
+    with monkeypatch.context() as patch:
+        patch.setenv("FAKE_KEY", "sk-another-0123456789")
+        assert lab.run().code == 2
+    holds("refused")
+    assert lab.run().code == 0
+    finished, before = json.loads((lab.folder / "manifest.json").read_bytes()), json.loads(manifest)
+    assert finished["repeats"] == 2
+    assert finished["judged_with"] != before["judged_with"]
+    assert finished["chain"]["answers"] == before["chain"]["answers"]
+
+
 def test_follow_streams_events_and_losses(lab: Lab, provider: Provider) -> None:
     write(lab, provider, fine_tuned("tuned"), seed=702)
     done = train(lab, "--follow")
