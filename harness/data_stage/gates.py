@@ -134,3 +134,17 @@ def require_classes(arms: Sequence[Arm], data: Prepared) -> None:
             f"the arm {trained} could not learn it (missing-class)",
             "give train some of these rows, or leave them out",
         )
+
+
+def require_validation(arms: Sequence[Arm], data: Prepared) -> None:
+    """Refuses a choice that has no example to look at: whatever stands first would be taken.
+
+    Raises:
+        DataError: Naming the arm.
+    """
+    chooses = next((arm.name for arm in arms if arm.candidates), None)
+    if chooses is not None and not data.of(Split.VALIDATION):
+        raise DataError(
+            f"arms.{chooses}.choose: there are no validation examples to choose on",
+            "give [prepare].split a share for validation, or leave [arms.choose] out",
+        )

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.console import Console
 from harness.data_stage import stage
-from harness.data_stage.gates import gate, keep_personal_data
+from harness.data_stage.gates import gate, keep_personal_data, require_validation
 from harness.errors import ExperimentError, HarnessError
 from harness.estimation import probing
 from harness.estimation.counting import Counting
@@ -133,6 +133,7 @@ def _remarks(experiment: Experiment, data: Prepared, arms: Sequence[ArmEstimate]
     said = []
     try:
         gate(data, allow_leaks=False, listed_in=Path("data") / "quality.json")
+        require_validation(experiment.arms, data)
     except HarnessError as error:
         said.append(f"the run will stop before anything is sent: {error.message}")
     if any(example.group is not None for example in data.of(Split.TEST)):

@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.console import Console
 from harness.data_stage import quality_report, stage
-from harness.data_stage.gates import gate, require_classes
+from harness.data_stage.gates import gate, require_classes, require_validation
 from harness.errors import ExperimentError, UsageError
 from harness.execution.budget import Budget
 from harness.execution.engine import Engine
@@ -268,7 +268,9 @@ def opened(
             write_json(folder.manifest, record)
         quality_report.write(folder.data, data, {})
         gate(data, allow_leaks=options.allow_leaks, listed_in=folder.data / "quality.json")
-        require_classes([arm for arm in experiment.arms if not options.only or arm.name in options.only], data)
+        selected = [arm for arm in experiment.arms if not options.only or arm.name in options.only]
+        require_classes(selected, data)
+        require_validation(selected, data)
         session = Session(
             experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
         )

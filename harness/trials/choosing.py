@@ -97,6 +97,8 @@ class _Search:
     """Candidates that need no decision: nothing limits the choice, or they were begun before."""
     waiting: list[int]
     """Those that are begun as far as the budget allows."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """Marks of candidates without which the choice was made → why they were refused for good."""
     tried: dict[tuple[int, int], Tried] = field(default_factory=dict)
     """Number of the candidate and of its checkpoint → what came of it."""
     skipped: Counter[str] = field(default_factory=Counter)
@@ -119,7 +121,7 @@ class _Search:
     def chosen(self) -> Chosen:
         """Takes the best; of equals a job's last model rather than a checkpoint, then the cheapest, then the first."""
         order = sorted(self.tried)
-        best = min(order, key=lambda at: (-accuracy(self.tried[at].answers), at[1] > 0, *self.tried[at].burden, at))
+        best = min(order, key=self._rank)
         return Chosen(
             arm=self.arm,
             settings=self.tried[best].settings,
@@ -128,6 +130,10 @@ class _Search:
             why_skipped=dict(self.skipped),
             wall_s=None if self.budget.seconds is None else self.seconds,
         )
+
+    def _rank(self, at: tuple[int, int]) -> tuple[Any, ...]:
+        one = self.tried[at]
+        return (one.ready.refusal is not None, -accuracy(one.answers), at[1] > 0, *one.burden, at)
 
     def covers(self, cost: float, kept: float) -> bool:
         """Whether the dollars cover something more, beside those that are kept for what begins with it."""
@@ -149,7 +155,7 @@ class Choosing:
         """Tries the candidates of every arm on validation, and takes the best of each arm.
 
         Arms whose time is limited are searched one after the other: the clock is theirs alone. Where requests ran out
-        of attempts, nothing is chosen yet.
+        of attempts, or a job failed, nothing is chosen yet.
 
         Raises:
             GateError: The run's budget is used up.
@@ -172,6 +178,7 @@ class Choosing:
             return work.train(arm).arm if work.is_trained(arm) else None
         search = self._opened(arm)
         candidates = [arm.candidates[number] for number in search.taken]
+        candidates = [each for each in candidates if _mark(each[0]) not in search.refused]
         if search.waiting or not all(work.is_trained(one, candidate=True) for _, one in candidates):
             return None
         ready = [(settings, work.train(one, candidate=True)) for settings, one in candidates]
@@ -190,11 +197,12 @@ class Choosing:
         key = f"choice {arm.name} {mark(arm)[:16]}"
         everything = list(range(len(arm.candidates)))
         search = _Search(
-            arm=arm, examples=self.work.sample(arm.choose_items), key=key, begun=[], taken=everything, waiting=[]
-        )
+            arm=arm, examples=self.work.sample(arm.choose_items), key=key, begun=[], taken=everything, waiting=[],
+            refused=self._noted(_refused(key)),
+        )  # fmt: skip
         if not search.limited:
             return search
-        note = json.loads(self.work.asking.journal.note(key) or "{}")
+        note = self._noted(key)
         search.begun, search.seconds = list(note.get("begun", ())), float(note.get("seconds", 0.0))
         search.closed = bool(note.get("closed")) and note.get("budget") == _limits(search.budget)
         search.taken = [number for number in everything if self._begun(search, number)]
@@ -219,11 +227,9 @@ class Choosing:
         going = [(search, number) for search in group for number in self._next(search)]
         for search in group:
             self._note(search)
-        candidates = [search.arm.candidates[number] for search, number in going]
-        names = [search.arm.name + _in_brackets(search.arm.candidates[number][0]) for search, number in going]
-        ready = self.work.train_all([one for _, one in candidates], candidate=True, names=names)
-        self._ask([(search, (number, 0), Tried(settings=settings, ready=one))
-                   for (search, number), (settings, _), one in zip(going, candidates, ready, strict=True)])  # fmt: skip
+        ready = self._trained(going)
+        self._ask([(search, (number, 0), Tried(settings=search.arm.candidates[number][0], ready=one))
+                   for (search, number), one in zip(going, ready, strict=True)])  # fmt: skip
         for search in group:
             search.seconds += time.monotonic() - clock
         clock = time.monotonic()
@@ -234,6 +240,18 @@ class Choosing:
         for search in group:
             search.seconds += time.monotonic() - clock
             self._note(search)
+
+    def _trained(self, going: Sequence[tuple[_Search, int]]) -> list[Trained]:
+        """Trains candidates, but for those without which the choice was made."""
+        candidates = [(search, *search.arm.candidates[number]) for search, number in going]
+        refused = [search.refused.get(_mark(settings)) for search, settings, _ in candidates]
+        left = [each for each, why in zip(candidates, refused, strict=True) if why is None]
+        names = [search.arm.name + _in_brackets(settings) for search, settings, _ in left]
+        came = iter(self.work.train_all([one for _, _, one in left], candidate=True, names=names))
+        return [
+            next(came) if why is None else Trained(arm=one, refusal=why, refused=True)
+            for (_, _, one), why in zip(candidates, refused, strict=True)
+        ]
 
     def _ask(self, asked: Sequence[tuple[_Search, tuple[int, int], Tried]]) -> None:
         pairs = [(each.ready.arm, search.examples) for search, _, each in asked if not each.ready.refusal]
@@ -310,19 +328,36 @@ class Choosing:
     def _chosen(self, search: _Search) -> Chosen:
         """Takes the best, or nothing yet: what one candidate lacks could make it the best when the command goes on."""
         chosen = search.chosen()
-        left = sum(self._lacks(each, search.examples) for each in chosen.tried)
-        if not left:
+        lacking = [each for each in chosen.tried if self._lacks(each, search.examples)]
+        if not lacking:
+            self._go_without(search, chosen)
             return chosen
         tried = counted(len(chosen.tried), "candidate")
-        why = f"{search.arm.name}: nothing is chosen yet, as {left:,} of {tried} lack answers"
+        why = f"{search.arm.name}: nothing is chosen yet, as {len(lacking):,} of {tried} lack answers"
         self.work.asking.console.say(f"{why}; it is asked the test items when these have come")
+        refusal = next((each.ready.refusal for each in lacking if each.ready.refusal), None)
+        if refusal is not None:
+            failure, _, advice = refusal.partition("\n")
+            why = f"{why}: {failure}\n{advice or 'the same command goes on'}; or leave its values out of choose"
         waiting = Trained(arm=search.arm, refusal=why)
         return replace(chosen, settings={}, ready=waiting, left=True)
 
     def _lacks(self, each: Tried, examples: Sequence[Example]) -> bool:
-        """Whether answers are missing that would be asked for again; those refused for good are on disk."""
+        """Whether a model or answers are missing that would be asked for again; what was refused for good would not."""
+        if each.ready.refusal is not None:
+            return not each.ready.refused
         failed = any(answer.prediction.status is Status.FAILED for answer in each.answers)
         return failed and not self.work.asking.answered([(each.ready.arm, examples)])
+
+    def _go_without(self, search: _Search, chosen: Chosen) -> None:
+        """Notes what was refused for good where something else is taken: it is not tried again once that is tested."""
+        refused = {_mark(each.settings): each.ready.refusal for each in chosen.tried if each.ready.refused}
+        if refused and chosen.ready.refusal is None and refused != search.refused:
+            self.work.asking.journal.take_note(_refused(search.key), json.dumps(refused))
+
+    def _noted(self, key: str) -> dict[str, Any]:
+        noted: dict[str, Any] = json.loads(self.work.asking.journal.note(key) or "{}")
+        return noted
 
     def _note(self, search: _Search) -> None:
         if search.limited:
@@ -337,6 +372,11 @@ def _mean(values: Sequence[float | None]) -> float:
     """Returns the mean of the known ones, to nine significant digits: summing in another order must not decide."""
     known = [value for value in values if value is not None]
     return float(f"{math.fsum(known) / len(known):.9g}") if known else 0.0
+
+
+def _refused(key: str) -> str:
+    """Returns under which key a choice notes what it goes without."""
+    return f"{key} refused"
 
 
 def _limits(budget: ChooseBudget) -> list[float | None]:

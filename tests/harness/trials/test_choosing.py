@@ -274,6 +274,73 @@ def test_a_choice_does_not_wait_for_what_was_refused_for_good(lab: Lab, provider
     assert lab.arms()["a"]["n"] == TEST
 
 
+def test_a_choice_waits_for_a_training_that_failed(lab: Lab, provider: Provider) -> None:
+    grid = '"backend.n_epochs" = {}\ncheckpoints = false'
+    write(lab, provider, few_shot("zero"), tuned(lab, grid.format([1])))
+    assert lab.run().code == 0
+    write(lab, provider, few_shot("zero"), tuned(lab, grid.format([1, 2])))
+    provider.set(job_error="server_error")
+    done = lab.run()
+    assert done.code == 4, done
+    ((job,),) = lab.journal("SELECT job FROM jobs WHERE status = 'failed'", lab.runs[-1])
+    assert (
+        f"unfinished: tuned: nothing is chosen yet, as 1 of 2 candidates lack answers: the training job {job} of tuned "
+        "failed: The job failed: server_error\n"
+        "the same command launches it again; or leave its values out of choose"
+    ) in done.err
+    folder = lab.runs[-1]
+    assert lab.results(folder)["choices"] == []
+    assert {name: arm["answered"] for name, arm in lab.arms(folder).items()} == {"zero": TEST, "tuned": 0}
+    provider.set(job_error=None)
+    assert lab.run().code == 0
+    (found,) = lab.results(folder)["choices"]
+    assert [each["n"] for each in found["candidates"]] == [VALIDATION] * 2
+    assert lab.arms(folder)["tuned"]["answered"] == TEST
+    jobs = len(provider.jobs())
+    with (lab.path / "experiment.toml").open("a") as file:
+        file.write("[decision]\nrequests_per_month = 5000\n")
+    assert lab.run().code == 0
+    assert len(provider.jobs()) == jobs
+    assert lab.results(folder)["choices"] == [found]
+
+
+def test_what_a_choice_went_without_is_not_trained_afterwards(lab: Lab, provider: Provider) -> None:
+    grid = '"backend.n_epochs" = {}\ncheckpoints = false'
+    write(lab, provider, few_shot("zero"), tuned(lab, grid.format([1])))
+    assert lab.run().code == 0
+    arms = few_shot("zero"), tuned(lab, grid.format([2, 1]))
+    write(lab, provider, *arms)
+    provider.set(training_refused=True)
+    assert lab.run().code == 0
+    folder = lab.runs[-1]
+    (found,) = lab.results(folder)["choices"]
+    assert found["chosen"] == {"backend.n_epochs": 1}
+    assert "refused to train" in found["candidates"][0]["reason"]
+    provider.set(training_refused=False)
+    jobs, asked = len(provider.jobs()), provider.counts()
+    write(lab, provider, *arms, "[decision]\nrequests_per_month = 5000\n")
+    for options in ((), ("--only", "zero")):
+        done = lab.run(*options)
+        assert done.code == 0, done
+        assert lab.results(folder)["choices"] == [found]
+        (folder / "results.json").unlink()
+    assert (len(provider.jobs()), provider.counts()) == (jobs, asked)
+
+
+def test_a_choice_takes_examples_to_choose_on(lab: Lab, provider: Provider) -> None:
+    without = SPLIT.replace("validation = 0.2, test = 0.4", "validation = 0.0, test = 0.6")
+    arms = few_shot("zero") + few_shot("a", k=1, extra='[arms.choose]\n"shots.k" = [1, 2]\n')
+    lab.write(arms, dataset=without + PRICES + endpoint(provider.base_url))
+    told = call("estimate", lab.path / "experiment.toml", "--out", lab.path / "runs")
+    done = lab.run()
+    assert (told.code, done.code) == (0, 2), done
+    said = "arms.a.choose: there are no validation examples to choose on"
+    assert f"the run will stop before anything is sent: {said}" in told.out
+    assert said in done.err
+    assert provider.counts() == {}
+    assert lab.run("--only", "zero").code == 0
+
+
 EPOCHS = '"backend.n_epochs" = [1, 2, 3]\n'
 FREE = "training = 0.0"
 TOO_LARGE = {
