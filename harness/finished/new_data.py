@@ -75,6 +75,7 @@ def read(run: Reopened, source: Source, *, labelled: bool) -> NewData:
     group = getattr(run.experiment.dataset, "group", None)
     options = {**reading, "path": str(data.absolute()), "text": texts, "label": label}
     options |= {"group": group} if group in columns else {}
+    options |= {"labels": run.data.labels} if labelled else {}
     dataset: Any = construct(files, options, "dataset")
     with attributed(dataset, "load"):
         loaded = list(dataset.load(told))

@@ -150,7 +150,10 @@ def _found(
     new: Mapping[str, Sequence[Prediction]],
     missing: Mapping[str, int],
 ) -> dict[str, Any]:
-    """Holds new answers against old ones; of arms that lack some (`missing`: how many) nothing is claimed."""
+    """Holds new answers against old ones.
+
+    Nothing is claimed of arms that lack some (`missing`: how many), nor of simulated ones.
+    """
     from harness.scoring import drift
 
     test = run.data.of(Split.TEST)
@@ -163,8 +166,10 @@ def _found(
         name: drift.arm_drift(name, (before[0][name], before[1]), (after[0][name], after[1]), groups, seed)
         for name in new
     }
+    simulated = {arm["name"] for arm in run.results["arms"] if arm["simulated"]}
     duel = _duel(run, before[1], after[1], missing)
     claim = drift.claim_of(duel["test"]) if duel else None
+    telling = duel and duel["fresh"] and not simulated & set(duel["pair"])
     found = {
         "n": len(fresh.examples),
         "n_test": len(test),
@@ -173,13 +178,13 @@ def _found(
         "n_shared": sum(example.id in labels for example in fresh.examples),
         "relabelled": sum(labels.get(one.id, one.label) != one.label for one in fresh.examples),
         "labels": drift.label_shift(list(labels.values()), [one.label for one in fresh.examples], run.data.labels),
-        "arms": [drift.untold(line, missing.get(name, 0)) for name, line in lines.items()],
+        "arms": [drift.untold(line, missing.get(name, 0), simulated=name in simulated) for name, line in lines.items()],
         "contenders": duel,
         "verdict": {
             "kind": run.results["verdict"]["kind"],
             "sentence": run.results["verdict"]["sentence"],
             "claim": claim,
-            "holds": drift.ruling(claim, duel["test"], duel["fresh"], margin) if duel and duel["fresh"] else None,
+            "holds": drift.ruling(claim, duel["test"], duel["fresh"], margin) if duel and telling else None,
         },
     }
     return {**found, "sentence": drift.sentence(found)}
@@ -214,7 +219,7 @@ def _duel(run: Reopened, before: Any, after: Any, missing: Mapping[str, int]) ->
 def remarks(found: Mapping[str, Any]) -> list[str]:
     """Returns what a reader must know beside the table, a line each."""
     from harness.numbers import p_value, points
-    from harness.scoring.drift import lacking
+    from harness.scoring.drift import lacking, made_up
 
     lines = [f"left out: {counted(n, 'row')}, {reason}" for reason, n in found["left_out"].items() if n]
     if found["respelt"]:
@@ -234,6 +239,8 @@ def remarks(found: Mapping[str, Any]) -> list[str]:
         said = ", ".join(f'"{label}" ({n:,})' for label, n in shift["unseen"].items())
         lines.append(f"labels that the run has never seen, wrong for every arm: {said}")
     lines += [f"missing: {said}" for said in lacking(found["arms"])]
+    if simulated := made_up(found["arms"]):
+        lines.append(f"simulated, so nothing is claimed of them: {', '.join(simulated)}")
     duel = found["contenders"]
     if duel and duel["fresh"]:
         lines.append(_gap(duel))

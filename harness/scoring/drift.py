@@ -90,15 +90,20 @@ def arm_drift(
     }
 
 
-def untold(line: Figures, missing: int) -> Figures:
-    """Returns an arm's line as long as it lacks answers: what these could change is `None`.
+def untold(line: Figures, missing: int, *, simulated: bool = False) -> Figures:
+    """Returns an arm's line without what it cannot tell.
+
+    As long as the arm lacks answers, what these could change is `None`. A simulated arm cannot know fresh labels: its
+    figures move, and this is no drift.
 
     Args:
         line: What `arm_drift` returned, the missing answers being counted as failed.
         missing: How many there are.
+        simulated: Whether the arm's answers are made up.
     """
-    unknown = ("accuracy", "accuracy_ci", "change", "change_ci", "drift", "paired", "unpaired")
-    return {**line, **(dict.fromkeys(unknown) if missing else {}), "missing": missing}
+    unknown = ("accuracy", "accuracy_ci", "change", "change_ci", "drift", "paired", "unpaired") if missing else ()
+    claimed = ("drift",) if simulated else ()
+    return {**line, **dict.fromkeys((*unknown, *claimed)), "missing": missing, "simulated": simulated}
 
 
 def _paired(both: Panel) -> Figures:
@@ -200,11 +205,22 @@ def ruling(claim: str | None, old: Mapping[str, Any], new: Mapping[str, Any], ma
 
 
 def sentence(found: Mapping[str, Any]) -> str:
-    """Says in one sentence whether the verdict holds.
+    """Says in one sentence whether the verdict holds; it begins with "Simulated: " where it speaks of such an arm.
 
     Args:
         found: All other parts of `recheck.json`.
     """
+    duel = found["contenders"]
+    told = [arm for arm in found["arms"] if not duel or arm["name"] in duel["pair"]]
+    return f"{'Simulated: ' if made_up(told) else ''}{_sentence(found)}"
+
+
+def made_up(arms: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names the arms that are simulated."""
+    return [arm["name"] for arm in arms if arm.get("simulated")]
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
     duel, n = found["contenders"], count(found["n"])
     moves = [_move(arm) for arm in found["arms"] if arm["drift"] and (not duel or arm["name"] in duel["pair"])]
     aside = f"; {', '.join(moves)}" if moves else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -21,7 +21,7 @@ _SPLITS = {
     "dev": harness.Split.VALIDATION,
     "test": harness.Split.TEST,
 }
-_POINT_ZERO = re.compile(r"([+-]?\d+)\.0+")
+_POINT_ZERO = re.compile(r"\A([+-]?\d+)\.0+\Z")
 _INTEGER = re.compile(r"[+-]?\d+(\.0+)?")
 _NULLS = frozenset({"#n/a", "<na>", "n/a", "na", "nan", "nil", "none", "null"})
 """What tables are written with where a value is missing, in lower case."""
@@ -91,19 +91,28 @@ def quoted(names: Sequence[str]) -> str:
     return ", ".join(f'"{shown(name, 30)}"' for name in names[:20]) + (", …" if len(names) > 20 else "")
 
 
-def examples(parts: Iterable[Part], columns: Columns, notes: Notes) -> Iterator[harness.Example]:
+def examples(
+    parts: Iterable[Part], columns: Columns, notes: Notes, labels: Collection[str] = ()
+) -> Iterator[harness.Example]:
     """Yields an example for each row, in order.
 
-    Labels become texts without white space around them; where all labels of the column are whole numbers, `5.0`
-    becomes `5`. A row without a label (empty, null or NaN) yields the label "", which the data stage counts and
-    removes; words like NA and None are labels, and are told. Texts that are missing are "". Examples are held back
-    only as long as all labels so far are whole numbers.
+    Labels become texts without white space around them. Of `5` and `5.0` a label becomes the one that is in the label
+    set; where neither is, `5.0` becomes `5` if all labels of the column are whole numbers. A row without a label
+    (empty, null or NaN) yields the label "", which the data stage counts and removes; words like NA and None are
+    labels, and are told. Texts that are missing are "". Examples are held back only as long as all labels so far are
+    whole numbers.
+
+    Args:
+        parts: The rows.
+        columns: Which column is what.
+        notes: Are told what was found.
+        labels: The label set, where it is known.
 
     Raises:
         harness.DataError: A value is no text, no number or no date: where, and what was expected.
     """
-    maker = _Maker(columns, notes)
-    whole = _WholeNumbers()
+    maker = _Maker(columns, notes, labels)
+    whole = _WholeNumbers(labels)
     for part in parts:
         for number, cells in part.rows:
             example = maker.example(part, number, cells)
@@ -125,12 +134,13 @@ def split_of(name: str) -> harness.Split | None:
 class _WholeNumbers:
     """Holds examples back until it is known whether all labels are whole numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Collection[str]) -> None:
         self.open = True
+        self._known = known
         self._held: list[harness.Example] = []
         self._numbers: set[str] = set()
         self._others: set[str] = set()
-        """Labels that are "" or some spelling of nan."""
+        """Labels that are "" or some spelling of nan, where no label is called so."""
         self._first = ""
 
     @property
@@ -144,11 +154,11 @@ class _WholeNumbers:
         label = example.label
         if label in self._numbers or label in self._others:
             return ()
-        if not label or label.casefold() == "nan":
+        if not label or (label.casefold() == "nan" and label not in self._known):
             self._others.add(label)
         elif _INTEGER.fullmatch(label):
             self._numbers.add(label)
-            if not self._first and _POINT_ZERO.fullmatch(label):
+            if not self._first and "." in label and label not in self._known:
                 self._first = part.where(number)
         else:
             self.open = False
@@ -158,7 +168,7 @@ class _WholeNumbers:
 
     def rest(self, notes: Notes) -> Iterator[harness.Example]:
         """Yields the examples that are still held, their labels written as whole numbers."""
-        mended = {label: _POINT_ZERO.sub(r"\1", label) for label in self._numbers if "." in label}
+        mended = {label: _whole(label) for label in self._numbers if "." in label and label not in self._known}
         mended |= dict.fromkeys(self.missing, "")
         for example in self._held:
             new = mended.get(example.label)
@@ -170,15 +180,30 @@ class _WholeNumbers:
                 yield replace(example, label=new)
 
 
+def _whole(number: str) -> str:
+    """Returns 5 for 5.0, and everything else as it is."""
+    return _POINT_ZERO.sub(r"\1", number)
+
+
+def _spellings(labels: Collection[str]) -> dict[str, str]:
+    """Returns whole number → how the label set writes it, where it does so in one way."""
+    written: dict[str, list[str]] = {}
+    for label in labels:
+        written.setdefault(_whole(label), []).append(label)
+    return {number: min(found, key=len) for number, found in written.items() if number in found or len(found) == 1}
+
+
 class _Maker:
     """Makes examples of rows; what it knows of the columns is worked out once."""
 
-    def __init__(self, columns: Columns, notes: Notes) -> None:
+    def __init__(self, columns: Columns, notes: Notes, labels: Collection[str]) -> None:
         self._columns = columns
         self._notes = notes
         self._place = {name: place for place, name in enumerate(columns.wanted)}
         self._texts = [(name, self._place[name]) for name in columns.text]
         self._more = bool(columns.group or columns.split or columns.slices or columns.time)
+        self._known = frozenset(labels)
+        self._spellings = _spellings(self._known)
         self._labels: dict[str, tuple[str, tuple[str, ...]]] = {}
         """Label as written → as used, with the rules that say what was found."""
         self._splits: dict[Any, harness.Split | None] = {}
@@ -235,6 +260,8 @@ class _Maker:
         stop = self._columns.stop
         bare = written.removesuffix(stop)
         label = bare.strip()
+        if label not in self._known:
+            label = self._spellings.get(_whole(label), label)
         rules = ["label-format"] if label != bare else []
         if stop and label and bare == written:
             rules.append("rows-without-stop")

@@ -111,7 +111,7 @@ class Files:
         first = next(tables)
         columns = self._meant(*first)
         n = 0
-        for example in _rows.examples(self._parts(chain([first], tables), columns), columns, notes):
+        for example in _rows.examples(self._parts(chain([first], tables), columns), columns, notes, self.labels or ()):
             n += 1
             yield example
         if not n:

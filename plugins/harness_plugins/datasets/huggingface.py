@@ -102,7 +102,7 @@ class HuggingFace:
             for own, split in chosen.items()
             for where in (partial(_where, source, own),)
         )
-        return self._examples(_rows.examples(made, columns, notes), source, notes, ctx)
+        return self._examples(_rows.examples(made, columns, notes, self.labels or ()), source, notes, ctx)
 
     def rows(self, ctx: harness.Context) -> Iterator[Mapping[str, Any]]:
         """Yields the rows of the chosen splits as they stand, column → value; class numbers as class names.

@@ -189,6 +189,37 @@ def test_labels_get_the_spelling_of_the_run(finished: Lab, provider: Provider, t
     assert 'labels in the spelling of the run: "Bad" as "bad", "Good" as "good"' in recheck(finished, data).out
 
 
+@pytest.mark.parametrize("halves", [True, False])
+def test_whole_numbers_are_labels_of_the_run_however_each_file_writes_them(tmp_path: Path, halves: bool) -> None:
+    lab = Lab.make(tmp_path)
+    texts = list(lab.answers)
+    stars = ["1.0", "2.0", "1.5" if halves else "3.0"]
+    write(tmp_path / "data.csv", [(text, stars[place % 3]) for place, text in enumerate(texts)])
+    lab.write('[[arms]]\nname = "majority"\nbackend = { plugin = "majority" }\n', dataset=SPLIT)
+    assert lab.run().code == 0
+    assert lab.results()["run"]["labels"] == (["1.0", "1.5", "2.0"] if halves else ["1", "2", "3"])
+    spellings = ["1", "2"] if halves else ["1.0", "2", "2.5"]
+    fresh = [(text, spellings[place % len(spellings)]) for place, text in enumerate(list(NEW)[:30])]
+    found = json.loads(recheck(lab, write(tmp_path / "fresh.csv", fresh), "--json").out)
+    assert found["labels"]["unseen"] == ({} if halves else {"2.5": 10})
+    shares = {one["label"]: one["fresh"] for one in found["labels"]["shares"]}
+    assert [shares[label] for label in (("1.0", "2.0") if halves else ("1", "2"))] == [0.5 if halves else 1 / 3] * 2
+
+
+def test_of_simulated_arms_no_drift_is_claimed(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 120)
+    mock = '[[arms]]\nname = "{0}"\nbackend = {{ plugin = "mock", accuracy = {1} }}\n'
+    lab.write(mock.format("good", 1.0) + mock.format("poor", 0.5), dataset=SPLIT)
+    assert lab.run().code == 0
+    assert lab.results()["verdict"]["simulated"]
+    data = write(tmp_path / "fresh.csv", list(NEW.items()))
+    found = json.loads(recheck(lab, data, "--json").out)
+    assert [(arm["simulated"], arm["drift"]) for arm in found["arms"]] == [(True, None)] * 2
+    assert (found["verdict"]["claim"], found["verdict"]["holds"]) == ("ahead", None)
+    assert found["sentence"].startswith("Simulated: Whether the verdict holds cannot be told from ")
+    assert "simulated, so nothing is claimed of them: good, poor" in recheck(lab, data).out
+
+
 def test_wrong_commands_ask_nothing(finished: Lab, provider: Provider, tmp_path: Path) -> None:
     unlabelled = write(tmp_path / "a.csv", [(text, "") for text in list(NEW)[:3]], ("text", "labels"))
     done = recheck(finished, unlabelled)

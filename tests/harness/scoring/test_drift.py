@@ -263,11 +263,23 @@ def test_what_is_missing_keeps_the_verdict_open() -> None:
 
 def test_a_line_without_all_answers_tells_no_figure() -> None:
     whole = arm(rows(0, 80, 100), rows(500, 5, 100))
-    assert drift.untold(whole, 0) == {**whole, "missing": 0}
+    assert drift.untold(whole, 0) == {**whole, "missing": 0, "simulated": False}
     heads, shown = drift.table({"arms": [drift.untold(whole, 90)]})
     cells = dict(zip(heads, shown, strict=True))
     assert {cells[head] for head in ("compared", "test", "fresh", "change", "95% CI")} == {"–"}
     assert cells["all fresh items"] == "– of 100"
+
+
+def test_nothing_is_claimed_of_what_is_simulated() -> None:
+    fell = arm(rows(0, 80, 100), rows(500, 5, 100))
+    made_up = drift.untold(fell, 0, simulated=True)
+    assert made_up == {**fell, "drift": None, "missing": 0, "simulated": True}
+    assert told(None, None, None, made_up) == "Simulated: There are no two arms to compare on 60 fresh items."
+    measured: dict[str, object] = {"pair": ["b", "c"], "test": LEAD, "fresh": line(0.08, 0.02, 0.14)}
+    assert told(True, "ahead", measured, made_up).startswith("The verdict still holds on 60 fresh items: b leads c")
+    beside: dict[str, object] = {**measured, "pair": ["a", "b"]}
+    assert told(None, "ahead", beside, made_up).startswith("Simulated: Whether the verdict holds cannot be told from")
+    assert told(None, "ahead", {**beside, "fresh": None}, made_up).startswith("Simulated: Whether the verdict holds ")
 
 
 def test_where_nothing_was_compared_nothing_is_claimed() -> None:

@@ -202,6 +202,28 @@ def test_whole_numbers_are_looked_for_in_all_files(tmp_path):
     assert load(tmp_path, "*.csv") == [("one", "1"), ("two", "2")]
 
 
+@pytest.mark.parametrize(
+    ("known", "written", "read"),
+    [
+        (("1.0", "1.5", "2.0"), ["1", "2.0", "1.5", "+1", "2.00"], ["1.0", "2.0", "1.5", "+1", "2.0"]),
+        (("1.0", "2.0"), ["1.0", "2.0", "1"], ["1.0", "2.0", "1.0"]),
+        (("1", "2"), ["1.0", "2", "n/a"], ["1", "2", "n/a"]),
+        (("1", "1.0"), ["1", "1.0", "1.00"], ["1", "1.0", "1"]),
+        (("1.0", "1.00"), ["1", "1.0"], ["1", "1.0"]),
+        (("1", "nan"), ["1.0", "nan", "3.0"], ["1", "nan", "3.0"]),
+        (("1.5", "2.5"), ["3.0", "nan"], ["3", ""]),
+        (("v1", "v2"), ["v1.0", "v2"], ["v1.0", "v2"]),
+    ],
+)
+def test_numbers_are_written_as_the_label_set_has_them(tmp_path, known, written, read):
+    rows = "".join(f"text {place},{label}\n" for place, label in enumerate(written))
+    (tmp_path / "d.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
+    told = []
+    assert [label for _, label in load(tmp_path, "d.csv", told, labels=known)] == read
+    changed = sum(one != other for one, other in zip(written, read, strict=True) if other)
+    assert [check.mended for check in told if check.kind == "label-format"] == ([changed] if changed else [])
+
+
 def test_parquet_of_every_type(tmp_path):
     table = pa.table(
         {
