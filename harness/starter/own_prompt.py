@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from harness.errors import DataError, nearest
 from harness.guessing.rules import quoted
 
-_PLACE = re.compile(r"\{([A-Za-z_][\w .-]*)\}")
-"""What formatters fill in: `{text}`, `{name of a field}`."""
-_DOUBLE = re.compile(r"\{\{ *([A-Za-z_][\w .-]*?) *\}\}")
-"""The same as Jinja and its kin write it."""
+_NAME = r"[^\W\d][\w .-]*?"
+"""What is meant as a name, whether or not there is such a column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +26,7 @@ class OwnPrompt:
 
 def shown(texts: Sequence[str]) -> str:
     """Returns what stands for the whole item in a template: `{text}`, or a place for each of several columns."""
-    if len(texts) > 1 and all(_PLACE.fullmatch(f"{{{name}}}") for name in texts):
+    if len(texts) > 1 and all(texts):
         return "\n".join(f"{{{name}}}" for name in texts)
     return "{text}"
 
@@ -46,12 +44,15 @@ def read_prompt(text: str, texts: Sequence[str], columns: Sequence[str], label: 
     Raises:
         DataError: The prompt is empty, or names in braces what is no text column.
     """
-    prompt = _DOUBLE.sub(r"{\1}", text.replace("\r\n", "\n").strip())
+    # A column's name may be any text; formatters fill them all in.
+    name = "|".join([*map(re.escape, sorted(filter(None, columns), key=len, reverse=True)), _NAME])
+    # In double braces, as Jinja and its kin write it.
+    prompt = re.sub(rf"\{{\{{ *({name}) *\}}\}}", r"{\1}", text.replace("\r\n", "\n").strip())
     if not prompt:
         raise DataError(
             f"{source} is empty", "expected the prompt that is in use, e.g. with {text} where the item goes"
         )
-    names = list(dict.fromkeys(match[1] for match in _PLACE.finditer(prompt)))
+    names = list(dict.fromkeys(match[1] for match in re.finditer(rf"\{{({name})\}}", prompt)))
     known = [name for name in names if name in texts or name == "text"]
     strange = [name for name in names if name not in known]
     if not names:
@@ -66,11 +67,11 @@ def read_prompt(text: str, texts: Sequence[str], columns: Sequence[str], label: 
             "take it out, or write it without braces",
         )
     if strange:
-        name = strange[0]
-        hint = f"Pass --text {','.join([*texts, name])} to show that column too." if name in columns else ""
+        odd = strange[0]
+        hint = f"Pass --text {','.join([*texts, odd])} to show that column too." if odd in columns else ""
         raise DataError(
-            f"{source} names {{{name}}}, but the text columns are {quoted(texts)}",
-            hint or f"Write it without braces if it is no place; else {nearest(name, [*texts, 'text'])}",
+            f"{source} names {{{odd}}}, but the text columns are {quoted(texts)}",
+            hint or f"Write it without braces if it is no place; else {nearest(odd, [*texts, 'text'])}",
         )
     places = ", ".join(f"{{{name}}}" for name in known)
     return OwnPrompt(text=prompt, template=True, said=f"a template with {places}")

@@ -8,7 +8,9 @@ from functools import lru_cache
 
 import harness
 
-_PLACE = re.compile(r"\{([A-Za-z_][\w .-]*)\}")
+_NAME = r"[A-Za-z_][\w .-]*"
+"""What is meant as a name, whether or not there is such a field."""
+_BRACES = re.compile(r"\{([^{}]+)\}")
 
 
 def fill(template: str, example: harness.Example) -> str:
@@ -18,11 +20,12 @@ def fill(template: str, example: harness.Example) -> str:
     One pass over the template alone: what stands in the data is never a place. Braces around anything but a name stay.
 
     Raises:
-        harness.DataError: The template names a field that the example does not have.
+        harness.DataError: The template names a field that the example does not have, or none at all.
     """
     if template == "{text}":
         return example.text
-    alone = not any(name in example.fields for name in _places(template))
+    places, named = _places(template, tuple(example.fields))
+    alone = not any(name in example.fields for name in named if name != "text")
 
     def value(place: re.Match[str]) -> str:
         name = place.group(1)
@@ -35,13 +38,24 @@ def fill(template: str, example: harness.Example) -> str:
             f'"{{text}}" stands for all of them; {harness.nearest(name, [*example.fields, "text"])}',
         )
 
-    return _PLACE.sub(value, template)
+    if not named:
+        near = harness.nearest("".join(_BRACES.findall(template)[:1]), {*example.fields, "text"})
+        raise harness.DataError(
+            "formatter.template shows no item: no text field and no {text} stands in it",
+            f"write {{text}}, or a field's name in braces, where the item goes; {near}",
+        )
+    return places.sub(value, template)
 
 
 @lru_cache(maxsize=256)
-def _places(template: str) -> tuple[str, ...]:
-    """Returns the names of the places in a template, `text` left out; a template is filled in for every example."""
-    return tuple(name for name in _PLACE.findall(template) if name != "text")
+def _places(template: str, fields: tuple[str, ...]) -> tuple[re.Pattern[str], tuple[str, ...]]:
+    """Returns what finds the places in a template, and their names; a template is filled in for every example.
+
+    A field's name may be any text; what else looks like a name is a place as well, which no field fills.
+    """
+    known = map(re.escape, sorted(filter(None, fields), key=len, reverse=True))
+    places = re.compile(rf"\{{({'|'.join([*known, _NAME])})\}}")
+    return places, tuple(places.findall(template))
 
 
 def word(label: str, words: Mapping[str, str]) -> str:

@@ -310,7 +310,24 @@ def test_a_prompt_that_names_something_else_is_refused(prompt: str, said: str, h
 def test_several_columns_have_a_place_each_where_they_can() -> None:
     assert shown(("title", "body")) == "{title}\n{body}"
     assert shown(("body",)) == "{text}"
-    assert shown(("标题", "body")) == "{text}"
+    assert shown(("标题", "review (en)")) == "{标题}\n{review (en)}"
+    assert shown(("", "body")) == "{text}"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("평가: {{ 리뷰 }} / {1st (en)}", "평가: {리뷰} / {1st (en)}"),
+        ("평가: {내용}", "평가: {리뷰}\n{1st (en)}"),
+        ('{"별점": 5} {3}', None),
+    ],
+)
+def test_a_prompt_names_columns_whatever_they_are_called(prompt: str, text: str | None) -> None:
+    texts = ("리뷰", "1st (en)")
+    found = read_prompt(prompt, texts, (*texts, "별점"), "별점", source="prompt.txt")
+    assert (found.text, found.template) == (text or prompt, text is not None)
+    with pytest.raises(DataError, match=r"names \{별점\}, which is the label"):
+        read_prompt(f"{prompt} {{별점}} {{리뷰}}", texts, (*texts, "별점"), "별점", source="prompt.txt")
 
 
 @given(TEXT)

@@ -87,6 +87,39 @@ def test_text_is_all_fields_even_where_one_of_them_has_that_name(template, shown
     assert Chat(template=template).prompt(named, [], LABELS).messages[-1].content == shown
 
 
+@pytest.mark.parametrize("name", ["리뷰", "Über", "1st_review", "Review (en)", "a}b", "{", "0", " body", "text"])
+def test_a_field_is_filled_in_whatever_its_name(name):
+    item = harness.Example(fields={name: "Fine {x}", "title": "Hm"}, label="good")
+    asked = Plain(template=f'{{"json": {{}}, "of": {{3}}}} {{{name}}} / {{title}} {{리}} ->')
+    assert asked.prompt(item, [], LABELS).text == '{"json": {}, "of": {3}} Fine {x} / Hm {리} ->'
+    line = Chat(template=f"{{{name}}}", instruction="").training_line(item, LABELS)
+    assert line["messages"][0]["content"] == ("Fine {x}\nHm" if name == "text" else "Fine {x}")
+
+
+@pytest.mark.parametrize(
+    ("template", "hint"),
+    [
+        ("Sentiment:", "there is text, 본문, 제목"),
+        ("{제목 } {}", 'did you mean "제목"?'),
+        ("{내용}", "there is text, 본문, 제목"),
+        ('{"json": 1}', "there is text, 본문, 제목"),
+    ],
+)
+def test_a_template_that_shows_no_item_is_refused(template, hint):
+    item = harness.Example(fields={"제목": "Hm", "본문": "Fine"}, label="good")
+    for asked in (Plain(template=template), Chat(template=template)):
+        for ask in (lambda asked=asked: asked.prompt(item, [], LABELS), lambda a=asked: a.training_line(item, LABELS)):
+            with pytest.raises(harness.DataError) as refused:
+                ask()
+            assert refused.value.message == "formatter.template shows no item: no text field and no {text} stands in it"
+            assert refused.value.hint == f"write {{text}}, or a field's name in braces, where the item goes; {hint}"
+
+
+def test_what_is_there_is_named_once():
+    with pytest.raises(harness.DataError, match=r"there is text\Z"):
+        Chat(template="Its label:").prompt(harness.Example(fields={"text": "Fine"}, label="good"), [], LABELS)
+
+
 def test_a_single_field_is_shown_as_it_stands():
     for fields in ({"text": " a \n"}, {"body": " a \n"}):
         assert Chat().prompt(harness.Example(fields=fields, label=""), [], LABELS).messages[-1].content == " a \n"
