@@ -130,6 +130,7 @@ class Stored:
             "fingerprint": run["dataset"]["fingerprint"],
             "labels": tuple(run["labels"]),
             "groups": self.groups or None,
+            "slices": {example.id: example.slices for example in self.test.values()},
             "checks": tuple(Check(**check) for check in self.results["checks"]),
             "decision": assumptions(self.results),
             "prior": {label: train.count(label) / len(train) for label in run["labels"]} if train else {},

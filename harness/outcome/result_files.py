@@ -106,6 +106,7 @@ def _run_facts(
         preview=bool(manifest["preview"]),
         command=manifest["command"],
         groups=groups or None,
+        slices={example.id: example.slices for example in test},
         margin=experiment.verdict.margin,
         checks=checks,
         choices=tuple(choice_record.record(chosen, hour) for chosen in outcome.choices.values()),

@@ -112,6 +112,18 @@ CASCADE: Mapping[str, Any] = {
     **_each("accuracy difference cost_per_1k_usd machine_s_per_1k"),
     **_each("accuracy_ci difference_ci", BOUNDS),
 }
+SLICE: Mapping[str, Any] = {
+    "name": NAME,
+    "ci_method": TEXT,
+    "values": [
+        {
+            "value": TEXT,  # null where there are too many to name
+            "n": FIGURE,
+            "others": NUMBER,
+            "arms": [{"arm": NAME, "accuracy": FIGURE, "n": NUMBER, "accuracy_ci": PAIR}],
+        }
+    ],
+}
 JOB: Mapping[str, Any] = {
     "arm": NAME,
     **_each("job model base status reason shutdown_date", TEXT),
@@ -139,6 +151,7 @@ SHAPE: Mapping[str, Any] = {
         {**_each("a b", NAME), **_each("difference format prior task recovered"), "reason": TEXT},
     ],
     "cascades": [CASCADE],
+    "slices": [SLICE],
     "choices": [{"arm": NAME, **_each("chosen budget", ANY), "candidates": [CANDIDATE]}],
     "curves": [CURVE],
     "training": [JOB],

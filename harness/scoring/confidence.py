@@ -84,6 +84,11 @@ def share_interval(hits: Flags, among: Flags, codes: Codes | None) -> Interval |
     return wilson(right / effect, n / effect)
 
 
+def share_method(*, clustered: bool) -> str:
+    """Returns how `share_interval` is called, with groups or without."""
+    return "Wilson score interval" + (", by the design effect of groups" if clustered else "")
+
+
 def gate(sure: Floats, right: Flags, wanted: float, edge: float | None, codes: Codes | None) -> Figures:
     """Returns what passes the threshold `edge` on the test split, and how often it is right."""
     nothing = dict.fromkeys(("coverage", "coverage_ci", "accepted", "precision", "precision_ci"))

@@ -137,6 +137,8 @@ class RunFacts:
     command: str = ""
     groups: Mapping[str, str] | None = None
     """Example id → group, where the test examples have groups; one left out is a group of its own."""
+    slices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Example id → column → value, of every test example; empty where that is not known."""
     margin: float = 0.02
     """Differences in accuracy below this share do not matter to the user."""
     checks: tuple[Check, ...] = ()

@@ -15,7 +15,7 @@ import numpy as np
 
 from harness.scoring.answers import Answers, Codes, Figures, Flags, Floats, probabilities
 from harness.scoring.bootstrap import percentile_interval, resampled_means
-from harness.scoring.confidence import share_interval
+from harness.scoring.confidence import share_interval, share_method
 from harness.scoring.resampling import RESAMPLES, interval, method, resampled
 from harness.scoring.statistics import Interval
 from harness.scoring.tallies import Tallies, scale_of
@@ -127,8 +127,8 @@ def _shares(answers: Answers, items: Items, metrics: Metrics) -> dict[str, tuple
     if not _same(float(near.mean()), metrics.get("off_by_one")):
         return {}
     everything = np.ones(len(near), dtype=np.bool_)
-    how = "Wilson score interval" + (", by the design effect of groups" if items.clustered else "")
-    return {"off_by_one": (share_interval(near, everything, items.groups if items.clustered else None), how)}
+    found = share_interval(near, everything, items.groups if items.clustered else None)
+    return {"off_by_one": (found, share_method(clustered=items.clustered))}
 
 
 def _means(answers: Answers, items: Items, metrics: Metrics) -> dict[str, tuple[Interval | None, str]]:

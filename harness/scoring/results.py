@@ -37,6 +37,7 @@ from harness.scoring.decomposition import decompositions
 from harness.scoring.facts import ArmFacts, RunFacts
 from harness.scoring.intervals import Items, differences, intervals
 from harness.scoring.judging import judge, plain
+from harness.scoring.slices import slices
 from harness.types import Check
 
 SCHEMA = 1
@@ -82,6 +83,7 @@ def build(run: RunFacts, arms: Sequence[ArmFacts]) -> Figures:
         "variation": variance.variation(arms, answers, run),
         "decomposition": decompositions(arms, answers, named["b"], named["a"], run),
         "cascades": cascades(arms, answers, lines, run),
+        "slices": slices(answers, run),
         "data": dict(run.data),
         "ledger": None if run.ledger is None else dict(run.ledger),
     }

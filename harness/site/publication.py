@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 HOLDS = {
     "index.html": "the page",
-    "results.json": "every figure, names of arms, models and labels, the command, checks",
+    "results.json": "every figure, names of arms, models, labels and slices, the command, checks",
     "manifest.json": "the experiment's settings with its prompts, versions, hashes",
     "data/examples.parquet": "ids and labels of the test examples, groups numbered",
     "badge.svg": "the verdict in a line",

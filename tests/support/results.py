@@ -137,6 +137,7 @@ def make_run(examples: Sequence[Example], **changes: Any) -> RunFacts:
         labels=LABELS,
         command="harness run experiment.toml",
         groups=grouped or None,
+        slices={example.id: example.slices for example in examples},
         checks=(
             Check(kind="exact-leak", level="ok", message="No test example stands in train, validation or shots."),
             Check(

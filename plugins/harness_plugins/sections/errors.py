@@ -1,4 +1,4 @@
-"""Where the contenders go wrong: by label, and what they take for what."""
+"""Where the contenders go wrong: by label, what they take for what, and in which parts of the data."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from harness import numbers
 from harness.blocks import Axis, Block, Column, Dot, DotRow, Dots, Matrix, Results, Table
 from harness.report.arms import ranked
 from harness.report.facts import by_arm, contenders, labels_among
+from harness.report.slices import slice_tables
 from harness.words import noted, say, say_n
 
 DOTS = 18
@@ -27,29 +28,32 @@ Pair: TypeAlias = tuple[str, str | None]
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """F1 by label for the two contenders, and their confusion matrices."""
+    """F1 by label for the two contenders, their confusion matrices, and accuracy by slice."""
 
     name: ClassVar[str] = "errors"
     title: ClassVar[str] = noted("Errors")
     order: ClassVar[int] = 600
 
     def blocks(self, results: Results) -> Iterable[Block]:
-        """Yields nothing where there are no predictions."""
-        answers = by_arm(results.predictions, "expected", "predicted")
-        names = [arm["name"] for arm in contenders(results.data) if arm is not None and arm["name"] in answers]
-        if len(names) < 2:
-            names += [
-                arm["name"] for arm in ranked(results.data) if arm["name"] in answers and arm["name"] not in names
-            ]
-        names = names[:2]
-        if not names:
-            return
-        present = {expected for name in names for expected, _ in answers[name]}
-        labels = labels_among(results.data, present)
-        yield _by_label(names, answers, labels, ordinal=bool((results.data.get("run") or {}).get("ordered")))
-        yield _mistakes(names, answers)
-        for name in names:
-            yield _confusion(name, answers[name], labels, linked=bool(results.examples.get("id")))
+        """Yields nothing by label where there are no predictions."""
+        yield from _of_labels(results)
+        yield from slice_tables(results.data)
+
+
+def _of_labels(results: Results) -> Iterable[Block]:
+    answers = by_arm(results.predictions, "expected", "predicted")
+    names = [arm["name"] for arm in contenders(results.data) if arm is not None and arm["name"] in answers]
+    if len(names) < 2:
+        names += [arm["name"] for arm in ranked(results.data) if arm["name"] in answers and arm["name"] not in names]
+    names = names[:2]
+    if not names:
+        return
+    present = {expected for name in names for expected, _ in answers[name]}
+    labels = labels_among(results.data, present)
+    yield _by_label(names, answers, labels, ordinal=bool((results.data.get("run") or {}).get("ordered")))
+    yield _mistakes(names, answers)
+    for name in names:
+        yield _confusion(name, answers[name], labels, linked=bool(results.examples.get("id")))
 
 
 def _by_label(

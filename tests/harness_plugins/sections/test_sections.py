@@ -56,6 +56,38 @@ def test_of_empty_results_nothing_is_told(section: Callable[[], Any]) -> None:
     assert [type(block) for block in found] == told.get(section().name, [])
 
 
+def test_slices_are_a_table_each_with_every_value_and_all() -> None:
+    results = make_results(arms=8)
+    [column_of_slices] = results.data["slices"]
+    table = only(Errors(), results, Table)[-1]
+    first, second = results.data["verdict"]["arm"], results.data["verdict"]["against"]
+    heads = [entry.title for entry in table.columns]
+    assert heads[:4] == ["country", "Examples", first, second]
+    assert len(heads) == 8
+    assert "2 other arms are in results.json" in table.caption
+    assert [text_of(row[0]) for row in table.rows] == [part["value"] for part in column_of_slices["values"]] + ["All"]
+    assert [row[1] for row in table.rows] == [str(part["n"]) for part in column_of_slices["values"]] + ["200"]
+    for row, part in zip(table.rows, column_of_slices["values"], strict=False):
+        [line] = [line for line in part["arms"] if line["arm"] == first]
+        assert text_of(row[2]) == f"{100 * line['accuracy']:.1f}%"
+        assert row[2].note.startswith(f"{100 * line['accuracy_ci'][0]:.1f}")
+    [arm] = [arm for arm in results.data["arms"] if arm["name"] == first]
+    assert text_of(table.rows[-1][2]) == f"{100 * arm['accuracy']:.1f}%"
+
+
+def test_slices_without_a_value_or_a_name_of_their_own() -> None:
+    def rest(data: dict[str, Any]) -> None:
+        values = data["slices"][0]["values"]
+        values[0]["value"] = ""
+        values[1] |= {"value": None, "others": 3}
+        data["arms"][1]["imported"] = True
+
+    results = make_results(arms=2, change=rest)
+    table = only(Errors(), results, Table)[-1]
+    assert [text_of(row[0]) for row in table.rows][:2] == ["(no value)", "3 other values"]
+    assert f"{results.data['arms'][1]['name']} (imported)" in [entry.title for entry in table.columns]
+
+
 def test_leaderboard_is_sorted_and_complete() -> None:
     results = make_results(arms=8)
     [table] = only(Leaderboard(), results, Table)
@@ -235,7 +267,7 @@ def test_many_labels_are_all_shown_and_very_many_are_folded(size: int, shown: in
 
 def test_mistakes_add_up() -> None:
     results = make_results(n=200)
-    [table] = only(Errors(), results, Table)
+    table, _ = only(Errors(), results, Table)
     data = results.predictions
     for name in ("tuned", "8-shot"):
         rows = zip(data["arm"], data["expected"], data["predicted"], strict=True)
