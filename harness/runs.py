@@ -118,7 +118,7 @@ def find_run(run: str, out: Path = DEFAULT_OUT) -> RunFolder:
     """Finds a run by its folder or by its name under `out`.
 
     Raises:
-        UsageError: There is none; the nearest is named.
+        UsageError: There is none, and the nearest is named; or there are several of that name, and the newest is.
     """
     for path in (Path(run), out / run):
         if (path / "manifest.json").is_file():
@@ -128,5 +128,9 @@ def find_run(run: str, out: Path = DEFAULT_OUT) -> RunFolder:
     if len(begun) == 1:
         return RunFolder(out / begun[0])
     if begun:
-        raise UsageError(f'there are {len(begun)} runs named "{run}": {", ".join(sorted(begun))}', "name one of them")
+        newest = max(begun, key=lambda name: (RunFolder(out / name).manifest.stat().st_mtime, name))
+        raise UsageError(
+            f'there are {len(begun)} runs named "{run}": {", ".join(sorted(begun))}',
+            f"name one of them by its folder; the newest is {out / newest}",
+        )
     raise UsageError(f'there is no run "{run}", neither as a folder nor under {out}/; {nearest(run, names)}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -26,7 +27,39 @@ def job() -> dict[str, Any]:
     return found
 
 
-def test_every_step_works(job: dict[str, Any], tmp_path: Path) -> None:
+def carried_out(job: dict[str, Any], folder: Path) -> list[str]:
+    """Executes a job's steps as a runner does, in a folder that may hold what an earlier job has left in its cache."""
+    summary, variables = folder / "summary.md", folder / "variables"
+    variables.write_text("")
+    environment = {
+        **os.environ,
+        **{name: str(value) for name, value in job["env"].items()},
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GITHUB_STEP_SUMMARY": str(summary),
+        "GITHUB_ENV": str(variables),
+    }
+    ran = []
+    for step in job["steps"]:
+        command = step.get("run", "")
+        if not command or command == "pip install finetune-harness":
+            assert "uses" in step or command, step
+            continue
+        told = dict(line.split("=", 1) for line in variables.read_text().splitlines())
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", command],
+            cwd=folder,
+            env=environment | told,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        ran += [command.split()[1]] if command.startswith("harness ") else []
+    return ran
+
+
+def test_every_step_works_and_does_so_again_when_the_experiment_has_changed(
+    job: dict[str, Any], tmp_path: Path
+) -> None:
     source = ROOT / "examples" / "review-stars"
     (tmp_path / "experiments").mkdir()
     offline = (source / "offline.toml").read_text()
@@ -34,29 +67,23 @@ def test_every_step_works(job: dict[str, Any], tmp_path: Path) -> None:
         re.sub(r'(?m)^name = ".*"$', 'name = "stars"', offline, count=1)
     )
     (tmp_path / "experiments" / "reviews.csv").write_bytes((source / "reviews.csv").read_bytes())
-    summary = tmp_path / "summary.md"
-    environment = {
-        **os.environ,
-        **{name: str(value) for name, value in job["env"].items()},
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "GITHUB_STEP_SUMMARY": str(summary),
-    }
-    ran = []
-    for step in job["steps"]:
-        command = step.get("run", "")
-        if not command.startswith("harness "):
-            assert "uses" in step or command == "pip install finetune-harness", step
-            continue
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        ran.append(command.split()[1])
-    assert ran == ["run", "gate", "report"]
-    told = summary.read_text()
-    assert "| accuracy" in told, "the gate's table"
-    assert "## " in told, "the report's verdict"
-    assert not [case for case in ET.parse(tmp_path / "gate.xml").iter("failure") if case is not None]
+    seen = set()
+    for change in (lambda text: text, lambda text: text.replace("seed = 7", "seed = 8")):
+        path = tmp_path / "experiments" / "stars.toml"
+        path.write_text(change(path.read_text()))
+        (tmp_path / "summary.md").unlink(missing_ok=True)
+        assert carried_out(job, tmp_path) == ["run", "gate", "report"]
+        told = (tmp_path / "summary.md").read_text()
+        assert "| accuracy" in told, "the gate's table"
+        assert "## " in told, "the report's verdict"
+        gate = ET.parse(tmp_path / "gate.xml")
+        assert not list(gate.iter("failure"))
+        folder = Path(json.loads((tmp_path / "run.json").read_text())["folder"])
+        assert [suite.get("name") for suite in gate.iter("testsuite")] == [f"harness gate {folder.name}"]
+        results = json.loads((tmp_path / folder / "results.json").read_text())
+        assert results["verdict"]["sentence"] in told.replace("\\", "")
+        seen.add(folder)
+    assert len(seen) == len(list((tmp_path / "runs").glob("stars-*/results.json"))) == 2
 
 
 def test_a_gate_that_says_no_ends_the_job(job: dict[str, Any], tmp_path: Path) -> None:

@@ -83,11 +83,12 @@ def test_siblings_are_the_other_runs_of_the_name_newest_first(tmp_path: Path) ->
 def test_runs_are_found_by_folder_name_or_slug(tmp_path: Path) -> None:
     folder = made(tmp_path, "food-12345678", "food")
     made(tmp_path, "tea-11111111", "tea")
-    made(tmp_path, "tea-22222222", "tea")
+    made(tmp_path, "tea-22222222", "tea", age=9)
     for name in (str(folder), "food-12345678", "food"):
         assert find_run(name, tmp_path).path == folder
-    with pytest.raises(UsageError, match=r"there are 2 runs named .tea.: tea-11111111, tea-22222222"):
+    with pytest.raises(UsageError, match=r"there are 2 runs named .tea.: tea-11111111, tea-22222222") as caught:
         find_run("tea", tmp_path)
+    assert caught.value.hint == f"name one of them by its folder; the newest is {tmp_path}/tea-11111111"
     with pytest.raises(UsageError, match='did you mean "food-12345678"'):
         find_run("food-12345679", tmp_path)
     with pytest.raises(UsageError, match="there is none"):
