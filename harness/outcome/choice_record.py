@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from harness.execution.answers import accuracy
 from harness.experiment import LOCAL
 from harness.experiment.candidates import CHECKPOINT, worded
 from harness.outcome.machine_time import machine_seconds, spans
+from harness.scoring.searches import total, whole
 from harness.trials.choosing import Chosen, Tried
 from harness.types import Status
 
@@ -23,9 +23,6 @@ def record(chosen: Chosen, hour_usd: float | None) -> dict[str, Any]:
     seconds = machine_seconds({str(place): spans(each.answers) for place, each in enumerate(chosen.tried)})
     hourly = hour_usd if chosen.arm.endpoint == LOCAL else None
     candidates = [_candidate(each, seconds[str(place)], hourly) for place, each in enumerate(chosen.tried)]
-    jobs = {each.ready.job or place: one for place, (each, one) in enumerate(zip(chosen.tried, candidates, strict=True))
-            if one["checkpoint"] is None and one["trained"]}  # fmt: skip
-    asked = [one for one in candidates if one["n"]]
     budget = chosen.arm.choose_budget
     return {
         "arm": chosen.arm.name,
@@ -37,8 +34,8 @@ def record(chosen: Chosen, hour_usd: float | None) -> dict[str, Any]:
         "skipped": sum(chosen.why_skipped.values()),
         "why_skipped": dict(chosen.why_skipped),
         "budget": {"trials": budget.trials, "usd": budget.usd, "seconds": budget.seconds},
-        "usd": whole([one["cost_usd"] for one in asked] + [one["training_usd"] for one in jobs.values()]),
-        "seconds": whole([one["seconds"] for one in asked] + [one["training_s"] for one in jobs.values()]),
+        "usd": total(candidates, "cost_usd", "training_usd"),
+        "seconds": total(candidates, "seconds", "training_s"),
         "wall_s": chosen.wall_s,
     }
 
@@ -80,9 +77,3 @@ def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str,
 
 def _training_usd(usd: float | None, seconds: float | None, hour_usd: float | None) -> float | None:
     return usd if hour_usd is None or seconds is None else seconds / 3600 * hour_usd
-
-
-def whole(values: Sequence[float | None]) -> float | None:
-    """Returns a sum, `None` where a part of it is not known or there is none."""
-    known = [value for value in values if value is not None]
-    return sum(known) if known and len(known) == len(values) else None

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from harness.execution.answers import Answered
-from harness.outcome.choice_record import whole
 from harness.outcome.machine_time import machine_seconds, spans
 from harness.scoring.curves import Measured, crossing, fit, summary
+from harness.scoring.searches import whole
 from harness.scoring.statistics import wilson
 from harness.trials.curves import PROMPTED, Curve, Curves, Point
 from harness.types import Prediction, Status

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.scoring import verdict
+from harness.scoring import searches, verdict
 from harness.scoring.answers import Figures, Requests
 from harness.scoring.costs import economy, number, price_of, priced
 from harness.scoring.facts import Decision, Price
@@ -76,6 +76,7 @@ def rejudge(
     """
     fresh = dict(results)
     fresh["arms"] = [_repriced(arm, prices or Repricing(), results) for arm in results["arms"]]
+    fresh["choices"] = [_rechosen(choice, prices or Repricing(), results) for choice in results.get("choices") or ()]
     fresh["comparisons"] = [dict(line) for line in results["comparisons"]]
     complete = {arm["name"] for arm in fresh["arms"] if arm["complete"]}
     paired = {name: each for name, each in (requests or {}).items() if name in complete}
@@ -93,13 +94,12 @@ def _repriced(arm: Mapping[str, Any], prices: Repricing, results: Mapping[str, A
     fresh = dict(arm)
     price = prices.models.get(arm["model"] or "")
     if price is not None:
-        trained = arm["training_cost_usd"]
-        before = price_of(arm)
+        before, training = price_of(arm), _new_training(arm, price)
         fresh["price"] = asdict(price)
         if before is None or before.by_kind != price.by_kind:  # else what was billed stands, of which tokens are a part
             fresh |= {"repriced": "tokens", "cost_per_1k_usd": priced(arm, price)}
-        if price.training is not None and (before is None or before.training != price.training):
-            fresh["training_cost_usd"] = _training(arm["name"], price.training, before, trained, results)
+        if training is not None:
+            fresh["training_cost_usd"] = _training(arm, *training, results)
     elif prices.hour_usd is not None and on_this_machine(arm):
         busy, seconds = number(arm["machine_s_per_1k"]), number(arm["training_s"])
         fresh |= {"repriced": "hour", "cost_per_1k_usd": None if busy is None else busy / 3600 * prices.hour_usd}
@@ -115,15 +115,32 @@ def on_this_machine(arm: Mapping[str, Any]) -> bool:
     return bool(arm["local"] and arm["model"] and not arm["simulated"])
 
 
-def _training(
-    arm: str, price: float, before: Price | None, paid: float | None, results: Mapping[str, Any]
-) -> float | None:
-    """Returns what the same training costs at another price, `None` where its tokens are not known."""
-    tokens = [each.get("trained_tokens") for each in results.get("training") or () if each.get("arm") == arm]
+def _new_training(arm: Mapping[str, Any], price: Price) -> tuple[float, float | None] | None:
+    """Returns the price of training and what it was before; `None` where it is none or the same."""
+    before = price_of(arm)
+    was = None if before is None else before.training
+    return None if price.training is None or (before is not None and was == price.training) else (price.training, was)
+
+
+def _training(arm: Mapping[str, Any], price: float, before: float | None, results: Mapping[str, Any]) -> float | None:
+    """Returns what an arm's training costs at another price."""
+    tokens = [each.get("trained_tokens") for each in results.get("training") or () if each.get("arm") == arm["name"]]
     known = [each for each in tokens if each is not None]
-    if known:
-        return float(known[-1]) * price / 1_000_000
-    return paid * price / before.training if before is not None and before.training and paid is not None else None
+    return searches.trained_usd(known[-1] if known else None, price, before, arm["training_cost_usd"])
+
+
+def _rechosen(choice: Mapping[str, Any], prices: Repricing, results: Mapping[str, Any]) -> Figures:
+    """Returns what a choice took, under the prices that its arm has now."""
+    arm = next((each for each in results["arms"] if each["name"] == choice.get("arm")), None)
+    if arm is None:
+        return dict(choice)
+    price = prices.models.get(arm["model"] or "")
+    if price is not None:
+        training = _new_training(arm, price)
+        return dict(choice) if training is None else searches.at_training_price(choice, *training)
+    if prices.hour_usd is not None and on_this_machine(arm):
+        return searches.at_hour(choice, prices.hour_usd)
+    return dict(choice)
 
 
 def plain(value: Any) -> Any:

@@ -34,8 +34,13 @@ const Decision = (function () {
         now.usd_per_1k = priced(arm, now.price, null);
       }
     } else if (given.hour_usd !== null && arm.here) {
-      now.usd_per_1k = arm.machine_s_per_1k === null ? null : arm.machine_s_per_1k / 3600 * given.hour_usd;
-      if (trained && trained.machine_s !== null) { trained.usd = trained.machine_s / 3600 * given.hour_usd; }
+      const bill = (seconds) => seconds === null ? null : seconds / 3600 * given.hour_usd;
+      now.usd_per_1k = bill(arm.machine_s_per_1k);
+      if (trained && trained.machine_s !== null) { trained.usd = bill(trained.machine_s); }
+      if (trained) {  // judging._rechosen
+        const took = trained.search.machine_s;
+        trained.search = { usd: { total: bill(took.total), known: bill(took.known) }, machine_s: took };
+      }
     }
     if (!asked && name in given.per_1k) { now.usd_per_1k = given.per_1k[name]; }
     return now;

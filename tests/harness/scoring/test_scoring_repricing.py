@@ -94,6 +94,44 @@ def test_an_hour_of_this_machine_prices_what_it_answered(stored: dict[str, Any])
     assert (found["cost_per_1k_usd"], found["training_cost_usd"], found["repriced"]) == (None, None, "hour")
 
 
+def candidate(**given: Any) -> dict[str, Any]:
+    nothing = {"n": 9, "trained": True, "training_usd": None, "training_s": None, "trained_tokens": None}
+    return {**nothing, "cost_usd": None, "seconds": None, "model": None, **given}
+
+
+def test_a_choice_costs_what_its_jobs_cost_at_the_new_price(stored: dict[str, Any]) -> None:
+    """Two candidates of one job, one of another whose tokens nobody counted, and a checkpoint."""
+    one = candidate(model="m-t", cost_usd=0.5, training_usd=8.0, trained_tokens=2_000_000)
+    checkpoint = candidate(model="m-t:1", cost_usd=0.5, trained=False)
+    other = candidate(model="m-u", cost_usd=0.5, training_usd=4.0)
+    refused = candidate(n=0, trained=False)
+    choice = {"arm": "small", "usd": 14.0, "candidates": [one, one, checkpoint, other, refused]}
+    of_others = [{"arm": "large", "usd": 1.0, "candidates": [one]}, {"arm": "gone", "usd": 1.0, "candidates": []}]
+    results = {**stored, "choices": [choice, *of_others], "training": [{"arm": "small", "trained_tokens": 2_000_000}]}
+    found = rejudge(results, Decision(), Repricing(models={"m-t": NEW}))
+    assert found["choices"][0]["usd"] == pytest.approx(4 * 0.5 + 12.0 + 6.0)
+    assert [each["training_usd"] for each in found["choices"][0]["candidates"]] == [12.0, 12.0, None, 6.0, None]
+    assert found["choices"][1:] == of_others
+    assert results["choices"][0] == choice
+    lines = {line["name"]: line["usd"] for line in found["payback"][0]["investment"]}
+    assert (lines["training"], lines["search"]) == (12.0, pytest.approx(4 * 0.5 + 6.0))
+    same = rejudge(results, Decision(), Repricing(models={"m-t": replace(NEW, training=4.0)}))
+    assert same["choices"] == results["choices"]
+    older = {**results, "choices": [{"arm": "small", "usd": 14.0, "candidates": [{"cost_usd": 0.5}]}]}
+    assert rejudge(older, Decision(), Repricing(models={"m-t": NEW}))["choices"] == older["choices"]
+
+
+def test_a_choice_takes_hours_of_this_machine(stored: dict[str, Any]) -> None:
+    one = candidate(model="m-h", seconds=100.0, training_s=1800.0)
+    choice = {"arm": "here", "usd": None, "seconds": 1900.0, "candidates": [one, candidate(n=0, trained=False)]}
+    results = {**stored, "choices": [choice]}
+    (found,) = rejudge(results, Decision(), Repricing(hour_usd=9.0))["choices"]
+    assert found["usd"] == pytest.approx(1900 / 3600 * 9)
+    assert found["candidates"][0] == {**one, "cost_usd": 0.25, "training_usd": 4.5}
+    assert found["candidates"][1] == choice["candidates"][1]
+    assert rejudge(results, Decision(), Repricing(models={"m-t": NEW}))["choices"] == [choice]
+
+
 def test_a_price_of_a_request_is_that_of_its_arm(stored: dict[str, Any]) -> None:
     arms = repriced(stored, Repricing(per_1k={"large": 7.0, "here": 3.0}, hour_usd=9.0))
     assert (arms["large"]["cost_per_1k_usd"], arms["large"]["repriced"]) == (7.0, "request")

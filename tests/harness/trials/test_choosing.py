@@ -94,6 +94,21 @@ def test_every_key_of_a_training_reaches_its_job(lab: Lab, provider: Provider) -
     assert lab.results()["ledger"]["spent_usd"] == pytest.approx(spent)
 
 
+def test_a_price_of_training_decides_as_the_same_price_in_the_file(lab: Lab, provider: Provider) -> None:
+    def investment(paybacks: list[dict[str, Any]]) -> dict[str, float | None]:
+        (entry,) = [line for line in paybacks if line["against"] == "zero"][:1]
+        return {"fixed": entry["fixed"]} | {line["name"]: line["usd"] for line in entry["investment"]}
+
+    arms = few_shot("zero"), tuned(lab, '"backend.n_epochs" = [1, 2]\ncheckpoints = false')
+    write(lab, provider, *arms)
+    assert lab.run().code == 0
+    decided = call("decide", lab.folder, "--price", "tuned.training=20", "--json")
+    assert decided.code == 0, decided
+    write(lab, provider, *arms, prices=PRICES.replace("training = 5.0", "training = 20.0"))
+    assert lab.run().code == 0
+    assert investment(json.loads(decided.out)["payback"]) == pytest.approx(investment(lab.results()["payback"]))
+
+
 def test_every_key_of_a_prompt(lab: Lab, provider: Provider) -> None:
     grid = (
         'formatter.plugin = ["chat", "plain"]\n"formatter.instruction" = ["Say it.", "Which is it?"]\n'
