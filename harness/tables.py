@@ -40,25 +40,26 @@ def examples_file(examples: Sequence[Example]) -> bytes:
     import pyarrow as pa
 
     columns = {
-        "id": _strings([example.id for example in examples]),
-        "split": _strings([example.split for example in examples]),
-        "label": _strings([example.label for example in examples]),
-        "text": _strings([example.text for example in examples]),
-        "fields": _strings([_texts(example.fields) for example in examples]),
-        "group": _strings([example.group for example in examples]),
-        "slices": _strings([_json(dict(example.slices)) if example.slices else "{}" for example in examples]),
-        "time": _strings([example.time for example in examples]),
+        "id": strings([example.id for example in examples]),
+        "split": strings([example.split for example in examples]),
+        "label": strings([example.label for example in examples]),
+        "text": strings([example.text for example in examples]),
+        "fields": strings([_texts(example.fields) for example in examples]),
+        "group": strings([example.group for example in examples]),
+        "slices": strings([_json(dict(example.slices)) if example.slices else "{}" for example in examples]),
+        "time": strings([example.time for example in examples]),
     }
     for name in dict.fromkeys([name for example in examples for name in example.fields]):
         if name not in columns:
-            columns[name] = _strings([example.fields.get(name, "") for example in examples])
+            columns[name] = strings([example.fields.get(name, "") for example in examples])
     for name in dict.fromkeys([name for example in examples for name in example.slices]):
         if name not in columns:
-            columns[name] = _strings([example.slices.get(name) for example in examples])
-    return _bytes(pa.table(columns).replace_schema_metadata({_PREPARED: b"1"}))
+            columns[name] = strings([example.slices.get(name) for example in examples])
+    return as_bytes(pa.table(columns).replace_schema_metadata({_PREPARED: b"1"}))
 
 
-def _strings(values: Sequence[str | None]) -> Any:
+def strings(values: Sequence[str | None]) -> Any:
+    """Returns a column of texts; lone surrogates, which cannot be written as UTF-8, become question marks."""
     import pyarrow as pa
 
     try:
@@ -126,7 +127,7 @@ def write_predictions(path: Path, predictions: Iterable[Prediction], candidates:
     }
     if candidates is not None:
         columns = {"candidate": pa.array(list(candidates), pa.string()), **columns}
-    write_whole(path, _bytes(pa.table(columns)))
+    write_whole(path, as_bytes(pa.table(columns)))
 
 
 def _value(row: Prediction, name: str) -> Any:
@@ -148,11 +149,11 @@ def _json(value: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    """Lone surrogates cannot be written as UTF-8; they become question marks."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _bytes(table: Any) -> bytes:
+def as_bytes(table: Any) -> bytes:
+    """Returns a table as a Parquet file."""
     import pyarrow.parquet as pq
 
     buffer = io.BytesIO()

@@ -44,7 +44,8 @@ def predict(run: str, data: Path, arm: str, out: Path, text: str | None, **optio
         if done.usd:
             console.say(f"spent {usd(done.usd)}")
     if options["as_json"]:
-        told = {"file": str(done.out), "rows": done.rows, **done.counts, "usd": done.usd}
+        left = done.unfinished.message if done.unfinished else None
+        told = {"file": str(done.out), "rows": done.rows, **done.counts, "usd": done.usd, "unfinished": left}
         click.echo(json.dumps(told, ensure_ascii=False))
     else:
         lost = [f"{done.counts[kind]:,} {kind}" for kind in ("unparsed", "failed") if done.counts[kind]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import datetime
 import io
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness import tables
 from harness.console import Console
 from harness.errors import UnfinishedError, UsageError
 from harness.execution.work import digest
@@ -117,11 +119,14 @@ def write(out: Path, data: NewData, added: Sequence[Mapping[str, Any]]) -> None:
 
 def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
     """Writes cells as they are: what a spreadsheet makes of one that begins with `=` is the spreadsheet's matter."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
-    return text.getvalue()
+    return "".join(map(_line, [columns, *([_cell(row.get(name)) for name in columns] for row in rows)]))
+
+
+def _line(cells: Sequence[Any]) -> str:
+    line = io.StringIO(newline="")
+    # Cells with a sign that ends a line stand in quotes, and readers take either sign for one.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _cell(value: Any) -> Any:
@@ -129,11 +134,15 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return json.dumps(_json(value), ensure_ascii=False) if isinstance(value, (dict, list, tuple)) else value
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(_json(value), ensure_ascii=False)
+    return _json(value) if isinstance(value, bytes) else value
 
 
 def _json(value: Any) -> Any:
-    """Returns a value as JSON can hold it."""
+    """Returns a value as JSON can hold it; bytes in base 64."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -147,17 +156,18 @@ def _json(value: Any) -> Any:
 
 def _parquet(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     def column(name: str) -> Any:
         values = [row.get(name) for row in rows]
         if name in ADDED:
-            return pa.array(values, pa.float64() if name == "confidence" else pa.string())
+            return pa.array(values, pa.float64()) if name == "confidence" else tables.strings(values)
+        if any(isinstance(value, bytes) for value in values):  # other cells may have become texts
+            values = [value.encode() if isinstance(value, str) else value for value in values]
         try:
-            return pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):  # of several kinds
-            return pa.array([None if value is None else str(_cell(value)) for value in values], pa.string())
+            made = pa.array(values)
+            tables.as_bytes(pa.table({name: made[:0]}))
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError):  # of several kinds, or none that Parquet has
+            return tables.strings([None if value is None else str(_cell(value)) for value in values])
+        return made
 
-    buffer = io.BytesIO()
-    pq.write_table(pa.table({name: column(name) for name in columns}), buffer, compression="zstd")
-    return buffer.getvalue()
+    return tables.as_bytes(pa.table({name: column(name) for name in columns}))

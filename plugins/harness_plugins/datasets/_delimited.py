@@ -11,7 +11,7 @@ from typing import Any
 import harness
 from harness_plugins.datasets._encoding import text
 from harness_plugins.datasets._notes import shown
-from harness_plugins.datasets._source import Source, check_names
+from harness_plugins.datasets._source import Source, check_names, distinct
 
 _LONGEST_CELL = 2**31 - 1
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
@@ -36,17 +36,17 @@ class Delimited:
             raise harness.DataError(
                 f'dataset.delimiter = "{shown(self._delimiter)}" is no separator', 'expected one character, e.g. ";"'
             )
-        self.columns = source.header or self._first()
-        check_names([name for name in self.columns if name], source.name)
+        self.columns = distinct(source.header or self._first())
+        check_names(self.columns, source.name)
 
-    def _first(self) -> tuple[str, ...]:
+    def _first(self) -> Sequence[str]:
         with closing(self._records()) as records:
             _, first = next(records, (0, []))
         if not first:
             raise harness.DataError(
                 f"{self._source.name} is empty", "expected a line of column names, then a row on each line"
             )
-        return tuple(cell.strip() for cell in first)
+        return first
 
     @property
     def other_delimiter(self) -> str:
@@ -78,9 +78,8 @@ class Delimited:
 
     def objects(self) -> Iterator[Mapping[str, Any]]:
         """Yields each row as column → cell."""
-        names = tuple(dict.fromkeys(self.columns))
-        for _, cells in self.select(names):
-            yield dict(zip(names, cells, strict=True))
+        for _, cells in self.select(self.columns):
+            yield dict(zip(self.columns, cells, strict=True))
 
     def _uneven(self, line: int, n: int) -> harness.DataError:
         hint = "put quotes around cells that hold the separator or a line break"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,11 +141,24 @@ class _Unpacked(io.RawIOBase):
         return n
 
 
+def distinct(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns columns' names without white space around them; those without a name are as many spaces as come before.
+
+    So all of them can be told apart, and written again they still have no name.
+    """
+    found: list[str] = []
+    blanks = 0
+    for name in names:
+        found.append(name.strip() or " " * blanks)
+        blanks += not name.strip()
+    return tuple(found)
+
+
 def check_names(names: Sequence[str], place: str) -> None:
     """Refuses columns of one name.
 
     Args:
-        names: The columns' names; leave out empty ones where a column may be without a name.
+        names: The columns' names; those without one as `distinct` tells them apart.
         place: File, or file and sheet, for the message.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import harness
 from harness_plugins.datasets._notes import shown
-from harness_plugins.datasets._source import Source, check_names, opened
+from harness_plugins.datasets._source import Source, check_names, distinct, opened
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -44,12 +44,21 @@ class Xlsx:
         self._start, header = next(((n, row) for n, row in enumerate(self._rows, start=1) if _filled(row)), (0, ()))
         if source.header is not None:
             self._start -= 1
-        self.columns = source.header or tuple("" if name is None else str(name).strip() for name in header)
-        check_names([name for name in self.columns if name], self._place)
+        self._places = self._named(source.header or header)
+        self.columns = tuple(self._places)
 
     @property
     def _place(self) -> str:
         return f'{self._source.name}, sheet "{shown(self._sheet)}"'
+
+    def _named(self, header: Sequence[Any]) -> dict[str, int]:
+        """Returns name → place of each column that has a name, or something below."""
+        names = {place: str(name) for place, name in enumerate(header) if name is not None and str(name).strip()}
+        filled = {place for _, row in self._filled_rows() for place, value in enumerate(row) if value not in (None, "")}
+        places = sorted({*names, *filled})
+        columns = distinct(names.get(place, "") for place in places)
+        check_names(columns, self._place)
+        return dict(zip(columns, places, strict=True))
 
     def where(self, number: int) -> str:
         """Returns file, sheet and row."""
@@ -61,15 +70,14 @@ class Xlsx:
         Raises:
             harness.DataError: A wanted cell is a formula without a stored value: sheet and cell.
         """
-        places = [self.columns.index(name) for name in wanted]
+        places = [self._places[name] for name in wanted]
         for number, row in self._filled_rows():
             yield number, [self._value(row, place, number, refuse=True) for place in places]
 
     def objects(self) -> Iterator[Mapping[str, Any]]:
         """Yields each row as column → value; a formula without a stored value is `None`."""
-        named = {name: place for place, name in enumerate(self.columns) if name}
         for number, row in self._filled_rows():
-            yield {name: self._value(row, place, number, refuse=False) for name, place in named.items()}
+            yield {name: self._value(row, place, number, refuse=False) for name, place in self._places.items()}
 
     def _filled_rows(self) -> Iterator[tuple[int, Sequence[Any]]]:
         for number, row in enumerate(self._rows, start=1):

@@ -120,12 +120,12 @@ class Files:
             ctx.tell(check)
 
     def _tables(self, sources: list[Source]) -> Iterator[tuple[Source, Table]]:
-        """Yields each file's table; the columns of tables that know theirs must be the same."""
+        """Yields each file's table; the named columns of tables that know theirs must be the same."""
         known: tuple[str, set[str]] | None = None
         for source in sources:
             table = _tables.read(source)
             if table.complete:
-                here = set(table.columns)
+                here = {name for name in table.columns if name.strip()}
                 name, columns = known = known or (source.name, here)
                 if here != columns:
                     odd = sorted(here ^ columns)[0]

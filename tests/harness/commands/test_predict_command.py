@@ -10,11 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import openpyxl
 import pyarrow.parquet as pq
 import pytest
 from support.cli import HARNESS
 from support.lab import LABELS, Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
+
+from harness.finished.new_data import NewData
+from harness.finished.predicting import FORMS
+from harness.finished.predicting import write as write_rows
+from harness.types import Context
+from harness_plugins.datasets.files import Files
 
 KEY = "sk-test-predict-0123456789abcdef"
 CHAT, COMPLETIONS = "POST /v1/chat/completions", "POST /v1/completions"
@@ -104,6 +111,11 @@ def test_what_failed_is_asked_by_the_same_command(finished: Lab, provider: Provi
     provider.set(quota_after=2)
     broken = predict(finished, "tuned", data, tmp_path / "out.csv")
     assert broken.code == 4, broken
+    told = predict(finished, "tuned", data, tmp_path / "out.csv", "--json")
+    assert (told.code, json.loads(told.out)["unfinished"]) == (
+        4,
+        broken.err.split("unfinished: ")[1].splitlines()[0],
+    ), told
     found = read(tmp_path / "out.csv")
     assert [row["text"] for row in found] == TEXTS[22:28]
     assert sum(row["status"] == "answered" for row in found) == 2, (found, broken, provider.statuses())
@@ -136,6 +148,67 @@ def test_in_process_arms_label_too_and_jsonl_keeps_values(finished: Lab, provide
         (row["text"], row["n"], row["predicted"]) for row in found
     ]
     assert provider.counts() == {}
+
+
+ODD: Mapping[str, Sequence[Any]] = {
+    "breaks": ["a\rb", "a\r\nb\n", '"\r'],
+    "empty": [{}, {}, None],
+    "within": [[{}], [{"a": {}}], []],
+    "large": [2**70, 1, -(2**63)],
+    "kinds": [1, "one", {"n": 1}],
+    "whole": [0, -1, 2**60],
+}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_what_is_written_is_read_again_whatever_stands_in_it(
+    suffix: str, finished: Lab, provider: Provider, tmp_path: Path
+) -> None:
+    rows = [{"text": TEXTS[n], **{name: values[n] for name, values in ODD.items()}} for n in range(3)]
+    data, out = tmp_path / "new.jsonl", tmp_path / f"out.{suffix}"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = predict(finished, "classical", data, out, "--json")
+    assert (done.code, json.loads(done.out)["unfinished"]) == (0, None), done
+    found = list(Files(path=str(out)).rows(Context(folder=tmp_path)))
+
+    def said(value: object) -> object:
+        return value if isinstance(value, str) else json.dumps(value)
+
+    as_text = {"csv": list(ODD), "jsonl": [], "parquet": ["empty", "within", "large", "kinds"]}[suffix]
+    for name, values in ODD.items():
+        told = [None if value is None else said(value) for value in values] if name in as_text else list(values)
+        assert [row[name] or None for row in found] == [value or None for value in told], name
+    assert [row["text"] for row in found] == TEXTS[:3]
+
+
+def test_half_a_character_and_bytes_are_written(tmp_path: Path) -> None:
+    rows = ({"text": "a", "raw": b"\xff", "mixed": "ö"}, {"text": "b", "raw": b"", "mixed": b"\xff\x00"})
+    given = NewData(name="d", columns=("text", "raw", "mixed"), rows=rows, examples=())
+    added = [{"predicted": "x", "status": "answered", "confidence": None, "response": "x \ud83d"}] * 2
+    for suffix in FORMS:
+        write_rows(tmp_path / f"out{suffix}", given, added)
+    found = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [(row["raw"], row["mixed"]) for row in found] == [(b"\xff", "ö".encode()), (b"", b"\xff\x00")]
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    for told in (lines, read(tmp_path / "out.csv")):
+        assert [(row["raw"], row["mixed"]) for row in told] == [("/w==", "ö"), ("", "/wA=")]
+    assert {row["response"] for row in (*found, *lines)} == {"x ?"}
+
+
+def test_columns_without_a_name_stay_apart(finished: Lab, tmp_path: Path) -> None:
+    rows = [["", " ", "text", ""], ["1", "a", TEXTS[0], "=x"], ["2", "b", TEXTS[1], ""]]
+    sheet = openpyxl.Workbook()
+    for row in rows:
+        sheet.active.append([cell or None for cell in row[:-1]] + ([row[-1]] if row[-1] else []))
+    sheet.save(tmp_path / "new.xlsx")
+    for data in (write(tmp_path / "new.csv", rows), tmp_path / "new.xlsx"):
+        assert predict(finished, "classical", data, tmp_path / "out.csv").code == 0
+        with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+            found = [row[:4] for row in csv.reader(file)]
+        assert [found[0].index("text"), *[cell.strip() for cell in found[0]]] == [2, "", "", "text", ""]
+        assert [[row[0], row[1], row[2]] for row in found[1:]] == [row[:3] for row in rows[1:]]
+        again = predict(finished, "classical", tmp_path / "out.csv", tmp_path / "again.csv")
+        assert 'a column "predicted"' in again.err
 
 
 def test_columns_can_be_named_otherwise_and_lines_need_no_name(

@@ -267,9 +267,30 @@ def test_a_sheet_is_read(tmp_path):
     assert load(tmp_path, "d.xlsx") == [("one", "5"), ("two", "4.5")]
     dataset = Files(path="d.xlsx", text="text", label="label", time="when")
     assert [row.time for row in dataset.load(harness.Context(folder=tmp_path))] == ["2026-01-31T10:00:00", None]
-    assert next(iter(dataset.rows(harness.Context(folder=tmp_path)))) == {"text": "one", "label": 5, "when": when}
+    assert next(iter(dataset.rows(harness.Context(folder=tmp_path)))) == {
+        "text": "one", "label": 5, "": "aside", "when": when,
+    }  # fmt: skip
     workbook(tmp_path / "e.xlsx", {"Data": [["one", "x"], ["two", "y"]]})
     assert load(tmp_path, "e.xlsx", columns=("text", "label")) == [("one", "x"), ("two", "y")]
+
+
+def test_columns_without_a_name_are_told_apart_by_their_blanks(tmp_path):
+    (tmp_path / "a.csv").write_text(",text, ,label,\n1,one,2,x,3\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("text,label,\ntwo,y,4\n", encoding="utf-8")
+    rows = list(Files(path=("a.csv", "b.csv")).rows(harness.Context(folder=tmp_path)))
+    assert rows == [
+        {"": "1", "text": "one", " ": "2", "label": "x", "  ": "3"}, {"text": "two", "label": "y", "": "4"},
+    ]  # fmt: skip
+    assert load(tmp_path, "a.csv", text=("text", "  ")) == [("one\n3", "x")]
+    assert load(tmp_path, ("a.csv", "b.csv")) == [("one", "x"), ("two", "y")]
+    assert 'b.csv has no column " "' in refused(tmp_path, ("a.csv", "b.csv"), text=(" ", "text"))
+    table = [["text", None, None, "label"], ["one", None, 1, "x", None, 2], ["two", "", None, "y"]]
+    workbook(tmp_path / "d.xlsx", {"Data": table})
+    rows = list(Files(path="d.xlsx").rows(harness.Context(folder=tmp_path)))
+    assert rows == [
+        {"text": "one", "": 1, "label": "x", " ": 2}, {"text": "two", "": None, "label": "y", " ": None},
+    ]  # fmt: skip
+    assert load(tmp_path, "d.xlsx", text=("text", " ")) == [("one\n2", "x"), ("two", "y")]
 
 
 def test_of_several_sheets_one_must_be_named(tmp_path):
