@@ -86,6 +86,8 @@ def _set_of(experiment: Experiment, arm: Arm, prices: Prices, tokenizer: Path | 
 
 AT_ONCE = 10_000
 """Lines whose tokens are counted together."""
+OF_TRAIN_ALONE = ("training-examples", "identical-prompts", "identical-completions")
+"""Findings that say that nothing can be learnt from a file."""
 
 
 class _Counting:
@@ -146,8 +148,8 @@ def written(sets: Sequence[TrainingSet], data: Prepared, seed: int) -> Written:
                 found = content_findings(files[name], each.profile, Path(name))
                 if split == Split.TRAIN:
                     found += _tokens(each, counting)
-                else:  # of validation what is wrong is said, and a few rows are enough
-                    found = tuple(c for c in found if c.level != "ok" and c.kind != "training-examples")
+                else:  # of validation what is wrong is said; a few rows of one class are enough
+                    found = tuple(c for c in found if c.level != "ok" and c.kind not in OF_TRAIN_ALONE)
                 checks += [_named(check, name) for check in found]
     checks += _separators(sets, data)
     checks += _vocabularies(sets, data)

@@ -130,6 +130,39 @@ def test_a_label_that_train_lacks_is_said_before_anything_is_sent(lab: Lab, prov
     assert lab.run("--only", "zero").code == 0  # a prompt needs no example of it
 
 
+def test_a_given_split_without_validation_may_have_a_class_of_one_row(lab: Lab) -> None:
+    lines = (lab.path / "data.csv").read_text(encoding="utf-8").replace(",validation", ",train")
+    (lab.path / "data.csv").write_text(f"{lines}a text of a kind of its own,rare,train\nanother one,rare,test\n")
+    lab.write(MOCK, dataset='split = "split"')
+    assert lab.run().code == 0
+    rare = {row.split for row in read_examples(lab.folder / "data" / "examples.parquet") or () if row.label == "rare"}
+    assert rare == {"train", "test"}
+
+
+def test_a_validation_file_of_one_class_is_trained_with(lab: Lab, provider: Provider) -> None:
+    table = (lab.path / "data.csv").read_text(encoding="utf-8")
+    lines = [line for line in table.splitlines() if not line.endswith("validation") or ",bad," in line]
+    (lab.path / "data.csv").write_text("\n".join([*lines, ""]))
+    lab.write(fine_tuned("tuned"), dataset=f'split = "split"\n{endpoint(provider.base_url)}')
+    done = lab.run()
+    assert done.code == 0, done
+    lines = (lab.folder / "data" / "validation.tuned.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["completion"] for line in lines} == {" bad"}
+    told = {check["kind"] for check in quality(lab)["checks"]}  # type: ignore[attr-defined]
+    assert "missing-class" in told
+    assert "identical-completions" not in told
+
+
+def test_without_strata_a_model_can_be_trained_whatever_is_rare(lab: Lab, provider: Provider) -> None:
+    rows = (lab.path / "data.csv").read_text(encoding="utf-8").splitlines()
+    rows += [f"note {number} of a kind of its own: {'xyz' * number},rare {number}," for number in range(6)]
+    (lab.path / "data.csv").write_text("\n".join([*rows, ""]), encoding="utf-8")
+    split = "[prepare]\nsplit = { train = 0.5, validation = 0.15, test = 0.35, stratify = false }\n"
+    lab.write(fine_tuned("tuned"), dataset=f"{split}{endpoint(provider.base_url)}")
+    done = lab.run()
+    assert done.code == 0, done
+
+
 def test_weights_go_to_endpoints_that_take_them_alone(lab: Lab, provider: Provider) -> None:
     arms = endpoint(provider.base_url) + fine_tuned("tuned")
     lab.write(arms, dataset='split = "split"\n[prepare]\nbalance = "weights"')
