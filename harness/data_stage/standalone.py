@@ -148,16 +148,22 @@ def _of_the_file(data: Path, dataset: Any, columns: Collection[str], profile: Pr
 
     It is written anew, so what is wrong with it is no more than a warning.
     """
-    if is_training_file(data):
-        found = file_findings(data, profile)
-    elif {"prompt", "completion"} <= set(columns):
+    found: tuple[Check, ...] | None = None
+    try:
+        found = file_findings(data, profile) if is_training_file(data) else None
+    except DataError as error:
+        yield _unreadable(error, data)
+    if found is None and {"prompt", "completion"} <= set(columns):
         rows = [(row.get("prompt"), row.get("completion")) for row in dataset.rows(Context(folder=Path()))]
         found = completion_findings(*_columns(rows), profile=profile, extra_columns=_others(columns))
-    else:
-        return
-    for check in found:
+    for check in found or ():
         level = "warning" if check.level == "error" else check.level
         yield replace(check, message=f"{data.name}: {check.message}", level=level)
+
+
+def _unreadable(error: DataError, data: Path) -> Check:
+    message = error.message.replace(str(data), data.name)
+    return Check(kind="unreadable-lines", level="warning", message=message, heading="quality", advice=error.hint)
 
 
 def _columns(rows: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:

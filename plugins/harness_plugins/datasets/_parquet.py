@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BATCH = 4096
 """Rows held at once beside the examples."""
+_Cells = Callable[["pa.Array", str, Callable[[int], str], int], list[Any]]
+"""Makes Python's values of a column; see `values`."""
 
 
 class Parquet:
@@ -46,6 +48,14 @@ class Parquet:
         Raises:
             harness.DataError: A page cannot be read, or a text is not UTF-8.
         """
+        return self._read(wanted, values)
+
+    def objects(self) -> Iterator[Mapping[str, Any]]:
+        """Yields each row as column → value; bytes that are not UTF-8 stay bytes."""
+        for _, row in self._read(self.columns, _kept):
+            yield dict(zip(self.columns, row, strict=True))
+
+    def _read(self, wanted: Sequence[str], cells: _Cells) -> Iterator[tuple[int, Sequence[Any]]]:
         number = size = 0
         names = list(dict.fromkeys(wanted))
         with self._file() as file:
@@ -53,15 +63,10 @@ class Parquet:
                 size += batch.nbytes
                 if size > self._source.limit:
                     raise self._source.too_large()
-                columns = {name: values(batch.column(name), name, self.where, number) for name in names}
+                columns = {name: cells(batch.column(name), name, self.where, number) for name in names}
                 for row in zip(*(columns[name] for name in wanted), strict=True):
                     number += 1
                     yield number, row
-
-    def objects(self) -> Iterator[Mapping[str, Any]]:
-        """Yields each row as column → value."""
-        for _, row in self.select(self.columns):
-            yield dict(zip(self.columns, row, strict=True))
 
     @contextmanager
     def _file(self) -> Iterator[pq.ParquetFile]:
@@ -93,19 +98,38 @@ def values(column: pa.Array, name: str, where: Callable[[int], str], before: int
     Raises:
         harness.DataError: A text is not UTF-8.
     """
-    import pyarrow as pa
-
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    binary = pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
     try:
         cells: list[Any] = column.to_pylist()
-        return [cell if cell is None else cell.decode() for cell in cells] if binary else cells
+        return [cell if cell is None else cell.decode() for cell in cells] if _binary(column) else cells
     except UnicodeDecodeError:
         number, byte = _first_wrong(column)
         raise harness.DataError(
             f'{where(before + number)}: column "{shown(name)}" holds bytes that are not UTF-8 (0x{byte:02x})',
             "write the file again with the texts as UTF-8",
         ) from None
+
+
+def _kept(column: pa.Array, name: str, where: Callable[[int], str], before: int) -> list[Any]:
+    """Returns what `values` does, but bytes that are no text as they are: a column that nobody asks for may hold any.
+
+    Raises:
+        harness.DataError: A text is not UTF-8, though the column says that it holds texts.
+    """
+    return list(map(_as_text, column.to_pylist())) if _binary(column) else values(column, name, where, before)
+
+
+def _as_text(cell: bytes | None) -> str | bytes | None:
+    try:
+        return None if cell is None else cell.decode()
+    except UnicodeDecodeError:
+        return cell
+
+
+def _binary(column: pa.Array) -> bool:
+    import pyarrow as pa
+
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
 
 
 def _first_wrong(column: pa.Array) -> tuple[int, int]:

@@ -338,6 +338,37 @@ def test_the_rules_for_training_files_hold_for_any_file_of_prompts_and_completio
     assert "error" not in kinds.values()
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"prompt": "A fine one.", "completion": 5}', "completion is a number, expected a text"),
+        ('{"prompt": 17, "completion": " 5"}', "prompt is a number, expected a text"),
+        ('{"prompt": "Fine.", "completion": " 5", "completion": " 5"}', 'the key "completion" is given twice'),
+        ('{"prompt": "A fine one.", "completion": " 5", "weight": "1"}', "weight is a text, expected a number"),
+    ],
+)
+def test_what_a_provider_would_not_read_is_told_and_written_as_it_would(line: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "pc.jsonl"
+    path.write_text(f"{lines([completion(row) for row in ROWS])}{line}\n", encoding="utf-8")
+    done = call("prepare", path, "-o", tmp_path / "out", "--quiet")
+    assert done.code == 0, done
+    told = {check["kind"]: check for check in report(tmp_path / "out")["checks"]}
+    assert told["unreadable-lines"]["level"] == "warning"
+    assert told["unreadable-lines"]["message"].startswith("pc.jsonl, line ")
+    assert said in told["unreadable-lines"]["message"]
+    assert told["unreadable-lines"]["advice"]
+    assert "task-type" in told
+    assert call("prepare", tmp_path / "out" / "train.completion.jsonl", "-o", tmp_path / "again", "--quiet").code == 0
+
+
+def test_columns_of_bytes_that_nobody_asks_for_are_let_be(tmp_path: Path) -> None:
+    table = {name: [row[name] for row in ROWS] for name in ("title", "body", "stars")}
+    table |= {"photo": [b"\x89PNG\xff", *[None] * (len(ROWS) - 1)]}
+    pq.write_table(pa.table(table), tmp_path / "r.parquet")
+    assert call("prepare", tmp_path / "r.parquet", "-o", tmp_path / "out", "--quiet").code == 0
+    assert call("init", tmp_path / "r.parquet", "-o", tmp_path / "r.toml").code == 0
+
+
 def test_every_finding_is_whole_where_there_is_no_terminal(tmp_path: Path) -> None:
     rows = [{"review": f"{row['title']}. {row['body']}", "stars": row["stars"]} for row in ROWS]
     delimited([*rows, *rows[:80]], tmp_path / "r.csv", ",")

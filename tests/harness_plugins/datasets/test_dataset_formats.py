@@ -251,6 +251,20 @@ def test_parquet_of_every_type(tmp_path):
     assert rows[0].slices == {"day": "2026-01-31", "price": "1.00"}
 
 
+def test_rows_keep_bytes_that_are_no_text(tmp_path):
+    photos = pa.array([b"\xff\x00", "ö".encode(), None], pa.binary())
+    names = pa.array(["a", "b", "c"])
+    pq.write_table(
+        pa.table({"photo": photos, "kind": photos.dictionary_encode(), "text": names}), tmp_path / "d.parquet"
+    )
+    rows = list(Files(path="d.parquet").rows(harness.Context(folder=tmp_path)))
+    assert [row["photo"] for row in rows] == [row["kind"] for row in rows] == [b"\xff\x00", "ö", None]
+    assert load(tmp_path, "d.parquet", label="") == [("a", ""), ("b", ""), ("c", "")]
+    assert 'd.parquet, row 1: column "photo" holds bytes that are not UTF-8' in refused(
+        tmp_path, "d.parquet", text="photo", label=""
+    )
+
+
 def test_parquet_names_the_row_whatever_its_batch(tmp_path):
     texts = pa.array([b"fine"] * 9000 + [b"caf\xe9"], pa.binary())
     for name, column in (("a.parquet", texts), ("b.parquet", texts.view(pa.string()))):
