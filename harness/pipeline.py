@@ -23,7 +23,8 @@ from harness.running.session import Opened, RunOptions, folder_of, opened, requi
 from harness.runs import RunFolder
 from harness.training import continuing
 from harness.trials import curves, validation
-from harness.trials.choosing import Choosing, Chosen
+from harness.trials.choosing import Choosing
+from harness.trials.search import Chosen
 from harness.trials.sweeps import Sweeps
 from harness.types import Check, Example, Split
 

@@ -66,6 +66,8 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
         items = data.of(Split.VALIDATION) or data.of(Split.TRAIN)
         work.asking.asker.vectors.stored = earlier.answers
         seen = probing.probe(work, experiment.arms, items) if probe else None
+        work.asking.siblings = (folder, *earlier.siblings)  # from here on nothing is asked
+        work.trainer.siblings = tuple(each.journal for each in work.asking.siblings)
         counting = Counting(experiment=experiment, data=data, work=work, earlier=earlier, probes=seen or ())
         arms = tuple(counting.arm(arm) for arm in experiment.arms)
         models = {arm.model: arm.endpoint for arm in arms if arm.model and arm.endpoint}
@@ -81,7 +83,7 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
             max_usd=budget.max_usd,
             executor=experiment.executor.name,
             folder=str(folder.path),
-            remarks=(*_too_large(work, earlier), *_remarks(experiment, data, arms, probed=probe)),
+            remarks=(*_too_large(work), *_remarks(experiment, data, arms, probed=probe)),
         )
 
 
@@ -119,9 +121,8 @@ def _power(data: Prepared, margin: float) -> dict[str, Any]:
     }
 
 
-def _too_large(work: ArmTraining, earlier: Earlier) -> Iterator[str]:
+def _too_large(work: ArmTraining) -> Iterator[str]:
     """Yields what a run would refuse before it starts: a choice that its budget does not cover."""
-    work.trainer.siblings = tuple(each.journal for each in (earlier.own, *earlier.siblings))
     try:
         Sweeps(work=work).refuse(work.asking.experiment.arms)
     except ExperimentError as error:

@@ -9,7 +9,7 @@ from harness.experiment import LOCAL
 from harness.experiment.candidates import CHECKPOINT, worded
 from harness.outcome.machine_time import machine_seconds, spans
 from harness.scoring.searches import total, whole
-from harness.trials.choosing import Chosen, Tried
+from harness.trials.search import Chosen, Tried
 from harness.types import Status
 
 

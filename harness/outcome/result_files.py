@@ -23,8 +23,8 @@ from harness.prices import Prices
 from harness.running import arm_prices
 from harness.running.arm_training import Trained
 from harness.runs import RunFolder
-from harness.trials.choosing import Chosen
 from harness.trials.curves import PROMPTED, Curves
+from harness.trials.search import Chosen
 from harness.types import Check, Prediction, Split
 from harness.words import noted
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -47,12 +47,24 @@ class Asking:
     _in_process: bool = False
     """Whether a backend in this process is answering."""
 
-    def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], repeat: int = 0) -> bool:
-        """Whether the journal holds every answer of these arms to these examples."""
+    def answered(
+        self, pairs: Sequence[tuple[Arm, Sequence[Example]]], repeat: int = 0, *, elsewhere: bool = False
+    ) -> bool:
+        """Whether the journal holds every answer of these arms to these examples.
+
+        Args:
+            pairs: Arms with their examples.
+            repeat: How often these examples have been asked before.
+            elsewhere: Whether answers count that would be taken over from other runs.
+        """
         if any(self.asker.lacking(arm, examples) for arm, examples in pairs):
             return False
-        keys = {key for arm, examples in pairs for of in self.asker.questions(arm, examples, repeat) for key in of.keys}
-        return keys <= self.journal.known(list(keys))
+        questions = [each for arm, examples in pairs for each in self.asker.questions(arm, examples, repeat)]
+        keys = {key for question in questions for key in question.keys}
+        missing = keys - self.journal.known(list(keys))
+        if not elsewhere or not missing or missing & _drawn(questions):
+            return not missing
+        return len(self._elsewhere(missing)) == len(missing)
 
     def ask(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], stage: str, repeat: int = 0) -> list[list[Answered]]:
         """Answers examples with arms, taking from the journals what is there.
@@ -74,7 +86,7 @@ class Asking:
         self._tell_dropped(sets)
         keys = list(dict.fromkeys(key for questions in sets for question in questions for key in question.keys))
         known = self.journal.known(keys)
-        drawn = {request.key for of in sets for question in of for request in question.requests if is_sampled(request)}
+        drawn = {key for questions in sets for key in _drawn(questions)}
         known |= self._take_over([key for key in keys if key not in known and key not in drawn])
         self._send(sets, known, stage)
         with uncollected():
@@ -153,6 +165,14 @@ class Asking:
 
     def _take_over(self, missing: Sequence[str]) -> set[str]:
         """Copies answers from the journals of sibling runs."""
+        taken = self._elsewhere(missing)
+        if taken:
+            self.journal.add(taken.values())
+            self.console.say(f"{len(taken):,} answers taken over from other runs of this experiment")
+        return set(taken)
+
+    def _elsewhere(self, missing: Collection[str]) -> dict[str, Entry]:
+        """Returns the answers that sibling runs have."""
         left = list(missing)
         taken: dict[str, Entry] = {}
         for sibling in self.siblings:
@@ -161,10 +181,7 @@ class Asking:
             found = sibling_answers(sibling.journal, left)
             taken |= {key: replace(entry, reused=entry.reused or sibling.path.name) for key, entry in found.items()}
             left = [key for key in left if key not in found]
-        if taken:
-            self.journal.add(taken.values())
-            self.console.say(f"{len(taken):,} answers taken over from other runs of this experiment")
-        return set(taken)
+        return taken
 
     def _send(self, sets: Sequence[Sequence[Question]], known: set[str], stage: str) -> None:
         requests: dict[str, Request] = {}
@@ -263,6 +280,11 @@ class Asking:
 def _told(arm: str) -> str:
     """Returns the key of a note in the journal."""
     return f"told by {arm}"
+
+
+def _drawn(questions: Iterable[Question]) -> set[str]:
+    """Returns the keys of requests whose answers are drawn by chance: those of another run are others."""
+    return {request.key for question in questions for request in question.requests if is_sampled(request)}
 
 
 def _sum(prediction: Prediction, usd: float | None) -> float | None:

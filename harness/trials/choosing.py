@@ -1,146 +1,26 @@
 """Chooses settings on validation: tries candidates within a budget and takes the best of each arm.
 
 Choosing sees what training sees, `Learning`: no test example is in its reach. What it has decided (which candidates
-were begun, and that the budget let no more begin) stands in the journal, so that the same command decides it once.
+were begun, and that the budget let no more begin) is noted in the journal: see `harness.trials.notes`.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.execution.answers import Answered, accuracy
-from harness.execution.questions import mark
-from harness.execution.work import digest
 from harness.experiment import LOCAL, Arm
 from harness.experiment.candidates import CHECKPOINT, worded
-from harness.experiment.file import ChooseBudget
 from harness.numbers import counted, duration
 from harness.numbers import usd as usd_text
 from harness.running.arm_training import JOBS_AT_ONCE, ArmTraining, Trained
+from harness.trials import notes
+from harness.trials.search import Chosen, Search, Tried
 from harness.trials.sweeps import Sweeps
 from harness.types import Example, Status
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """One candidate with its answers on validation; none where it could not be trained."""
-
-    settings: Mapping[str, Any]
-    ready: Trained
-    answers: tuple[Answered, ...] = ()
-
-    @property
-    def usd(self) -> float:
-        """Dollars that its answers have cost this run."""
-        rows = [answer.prediction for answer in self.answers]
-        return sum(row.cost_usd or 0.0 for row in rows if not row.reused)
-
-    @property
-    def burden(self) -> tuple[float, float]:
-        """Dollars and input tokens of an answer, whoever paid for it: what asking it in production would take.
-
-        0 where nothing is known; among candidates of one arm, which share model and endpoint, that is so for all.
-        """
-        rows = [answer.prediction for answer in self.answers]
-        return _mean([row.cost_usd for row in rows]), _mean([row.input_tokens for row in rows])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
-    """What a choice on validation looked at and took."""
-
-    arm: Arm
-    settings: Mapping[str, Any]
-    ready: Trained
-    tried: tuple[Tried, ...]
-    why_skipped: Mapping[str, int] = field(default_factory=dict)
-    """`usd` or `seconds` → candidates for which the choice's budget had none left."""
-    wall_s: float | None = None
-    """Seconds that the choice has taken, where they were limited."""
-    left: bool = False
-    """Whether nothing is chosen yet, for candidates lack answers: the same command goes on with it."""
-
-    @property
-    def answers(self) -> tuple[Answered, ...]:
-        """What the chosen candidate answered."""
-        return next((each.answers for each in self.tried if each.settings == self.settings), ())
-
-    @property
-    def training_usd(self) -> float:
-        """Dollars of the jobs that this run has trained, each counted once."""
-        jobs = {each.ready.job: each.ready.usd or 0.0 for each in self.tried if not each.ready.reused}
-        return sum(jobs.values())
-
-    @property
-    def usd(self) -> float:
-        """Dollars that the choice has cost this run: training and answers."""
-        return self.training_usd + sum(each.usd for each in self.tried)
-
-
-@dataclass(kw_only=True)
-class _Search:
-    """One arm's choice as it goes on."""
-
-    arm: Arm
-    examples: tuple[Example, ...]
-    key: str
-    """Under which its decisions are noted."""
-    begun: list[str]
-    """Marks of the candidates that were begun, in whichever command."""
-    taken: list[int]
-    """Candidates that need no decision: nothing limits the choice, or they were begun before."""
-    waiting: list[int]
-    """Those that are begun as far as the budget allows."""
-    refused: Mapping[str, str] = field(default_factory=dict)
-    """Marks of candidates without which the choice was made → why they were refused for good."""
-    tried: dict[tuple[int, int], Tried] = field(default_factory=dict)
-    """Number of the candidate and of its checkpoint → what came of it."""
-    skipped: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-    closed: bool = False
-    """Whether all has been decided."""
-
-    @property
-    def budget(self) -> ChooseBudget:
-        return self.arm.choose_budget
-
-    @property
-    def limited(self) -> bool:
-        return self.budget.usd is not None or self.budget.seconds is not None
-
-    @property
-    def late(self) -> bool:
-        return self.budget.seconds is not None and self.seconds >= self.budget.seconds
-
-    def chosen(self) -> Chosen:
-        """Takes the best; of equals a job's last model rather than a checkpoint, then the cheapest, then the first."""
-        order = sorted(self.tried)
-        best = min(order, key=self._rank)
-        return Chosen(
-            arm=self.arm,
-            settings=self.tried[best].settings,
-            ready=self.tried[best].ready,
-            tried=tuple(self.tried[at] for at in order),
-            why_skipped=dict(self.skipped),
-            wall_s=None if self.budget.seconds is None else self.seconds,
-        )
-
-    def _rank(self, at: tuple[int, int]) -> tuple[Any, ...]:
-        one = self.tried[at]
-        return (one.ready.refusal is not None, -accuracy(one.answers), at[1] > 0, *one.burden, at)
-
-    def covers(self, cost: float, kept: float) -> bool:
-        """Whether the dollars cover something more, beside those that are kept for what begins with it."""
-        return self.budget.usd is None or self.chosen_usd() + kept + cost <= self.budget.usd
-
-    def chosen_usd(self) -> float:
-        return self.chosen().usd if self.tried else 0.0
 
 
 @dataclass(kw_only=True)
@@ -178,13 +58,13 @@ class Choosing:
             return work.train(arm).arm if work.is_trained(arm) else None
         search = self._opened(arm)
         candidates = [arm.candidates[number] for number in search.taken]
-        candidates = [each for each in candidates if _mark(each[0]) not in search.refused]
+        candidates = [each for each in candidates if notes.mark_of(each[0]) not in search.refused]
         if search.waiting or not all(work.is_trained(one, candidate=True) for _, one in candidates):
             return None
         ready = [(settings, work.train(one, candidate=True)) for settings, one in candidates]
         asked = [one for _, one in ready]
         asked += [other for each in ready for settings, other in self._checkpoints(arm, *each)
-                  if not search.limited or _mark(settings) in search.begun]  # fmt: skip
+                  if not search.limited or notes.mark_of(settings) in search.begun]  # fmt: skip
         if not work.asking.answered([(one.arm, search.examples) for one in asked]):
             return None
         self._known[arm.name] = self.choose([arm])[0]
@@ -192,19 +72,19 @@ class Choosing:
 
     # One arm's search
 
-    def _opened(self, arm: Arm) -> _Search:
+    def _opened(self, arm: Arm) -> Search:
         """Returns a search with what was decided before."""
-        key = f"choice {arm.name} {mark(arm)[:16]}"
         everything = list(range(len(arm.candidates)))
-        search = _Search(
-            arm=arm, examples=self.work.sample(arm.choose_items), key=key, begun=[], taken=everything, waiting=[],
-            refused=self._noted(_refused(key)),
+        refused = notes.noted(self.work, arm, " refused").get("refused", {})
+        search = Search(
+            arm=arm, examples=self.work.sample(arm.choose_items), begun=[], taken=everything, waiting=[],
+            refused=refused,
         )  # fmt: skip
         if not search.limited:
             return search
-        note = self._noted(key)
+        note = notes.noted(self.work, arm)
         search.begun, search.seconds = list(note.get("begun", ())), float(note.get("seconds", 0.0))
-        search.closed = bool(note.get("closed")) and note.get("budget") == _limits(search.budget)
+        search.closed = notes.is_closed(note, search.budget)
         search.taken = [number for number in everything if self._begun(search, number)]
         if search.closed:
             search.skipped = Counter(note["skipped"])
@@ -212,16 +92,16 @@ class Choosing:
             search.waiting = [number for number in everything if number not in search.taken]
         return search
 
-    def _begun(self, search: _Search, number: int) -> bool:
+    def _begun(self, search: Search, number: int) -> bool:
         """Whether a candidate was begun before, or has answered everything before the choice had a budget."""
         settings, one = search.arm.candidates[number]
-        if _mark(settings) in search.begun or search.closed:
-            return _mark(settings) in search.begun
+        if notes.mark_of(settings) in search.begun or search.closed:
+            return notes.mark_of(settings) in search.begun
         if not self.work.is_trained(one, candidate=True):
             return False
         return self.work.asking.answered([(self.work.train(one, candidate=True).arm, search.examples)])
 
-    def _round(self, group: Sequence[_Search]) -> None:
+    def _round(self, group: Sequence[Search]) -> None:
         """Trains and asks the next candidates of some searches, side by side, and then their checkpoints."""
         clock = time.monotonic()
         going = [(search, number) for search in group for number in self._next(search)]
@@ -241,10 +121,10 @@ class Choosing:
             search.seconds += time.monotonic() - clock
             self._note(search)
 
-    def _trained(self, going: Sequence[tuple[_Search, int]]) -> list[Trained]:
+    def _trained(self, going: Sequence[tuple[Search, int]]) -> list[Trained]:
         """Trains candidates, but for those without which the choice was made."""
         candidates = [(search, *search.arm.candidates[number]) for search, number in going]
-        refused = [search.refused.get(_mark(settings)) for search, settings, _ in candidates]
+        refused = [search.refused.get(notes.mark_of(settings)) for search, settings, _ in candidates]
         left = [each for each, why in zip(candidates, refused, strict=True) if why is None]
         names = [search.arm.name + _in_brackets(settings) for search, settings, _ in left]
         came = iter(self.work.train_all([one for _, _, one in left], candidate=True, names=names))
@@ -253,13 +133,13 @@ class Choosing:
             for (_, _, one), why in zip(candidates, refused, strict=True)
         ]
 
-    def _ask(self, asked: Sequence[tuple[_Search, tuple[int, int], Tried]]) -> None:
+    def _ask(self, asked: Sequence[tuple[Search, tuple[int, int], Tried]]) -> None:
         pairs = [(each.ready.arm, search.examples) for search, _, each in asked if not each.ready.refusal]
         answers = iter(self.work.asking.ask(pairs, "choosing on validation"))
         for search, at, each in asked:
             search.tried[at] = each if each.ready.refusal else replace(each, answers=tuple(next(answers)))
 
-    def _next(self, search: _Search) -> list[int]:
+    def _next(self, search: Search) -> list[int]:
         """Takes the candidates that begin now out of those that wait; those for which nothing is left are skipped."""
         if search.taken or not search.limited:
             batch, search.taken = search.taken, []
@@ -278,21 +158,21 @@ class Choosing:
                 search.skipped["usd"] += 1
         return self._begin(search, batch)
 
-    def _cost(self, search: _Search, number: int) -> float:
+    def _cost(self, search: Search, number: int) -> float:
         if search.budget.usd is None:
             return 0.0
         return Sweeps(work=self.work).cost(search.arm.candidates[number][1], search.arm.choose_items)
 
-    def _begin(self, search: _Search, batch: list[int]) -> list[int]:
-        marks = [_mark(search.arm.candidates[number][0]) for number in batch]
+    def _begin(self, search: Search, batch: list[int]) -> list[int]:
+        marks = [notes.mark_of(search.arm.candidates[number][0]) for number in batch]
         search.begun += [each for each in marks if each not in search.begun]
         return batch
 
-    def _further(self, search: _Search, number: int) -> Iterator[tuple[_Search, tuple[int, int], Tried]]:
+    def _further(self, search: Search, number: int) -> Iterator[tuple[Search, tuple[int, int], Tried]]:
         """Yields the checkpoints of a candidate that are asked too; each costs what the candidate itself has cost."""
         last, kept = search.tried[number, 0], 0.0
         for place, (settings, ready) in enumerate(self._checkpoints(search.arm, last.settings, last.ready), 1):
-            here = _mark(settings)
+            here = notes.mark_of(settings)
             if search.limited and here not in search.begun:
                 if search.closed:
                     continue
@@ -313,7 +193,7 @@ class Choosing:
                 replace(ready, arm=replace(ready.arm, backend=backend), model=each["model"]),
             )
 
-    def _close(self, search: _Search) -> None:
+    def _close(self, search: Search) -> None:
         """Lets nothing more be decided."""
         if search.limited and not search.closed:
             search.closed = True
@@ -325,7 +205,7 @@ class Choosing:
                 f"does not cover them ({spent} are spent)"
             )
 
-    def _chosen(self, search: _Search) -> Chosen:
+    def _chosen(self, search: Search) -> Chosen:
         """Takes the best, or nothing yet: what one candidate lacks could make it the best when the command goes on."""
         chosen = search.chosen()
         lacking = [each for each in chosen.tried if self._lacks(each, search.examples)]
@@ -349,42 +229,19 @@ class Choosing:
         failed = any(answer.prediction.status is Status.FAILED for answer in each.answers)
         return failed and not self.work.asking.answered([(each.ready.arm, examples)])
 
-    def _go_without(self, search: _Search, chosen: Chosen) -> None:
+    def _go_without(self, search: Search, chosen: Chosen) -> None:
         """Notes what was refused for good where something else is taken: it is not tried again once that is tested."""
-        refused = {_mark(each.settings): each.ready.refusal for each in chosen.tried if each.ready.refused}
-        if refused and chosen.ready.refusal is None and refused != search.refused:
-            self.work.asking.journal.take_note(_refused(search.key), json.dumps(refused))
+        refused = {notes.mark_of(each.settings): each.ready.refusal for each in chosen.tried if each.ready.refused}
+        if refused and chosen.ready.refusal is None:
+            notes.take(self.work, search.arm, {"refused": refused}, " refused")
 
-    def _noted(self, key: str) -> dict[str, Any]:
-        noted: dict[str, Any] = json.loads(self.work.asking.journal.note(key) or "{}")
-        return noted
-
-    def _note(self, search: _Search) -> None:
+    def _note(self, search: Search) -> None:
         if search.limited:
             told = {
-                "budget": _limits(search.budget), "begun": search.begun, "seconds": search.seconds,
+                "budget": notes.limits(search.budget), "begun": search.begun, "seconds": search.seconds,
                 "skipped": dict(search.skipped), "closed": search.closed,
             }  # fmt: skip
-            self.work.asking.journal.take_note(search.key, json.dumps(told))
-
-
-def _mean(values: Sequence[float | None]) -> float:
-    """Returns the mean of the known ones, to nine significant digits: summing in another order must not decide."""
-    known = [value for value in values if value is not None]
-    return float(f"{math.fsum(known) / len(known):.9g}") if known else 0.0
-
-
-def _refused(key: str) -> str:
-    """Returns under which key a choice notes what it goes without."""
-    return f"{key} refused"
-
-
-def _limits(budget: ChooseBudget) -> list[float | None]:
-    return [budget.usd, budget.seconds]
-
-
-def _mark(settings: Mapping[str, Any]) -> str:
-    return digest(dict(settings))[:16]
+            notes.take(self.work, search.arm, told)
 
 
 def _abreast(one: Arm) -> int:

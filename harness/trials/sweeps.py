@@ -6,7 +6,7 @@ Prompts are taken at 3 characters a token, which is on the safe side in most lan
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import ExperimentError
@@ -16,6 +16,7 @@ from harness.journal.siblings import sibling_job
 from harness.numbers import usd as usd_text
 from harness.running.arm_prices import unpriced
 from harness.running.arm_training import ArmTraining
+from harness.trials.notes import is_closed, mark_of, noted
 from harness.types import Usage
 
 OUTPUT_TOKENS = 8
@@ -38,8 +39,10 @@ class Sweeps:
         endpoint = one.endpoint
         if endpoint in (None, LOCAL):
             return 0.0
-        asking = self.work.asking
-        prompts = asking.asker.prompts(one, self.work.sample(items))
+        asking, examples, ready = self.work.asking, self.work.sample(items), self._ready(one)
+        if ready is not None and asking.answered([(ready, examples)], elsewhere=True):
+            return 0.0
+        prompts = asking.asker.prompts(one, examples)
         sizes = [len(p.text) + sum(len(m.content) for m in p.messages) for p in prompts]
         usages = [Usage(input=size // 3 + 1, output=OUTPUT_TOKENS) for size in sizes]
         costs = [asking.prices.request_usd(endpoint, self._model(one), usage) for usage in usages]
@@ -47,15 +50,24 @@ class Sweeps:
 
     def training(self, one: Arm) -> float:
         """Returns the dollars of a candidate's job, 0 where its model is there."""
-        if not one.needs_job or self.work.is_trained(one, candidate=True):
-            return 0.0
-        plan = self.work.plan(one, candidate=True)
-        taken_over = any(sibling_job(journal, plan.tag) for journal in self.work.trainer.siblings)
-        return 0.0 if taken_over else plan.usd or 0.0
+        return 0.0 if self._ready(one) is not None else self.work.plan(one, candidate=True).usd or 0.0
+
+    def _ready(self, one: Arm) -> Arm | None:
+        """Returns a candidate with the model that this run, or another of the experiment, has trained for it."""
+        if not one.needs_job:
+            return one
+        tag = self.work.plan(one, candidate=True).tag
+        elsewhere = (sibling_job(journal, tag) for journal in self.work.trainer.siblings)
+        models = (job.model for job in (self.work.asking.journal.job(tag), *elsewhere) if job is not None)
+        model = next((model for model in models if model is not None), None)
+        return None if model is None else replace(one, backend=replace(one.backend, model=model))  # type: ignore[type-var]
 
     def foreseen(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
-        """Returns the candidates that the choice's dollars would let begin, were all estimates right."""
+        """Returns the candidates that the choice has let begin, or that its dollars would, were all estimates right."""
         limit = arm.choose_budget.usd
+        note = noted(self.work, arm)
+        if is_closed(note, arm.choose_budget):
+            return [each for each in arm.candidates if mark_of(each[0]) in note["begun"]]
         kept: list[tuple[Mapping[str, Any], Arm]] = []
         spent = 0.0
         for settings, one in arm.candidates:

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from harness.execution.answers import Answered
 from harness.experiment import Arm
 from harness.running.arm_training import ArmTraining, Trained
-from harness.trials.choosing import Chosen
 from harness.trials.curves import PROMPTED
+from harness.trials.search import Chosen
 from harness.types import Status
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import inspect
 import json
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +22,7 @@ from support.stops import running
 
 from harness.experiment import candidates
 from harness.running import abreast, arm_training
-from harness.trials import choosing, sweeps
+from harness.trials import choosing, notes, search, sweeps
 
 ITEMS, VALIDATION, TEST = 90, 18, 36
 CHAT, COMPLETIONS, CREATE = "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/fine_tuning/jobs"
@@ -202,6 +204,52 @@ def test_dollars_hold_while_it_goes_on(lab: Lab, provider: Provider) -> None:
     assert provider.counts()[CHAT] - (6 * 5 + TEST) in {0, TEST}  # another candidate may have won
 
 
+MAJORITY = '[[arms]]\nname = "majority"\nbackend = { plugin = "majority" }\n'
+
+
+@pytest.mark.parametrize(("limit", "noted"), [("usd", True), ("usd", False), ("seconds", True)])
+def test_an_added_arm_gives_a_choice_no_budget_afresh(lab: Lab, provider: Provider, limit: str, noted: bool) -> None:
+    """Neither where the run that is taken over has noted what it decided, nor, of dollars, where its answers tell."""
+    provider.set(reasoning_tokens=2000, latency_s=0.3 if limit == "seconds" else 0.0)
+    most = 2.5 * 5 * 2001 / 1e6 if limit == "usd" else 0.25
+    arm = few_shot("a", k=1, extra=f"[arms.choose]\n{DRAWS}budget = {{ {limit} = {most} }}\n")
+    write(lab, provider, arm)
+    assert lab.run().code == 0
+    first, asked = choice(lab), provider.counts()
+    assert first["why_skipped"] == {limit: 6 - first["tried"]}
+    if not noted:
+        with contextlib.closing(sqlite3.connect(lab.folder / "journal.sqlite")) as journal, journal:
+            journal.execute("DELETE FROM notes")
+    write(lab, provider, arm, MAJORITY)
+    assert lab.run().code == 0
+    (found,) = lab.results(lab.runs[-1])["choices"]
+    assert len(lab.runs) == 2
+    assert (found["chosen"], settings(found)) == (first["chosen"], settings(first))
+    assert found["why_skipped"] == first["why_skipped"]
+    assert provider.counts() == asked
+    # other examples are chosen on anew
+    write(lab, provider, arm, MAJORITY, head="seed = 8")
+    assert lab.run().code == 0
+    assert provider.counts()[CHAT] > asked[CHAT]
+
+
+def test_what_is_there_costs_a_choice_nothing(lab: Lab, provider: Provider) -> None:
+    arms = few_shot("a", k=1, extra='[arms.choose]\n"shots.draw" = [1, 2]\n'), tuned(lab, EPOCHS)
+    cap = "[budget]\nmax_usd = 0.1\n"
+    write(lab, provider, *arms, prices=PRICES + cap)
+    assert lab.run().code == 0
+    asked = provider.counts()
+    dear = PRICES.replace("input = 1.0", "input = 100.0").replace("training = 5.0", "training = 500.0")
+    for more, prices in (("", dear + cap), ("[decision]\nrequests_per_month = 9\n", PRICES), (MAJORITY, PRICES)):
+        write(lab, provider, *arms, more, prices=prices)
+        told = call("estimate", lab.path / "experiment.toml", "--out", lab.path / "runs")
+        assert "the run will stop" not in told.out
+        done = lab.run(*([] if "max_usd" in prices else ["--max-usd", "0"]))
+        assert done.code == 0, done
+    assert provider.counts() == asked
+    assert len(lab.runs) == 2
+
+
 def test_seconds_hold_and_one_candidate_always_runs(lab: Lab, provider: Provider) -> None:
     provider.set(latency_s=0.05)
     slow = "concurrency = 1"
@@ -339,6 +387,11 @@ def test_what_a_choice_went_without_is_not_trained_afterwards(lab: Lab, provider
         assert done.code == 0, done
         assert lab.results(folder)["choices"] == [found]
         (folder / "results.json").unlink()
+    write(lab, provider, *arms, MAJORITY)  # a run of its own
+    assert lab.run().code == 0
+    (again,) = lab.results(lab.runs[-1])["choices"]
+    assert [each["reason"] for each in again["candidates"]] == [each["reason"] for each in found["candidates"]]
+    assert len(lab.runs) == 3
     assert (len(provider.jobs()), provider.counts()) == (jobs, asked)
 
 
@@ -596,7 +649,7 @@ def test_ctrl_c_leaves_jobs_running_and_the_same_command_follows_them(lab: Lab, 
 def test_choosing_cannot_name_the_test_split() -> None:
     fields = {field.name for field in dataclasses.fields(arm_training.Learning)}
     assert fields == {"train", "validation", "labels", "seed", "weights"}
-    for module in (choosing, arm_training, sweeps, candidates, abreast):
+    for module in (choosing, search, notes, arm_training, sweeps, candidates, abreast):
         tree = ast.parse(inspect.getsource(module))
         for node in ast.walk(tree):
             names = [getattr(node, name, None) for name in ("id", "attr", "arg", "name", "value")]
