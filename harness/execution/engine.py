@@ -164,6 +164,7 @@ class Engine:
 
     def heard(self, request: Request, reply: Reply) -> None:
         """Takes notice of an answer that is on disk."""
+        self.failed.pop(request.key, None)  # asked for again by the same command
         self.progress(request.arm, {"done": 1, "usd": (reply.timing or {}).get("usd") or 0.0, **_usage(reply)})
         if request.arm not in self._heard:
             self._heard.add(request.arm)
@@ -179,6 +180,7 @@ class Engine:
 
     def refused(self, entry: Entry) -> list[Record]:
         """Takes notice of an item that was refused for good; returns what is to be committed now."""
+        self.failed.pop(entry.key, None)
         self.progress(entry.arm, {"failed": 1})
         held = self.held.setdefault(entry.arm, [])
         held.append(entry)

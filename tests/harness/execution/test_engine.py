@@ -199,6 +199,21 @@ def test_an_item_out_of_retries_is_unfinished_and_the_others_are_answered(provid
     assert again.unfinished() is None
 
 
+def test_what_is_settled_in_the_end_lacks_no_answer(provider: Provider, journal: Journal) -> None:
+    of, texts = requests(20), list(ANSWERS)
+    made = engine(provider, journal)
+    provider.set(always_500=texts[1:4])
+    assert len(send(made, of)) == 17
+    provider.set(always_500=texts[3:4], always_400=texts[2:3])  # one is refused for good meanwhile
+    assert len(send(made, of[1:4])) == 2
+    left = made.unfinished()
+    assert isinstance(left, UnfinishedError)
+    assert "1 requests have no answer" in left.message
+    provider.set(always_500=[], always_400=[])
+    assert len(send(made, of[3:4])) == 1
+    assert made.unfinished() is None
+
+
 def test_a_refused_item_is_final_and_alone(provider: Provider, journal: Journal) -> None:
     bad = list(ANSWERS)[3]
     provider.set(always_400=[bad])
