@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.scoring.contenders import PROMPTS, TUNED
 from harness.scoring.facts import Decision, Price
+from harness.scoring.investment import Spent
 from harness.scoring.payback import paybacks
 
 SCHEMA = 1
@@ -263,11 +264,19 @@ IN_PROCESS = "answers in this process: no bill"
 LOCAL_BILL = "runs on this machine: no bill"
 
 
-def payback_if_tied(arms: Sequence[ArmEstimate], margin: float, decision: Decision) -> tuple[dict[str, Any], ...]:
+def payback_if_tied(
+    arms: Sequence[ArmEstimate], margin: float, decision: Decision, n_train: int | None = None
+) -> tuple[dict[str, Any], ...]:
     """Returns after how many requests training would be paid back, were all arms equally accurate.
 
     Each trained arm is held against the incumbent where there is one, else against every prompted arm: which of them
     is the best is not known before.
+
+    Args:
+        arms: The arms.
+        margin: Differences in accuracy below it do not matter.
+        decision: Assumptions.
+        n_train: Training examples, whose labels may have a price.
     """
     figures = [_figures(arm) for arm in arms]
     tuned = [arm["name"] for arm in figures if arm["family"] in TUNED]
@@ -276,7 +285,7 @@ def payback_if_tied(arms: Sequence[ArmEstimate], margin: float, decision: Decisi
     lines = []
     for name in tuned:
         for other in against:
-            table = paybacks(figures, {"a": name, "b": other}, margin, decision)
+            table = paybacks(figures, {"a": name, "b": other}, margin, decision, spent=Spent(n_train=n_train))
             lines += [line for line in table if line["against"] == other][:1]
     kept = ("arm", "against", "unit", "fixed", "saving_per_1k", "requests", "reason")
     return tuple({key: line[key] for key in kept} for line in lines)

@@ -61,6 +61,7 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
     require_labels(experiment.decision.error_usd, data.labels, f"{experiment.path}: decision.error_usd")
     if probe:
         keep_personal_data(data)
+    assumed, margin = outcome.decision_facts(experiment.decision), experiment.verdict.margin
     with _on_paper(experiment, options, data, console, folder.path.name) as work:
         earlier = Earlier(own=folder, siblings=tuple(folder.siblings(experiment.name)))
         items = data.of(Split.VALIDATION) or data.of(Split.TRAIN)
@@ -74,8 +75,8 @@ def estimate(experiment: Experiment, options: RunOptions, console: Console, *, p
         budget = work.asking.engine.budget
         return Estimate(
             arms=arms,
-            power=_power(data, experiment.verdict.margin),
-            payback=payback_if_tied(arms, experiment.verdict.margin, outcome.decision_facts(experiment.decision)),
+            power=_power(data, margin),
+            payback=payback_if_tied(arms, margin, assumed, len(data.of(Split.TRAIN))),
             shutdown=probing.shutdown_dates(work, models) if probe else dict.fromkeys(models),
             probe=None if seen is None else tuple(one.as_dict() for one in seen),
             probe_usd=budget.spent,

@@ -108,6 +108,32 @@ def test_an_added_arm_is_all_that_is_left(lab: Lab, provider: Provider) -> None:
     assert "measured" in found["shots"]["seconds_reason"]
 
 
+def test_candidates_that_a_choice_has_left_out_are_not_counted(lab: Lab, provider: Provider) -> None:
+    limited = few_shot("a", k=2, extra=f"{CHOICE}budget = {{ seconds = 0.000001 }}\n")
+    write(lab, provider, limited)
+    assert lab.run().code == 0
+    (choice,) = lab.results()["choices"]
+    assert (choice["tried"], choice["skipped"]) == (1, 2)
+    after, _ = ask(lab)
+    assert after["total"]["requests"] == 0
+    write(lab, provider, limited, few_shot("zero"))
+    added, _ = ask(lab)
+    assert arms_of(added)["a"]["requests"] == 0
+    before = sent(provider)
+    assert lab.run().code == 0
+    assert sent(provider) - before == added["total"]["requests"]
+
+
+def test_label_prices_are_part_of_what_is_paid_back(lab: Lab, provider: Provider) -> None:
+    decision = "[decision]\nlabel_usd = 0.5\n"
+    write(lab, provider, few_shot("zero"), fine_tuned("tuned"), more=PRICES + decision)
+    before, _ = ask(lab)
+    assert lab.run().code == 0
+    (line,) = [line for line in lab.results()["payback"] if line["role"] == "best-prompt"]
+    assert before["payback"][0]["fixed"] == pytest.approx(line["fixed"], rel=0.05)
+    assert line["fixed"] > 24 * 0.5
+
+
 def test_what_was_drawn_by_chance_is_asked_anew_in_another_run(lab: Lab, provider: Provider) -> None:
     drawn = few_shot("drawn", options=", extra_body = { temperature = 0.5 }")
     write(lab, provider, drawn)

@@ -101,6 +101,8 @@ def test_payback_were_all_arms_equally_accurate() -> None:
     (only,) = payback_if_tied([shots, zero, tuned], 0.02, Decision(incumbent="zero", setup_hours=1, hour_usd=6))
     assert (only["against"], only["fixed"]) == ("zero", 10.0)
     assert payback_if_tied([shots, zero], 0.02, Decision()) == ()
+    (line, _) = payback_if_tied([shots, zero, tuned], 0.02, Decision(label_usd=0.5), 40)
+    assert (line["fixed"], line["requests"]) == (24.0, 12_000)
 
 
 def test_payback_in_seconds_of_this_machine() -> None:
