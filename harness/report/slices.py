@@ -12,7 +12,7 @@ from harness.report.arms import Arm, ranked
 from harness.report.facts import Data, contenders, tags
 from harness.words import say, say_n
 
-MOST = 6
+MOST = 4
 """Arms of a table: the contenders, then others by rank."""
 
 
