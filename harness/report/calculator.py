@@ -124,4 +124,5 @@ def _words() -> dict[str, str | list[str]]:
         "untrained": say("What the training of {arm} cost is not known, so nobody can say when it is paid back."),
         "ended": say("The model of {arm} is shut down before it could save anything."),
         "bad": say("“{field}” must be a number from 0 to {most}."),
+        "bad_months": say("“{field}” must be a number above 0, at most {most}."),
     }

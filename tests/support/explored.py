@@ -38,6 +38,8 @@ def explored(n: int = 120, arms: int = 4, seed: int = 5) -> Results:
     columns = results.predictions
     predictions = {
         **columns,
+        "reused": tuple(place % 7 == 0 for place in range(len(columns["arm"]))),
+        "reasoning_tokens": tuple(24 if arm == "8-shot" else None for arm in columns["arm"]),
         "example_id": tuple(names[key] for key in columns["example_id"]),
         "shot_ids": tuple(
             shots.get(arm, shots["zero-shot"])(key)

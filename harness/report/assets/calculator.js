@@ -45,8 +45,9 @@
       const arm = run.arms[each];
       return arm.price !== null && arm.price.cached_input !== null && arm.tokens.cacheable > 0;
     });
-    ["cache", "hour", "a_1k", "b_1k"].forEach((key) => { fields[key].placeholder = words.as_run; });
-    fields.error.placeholder = run.assumed.by_label ? words.as_labels : "0";
+    inputs.forEach((pair) => { pair[1].placeholder = words.as_run; });
+    if (known.requests === null) { fields.requests.placeholder = ""; }
+    if (known.error_usd === null) { fields.error.placeholder = run.assumed.by_label ? words.as_labels : "0"; }
   }
   function name(key, text) { fields[key].closest(".field").firstElementChild.textContent = text; }
 
@@ -55,8 +56,9 @@
     const field = fields[key];
     if (field.closest(".field").hidden) { return null; }
     if (field.value.trim() === "" && !field.validity.badInput) { return null; }
-    const value = Number(field.value);
-    return field.validity.badInput || !(value >= 0 && value <= Number(field.max)) ? undefined : value;
+    // In no months nothing could be saved, and that would be no shutdown's fault
+    const value = Number(field.value), least = key === "months" && !ended() ? Number.MIN_VALUE : 0;
+    return field.validity.badInput || !(value >= least && value <= Number(field.max)) ? undefined : value;
   }
 
   function given() {
@@ -68,10 +70,10 @@
       if (values[key] === undefined) { found.bad = found.bad || field; }
     }
     if (found.bad) { return found; }
-    found.requests = values.requests;
+    if (values.requests !== null) { found.requests = values.requests; }
     if (values.months !== null) { found.months = values.months; }
     if (changed("cache")) { found.cache_hit = values.cache === null ? null : values.cache / 100; }
-    if (changed("error")) { found.error_usd = values.error; }
+    if (values.error !== null && changed("error")) { found.error_usd = values.error; }
     found.hour_usd = values.hour;
     ["a", "b"].forEach((side) => {
       const arm = run.arms[pair[side]], price = {};
@@ -85,6 +87,8 @@
     return found;
   }
   const changed = (key) => fields[key].value.trim() !== standard(key);
+
+  const ended = () => run.months_until_shutdown !== null && run.months_until_shutdown <= 0;
 
   const missed = () => Object.values(sides()).every((each) => run.arms[each].wrong !== null);
 
@@ -119,7 +123,8 @@
     Object.values(shown).forEach((cell) => { cell.textContent = "–"; });
     if (want.bad) {
       const label = want.bad.closest(".field").firstElementChild.textContent;
-      answer.textContent = fill(words.bad, { field: label, most: Decision.number(Number(want.bad.max)) });
+      const wrong = want.bad === fields.months ? words.bad_months : words.bad;
+      answer.textContent = fill(wrong, { field: label, most: Decision.number(Number(want.bad.max)) });
       return;
     }
     let now = Decision.decide(run, want);

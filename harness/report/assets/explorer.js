@@ -22,6 +22,7 @@
       this.pair = config.pair;
       this.turn = 0;
       this.page = 0;
+      this.draws = 0;
       this.open = -1;
     }
 
@@ -155,13 +156,13 @@
     // ---- the table
 
     async draw() {
-      const { words, write, matches } = this, turn = this.turn;
+      const { words, write, matches } = this, turn = this.turn, draw = ++this.draws;
       const shown = matches.slice(this.page * ROWS, (this.page + 1) * ROWS), body = [];
       const { a, b } = this.state, arms = a === b ? [a] : [a, b];
       const named = arms.map((arm) => (this.arms[arm].letter + " " + this.arms[arm].name).trim());
       const heads = [words.example, words.text, words.expected, ...named, words.right];
       const whole = await this.through(shown, turn, (row, part, at) => body.push(this.line(row, part, at, arms, heads)));
-      if (!whole) { return; }
+      if (!whole || draw !== this.draws) { return; } // another page was asked for meanwhile
       const pages = Math.max(1, Math.ceil(matches.length / ROWS));
       const head = el("tr", { role: "row" }, ...heads.map((text, n) => el(
         "th", { scope: "col", role: "columnheader", class: n === heads.length - 1 ? "n" : null },
@@ -315,9 +316,9 @@
     }
 
     async save() {
-      const { columns, arms } = this, answers = ["response", "confidence", "input_tokens", "output_tokens", "latency_s", "attempts", "cost_usd"];
+      const { columns, arms } = this, answers = ["response", "confidence", "input_tokens", "output_tokens", "latency_s", "attempts", "cost_usd", "error", "cached_tokens", "reasoning_tokens", "reused"];
       const heads = ["id", "expected", "text", ...columns.slices.map((slice) => slice.name)];
-      arms.forEach((arm) => ["predicted", "status", ...answers].forEach((name) => heads.push(arm.name + " " + name)));
+      arms.forEach((arm) => ["predicted", "status", ...answers, "shots"].forEach((name) => heads.push(arm.name + " " + name)));
       const status = { [UNPARSED]: "unparsed", [FAILED]: "failed", [ABSENT]: "" }, lines = [heads];
       const whole = await this.through(this.matches, this.turn, (row, part, at) => {
         const line = [columns.id[row], this.named(columns.expected[row]), part && part.text ? part.text[at] : ""];
@@ -325,7 +326,9 @@
         arms.forEach((arm, n) => {
           const label = this.label(n, row);
           line.push(label < 0 ? "" : columns.labels[label], label < 0 ? status[label] : "answered");
-          answers.forEach((name) => line.push(part && part.answers[n][name] ? part.answers[n][name][at] : ""));
+          const said = part ? part.answers[n] : {};
+          answers.forEach((name) => line.push(said[name] ? said[name][at] : ""));
+          line.push(part === null || label === ABSENT ? "" : said.lists ? said.lists[said.shots[at]].length : 0);
         });
         lines.push(line);
       });

@@ -233,6 +233,48 @@ def test_what_is_no_number_gets_a_sentence(browser: Any, address: str, value: st
     assert marked == "true"
 
 
+def test_no_months_ahead_are_no_shutdown(browser: Any, folder: Path) -> None:
+    page = browser.new_page()
+    page.goto(written(folder, "months", make_results(n=80, arms=6)) + "#d=months:0")
+    said = shown(page)
+    marked = page.get_attribute("[data-key=months]", "aria-invalid")
+    page.fill("[data-key=months]", "0.5")
+    assert shown(page)["answer"].startswith("tuned")
+    page.goto("about:blank")
+    page.goto(written(folder, "over", make_results(n=80, arms=6, change=over)) + "#d=months:0")
+    ended = shown(page)["answer"]
+    page.close()
+    assert said.pop("answer") == "“Months ahead” must be a number above 0, at most 1,200."
+    assert set(said.values()) == {numbers.MISSING}
+    assert marked == "true"
+    assert ended == "The model of tuned is shut down before it could save anything."
+
+
+def over(data: dict[str, Any]) -> None:
+    data["arms"][0]["shutdown_date"] = "2026-01-01"
+    data.update({key: value for key, value in rejudge(data, assumptions(data)).items() if key != "arms"})
+
+
+def priced_errors(data: dict[str, Any]) -> None:
+    now = rejudge(data, replace(assumptions(data), error_usd=0.01, requests_per_month=40_000))
+    data.update(decision=now["decision"], payback=now["payback"], verdict=now["verdict"])
+
+
+def test_an_emptied_field_counts_as_in_the_run(browser: Any, folder: Path) -> None:
+    page = browser.new_page()
+    page.goto(written(folder, "emptied", make_results(n=80, arms=6, change=priced_errors)))
+    page.click(".calculator summary")
+    first = shown(page)
+    assert page.input_value("[data-key=error]") == "0.01"
+    for key in ("requests", "months", "error", "a_input"):
+        page.fill(f"[data-key={key}]", "7")
+        changed = shown(page)
+        page.fill(f"[data-key={key}]", "")
+        assert shown(page) == first != changed, key
+        assert page.get_attribute(f"[data-key={key}]", "placeholder") == "as in the run", key
+    page.close()
+
+
 def zero_cost(data: dict[str, Any]) -> None:
     for arm in data["arms"][:2]:
         arm.update(cost_per_1k_usd=0.0, price=None)

@@ -246,8 +246,8 @@ def _four(x: float) -> float:
 
 def test_csv_has_the_rows_that_are_shown_and_no_formula(opened: Any, path: Path, results: Results) -> None:
     page, rows = opened(path), answers(results)
-    page.select_option(".x-expected", label="negative")
-    wanted = {key for key, row in rows["tuned"].items() if row["expected"] == "negative"}
+    page.select_option(".x-expected", label="positive")
+    wanted = {key for key, row in rows["tuned"].items() if row["expected"] == "positive"}
     settled(page, len(wanted))
     with page.expect_download() as download:
         page.click(".x-save")
@@ -256,6 +256,7 @@ def test_csv_has_the_rows_that_are_shown_and_no_formula(opened: Any, path: Path,
     texts = dict(zip(results.examples["id"], results.examples["text"], strict=True))
     assert {line["id"] for line in table} == wanted
     assert any(texts[key].startswith("=") for key in wanted)
+    known = set()
     for line in table:
         text = texts[line["id"]]
         assert line["text"] == ("'" + text if text.startswith("=") else text)
@@ -263,7 +264,33 @@ def test_csv_has_the_rows_that_are_shown_and_no_formula(opened: Any, path: Path,
             row = rows[arm][line["id"]]
             assert line[f"{arm} predicted"] == (row["predicted"] or "")
             assert line[f"{arm} status"] == row["status"]
-            assert float(line[f"{arm} latency_s"]) == pytest.approx(row["latency_s"], rel=1e-3)
+            if row["latency_s"] is not None:
+                assert float(line[f"{arm} latency_s"]) == pytest.approx(row["latency_s"], rel=1e-3)
+            for name in ("error", "cached_tokens", "reasoning_tokens"):
+                assert line[f"{arm} {name}"] == ("" if row[name] is None else str(row[name])), name
+                known |= {name} if row[name] else set()
+            assert line[f"{arm} reused"] == ("1" if row["reused"] else "")
+            assert line[f"{arm} shots"] == str(len(row["shot_ids"]))
+    assert known == {"error", "cached_tokens", "reasoning_tokens"}
+
+
+def test_of_two_turns_of_the_page_the_last_one_stands(opened: Any, large: Path, host: str) -> None:
+    page = opened(f"{host}{quote(large.name)}")
+    page.click(".x-on")
+    expect(page.locator(".x-page")).to_have_text("Page 2 of 3")
+    second = page.evaluate(ROWS)
+    held: list[Any] = []
+    page.route("**/*.js", lambda route: held.append(route), times=1)
+    page.click(".x-on")
+    expect(page.locator(".x-progress")).not_to_be_empty()  # the rows of page 3 are on their way
+    page.click(".x-back")
+    page.evaluate(TWO_FRAMES)
+    [late] = held
+    late.continue_()
+    expect(page.locator(".x-progress")).to_be_empty()
+    page.evaluate(TWO_FRAMES)
+    assert page.inner_text(".x-page") == "Page 2 of 3"
+    assert page.evaluate(ROWS) == second
 
 
 @pytest.mark.parametrize(("wide", "scheme"), [(1280, "light"), (390, "dark")])
