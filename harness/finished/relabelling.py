@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ ID, LABELS, LABEL = "example_id", "labels", "label"
 """Columns that are not text; a text field of such a name gets a bracket."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Spreadsheets take a cell that begins like this for a formula."""
+NUMBER = re.compile(r"[\d.,:/ -]*\d([eE][+-]?\d+)?")
+"""They take such an id for a number or a date, and write it as they like."""
 
 
 class Judged(NamedTuple):
@@ -153,13 +156,13 @@ def _sheet(run: Stored, order: Sequence[str]) -> str:
     writer.writerow([_cell(title) for title in (ID, *titles, LABELS, LABEL)])
     for key in order:
         fields = run.test[key].fields
-        writer.writerow([key, *(_cell(fields.get(name, "")) for name in texts), _cell(allowed), ""])
+        writer.writerow([_cell(key, NUMBER), *(_cell(fields.get(name, "")) for name in texts), _cell(allowed), ""])
     return "\ufeff" + written.getvalue()  # by its mark spreadsheets know the file for UTF-8
 
 
-def _cell(text: str) -> str:
-    """Returns a text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+def _cell(text: str, odd: re.Pattern[str] | None = None) -> str:
+    """Returns a text that no spreadsheet takes for a formula, nor for what `odd` matches."""
+    return f"'{text}" if text.startswith(FORMULA) or (odd and odd.fullmatch(text)) else text
 
 
 def apply(run: Stored, file: Path, plugins: Plugins) -> Rescored:
@@ -215,7 +218,7 @@ def _judged(run: Stored, file: Path) -> list[Judged]:
     allowed = run.results["run"]["labels"]
     found: dict[str, Judged] = {}
     for line, row in _rows(file, text):
-        name, label = (row[ID] or "").strip(), _bare(row[LABEL] or "")
+        name, label = _bare(row[ID] or "", NUMBER), _bare(row[LABEL] or "")
         if not label:
             continue
         each = Judged(line, name, label)
@@ -254,10 +257,11 @@ def _rows(file: Path, text: str) -> list[tuple[int, dict[str, str | None]]]:
     return rows
 
 
-def _bare(label: str) -> str:
-    """Returns a label without the mark that keeps a spreadsheet from calculating."""
-    said = label.strip()
-    return said[1:] if said.startswith("'") and said[1:].startswith(FORMULA) else said
+def _bare(cell: str, odd: re.Pattern[str] | None = None) -> str:
+    """Returns what `_cell` was given."""
+    said = cell.strip()
+    own = said.removeprefix("'")
+    return own if _cell(own, odd) != own else said
 
 
 def _rescored(run: Stored, labels: Mapping[str, str], kinds: Mapping[str, str], plugins: Plugins) -> dict[str, Any]:
