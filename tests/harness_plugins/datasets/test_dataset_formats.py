@@ -251,6 +251,21 @@ def test_parquet_of_every_type(tmp_path):
     assert rows[0].slices == {"day": "2026-01-31", "price": "1.00"}
 
 
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("2026-01-31T10:00:00.025", "2026-01-31T10:00:00.025000"),
+        ("2026-01-31 10:00:00.000", "2026-01-31T10:00:00"),
+        ("2026-01-31T10:00:00.05+01:00", "2026-01-31T10:00:00.050000+01:00"),
+        ("1700000000.0", "2023-11-14T22:13:20+00:00"),
+    ],
+)
+def test_dates_may_have_fractions_of_a_second(tmp_path, written, read):
+    (tmp_path / "d.csv").write_text(f"text,label,when\none,x,{written}\n", encoding="utf-8")
+    dataset = Files(path="d.csv", text="text", label="label", time="when")
+    assert [row.time for row in dataset.load(harness.Context(folder=tmp_path))] == [read]
+
+
 def test_rows_keep_bytes_that_are_no_text(tmp_path):
     photos = pa.array([b"\xff\x00", "ö".encode(), None], pa.binary())
     names = pa.array(["a", "b", "c"])
