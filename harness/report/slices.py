@@ -35,12 +35,8 @@ def _table(column: Mapping[str, Any], arms: Sequence[Arm], *, left_out: int) -> 
         slice=column["name"],
     )
     if left_out:
-        rest = say_n(
-            left_out,
-            "{n} other arm is in results.json.",
-            "{n} other arms are in results.json.",
-            n=numbers.count(left_out),
-        )
+        others = numbers.count(left_out)
+        rest = say_n(left_out, "{n} other arm has no column.", "{n} other arms have no column.", n=others)
         caption = f"{caption} {rest}"
     heads = cells.heads(str(column["name"]), say("Examples"), *map(_head, arms))
     rows = [_row(part, arms) for part in column["values"]]

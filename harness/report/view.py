@@ -174,4 +174,5 @@ def cell(value: str | Cell) -> Cell:
 def badge(look: Look) -> Markup:
     """Draws an arm's marker beside its letter."""
     drawn = marker(look.shape, 7, 7, look.paint, hollow=look.hollow, radius=4.5)
-    return tag("svg", drawn, viewBox="0 0 14 14", width=14, height=14, aria_hidden="true", class_="mk")
+    # Its height follows from width and view box: a page holds hundreds of them
+    return tag("svg", drawn, viewBox="0 0 14 14", width=14, aria_hidden="true", class_="mk")

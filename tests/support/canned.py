@@ -50,8 +50,10 @@ def serving(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def canned(*bodies: bytes | Said, kind: str = "application/json") -> Iterator[tuple[str, list[Asked]]]:
-    """Answers POSTs with these bodies, one after the other, the last one for ever.
+def canned(
+    *bodies: bytes | Said | Callable[[bytes], Said], kind: str = "application/json"
+) -> Iterator[tuple[str, list[Asked]]]:
+    """Answers POSTs with these bodies, one after the other, the last one for ever; one may hang on what was asked.
 
     Yields:
         The server's root URL, and the requests that have come.
@@ -62,7 +64,7 @@ def canned(*bodies: bytes | Said, kind: str = "application/json") -> Iterator[tu
         def do_POST(self) -> None:
             came = self.rfile.read(int(self.headers["Content-Length"]))
             reply = bodies[min(len(asked), len(bodies) - 1)]
-            said = reply if isinstance(reply, Said) else Said(200, reply)
+            said = reply if isinstance(reply, Said) else Said(200, reply) if isinstance(reply, bytes) else reply(came)
             asked.append(Asked(self.path, {name.lower(): value for name, value in self.headers.items()}, came))
             self.send_response(said.status)
             for name, value in {"Content-Type": kind, **said.headers}.items():

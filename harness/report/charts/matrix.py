@@ -225,7 +225,7 @@ class _Grid:
             shade = f"{0.12 + 0.88 * round(share * 16) / 16:.2f}"
             shades.setdefault(shade, []).append(f"M{num(x - thick / 2)} {num(y)}h{num(thick)}")
             if width(text := numbers.count(count)) <= side - 3:
-                ink = "var(--on-heat,#ffffff)" if share > 0.45 else INK
+                ink = "var(--on-heat,#fff)" if share > 0.45 else INK
                 texts.setdefault(ink, []).append(grouped(text, x, y + 4, anchor="middle"))
         drawn = [tag("path", d="".join(spots), stroke_opacity=shade) for shade, spots in sorted(shades.items())]
         written = [tag("g", *found, fill=ink, text_anchor="middle") for ink, found in sorted(texts.items())]
@@ -260,6 +260,6 @@ class _Grid:
         text = numbers.count(count)
         if width(text) <= side - 3:
             x, y = self.left + side * (column + 0.5), self.top + side * (row + 0.5) + 4
-            parts.append(label(text, x, y, anchor="middle", fill="var(--on-heat,#ffffff)" if share > 0.45 else INK))
+            parts.append(label(text, x, y, anchor="middle", fill="var(--on-heat,#fff)" if share > 0.45 else INK))
         where = address(figure, figure.rows[row], figure.columns[column])
         return tag("a", *parts, href=where, tabindex="-1") if where else tag("g", *parts)

@@ -15,7 +15,7 @@ INK = "var(--ink,#1b1d21)"
 SOFT = "var(--soft,#565c66)"
 RULE = "var(--rule,#d5d9df)"
 AXIS = "var(--axis,#8a909a)"
-PAPER = "var(--paper,#ffffff)"
+PAPER = "var(--paper,#fff)"
 SIZE = 12
 """Font size of text in figures, px."""
 LINE = 15
