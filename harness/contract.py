@@ -27,7 +27,11 @@ class Plugin(Protocol):
 
 @runtime_checkable
 class Dataset(Plugin, Protocol):
-    """Yields examples."""
+    """Yields examples.
+
+    Optional method: `reads(folder) → Iterable[Path]`, the files that they are read from, where paths are relative to
+    `folder`: what `harness prepare` writes never replaces them.
+    """
 
     def load(self, ctx: Context) -> Iterable[Example]:
         """Yields all examples. The same options yield the same examples.

@@ -105,7 +105,8 @@ def plugins_of(run: RunFolder, files: Sequence[str], blocked: Sequence[str]) -> 
 def report_sections(files: Sequence[str], blocked: Sequence[str]) -> Callable[[Path], list[Any]]:
     """Returns what makes the sections of a run's report, given its folder: loads plugins, with the run's options.
 
-    It warns of those that the run was made with and that are not there, unless `--no-plugin` names them.
+    It warns of those that the run was made with and that are not there, unless `--no-plugin` names them or what they
+    come from.
     """
     from harness.finished.stored import made_for, not_loaded
     from harness.runs import RunFolder
@@ -115,7 +116,7 @@ def report_sections(files: Sequence[str], blocked: Sequence[str]) -> Callable[[P
         manifest, plugins = run.read_manifest(), plugins_of(run, files, blocked)
         plugins.check()
         for name, origin in not_loaded(manifest, "section", plugins).items():
-            if name not in blocked:
+            if not {name, origin.split(" ")[0]} & set(blocked):
                 said = f'{path.name} was made with the section "{name}" ({origin}), and is shown without it'
                 click.echo(f"warning: {said}\nload it: --plugin FILE, or install what it comes from", err=True)
         return made_for(manifest, "section", plugins)

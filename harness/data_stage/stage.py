@@ -99,7 +99,8 @@ def prepared(experiment: Experiment, loaded: Loaded, console: Console, limit: in
 def _named(experiment: Experiment) -> frozenset[str]:
     """Returns the ids of the shots that the arms name."""
     shots = [one.shots for arm in experiment.arms for one in arm.variants if one.shots is not None]
-    return frozenset(name for each in shots for name in getattr(each.selector, "ids", ()))
+    named = [getattr(each.selector, "ids", ()) for each in shots]
+    return frozenset(name for ids in named if isinstance(ids, tuple | list) for name in ids if isinstance(name, str))
 
 
 def _trainable(data: Prepared) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +75,6 @@ class Result:
 
 def of_experiment(experiment: Experiment, console: Console) -> Source:
     """Returns what an experiment's arms learn from."""
-    paths = getattr(experiment.dataset, "path", ())
     return Source(
         loaded=stage.load_examples(experiment, console),
         options=stage.options_of(experiment),
@@ -84,7 +82,7 @@ def of_experiment(experiment: Experiment, console: Console) -> Source:
         experiment=experiment,
         margin=experiment.verdict.margin,
         seed=experiment.seed,
-        read=_files(experiment.path.parent / path for path in ([paths] if isinstance(paths, str) else paths)),
+        read=_read_by(experiment.dataset, experiment.path.parent),
     )
 
 
@@ -108,7 +106,7 @@ def of_file(
     if ready is not None:
         _nothing_else(data, given, reading or {})
         sets = _sets(plugins, wanted, {}, "")
-        return Source(loaded=Loaded(examples=ready), options=options, sets=sets, read=_files([data]))
+        return Source(loaded=Loaded(examples=ready), options=options, sets=sets, read=frozenset([data.resolve()]))
     seen = look(data, plugins, given, reading)
     table = {"path": str(data.absolute()), **seen.options}
     dataset: Any = construct(plugins.get("dataset", "files").cls, table, "dataset")
@@ -121,14 +119,17 @@ def of_file(
         options=replace(options, labels=dataset.labels, ordered=dataset.ordered),
         sets=_sets(plugins, wanted, seen.options, own_instruction(seen.guesses)),
         guessed=seen.found,
-        read=_files([data]),
+        read=_read_by(dataset, Path()),
     )
 
 
-def _files(paths: Iterable[Path]) -> frozenset[Path]:
-    """Returns the files that paths name: a file, those in a folder, or those of a pattern."""
-    named = (path.iterdir() if path.is_dir() else [path, *path.parent.glob(path.name)] for path in paths)
-    return frozenset(file.resolve() for file in chain.from_iterable(named))
+def _read_by(dataset: Any, folder: Path) -> frozenset[Path]:
+    """Returns the files that a dataset says it reads."""
+    reads = getattr(dataset, "reads", None)
+    if not callable(reads):  # or an option of that name
+        return frozenset()
+    with attributed(dataset, "reads"):
+        return frozenset(Path(path).resolve() for path in reads(folder))
 
 
 def _nothing_else(data: Path, given: Given, reading: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import harness
@@ -86,8 +87,18 @@ class Files:
         sources = self._sources(ctx, Notes())
         return (row for _, table in self._tables(sources) for row in table.objects())
 
+    def reads(self, folder: Path) -> tuple[Path, ...]:
+        """Returns the files that are read; paths are relative to `folder`.
+
+        Raises:
+            harness.DataError: No such file.
+        """
+        return tuple(path for path, _, _ in self._files(folder))
+
+    def _files(self, folder: Path) -> list[tuple[Path, _tables.Format, str]]:
+        return _tables.find((self.path,) if isinstance(self.path, str) else self.path, folder, self.format)
+
     def _sources(self, ctx: harness.Context, notes: Notes) -> list[Source]:
-        paths = (self.path,) if isinstance(self.path, str) else self.path
         return [
             Source(
                 path=path,
@@ -103,7 +114,7 @@ class Files:
                 turns=self.turns,
                 unpacked_mb=self.unpacked_mb,
             )
-            for path, form, packed in _tables.find(paths, ctx.folder, self.format)
+            for path, form, packed in self._files(ctx.folder)
         ]
 
     def _examples(self, sources: list[Source], notes: Notes, ctx: harness.Context) -> Iterator[harness.Example]:

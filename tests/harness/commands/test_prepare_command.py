@@ -169,10 +169,18 @@ def test_the_data_itself_is_never_written_over(tmp_path: Path, given: str) -> No
     assert call("prepare", own / given, "-o", tmp_path / "other").code == 0
 
 
-def test_the_data_of_an_experiment_is_never_written_over(tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["train.fine-tuned.jsonl", "~/train.fine-tuned.jsonl", "../[HERE]/train.*.jsonl", "."])
+def test_the_data_of_an_experiment_is_never_written_over(
+    tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     data = make("jsonl", tmp_path).rename(tmp_path / "train.fine-tuned.jsonl")
     before = data.read_bytes()
     assert call("init", data, "-o", tmp_path / "experiment.toml").code == 0
+    text = (tmp_path / "experiment.toml").read_text(encoding="utf-8")
+    assert f'path = "{data.name}"' in text
+    path = path.replace("[HERE]", f"{tmp_path.name[:-1]}[{tmp_path.name[-1]}]")
+    (tmp_path / "experiment.toml").write_text(text.replace(f'path = "{data.name}"', f'path = "{path}"'))
     done = call("prepare", tmp_path / "experiment.toml", "-o", tmp_path)
     assert done.code == 2, done
     assert f"{data} would replace the data itself" in done.err

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.lab import Lab, endpoint, few_shot, fine_tuned, task
+from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
 from harness.tables import read_examples
@@ -197,3 +197,48 @@ def test_a_run_says_what_its_training_takes_and_what_its_test_can_show(lab: Lab,
     assert checks["rows"]["heading"] == "quantity"
     data = lab.results()["data"]
     assert data["rows_in"] == 90 == sum(data["rows_out"].values()) + sum(data["removed"].values())
+
+
+ODD = """
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+import harness
+
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    name: ClassVar[str] = "own"
+    path: Path | None = None
+    reads: str = "what it likes"
+    def load(self, ctx):
+        return [harness.Example(fields={"text": f"item {n}"}, label="ab"[n % 2]) for n in range(60)]
+
+@dataclass(frozen=True, kw_only=True)
+class First:
+    name: ClassVar[str] = "first"
+    ids: tuple[str, ...] | None = None
+    def fit(self, train, seed):
+        self.__dict__["train"] = train
+        return self
+    def pick(self, example, k):
+        return [each for each in self.train if each.id != example.id][:k]
+
+@harness.hookimpl
+def harness_datasets():
+    return [Own]
+
+@harness.hookimpl
+def harness_selectors():
+    return [First]
+"""
+
+
+@pytest.mark.parametrize("path", ["", '\npath = "there"'])
+def test_options_of_a_plugin_of_ones_own_may_have_any_name(lab: Lab, path: str) -> None:
+    (lab.path / "odd.py").write_text(ODD, encoding="utf-8")
+    arm = MOCK + 'shots = { selector = "first", k = 1 }\n'
+    experiment = lab.path / "odd.toml"
+    experiment.write_text(f'name = "odd"\n[dataset]\nplugin = "own"{path}\n{arm}', encoding="utf-8")
+    assert lab.run("--plugin", lab.path / "odd.py", "--limit", "5", file="odd.toml").code == 0
+    done = call("prepare", experiment, "-o", lab.path / "out", "--plugin", lab.path / "odd.py")
+    assert done.code == 0, done
