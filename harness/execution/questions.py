@@ -51,7 +51,7 @@ class Asker:
     labels: tuple[str, ...]
     seed: int
     identities: Mapping[str, str]
-    """Endpoint name → what identifies it in a key: its base URL, or `local`."""
+    """Endpoint name → what identifies it in a key: see `Experiment.identities`."""
     source_hash: Callable[[object], str]
     """Plugin instance → hash of its source."""
     folder: Path = Path()

@@ -197,6 +197,14 @@ class Experiment:
             "arms": [arm.resolved() for arm in self.arms],
         }
 
+    def identities(self) -> dict[str, str]:
+        """Returns endpoint name → what identifies it in the keys of answers and of trained models.
+
+        That is its base URL, or `local`: with the place of a model that a folder or a GGUF file holds, for it is asked
+        by the last part of that alone, and another place may hold another model of this name.
+        """
+        return {name: table.base_url or _local_identity(table.model) for name, table in self.endpoints.items()}
+
     def asks_for(self, kind: str, plugin: Any) -> bool:
         """Whether the experiment's tables or `--plugin` name a plugin that would take part anyway.
 
@@ -211,6 +219,13 @@ class Experiment:
     def secret_names(self) -> tuple[str, ...]:
         """Returns the environment variables that the experiment names."""
         return tuple(sorted({name for table in self.endpoints.values() for name in table.variables}))
+
+
+def _local_identity(model: str | None) -> str:
+    path = Path(model or "").expanduser()
+    if model and (path.exists() or path.is_absolute()):
+        return f"{LOCAL} {path.resolve()}"
+    return f"{LOCAL} {model}" if path.suffix == ".gguf" else LOCAL  # one file of a model on Hugging Face
 
 
 def plain(plugin: Any) -> dict[str, Any]:

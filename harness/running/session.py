@@ -196,7 +196,7 @@ def _asking(
             train=session.data.of(Split.TRAIN),
             labels=session.data.labels,
             seed=experiment.seed,
-            identities={name: table.base_url or LOCAL for name, table in experiment.endpoints.items()},
+            identities=experiment.identities(),
             source_hash=lambda plugin: r.source_hash if (r := experiment.plugins.find(plugin)) else "",
             folder=experiment.path.parent,
             fitting=Fitting(contexts={n: table.context for n, table in experiment.endpoints.items() if table.context}),

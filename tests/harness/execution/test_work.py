@@ -35,6 +35,8 @@ def test_a_key_covers_all_that_changes_an_answer_and_no_more() -> None:
         answer_key("https://a/v1", call(), "hash", repeat=1),
     ]
     assert len({key, *others}) == 7
+    # A key that changed would ask anew what earlier versions have asked.
+    assert answer_key("local", call(), "hash") == "b1dbc73a54f58fd9ce62df80815d24bcba8a5465d1698b4bf6feb0395d9cdb5b"
 
 
 def test_digest_of_what_is_no_plain_json() -> None:

@@ -97,6 +97,39 @@ def test_what_changes_no_answer_is_no_part_of_the_settings(tmp_path: Path, plugi
         assert read(tmp_path, GOOD.replace(old, new), plugins).answer_settings() != before
 
 
+def test_two_models_of_one_name_on_this_machine_are_two_endpoints(
+    tmp_path: Path, plugins: Plugins, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for run in ("run-a", "run-b"):
+        (tmp_path / run / "checkpoint-500").mkdir(parents=True)
+        (tmp_path / run / "m.gguf").touch()
+
+    def identity(model: str | None) -> str:
+        local = f'[endpoints.local]\nmodel = "{model}"\n' if model else ""
+        found = read(tmp_path, GOOD.replace("[prices", f"{local}[prices", 1), plugins).identities()
+        assert found["api"] == "https://api.example.com/v1"
+        return found["local"]
+
+    # As ever where the name by which it is asked says all of the model: what was answered and trained stays known.
+    assert {identity(model) for model in (None, "SmolLM2-135M-Instruct", "Qwen/Qwen2.5-0.5B")} == {"local"}
+    for name in ("checkpoint-500", "m.gguf"):
+        there = identity(f"run-a/{name}")
+        assert there == f"local {tmp_path.resolve()}/run-a/{name}"
+        assert {
+            identity(f"./run-b/../run-a/{name}"),
+            identity(f"~/run-a/{name}"),
+            identity(f"{tmp_path}/run-a/{name}"),
+        } == {there}
+        assert identity(f"run-b/{name}") != there
+    gone = tmp_path / "run-a" / "checkpoint-500"
+    before = identity(str(gone))
+    gone.rmdir()
+    assert identity(str(gone)) == before  # all that it has answered is still there
+    assert identity("one/Qwen-GGUF/q.gguf") != identity("two/Qwen-GGUF/q.gguf")  # both are asked for as "q"
+
+
 def swap(old: str, new: str) -> str:
     assert GOOD.count(old) >= 1, old
     return GOOD.replace(old, new, 1)
