@@ -25,7 +25,8 @@ class SplitTable(_Table):
     train: float = Field(default=0.8, gt=0, lt=1)
     validation: float = Field(default=0.1, ge=0, lt=1)
     test: float = Field(default=0.1, gt=0, lt=1)
-    stratify: bool = True
+    stratify: bool | Literal["where-possible"] = True
+    """Where possible: classes with fewer rows than there are splits are no error, and train gets the first."""
     by: Literal["content", "time"] = "content"
     seed: int | None = None
     """A seed of the split's own; the experiment's where there is none."""

@@ -24,8 +24,9 @@ class Fractions:
     train: float = 0.8
     validation: float = 0.1
     test: float = 0.1
-    stratify: bool = True
-    """Whether each class is cut by these shares, instead of all rows together."""
+    stratify: bool | Literal["where-possible"] = True
+    """Whether each class is cut by these shares, instead of all rows together; where possible, a class that has fewer
+    rows than there are splits stands in the first of them."""
     by: Literal["content", "time"] = "content"
     """What orders the rows before they are cut: their content and the seed, or their dates, the oldest first. By time
     there are no strata."""

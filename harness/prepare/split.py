@@ -16,10 +16,8 @@ A group's name must not change with its rows for that. The names of groups do no
 that are named after one of them, so an added row can rename its unit, or join two: then that unit moves, and others by
 as much as it weighs. With duplicates removed (the default) there are no such units.
 
-Without strata all rows are one class in this, and a rare label might be nowhere in train. So the first row of each
-label is train, unless a group holds others with it, or nothing would be left for another split. An added row takes that
-place from one row of its own label at most: then no row of the label stood in train but this one, and none of the label
-moves along train's boundary beside it; where it moves past a later boundary, too, all others of the label lie beyond.
+Stratified where possible, a class of fewer rows than splits is cut in the same way: one row or group for each split in
+turn, train first, until there are none. Without strata all rows are one class, and a label may be nowhere in train.
 
 By time the order is that of the groups' latest dates instead, and all rows are one class: what is held back is newer
 than what is learned from, as it will be in use.
@@ -30,6 +28,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import accumulate
@@ -78,8 +77,9 @@ def assign(
         whole = sum(shares.values())
         train = [example for example in examples if example.split == Split.TRAIN]
         within: dict[Split, Fraction] = {split: share / whole for split, share in shares.items()}
+        possible = replace(fractions, stratify=fractions.stratify and "where-possible")
         try:
-            return {**given, **_cut(train, within, fractions, seed, names, rare=True)}
+            return {**given, **_cut(train, within, possible, seed, names)}
         except DataError as error:
             hint = "add rows to train, or name validation in the split column as well"
             raise DataError(error.message, hint) from None
@@ -97,20 +97,15 @@ def _cut(
     fractions: Fractions,
     seed: int,
     names: Mapping[str, str],
-    *,
-    rare: bool = False,
 ) -> dict[str, Split]:
-    """Cuts the groups by class; arrays with one place for each group, class or row stand for loops over them.
-
-    With `rare` classes may have fewer rows than there are splits: the first splits get them.
-    """
+    """Cuts the groups by class; arrays with one place for each group, class or row stand for loops over them."""
     import numpy as np
 
     by_time = fractions.by == "time"
-    stratify = fractions.stratify and not by_time
+    stratify = fractions.stratify is not False and not by_time
     groups: dict[str, int] = {}
     group = np.array([groups.setdefault(names[example.id], len(groups)) for example in examples], dtype=np.int64)
-    _check_possible(examples, len(groups), shares, stratify and not rare)
+    _check_possible(examples, len(groups), shares, fractions.stratify is True and not by_time)
     labels = {label: code for code, label in enumerate(sorted({example.label for example in examples}))}
     label = np.array([labels[example.label] if stratify else 0 for example in examples], dtype=np.int64)
     place = _places(list(groups), seed, _latest(examples, group) if by_time else None)
@@ -125,32 +120,10 @@ def _cut(
         cuts = _cuts(place[owner[inside]], sizes[inside], shares, len(groups))
         mine = follows == code
         parts[mine] = np.searchsorted(cuts, place[mine], side="right")
-    if not stratify and not by_time:
-        parts = _learnt(parts, _first_of_each(examples, group, place))
     splits = list(shares)
     result = {e.id: splits[part] for e, part in zip(examples, parts[group].tolist(), strict=True)}
     _check_filled(result, shares, len(groups))
     return result
-
-
-def _first_of_each(examples: Sequence[Example], group: Any, place: Any) -> list[int]:
-    """Returns the group that stands first of those that hold a class, for each class, where that is a single row."""
-    import numpy as np
-
-    rows = np.bincount(group)
-    first: dict[str, int] = {}
-    for each in np.argsort(place[group], kind="stable").tolist():
-        first.setdefault(examples[each].label, int(group[each]))
-    return [own for own in first.values() if rows[own] == 1]
-
-
-def _learnt(parts: Any, first: Sequence[int]) -> Any:
-    """Puts groups into train, unless that would leave nothing for another split."""
-    import numpy as np
-
-    moved = parts.copy()
-    moved[first] = 0
-    return moved if len(np.unique(moved)) == len(np.unique(parts)) else parts
 
 
 def _places(names: Sequence[str], seed: int, latest: Any) -> Any:
@@ -225,7 +198,7 @@ def _check_possible(
         more = f" (and {len(rare) - 1} such classes more)" if len(rare) > 1 else ""
         raise DataError(
             f'class "{label}" has {counted(rare[label], "example")}{more}, fewer than the splits: {wanted}',
-            "add examples, leave the class out, set a share to 0 or [prepare].split.stratify = false",
+            'add examples, leave the class out, set a share to 0 or [prepare].split.stratify = "where-possible"',
         )
 
 

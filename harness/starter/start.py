@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from harness.guessing.guess import Guess, Guesses
@@ -66,8 +66,8 @@ class Sizes:
     """Mean characters of an item."""
     shares: tuple[float, float, float]
     """Train, validation, test."""
-    stratify: bool
-    """Whether every class is large enough to stand in every split."""
+    stratify: bool | Literal["where-possible"]
+    """Whether every class is large enough to stand in every split, or is to stand where it can."""
     notes: tuple[str, ...]
     """What is too small, in words."""
 
@@ -110,7 +110,7 @@ def sizes(guesses: Guesses) -> Sizes:
         classes=classes,
         length=length / max(1, guesses.rows),
         shares=shares,
-        stratify=not rare,
+        stratify="where-possible" if rare else True,
         notes=() if guesses.get("split") else tuple(_notes(classes, rare, rows, shares[2])),
     )
 
@@ -127,8 +127,8 @@ def _notes(classes: Mapping[str, int], rare: list[str], rows: int, test: float) 
     notes = []
     if rare:
         notes.append(
-            f"{_these(rare)} fewer than {SPLITS} different texts, one for each split: stratify = false lets the "
-            "experiment run all the same; add examples, or leave them out"
+            f'{_these(rare)} fewer than {SPLITS} different texts, one for each split: stratify = "where-possible" '
+            "gives them to train first, and the test has none; add examples, or leave them out"
         )
     few = [own for own, number in classes.items() if number not in range(SPLITS) and number * test < 1]
     if few:

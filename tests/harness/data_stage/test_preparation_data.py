@@ -153,12 +153,18 @@ def test_a_validation_file_of_one_class_is_trained_with(lab: Lab, provider: Prov
     assert "identical-completions" not in told
 
 
-def test_without_strata_a_model_can_be_trained_whatever_is_rare(lab: Lab, provider: Provider) -> None:
+def test_stratified_where_possible_a_model_can_be_trained_whatever_is_rare(lab: Lab, provider: Provider) -> None:
     rows = (lab.path / "data.csv").read_text(encoding="utf-8").splitlines()
     rows += [f"note {number} of a kind of its own: {'xyz' * number},rare {number}," for number in range(6)]
     (lab.path / "data.csv").write_text("\n".join([*rows, ""]), encoding="utf-8")
-    split = "[prepare]\nsplit = { train = 0.5, validation = 0.15, test = 0.35, stratify = false }\n"
-    lab.write(fine_tuned("tuned"), dataset=f"{split}{endpoint(provider.base_url)}")
+    split = "[prepare]\nsplit = {{ train = 0.5, validation = 0.15, test = 0.35, stratify = {} }}\n"
+    refused = ("true", "fewer than the splits"), ("false", "train has no example of the label")
+    for stratify, said in refused:
+        lab.write(fine_tuned("tuned"), dataset=f"{split.format(stratify)}{endpoint(provider.base_url)}")
+        done = lab.run()
+        assert (done.code, said in done.err) == (2, True), done
+    possible = split.format('"where-possible"')
+    lab.write(fine_tuned("tuned"), dataset=f"{possible}{endpoint(provider.base_url)}")
     done = lab.run()
     assert done.code == 0, done
 

@@ -143,6 +143,7 @@ MISTAKES = [
     ("backend = {", "bakend = {", "arms[0].bakend", 'there is no such key; did you mean "backend"?'),
     ('duplicates = "near"', 'duplicate = "near"', "prepare.duplicate", 'did you mean "duplicates"?'),
     ("stratify = true", "startify = true", "prepare.split.startify", 'did you mean "stratify"?'),
+    ("stratify = true", 'stratify = "maybe"', "prepare.split.stratify", "where-possible"),
     ('base_url = "', 'base_uri = "', "endpoints.api.base_uri", 'did you mean "base_url"?'),
     ('{ env = "TEAM" }', '{ enw = "TEAM" }', "endpoints.api.headers.X-Team.enw", ""),
     ("input = 0.15", "inputs = 0.15", "prices.my-model.inputs", 'did you mean "input"?'),

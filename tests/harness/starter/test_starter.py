@@ -163,7 +163,7 @@ def test_a_class_that_is_too_small_to_split_is_named_and_does_not_stop_the_run()
     assert sizes(start.guesses).classes["rare"] == 1
     assert sizes(start.guesses).classes["alike"] < 6
     text = experiment_text(start)
-    assert tomllib.loads(text)["prepare"]["split"]["stratify"] is False
+    assert tomllib.loads(text)["prepare"]["split"]["stratify"] == "where-possible"
     assert '"rare"' in " ".join(sizes(start.guesses).notes)
     assert tomllib.loads(experiment_text(started(rows(90))))["prepare"]["split"]["stratify"] is True
 
