@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import UsageError
+from harness.execution.rate import RESET_MAX_S
 from harness.execution.targets import Target
 from harness.secrets import Scrubber
 
@@ -127,13 +128,16 @@ def _said(error: openai.APIStatusError) -> str:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds that a server asks to wait: `retry-after-ms` wins over `retry-after`."""
+    """Returns the seconds that a server asks to wait: `retry-after-ms` wins over `retry-after`.
+
+    They may be more than anybody waits; what `rate.RESET_MAX_S` calls no duration is none here either.
+    """
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         try:
             value = float(headers.get(name, "")) / unit
         except ValueError:
             continue
-        if 0 <= value <= 3600:
+        if 0 <= value <= RESET_MAX_S:
             return value
     return None
 

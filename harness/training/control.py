@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import HarnessError, TrainingRefusedError, UnfinishedError, UsageError
 from harness.execution.faults import MORE_QUOTA, BadBody, Fate, judge
+from harness.execution.lanes import PATIENCE_S
 from harness.execution.targets import Target
+from harness.numbers import duration
 from harness.secrets import Scrubber
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Control:
 
         Raises:
             TrainingRefusedError: The endpoint does not train.
-            UnfinishedError: It cannot be reached, or has no credit.
+            UnfinishedError: It cannot be reached, has no credit, or lets nothing through for too long.
             UsageError: It refuses the call.
         """
         import openai
@@ -60,9 +62,10 @@ class Control:
             except (openai.OpenAIError, BadBody) as error:
                 fate = judge(error, self.scrub)
                 most = min(attempts, CONNECTION_ATTEMPTS) if fate.kind == "connection" else attempts
-                if fate.scope != "retry" or attempt >= most:
+                wait_s = max(0.25 * 2**attempt, fate.retry_after_s or 0.0)
+                if fate.scope != "retry" or attempt >= most or wait_s > PATIENCE_S:
                     raise self._error(error, fate) from None
-            self.sleep(max(0.25 * 2**attempt, fate.retry_after_s or 0.0))
+            self.sleep(wait_s)
             found = between() if between is not None else None
             if found is not None:
                 return found
@@ -75,6 +78,8 @@ class Control:
             )
         if fate.scope in {"retry", "endpoint"}:
             hint = MORE_QUOTA if fate.kind == "quota" else "the same command goes on"
+            if fate.retry_after_s is not None and fate.retry_after_s > PATIENCE_S:
+                hint = f"it lets nothing through for {duration(fate.retry_after_s)}; then {hint}"
             return UnfinishedError(f"{self.where}: {fate.message}", hint)
         if fate.kind == "authentication":
             cure = f"put a valid key into the environment variable {self.target.key_name}"

@@ -68,14 +68,15 @@ def test_models_that_are_not_limited_finish_first(journal: Journal) -> None:
     assert len(made.failed) == 2
 
 
-def test_a_refusal_that_asks_for_too_much_is_believed(journal: Journal) -> None:
-    wait = {"retry-after": "3600"}
+@pytest.mark.parametrize(("seconds", "written"), [("3600", "1 h"), ("86400", "24 h"), ("172800", "48 h")])
+def test_a_refusal_that_asks_for_too_much_is_believed(journal: Journal, seconds: str, written: str) -> None:
+    wait = {"retry-after": seconds}
     with canned(Said(200, GOOD), Said(429, b'{"error": {"message": "slow down"}}', wait)) as (url, asked):
         made = engine(journal, url)
         made.send(requests(9), made.done)
     assert len(asked) <= 5
     assert len(made.failed) == 8
-    assert "lets nothing through for 1 h" in told(made)
+    assert f"lets nothing through for {written}," in told(made)
 
 
 @pytest.mark.parametrize("reset", ["1764280000", "1764280000000", "9" * 40])

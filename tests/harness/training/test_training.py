@@ -17,6 +17,7 @@ from harness.execution.targets import Target
 from harness.journal import Job, Journal
 from harness.secrets import Scrubber
 from harness.training import Trainer, job_tag, upload_of
+from harness.training.control import open_control
 from harness.types import JobSpec, TrainingFiles
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -329,6 +330,20 @@ def test_refusals(
         assert own_jobs(provider, spec) == []
         provider.set(training_refused=False, quota_after=None, without=[])
         assert ensure(provider, journal, spec, files).status == "succeeded"
+
+
+def test_a_wait_of_a_day_ends_the_command_in_place_of_a_day_of_sleep(provider: Provider) -> None:
+    provider.set(rate_429=1.0, retry_after_s=86_400.0)
+    slept: list[float] = []
+    with (
+        open_control(target(provider), Scrubber((KEY,)), slept.append) as control,
+        pytest.raises(UnfinishedError) as caught,
+    ):
+        control.ask(control.client.files.list)
+    assert "the endpoint fake" in caught.value.message
+    assert caught.value.hint == "it lets nothing through for 24 h; then the same command goes on"
+    assert slept == []
+    assert provider.statuses() == {"429": 1}
 
 
 def test_an_unknown_base_model_and_a_file_that_is_too_small(
