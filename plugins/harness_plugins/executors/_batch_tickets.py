@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import harness
 
@@ -48,6 +48,11 @@ class Group(NamedTuple):
     path: str
     model: str
 
+    @classmethod
+    def of(cls, call: harness.Call) -> Self:
+        """Returns where a call belongs."""
+        return cls(call.endpoint, call.path, str(call.body.get("model")))
+
 
 @dataclass(slots=True, kw_only=True)
 class Live:
@@ -55,6 +60,7 @@ class Live:
 
     ticket: Ticket
     group: Group
+    """Whose endpoint is asked. Some of the calls may belong to others: names of one URL."""
     calls: dict[str, harness.Call]
     told: tuple[str, int, int] | None = None
     heard_at: float = field(default_factory=time.monotonic)

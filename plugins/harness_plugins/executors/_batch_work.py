@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -61,8 +61,7 @@ class Work:
             if self.send.here(call):
                 here.append(call)
             else:
-                group = Group(call.endpoint, call.path, str(call.body.get("model")))
-                self.waiting.setdefault(group, {})[self.send.key(call)] = call
+                self.waiting.setdefault(Group.of(call), {})[self.send.key(call)] = call
         try:
             self._take_up()
             self._hand_in()
@@ -94,10 +93,11 @@ class Work:
             found = [(group, wanted) for group, of in self.waiting.items() if (wanted := ticket.wanted(of))]
             if not found:
                 continue
-            ((group, calls),) = found
-            of = self.waiting[group]
+            # An endpoint's URL stands in its keys, its name does not: of several the batch's own, or who wants most.
+            group, _ = max(found, key=lambda each: (each[0].endpoint == ticket.endpoint, len(each[1])))
+            calls = {key: call for _, wanted in found for key, call in wanted.items()}
             for key, call in calls.items():
-                del of[key]
+                del self.waiting[Group.of(call)][key]
                 self._admit(call, "batch")  # it is bought already; what it may cost must not be spent twice
             if ticket.elsewhere:  # from here on it is this run's too
                 ticket = keep(self.send, replace(ticket, endpoint=group.endpoint))
@@ -108,10 +108,15 @@ class Work:
                 continue
             if known is None:
                 forget(self.send, ticket)
-                of.update(calls)
+                self._wait_again(calls)
                 continue
             self.live[known.tag] = Live(ticket=known, group=group, calls=calls)
             self.send.say(f"{known.batch} was handed in before: {len(calls):,} of its answers are wanted")
+
+    def _wait_again(self, calls: Mapping[str, harness.Call]) -> None:
+        """Lets calls wait for another batch, each where it belongs."""
+        for key, call in calls.items():
+            self.waiting[Group.of(call)][key] = call
 
     # Handing in
 
@@ -319,7 +324,7 @@ class Work:
             if batch.status == "cancelled" or self.rounds[key] >= ROUNDS:
                 self.send.give_up(call, reason, final=False)
             else:
-                self.waiting[live.group][key] = call
+                self._wait_again({key: call})
 
     def _failed(self, live: Live, batch: Batch) -> None:
         """Says what is wrong with a batch that was refused as a whole; one that found no room waits for some."""
@@ -351,7 +356,7 @@ class Work:
             waiting.clear()
             return
         self.narrow[live.group] = size
-        self.waiting[live.group].update(live.calls)
+        self._wait_again(live.calls)
         self.send.say(f"{live.ticket.batch} found no room in the queue; the next has at most {size:,} requests")
 
     def _lost(self, live: Live) -> None:
@@ -359,7 +364,7 @@ class Work:
         ticket = live.ticket
         if ticket.lost:
             self._done_with(live)
-            self.waiting[live.group].update(live.calls)
+            self._wait_again(live.calls)
             self.send.say(f"{ticket.batch} is still unknown there: its requests are handed in anew")
             return
         del self.live[ticket.tag]

@@ -155,6 +155,23 @@ def test_what_another_run_has_handed_in_is_waited_for(bench: Bench) -> None:
     assert len(bench.batches()) == 2
 
 
+@pytest.mark.parametrize("failed", [(), (1, 2, 5, 6)], ids=["all answered", "some come back"])
+def test_a_batch_whose_calls_stand_under_two_names_by_now_is_waited_for(bench: Bench, failed: tuple[int, ...]) -> None:
+    bench.provider.set(batches_stand_still=True, batch_500_once=tuple(TEXTS[number] for number in failed))
+    calls = requests(TEXTS[:9], arm=f"split {failed}")
+    interrupted(bench, calls, 1)
+    bench.provider.set(batches_stand_still=False)
+    # Another run names the URL twice; the keys are those of the URL.
+    split = [*calls[:3], *(replace(call, endpoint="fake-2") for call in calls[3:])]
+    second = changed(bench)
+    ran = second.run(split, try_first=False)
+    right(ran, split)
+    assert "was handed in before: 8 of its answers are wanted" in ran.told[0]
+    again = {calls[number].key for number in failed}
+    assert bench.handed_in() == {call.key: 2 if call.key in again else 1 for call in calls[1:]}
+    assert len(bench.batches()) == (3 if failed else 1)  # what comes back goes to its own endpoint
+
+
 def test_a_batch_of_another_run_that_came_to_nothing_is_not_taken_up_for_ever(bench: Bench) -> None:
     bench.provider.set(batches_stand_still=True)
     calls = requests(TEXTS[:9])
