@@ -102,6 +102,7 @@ class Sender:
             self.engine.give_up(request, message, endpoint_down=False)
             return
         self.journal.add([Entry(key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=message)])
+        self.engine.failed.pop(request.key, None)  # asked for again by the same command
         self.engine.progress(request.arm, {"failed": 1})
 
     def client(self, endpoint: str) -> OpenAI:

@@ -173,6 +173,15 @@ def test_what_is_taken_is_in_the_journal(send: Sender) -> None:
     assert send.journal.answers([first.key])[first.key].body == {"choices": [{"text": "good"}]}
 
 
+def test_what_is_refused_for_good_in_the_end_lacks_no_answer(send: Sender) -> None:
+    (call,) = requests(1)
+    send.give_up(call, "500: later", final=False)
+    assert send.engine.failed.keys() == {call.key}
+    send.give_up(call, "400: no", final=True)
+    assert send.journal.known([call.key]) == {call.key}
+    assert send.engine.unfinished() is None
+
+
 def test_what_was_paid_elsewhere_is_told(send: Sender) -> None:
     told: list[tuple[str, float]] = []
     send.engine.progress = lambda arm, figures: told.append((arm, figures["usd"]))
