@@ -62,15 +62,26 @@ class Sweeps:
         model = next((model for model in models if model is not None), None)
         return None if model is None else replace(one, backend=replace(one.backend, model=model))  # type: ignore[type-var]
 
+    def _open(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
+        """Returns the candidates that have still a part in an arm's choice; others cost nothing, whatever is missing.
+
+        What a finished choice has left out is not begun, and what it went without is not tried again. One at least.
+        """
+        note, refused = noted(self.work, arm), noted(self.work, arm, " refused").get("refused", {})
+        begun = list(arm.candidates)
+        if is_closed(note, arm.choose_budget):
+            begun = [each for each in begun if mark_of(each[0]) in note["begun"]]
+        return [each for each in begun if mark_of(each[0]) not in refused] or begun
+
     def foreseen(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
         """Returns the candidates that the choice has let begin, or that its dollars would, were all estimates right."""
         limit = arm.choose_budget.usd
-        note = noted(self.work, arm)
-        if is_closed(note, arm.choose_budget):
-            return [each for each in arm.candidates if mark_of(each[0]) in note["begun"]]
+        candidates = self._open(arm)
+        if is_closed(noted(self.work, arm), arm.choose_budget):
+            return candidates
         kept: list[tuple[Mapping[str, Any], Arm]] = []
         spent = 0.0
-        for settings, one in arm.candidates:
+        for settings, one in candidates:
             cost = 0.0 if limit is None else self.cost(one, arm.choose_items)
             if not kept or limit is None or spent + cost <= limit:
                 spent += cost
@@ -91,8 +102,9 @@ class Sweeps:
             if not given:
                 continue
             self._require_prices(arm)
-            jobs = {self.work.plan(one, True).tag: self.training(one) for _, one in arm.candidates if one.needs_job}
-            settings, first = arm.candidates[0]
+            candidates = self._open(arm)
+            jobs = {self.work.plan(one, True).tag: self.training(one) for _, one in candidates if one.needs_job}
+            settings, first = candidates[0]
             name = f"its first candidate ({worded(settings)}) alone" if settings else "the arm"
             alone = self.cost(first, arm.choose_items)
             for each in given:

@@ -382,7 +382,7 @@ def test_what_a_choice_went_without_is_not_trained_afterwards(lab: Lab, provider
     provider.set(training_refused=False)
     jobs, asked = len(provider.jobs()), provider.counts()
     write(lab, provider, *arms, "[decision]\nrequests_per_month = 5000\n")
-    for options in ((), ("--only", "zero")):
+    for options in ((), ("--only", "zero"), ("--max-usd", "0")):
         done = lab.run(*options)
         assert done.code == 0, done
         assert lab.results(folder)["choices"] == [found]
@@ -392,6 +392,19 @@ def test_what_a_choice_went_without_is_not_trained_afterwards(lab: Lab, provider
     (again,) = lab.results(lab.runs[-1])["choices"]
     assert [each["reason"] for each in again["candidates"]] == [each["reason"] for each in found["candidates"]]
     assert len(lab.runs) == 3
+    assert (len(provider.jobs()), provider.counts()) == (jobs, asked)
+
+
+def test_what_a_choice_left_out_costs_it_nothing(lab: Lab, provider: Provider) -> None:
+    grid = f'"backend.n_epochs" = {list(range(1, arm_training.JOBS_AT_ONCE + 2))}\ncheckpoints = false\n'
+    arm = tuned(lab, grid + "budget = { seconds = 0.000001 }")
+    write(lab, provider, arm)
+    assert lab.run().code == 0
+    assert choice(lab)["why_skipped"] == {"seconds": 1}
+    jobs, asked = len(provider.jobs()), provider.counts()
+    write(lab, provider, arm, "[decision]\nrequests_per_month = 5000\n")
+    done = lab.run("--max-usd", "0")
+    assert done.code == 0, done
     assert (len(provider.jobs()), provider.counts()) == (jobs, asked)
 
 
