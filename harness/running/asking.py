@@ -47,24 +47,31 @@ class Asking:
     _in_process: bool = False
     """Whether a backend in this process is answering."""
 
-    def answered(
-        self, pairs: Sequence[tuple[Arm, Sequence[Example]]], repeat: int = 0, *, elsewhere: bool = False
-    ) -> bool:
+    def answered(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], repeat: int = 0) -> bool:
         """Whether the journal holds every answer of these arms to these examples.
 
         Args:
             pairs: Arms with their examples.
             repeat: How often these examples have been asked before.
-            elsewhere: Whether answers count that would be taken over from other runs.
         """
         if any(self.asker.lacking(arm, examples) for arm, examples in pairs):
             return False
         questions = [each for arm, examples in pairs for each in self.asker.questions(arm, examples, repeat)]
         keys = {key for question in questions for key in question.keys}
+        return not keys - self.journal.known(list(keys))
+
+    def there(self, arm: Arm, examples: Sequence[Example]) -> list[Answered] | None:
+        """Returns an arm's answers, those included that would be taken over; `None` where one is missing."""
+        if self.asker.lacking(arm, examples):
+            return None
+        questions = self.asker.questions(arm, examples)
+        keys = {key for question in questions for key in question.keys}
         missing = keys - self.journal.known(list(keys))
-        if not elsewhere or not missing or missing & _drawn(questions):
-            return not missing
-        return len(self._elsewhere(missing)) == len(missing)
+        found = {} if missing & _drawn(questions) else self._elsewhere(missing)
+        if len(found) < len(missing):
+            return None
+        entries = self.journal.answers(list(keys)) | found
+        return self._with_vectors(arm, examples, predictions(questions, entries, {}, self.asker.labels, self._cost))
 
     def ask(self, pairs: Sequence[tuple[Arm, Sequence[Example]]], stage: str, repeat: int = 0) -> list[list[Answered]]:
         """Answers examples with arms, taking from the journals what is there.

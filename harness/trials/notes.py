@@ -21,7 +21,10 @@ Kind: TypeAlias = Literal["", " refused"]
 
 
 def noted(work: ArmTraining, arm: Arm, kind: Kind = "") -> dict[str, Any]:
-    """Returns what this run has noted of an arm's choice, or another one that chose among the same; else nothing."""
+    """Returns what this run has noted of an arm's choice, or another one that chose among the same; else nothing.
+
+    To an estimate this run is another one, whose folder has the same name: its notes need not say among what.
+    """
     key = _key(arm, kind)
     own = work.asking.journal.note(key)
     if own is not None:
@@ -29,7 +32,8 @@ def noted(work: ArmTraining, arm: Arm, kind: Kind = "") -> dict[str, Any]:
     for sibling in work.asking.siblings:
         for name, text in sibling_notes(sibling.journal, key):
             note: dict[str, Any] = json.loads(text)
-            if name == key and note.get("of") == _of(work, arm):
+            same = sibling.path.name == work.asking.folder.path.name
+            if name == key and (same or note.get("of") == _of(work, arm)):
                 return note
     return {}
 

@@ -12,6 +12,7 @@ from typing import Any
 from harness.errors import ExperimentError
 from harness.experiment import LOCAL, Arm
 from harness.experiment.candidates import worded
+from harness.journal import Job
 from harness.journal.siblings import sibling_job
 from harness.numbers import usd as usd_text
 from harness.running.arm_prices import unpriced
@@ -36,17 +37,24 @@ class Sweeps:
             one: The candidate.
             items: How many validation examples it is asked about; all where `None`.
         """
-        endpoint = one.endpoint
-        if endpoint in (None, LOCAL):
+        if one.endpoint in (None, LOCAL) or self._spent(one, items) is not None:
             return 0.0
-        asking, examples, ready = self.work.asking, self.work.sample(items), self._ready(one)
-        if ready is not None and asking.answered([(ready, examples)], elsewhere=True):
-            return 0.0
-        prompts = asking.asker.prompts(one, examples)
+        return self.training(one) + self._asking(one, items)
+
+    def _spent(self, one: Arm, items: int | None) -> float | None:
+        """Returns the dollars of a candidate's answers, this run's or another's; `None` where one is missing."""
+        ready = self._ready(one)
+        answers = None if ready is None else self.work.asking.there(ready, self.work.sample(items))
+        return None if answers is None else sum(each.prediction.cost_usd or 0.0 for each in answers)
+
+    def _asking(self, one: Arm, items: int | None) -> float:
+        """Returns the dollars that asking a candidate would cost."""
+        asking = self.work.asking
+        prompts = asking.asker.prompts(one, self.work.sample(items))
         sizes = [len(p.text) + sum(len(m.content) for m in p.messages) for p in prompts]
         usages = [Usage(input=size // 3 + 1, output=OUTPUT_TOKENS) for size in sizes]
-        costs = [asking.prices.request_usd(endpoint, self._model(one), usage) for usage in usages]
-        return self.training(one) + sum(cost or 0.0 for cost in costs)
+        costs = [asking.prices.request_usd(str(one.endpoint), self._model(one), usage) for usage in usages]
+        return sum(cost or 0.0 for cost in costs)
 
     def training(self, one: Arm) -> float:
         """Returns the dollars of a candidate's job, 0 where its model is there."""
@@ -56,11 +64,28 @@ class Sweeps:
         """Returns a candidate with the model that this run, or another of the experiment, has trained for it."""
         if not one.needs_job:
             return one
-        tag = self.work.plan(one, candidate=True).tag
+        plan = self.work.plan(one, candidate=True)
+        job = self._job(plan.tag)
+        if job is None:
+            return None
+        self.work.asking.prices.trained[str(job.model)] = plan.spec.base
+        return replace(one, backend=replace(one.backend, model=job.model))  # type: ignore[type-var]
+
+    def _job(self, tag: str) -> Job | None:
+        """Returns the job that has trained a model, this run's or another's."""
         elsewhere = (sibling_job(journal, tag) for journal in self.work.trainer.siblings)
-        models = (job.model for job in (self.work.asking.journal.job(tag), *elsewhere) if job is not None)
-        model = next((model for model in models if model is not None), None)
-        return None if model is None else replace(one, backend=replace(one.backend, model=model))  # type: ignore[type-var]
+        jobs = (self.work.asking.journal.job(tag), *elsewhere)
+        return next((job for job in jobs if job is not None and job.model is not None), None)
+
+    def _billed(self, one: Arm) -> dict[str, float]:
+        """Returns the dollars of a candidate's job by its tag: what it has cost, else what it would; empty: none."""
+        if not one.needs_job:
+            return {}
+        plan = self.work.plan(one, candidate=True)
+        job = self._job(plan.tag)
+        tokens = None if job is None else (job.result or {}).get("trained_tokens")
+        usd = self.work.asking.prices.training_usd(plan.spec.base, tokens)
+        return {plan.tag: (plan.usd or 0.0) if usd is None else usd}
 
     def _open(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
         """Returns the candidates that have still a part in an arm's choice; others cost nothing, whatever is missing.
@@ -75,18 +100,23 @@ class Sweeps:
 
     def foreseen(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
         """Returns the candidates that the choice has let begin, or that its dollars would, were all estimates right."""
-        limit = arm.choose_budget.usd
-        candidates = self._open(arm)
-        if is_closed(noted(self.work, arm), arm.choose_budget):
+        budget, items, candidates = arm.choose_budget, arm.choose_items, self._open(arm)
+        note = noted(self.work, arm)
+        if budget.usd is None or arm.endpoint in (None, LOCAL) or is_closed(note, budget):
             return candidates
-        kept: list[tuple[Mapping[str, Any], Arm]] = []
-        spent = 0.0
-        for settings, one in candidates:
-            cost = 0.0 if limit is None else self.cost(one, arm.choose_items)
-            if not kept or limit is None or spent + cost <= limit:
-                spent += cost
-                kept.append((settings, one))
-        return kept
+        spent, marks = [self._spent(one, items) for _, one in candidates], note.get("begun", ())
+        begun = [usd is not None or mark_of(each[0]) in marks for usd, each in zip(spent, candidates, strict=True)]
+        kept: list[int] = []
+        asked, jobs = 0.0, dict[str, float]()
+        for number in sorted(
+            range(len(candidates)), key=lambda number: not begun[number]
+        ):  # what is begun counts first
+            one, usd = candidates[number][1], spent[number]
+            more, billed = self._asking(one, items) if usd is None else usd, jobs | self._billed(one)
+            if begun[number] or not kept or asked + more + sum(billed.values()) <= budget.usd:
+                kept.append(number)
+                asked, jobs = asked + more, billed
+        return [candidates[number] for number in sorted(kept)]
 
     def refuse(self, arms: Sequence[Arm]) -> None:
         """Refuses choices that their budget, or the run's, cannot cover.

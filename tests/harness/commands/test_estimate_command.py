@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,53 @@ def test_candidates_that_a_choice_has_left_out_are_not_counted(lab: Lab, provide
     before = sent(provider)
     assert lab.run().code == 0
     assert sent(provider) - before == added["total"]["requests"]
+    # an earlier version did not note what was chosen among
+    for folder in lab.runs:
+        with contextlib.closing(sqlite3.connect(folder / "journal.sqlite")) as journal, journal:
+            journal.execute("UPDATE notes SET value = json_remove(value, '$.of')")
+    assert ask(lab)[0]["total"]["requests"] == 0
+
+
+@pytest.mark.parametrize("reasoning", [0, 2000], ids=["as estimated", "dearer than estimated"])
+def test_what_a_choice_has_spent_counts_towards_another_budget(lab: Lab, provider: Provider, reasoning: int) -> None:
+    provider.set(reasoning_tokens=reasoning)
+    choose = CHOICE.replace("[1, 2, 3]", "[1, 2, 3, 4, 5, 6, 7, 8]")
+
+    def limit(usd: float) -> None:
+        write(lab, provider, few_shot("a", k=2, extra=f"{choose}budget = {{ usd = {usd} }}\n"))
+
+    limit(0.003)
+    assert lab.run().code == 0
+    (first,) = lab.results()["choices"]
+    assert first["why_skipped"] == {"usd": first["skipped"]}
+    limit(0.9 * first["usd"] if reasoning else first["usd"] + 0.003)
+    foreseen, _ = ask(lab)
+    before = sent(provider)
+    assert lab.run().code == 0
+    (second,) = lab.results()["choices"]
+    assert second["tried"] - first["tried"] == (0 if reasoning else 2)
+    assert foreseen["total"]["requests"] == sent(provider) - before
+
+
+def test_jobs_that_a_choice_has_paid_count_towards_its_budget(lab: Lab, provider: Provider) -> None:
+    choose = '[arms.choose]\n"backend.n_epochs" = [1, 2, 3]\ncheckpoints = false\n'
+
+    def limit(usd: float) -> None:
+        arm = fine_tuned("tuned", options=', suffix = "paid"') + choose + f"budget = {{ usd = {usd} }}\n"
+        write(lab, provider, arm, few_shot("zero"))
+
+    limit(0.031)  # of the jobs alone, without the answers
+    assert lab.run().code == 0
+    (first,) = lab.results()["choices"]
+    assert (first["tried"], first["skipped"]) == (2, 1)
+    limit(0.019)  # it covers the third alone, not beside the others
+    foreseen, _ = ask(lab)
+    before, jobs = sent(provider), len(provider.jobs())
+    assert lab.run().code == 0
+    (second,) = lab.results()["choices"]
+    assert (second["tried"], second["skipped"]) == (2, 1)
+    assert foreseen["total"]["requests"] == sent(provider) - before == 0
+    assert len(provider.jobs()) == jobs
 
 
 def test_label_prices_are_part_of_what_is_paid_back(lab: Lab, provider: Provider) -> None:
