@@ -68,8 +68,6 @@ class Trained:
     files: Mapping[str, str] = field(default_factory=dict)
     """Training file → SHA-256."""
     job: str | None = None
-    reused: bool = False
-    """Whether another run has trained it."""
     record: Mapping[str, Any] = field(default_factory=dict)
     """What the results say of its job, see `harness.training.record`."""
 
@@ -237,7 +235,6 @@ class ArmTraining:
             checkpoints=() if deployed_to_answer(self.asking.experiment, plan.arm) else tuple(others.values()),
             files=plan.upload.hashes,
             job=job.job,
-            reused="reused" in result,
             refusal=refusal,
             record=record(plan.arm.name, plan.spec, plan.files, job, refusal or ""),
         )
