@@ -129,6 +129,7 @@ def asked(provider: Provider) -> int:
 TIMES = {
     "started", "finished", "id", "command", "latency_s", "first_token_s", "queue_s", "retry_s", "timed", "retried",
     "attempts", "faults", "failed_attempts", "training_s", "machine_s_per_1k", "seconds", "wall_s", "p95_change",
+    "break_even_date",  # so many days after the run's: of two runs, midnight may lie between them
 }  # fmt: skip
 
 
