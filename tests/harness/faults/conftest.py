@@ -40,7 +40,7 @@ def provider(_provider: Provider, undisturbed: Lab) -> Provider:
 
 
 @pytest.fixture
-def lab(undisturbed: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    """The same experiment, not yet run."""
+def lab(undisturbed: Lab, provider: Provider, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The same experiment, not yet run; the provider is in order, whatever the test before asked of it."""
     monkeypatch.setenv("FAKE_KEY", KEY)
     return twin(undisturbed, tmp_path / "lab")
