@@ -87,12 +87,12 @@ class Sweeps:
         usd = self.work.asking.prices.training_usd(plan.spec.base, tokens)
         return {plan.tag: (plan.usd or 0.0) if usd is None else usd}
 
-    def _open(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
+    def _open(self, arm: Arm, note: Mapping[str, Any]) -> list[tuple[Mapping[str, Any], Arm]]:
         """Returns the candidates that have still a part in an arm's choice; others cost nothing, whatever is missing.
 
         What a finished choice has left out is not begun, and what it went without is not tried again. One at least.
         """
-        note, refused = noted(self.work, arm), noted(self.work, arm, " refused").get("refused", {})
+        refused = noted(self.work, arm, " refused").get("refused", {})
         begun = list(arm.candidates)
         if is_closed(note, arm.choose_budget):
             begun = [each for each in begun if mark_of(each[0]) in note["begun"]]
@@ -100,21 +100,21 @@ class Sweeps:
 
     def foreseen(self, arm: Arm) -> list[tuple[Mapping[str, Any], Arm]]:
         """Returns the candidates that the choice has let begin, or that its dollars would, were all estimates right."""
-        budget, items, candidates = arm.choose_budget, arm.choose_items, self._open(arm)
-        note = noted(self.work, arm)
+        note, budget, items = noted(self.work, arm), arm.choose_budget, arm.choose_items
+        candidates = self._open(arm, note)
         if budget.usd is None or arm.endpoint in (None, LOCAL) or is_closed(note, budget):
             return candidates
-        spent, marks = [self._spent(one, items) for _, one in candidates], note.get("begun", ())
-        begun = [usd is not None or mark_of(each[0]) in marks for usd, each in zip(spent, candidates, strict=True)]
-        kept: list[int] = []
+        spent = [self._spent(one, items) for _, one in candidates]
+        begun = {number for number, (settings, _) in enumerate(candidates)
+                 if spent[number] is not None or mark_of(settings) in note.get("begun", ())}  # fmt: skip
+        kept: set[int] = set()
         asked, jobs = 0.0, dict[str, float]()
-        for number in sorted(
-            range(len(candidates)), key=lambda number: not begun[number]
-        ):  # what is begun counts first
+        for number in (*sorted(begun), *(other for other in range(len(candidates)) if other not in begun)):
             one, usd = candidates[number][1], spent[number]
-            more, billed = self._asking(one, items) if usd is None else usd, jobs | self._billed(one)
-            if begun[number] or not kept or asked + more + sum(billed.values()) <= budget.usd:
-                kept.append(number)
+            more = self._asking(one, items) if usd is None else usd
+            billed = jobs | self._billed(one)
+            if number in begun or not kept or asked + more + sum(billed.values()) <= budget.usd:
+                kept.add(number)
                 asked, jobs = asked + more, billed
         return [candidates[number] for number in sorted(kept)]
 
@@ -132,7 +132,7 @@ class Sweeps:
             if not given:
                 continue
             self._require_prices(arm)
-            candidates = self._open(arm)
+            candidates = self._open(arm, noted(self.work, arm))
             jobs = {self.work.plan(one, True).tag: self.training(one) for _, one in candidates if one.needs_job}
             settings, first = candidates[0]
             name = f"its first candidate ({worded(settings)}) alone" if settings else "the arm"

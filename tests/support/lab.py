@@ -19,6 +19,45 @@ LABELS = ("bad", "good", "mixed")
 WORDS = ("amber", "bridge", "candle", "dune", "ember", "forest", "garnet", "harbour", "island", "jasper", "kernel")
 
 
+MINE = '''
+"""A metric and a section that take options."""
+from dataclasses import dataclass
+from typing import ClassVar
+
+import harness
+from harness.blocks import Text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bins:
+    name: ClassVar[str] = "bins"
+    n: int
+
+    def score(self, rows):
+        return {"bins": float(self.n)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mine:
+    name: ClassVar[str] = "mine"
+    word: str
+
+    def blocks(self, results):
+        yield Text(text=f"Mine says {self.word}.")
+
+
+@harness.hookimpl
+def harness_metrics():
+    return [Bins]
+
+
+@harness.hookimpl
+def harness_report_sections():
+    return [Mine]
+'''
+"""A plugin file: a metric and a section that need an option each."""
+
+
 def task(n: int, seed: int = 3) -> dict[str, str]:
     """Returns n texts, no two alike, with their labels in turn."""
     draw = random.Random(seed)

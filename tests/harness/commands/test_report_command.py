@@ -6,30 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from support.lab import Lab, call
+from support.lab import MINE, Lab, call
 
-MINE = '''
-"""A section that takes an option."""
-from dataclasses import dataclass
-from typing import ClassVar
-
-import harness
-from harness.blocks import Text
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mine:
-    name: ClassVar[str] = "mine"
-    word: str
-
-    def blocks(self, results):
-        yield Text(text=f"Mine says {self.word}.")
-
-
-@harness.hookimpl
-def harness_report_sections():
-    return [Mine]
-'''
 ARMS = '[[arms]]\nname = "m"\nbackend = { plugin = "majority" }\n'
 
 

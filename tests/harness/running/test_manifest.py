@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.lab import Lab
+from support.lab import MINE, Lab
 
 from harness.running.manifest import machine, now
 
@@ -19,44 +19,6 @@ backend = { plugin = "majority" }
 name = "c"
 backend = { plugin = "mock", accuracy = 0.7 }
 """
-
-
-MINE = '''
-"""A metric and a section that take options."""
-from dataclasses import dataclass
-from typing import ClassVar
-
-import harness
-from harness.blocks import Text
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bins:
-    name: ClassVar[str] = "bins"
-    n: int
-
-    def score(self, rows):
-        return {"bins": float(self.n)}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Mine:
-    name: ClassVar[str] = "mine"
-    word: str
-
-    def blocks(self, results):
-        yield Text(text=f"Mine says {self.word}.")
-
-
-@harness.hookimpl
-def harness_metrics():
-    return [Bins]
-
-
-@harness.hookimpl
-def harness_report_sections():
-    return [Mine]
-'''
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import openai
 import pytest
 from support.batch_bench import KEY, TEXTS, Bench, interrupted, notes, requests, right
 
+import harness
 from harness.execution.budget import Budget
 from harness.journal import Journal
 from harness_plugins.executors import _batch_work
@@ -45,6 +46,17 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, number: int, *, after: bool) -> Ca
 def changed(bench: Bench) -> Bench:
     """Returns the run of a changed experiment: another journal, with the first one's beside it."""
     return replace(bench, path=bench.path.with_name("changed.sqlite"), siblings=(bench.path,))
+
+
+def cancelled(bench: Bench) -> list[harness.Call]:
+    """Returns calls whose batch a run has handed in, and which was cancelled after it was interrupted."""
+    bench.provider.set(batches_stand_still=True)
+    calls = requests(TEXTS[:9])
+    interrupted(bench, calls, 1)
+    with openai.OpenAI(base_url=bench.provider.base_url, api_key=KEY) as client:
+        client.batches.cancel(bench.batches()[0]["id"])
+    bench.provider.set(batches_stand_still=False)
+    return calls
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -112,12 +124,7 @@ def test_a_batch_that_nobody_knows_is_handed_in_anew_at_the_second_asking(bench:
 
 
 def test_a_cancelled_batch_is_not_handed_in_again_by_itself(bench: Bench) -> None:
-    bench.provider.set(batches_stand_still=True)
-    calls = requests(TEXTS[:9])
-    interrupted(bench, calls, 1)
-    with openai.OpenAI(base_url=bench.provider.base_url, api_key=KEY) as client:
-        client.batches.cancel(bench.batches()[0]["id"])
-    bench.provider.set(batches_stand_still=False)
+    calls = cancelled(bench)
     ran = bench.run(calls)
     assert len(bench.batches()) == 1
     assert len(ran.failed) == 8
@@ -173,12 +180,7 @@ def test_a_batch_whose_calls_stand_under_two_names_by_now_is_waited_for(bench: B
 
 
 def test_a_batch_of_another_run_that_came_to_nothing_is_not_taken_up_for_ever(bench: Bench) -> None:
-    bench.provider.set(batches_stand_still=True)
-    calls = requests(TEXTS[:9])
-    interrupted(bench, calls, 1)
-    with openai.OpenAI(base_url=bench.provider.base_url, api_key=KEY) as client:
-        client.batches.cancel(bench.batches()[0]["id"])
-    bench.provider.set(batches_stand_still=False)
+    calls = cancelled(bench)
     second = changed(bench)
     assert len(second.run(calls).failed) == 8  # cancelled is cancelled, until the command is given again
     right(second.run(calls), calls)
