@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harness.contract import EmbeddingSelector, RemoteBackend
-from harness.errors import PluginError
+from harness.errors import DataError, PluginError
 from harness.execution.fitting import Fitting
 from harness.execution.vectors import Vectors
 from harness.execution.work import Request, answer_key, digest
@@ -79,6 +80,10 @@ class Asker:
         Raises:
             PluginError: A selector, formatter or backend raised.
         """
+        with _told_of(arm):
+            return self._questions(arm, examples, repeat)
+
+    def _questions(self, arm: Arm, examples: Sequence[Example], repeat: int) -> list[Question]:
         picked = self._picked(arm, examples)
         source = self.source_hash(arm.backend)
         if arm.deployment:  # its name stays when another model is deployed there
@@ -137,8 +142,9 @@ class Asker:
 
     def prompts(self, arm: Arm, examples: Sequence[Example]) -> list[Prompt]:
         """Builds an arm's prompts as an estimate needs them: with all shots, picked without an endpoint's help."""
-        picked = self._picked(arm, examples, sketch=True)
-        return [self._prompt(arm, example, shots) for example, shots in zip(examples, picked, strict=True)]
+        with _told_of(arm):
+            picked = self._picked(arm, examples, sketch=True)
+            return [self._prompt(arm, example, shots) for example, shots in zip(examples, picked, strict=True)]
 
     def embedding_requests(self, arm: Arm, examples: Sequence[Example]) -> tuple[Request, ...]:
         """Describes the requests for the vectors that picking the shots of examples takes; mostly there are none."""
@@ -210,6 +216,17 @@ class Asker:
             shot_ids=tuple(shot.id for shot in shots),
             content_free=content_free,
         )
+
+
+@contextmanager
+def _told_of(arm: Arm) -> Iterator[None]:
+    """Names the arm whose options or data its plugins refuse."""
+    try:
+        yield
+    except DataError as error:
+        if arm.name not in error.message:
+            error.message = f'the arm "{arm.name}": {error.message}'
+        raise
 
 
 def _embedding_selector(arm: Arm) -> EmbeddingSelector | None:

@@ -146,7 +146,8 @@ def finding(errors: Sequence[ErrorDetails], value: Any) -> tuple[list[str | int]
     first = found[0][0]
     # Of a union's members the one that got further into the value is the one that was meant
     where = max((place for place, _ in found if place[: len(first)] == first), key=len)
-    return where, "; or: ".join(dict.fromkeys(message for place, message in found if place == where))
+    said, *others = dict.fromkeys(message for place, message in found if place == where)
+    return where, " or ".join([said, *(other.removeprefix("must be ") for other in others)])
 
 
 def _plainly(message: str) -> str:

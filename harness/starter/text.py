@@ -71,6 +71,7 @@ def _dataset(start: Start) -> Iterator[str]:
         yield f"# {option} = {toml.string(str(left.value))}"
     if "group" not in start.options and "group" not in left_out:
         yield '# group = "COLUMN"             # rows with the same value are never on both sides of a split'
+    yield '# slices = ["COLUMN"]          # columns by whose values the report breaks accuracy down'
     yield "# share = true                 # allows a published report to show texts of this data"
 
 

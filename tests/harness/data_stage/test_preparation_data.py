@@ -248,3 +248,12 @@ def test_options_of_a_plugin_of_ones_own_may_have_any_name(lab: Lab, path: str) 
     assert lab.run("--plugin", lab.path / "odd.py", "--limit", "5", file="odd.toml").code == 0
     done = call("prepare", experiment, "-o", lab.path / "out", "--plugin", lab.path / "odd.py")
     assert done.code == 0, done
+
+
+def test_a_template_that_shows_no_item_names_its_arm(lab: Lab, provider: Provider) -> None:
+    arm = few_shot("mute") + 'formatter = { plugin = "plain", template = "Good or bad?" }\n'
+    lab.write(MOCK + arm + endpoint(provider.base_url), dataset='split = "split"')
+    done = lab.run()
+    assert done.code == 2, done
+    assert 'error: the arm "mute": formatter.template shows no item' in done.err
+    assert provider.counts() == {}

@@ -71,7 +71,7 @@ def test_what_pydantic_says_is_said_in_the_words_of_the_other_errors() -> None:
     for value in ("three", 1.5):
         with pytest.raises(OptionError) as caught:
             construct(Sample, {"model": "m", "epochs": value}, "p")
-        assert caught.value.message == f"must be a whole number; or: must be 'auto', got {value!r}"
+        assert caught.value.message == f"must be a whole number or 'auto', got {value!r}"
     with pytest.raises(OptionError) as caught:
         construct(Sample, {"model": "m", "columns": {"a": "b"}}, "p")
     assert caught.value.message == "must be a list, got {'a': 'b'}"
