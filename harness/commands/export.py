@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, plugin_options, plugins_of, runs_option
+from harness.commands.shared import command, plugin_options, reopened, runs_option
 
 
 @command("harness export food-reviews --arm tuned -o deploy")
@@ -19,11 +19,8 @@ from harness.commands.shared import command, plugin_options, plugins_of, runs_op
 def export(run: str, arm: str, out: Path, runs: Path, files: Any, blocked: Any) -> None:
     """Write an arm as a folder to deploy, with a script on openai alone."""
     from harness.finished.exporting import export as write
-    from harness.finished.reopening import reopen
-    from harness.runs import find_run
 
-    folder = find_run(run, runs)
-    done = write(reopen(folder, plugins_of(folder, files, blocked), files), arm, out)
+    done = write(reopened(run, runs, files, blocked), arm, out)
     if done.answers:
         click.echo(f"the script reads {done.agreeing:,} of the run's {done.answers:,} answers as the run did", err=True)
     click.echo(done.folder)

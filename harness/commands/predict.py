@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, listed, plugin_options, plugins_of, runs_option
+from harness.commands.shared import command, listed, plugin_options, reopened, runs_option
 from harness.plugins.asides import spared_stdout
 
 
@@ -33,12 +33,9 @@ def predict(run: str, data: Path, arm: str, out: Path, text: str | None, **optio
     from harness.console import Console
     from harness.finished.new_data import Source
     from harness.finished.predicting import predict as label
-    from harness.finished.reopening import reopen
     from harness.numbers import counted, usd
-    from harness.runs import find_run
 
-    folder = find_run(run, options["runs"])
-    opened = reopen(folder, plugins_of(folder, options["files"], options["blocked"]), options["files"])
+    opened = reopened(run, options["runs"], options["files"], options["blocked"])
     with spared_stdout(), Console(quiet=options["quiet"]) as console:
         done = label(opened, arm, Source(path=data, text=listed(text)), out, console, max_usd=options["max_usd"])
         if done.usd:

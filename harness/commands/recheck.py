@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import aligned, command, listed, plugin_options, plugins_of, runs_option
+from harness.commands.shared import aligned, command, listed, plugin_options, reopened, runs_option
 from harness.plugins.asides import spared_stdout
 
 
@@ -32,13 +32,10 @@ def recheck(run: str, data: Path, text: str | None, label: str | None, **options
     from harness.finished.new_data import Source
     from harness.finished.rechecking import recheck as check
     from harness.finished.rechecking import remarks
-    from harness.finished.reopening import reopen
     from harness.numbers import usd
-    from harness.runs import find_run
     from harness.scoring.drift import table
 
-    folder = find_run(run, options["runs"])
-    opened = reopen(folder, plugins_of(folder, options["files"], options["blocked"]), options["files"])
+    opened = reopened(run, options["runs"], options["files"], options["blocked"])
     with spared_stdout(), Console(quiet=options["quiet"]) as console:
         source = Source(path=data, text=listed(text), label=label)
         done = check(opened, source, console, max_usd=options["max_usd"], again=options["no_reuse"])

@@ -14,6 +14,7 @@ from harness.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from harness.experiment import Experiment
+    from harness.finished.reopening import Reopened
     from harness.plugins import Plugins
     from harness.running.session import RunOptions
     from harness.runs import RunFolder
@@ -100,6 +101,15 @@ def plugins_of(run: RunFolder, files: Sequence[str], blocked: Sequence[str]) -> 
     from harness.plugins.discovery import discover
 
     return discover(files, blocked, limits(run.read_manifest().get("tables") or {}))
+
+
+def reopened(run: str, runs: Path, files: Sequence[str], blocked: Sequence[str]) -> Reopened:
+    """Finds a finished run and takes it up, with the plugins that its experiment allows."""
+    from harness.finished.reopening import reopen
+    from harness.runs import find_run
+
+    folder = find_run(run, runs)
+    return reopen(folder, plugins_of(folder, files, blocked), files)
 
 
 def report_sections(files: Sequence[str], blocked: Sequence[str]) -> Callable[[Path], list[Any]]:
