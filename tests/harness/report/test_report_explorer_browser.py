@@ -286,9 +286,10 @@ def test_of_two_turns_of_the_page_the_last_one_stands(opened: Any, large: Path, 
     page.click(".x-back")
     page.evaluate(TWO_FRAMES)
     [late] = held
-    late.continue_()
-    expect(page.locator(".x-progress")).to_be_empty()
+    with page.expect_event("requestfinished"):
+        late.continue_()
     page.evaluate(TWO_FRAMES)
+    expect(page.locator(".x-progress")).to_be_empty()
     assert page.inner_text(".x-page") == "Page 2 of 3"
     assert page.evaluate(ROWS) == second
 
@@ -342,10 +343,11 @@ def large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, results: Results) -> 
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[str]:
-    """Serves the folder on this machine."""
+def host(browser: Any, tmp_path: Path) -> Iterator[str]:
+    """Serves the folder on this machine for as long as its pages are open."""
     with served(tmp_path) as address:
         yield address
+        browser.close_tabs()
 
 
 @pytest.mark.parametrize("where", ["disk", "host"])
