@@ -81,16 +81,16 @@ def _read(
     """Reads a question's entries, none of which is missing or an error, into the prediction that there is none of."""
     first = entries[0]
     sent = not first.reused and first.endpoint != ""  # what answers in this process waits for nobody
+    answer = _answer(question, entries)
     timed = replace(
         none,
-        latency_s=None if first.reused else first.service_s,
+        latency_s=answer.latency_s if question.arm.imported else None if first.reused else first.service_s,
         first_token_s=first.first_token_s if sent else None,
         queue_s=first.queue_s if sent else None,
         retry_s=first.retry_s if sent else None,
         attempts=first.attempts,
         reused=first.reused is not None,
     )
-    answer = _answer(question, entries)
     if answer.error is not None:
         return replace(timed, error=answer.error, key=question.key)
     with attributed(question.arm.formatter, "parse"):

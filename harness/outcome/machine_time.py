@@ -10,7 +10,7 @@ from harness.experiment import LOCAL, Arm
 
 def takes_this_machine(arm: Arm) -> bool:
     """Whether answers of an arm take seconds of this machine: in process or by its local endpoint, and truly."""
-    return arm.endpoint in (None, LOCAL) and not arm.simulated
+    return arm.endpoint in (None, LOCAL) and not arm.simulated and not arm.imported
 
 
 def spans(answers: Sequence[Answered]) -> list[tuple[float, float]]:

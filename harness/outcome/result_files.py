@@ -203,7 +203,7 @@ def _arm_facts(
         training_s=ready.seconds,
         shutdown_date=ready.record.get("shutdown_date"),
         failed_training_usd=arm_prices.failed_usd(outcome.failed_jobs, prices, arm.name) if endpoint != LOCAL else None,
-        local=endpoint in (None, LOCAL),
+        local=endpoint in (None, LOCAL) and not asked.imported,
         busy_s=seconds[arm.name] if timed else None,
         busy_n=busy_n if timed else None,
         refused=ready.refused,

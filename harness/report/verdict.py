@@ -201,7 +201,8 @@ def _alone(arm: Arm, measure: Measure) -> tuple[Tile, ...]:
     low, high = arm.get("accuracy_ci") or (None, None)
     interval = "" if low is None else say("95% CI {interval}", interval=numbers.percent_interval(low, high))
     counts = {"answered": numbers.count(arm.get("answered")), "n": numbers.count(arm.get("n"))}
-    median = say("median {wait}", wait=numbers.ms(latency(arm, "p50")))
+    wait = latency(arm, "p50")
+    median = say("not measured") if wait is None else say("median {wait}", wait=numbers.ms(wait))
     return (
         Tile(label=say("Accuracy"), value=numbers.percent(arm.get("accuracy")), detail=interval),
         Tile(

@@ -168,7 +168,7 @@ def _waits(results: Results) -> Table | Text | None:
             _middle_and_tail(arm, "latency_s"),
             *([_middle_and_tail(arm, "first_token_s")] if streamed else []),
             _middle_and_tail(arm, "queue_s"),
-            say("{n} of {total}", n=numbers.count(arm.get("retried")), total=numbers.count(arm["timed"])),
+            _retried(arm),
             _middle_and_tail(arm, "retry_s"),
         )
         for arm in arms
@@ -179,6 +179,12 @@ def _waits(results: Results) -> Table | Text | None:
         "answers that needed any."
     )
     return Table(caption=f"{caption} {taken}".rstrip(), columns=cells.heads(say("Arm"), *titles), rows=tuple(rows))
+
+
+def _retried(arm: Arm) -> str:
+    if arm.get("imported"):  # how often they were asked elsewhere is not known
+        return numbers.MISSING
+    return say("{n} of {total}", n=numbers.count(arm.get("retried")), total=numbers.count(arm["timed"]))
 
 
 def _middle_and_tail(arm: Arm, key: str) -> str:

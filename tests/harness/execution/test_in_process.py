@@ -64,6 +64,19 @@ def test_each_prompt_has_its_own_answer_in_groups(tmp_path: Path) -> None:
     assert found["k0"].probabilities == {"x": 1.0}
 
 
+@dataclass(frozen=True)
+class Recalled(Echo):
+    imported: ClassVar[bool] = True
+
+
+@pytest.mark.parametrize(("backend", "told"), [(Echo(), True), (Recalled(), False)])
+def test_seconds_of_elsewhere_are_none_that_an_answer_took_here(tmp_path: Path, backend: Echo, told: bool) -> None:
+    assert run(backend, tmp_path / "j")["k0"].latency_s == 0.5
+    with Journal(tmp_path / "j") as journal:
+        (entry,) = journal.answers(["k0"]).values()
+    assert (entry.service_s == 0.5) is told
+
+
 def test_what_was_answered_before_a_failure_is_kept(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r'the plugin "echo" .* failed in open: RuntimeError: out of memory'):
         run(Echo(fail_at=3), tmp_path / "j")

@@ -11,6 +11,7 @@ from harness.report.complete import completed
 from harness.report.gaps import gaps
 from harness.report.plain import advice, compared, price, right, sentences
 from harness.report.untested import untested
+from harness.report.verdict import tiles
 
 Data = dict[str, Any]
 
@@ -132,6 +133,11 @@ def test_what_answers_cost(made: Data, said: str) -> None:
 def test_what_answers_of_one_arm_cost(unit: str, lacking: tuple[str, ...], said: str) -> None:
     made = data(unit=unit)
     assert price(without({**made, "arms": made["arms"][:1]}, *lacking)) == said
+
+
+def test_one_arm_without_times_has_none_in_its_tiles() -> None:
+    made = without({**data(), "arms": data()["arms"][:1]}, "latency_s")
+    assert [(tile.value, tile.detail) for tile in tiles(made)][2:] == [("$1.50", ""), ("–", "not measured")]
 
 
 COST = {"cost_per_extra_correct": 0.25, "cost": {"unit": "usd"}}

@@ -99,6 +99,33 @@ def test_an_imported_arm_is_what_it_is_said_to_be(tmp_path: Path, family: str) -
     assert (theirs(tmp_path)["family"], theirs(tmp_path)["shots"]) == (family, None)
 
 
+def test_what_was_answered_elsewhere_takes_no_time_of_this_machine(tmp_path: Path) -> None:
+    rows = [{"text": text, "response": label, "seconds": 0.25} for text, label in ITEMS]
+    (tmp_path / "theirs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = experiment(tmp_path, 'path = "theirs.jsonl", text = "text", family = "classical"')
+    path.write_text(path.read_text().replace('plugin = "mock", accuracy = 0.6', 'plugin = "majority"'))
+    assert harness("run", path, "--yes", "--quiet", "--offline", cwd=tmp_path).code == 0
+    arm = theirs(tmp_path)
+    assert arm["latency_s"] == {"p50": None, "p95": None, "p99": None}
+    assert (arm["machine_s_per_1k"], arm["local"], arm["timed"]) == (None, False, 0)
+    (line,) = arm["comparisons"]
+    assert (line["cost"]["unit"], line["cost"]["cheaper"], line["p95_change"]) == (None, None, None)
+
+    # Seconds that the file tells are the answers', and none that an arm of this machine shares.
+    path.write_text(path.read_text().replace('family = "classical"', 'columns = { latency_s = "seconds" }'))
+    assert harness("run", path, "--yes", "--quiet", "--offline", "--no-reuse", cwd=tmp_path).code == 0
+    found = [json.loads(each.read_text()) for each in (tmp_path / "runs").glob("*/results.json")]
+    here, there = ({arm["name"]: arm for arm in one["arms"]} for one in sorted(found, key=_told))
+    assert there["theirs"]["latency_s"] == {"p50": 0.25, "p95": 0.25, "p99": 0.25}
+    assert there["theirs"]["machine_s_per_1k"] is None
+    busy = [one["base"]["machine_s_per_1k"] / 1000 / one["base"]["latency_s"]["p50"] for one in (here, there)]
+    assert busy == pytest.approx([1, 1], rel=0.1), "as long as its requests took, whatever others took elsewhere"
+
+
+def _told(results: dict[str, Any]) -> bool:
+    return any(arm["latency_s"]["p50"] == 0.25 for arm in results["arms"])
+
+
 def test_found_by_id_in_a_file_of_several_arms(tmp_path: Path) -> None:
     rows = [
         {"arm": arm, "example_id": api.content_id({"text": text}), "response": label, "input_tokens": 30}

@@ -308,6 +308,14 @@ def test_service_waiting_and_retries_are_told_apart() -> None:
     assert "First token" not in [entry.title for entry in plain.columns]
 
 
+def test_nobody_knows_how_often_an_imported_arm_was_asked() -> None:
+    data = json.loads(json.dumps(make_results(arms=4).data))
+    data["arms"][0]["imported"] = True
+    (waits,) = (each for each in only(Speed(), Results(data=data), Table) if "Where the time went" in each.caption)
+    told = dict(zip(map(text_of, column(waits, "Arm")), map(text_of, column(waits, "Retried")), strict=True))
+    assert [name for name, text in told.items() if text == "–"] == [data["arms"][0]["name"]]
+
+
 def test_answers_that_were_taken_over_are_counted_where_times_are_shown() -> None:
     def some(data: dict[str, Any]) -> None:
         data["arms"][0]["reused"] = 40
