@@ -82,6 +82,14 @@ def test_run_is_published_with_an_index(run: Path, tmp_path: Path) -> None:
     assert json.loads(found[f"{NAME}/results.json"])["verdict"]["sentence"] in page.texts["a"]
 
 
+def test_the_index_tells_when_a_run_has_paid_back(run: Path, tmp_path: Path) -> None:
+    publish([run], tmp_path / "site", SECTIONS)
+    (row,), skipped = read_rows(tmp_path / "site")
+    (paid,) = {entry["requests"] for entry in some_results().data["payback"] if entry["role"] == "best-prompt"}
+    assert (row.payback, skipped) == (paid, [])
+    assert paid is not None
+
+
 def test_what_is_published_is_enough_to_build_the_page_again(run: Path, tmp_path: Path) -> None:
     for samples in ("none", "errors", "all"):
         site = tmp_path / samples
