@@ -183,7 +183,8 @@ def _failed_items(folder: RunFolder) -> Iterator[dict[str, Any]]:
             {"arm": arm, "example_id": None, "error": error, "key": key, "text": None}
             for key, arm, error in without_answer(folder.journal)
         ]
-    story = attempts(folder.journal, [row["key"] for row in rows if row["key"]]) if rows else {}
+    keys = [row["key"] for row in rows if row["key"]]
+    story = attempts(folder.journal, keys) if keys else {}
     for row in rows:
         yield {**row, "attempts": _told(story.get(row["key"] or "", ()))}
 
@@ -206,7 +207,7 @@ def _failed_rows(folder: RunFolder) -> list[dict[str, Any]] | None:
         {
             "arm": row["arm"],
             "example_id": row["example_id"],
-            "error": row["error"],
+            "error": row.get("error"),  # runs published without all samples do not have it
             "key": row.get("key"),
             "text": texts.get(row["example_id"]),
         }

@@ -76,6 +76,17 @@ def test_items_that_failed_in_process_are_told_without_attempts(lab: Lab) -> Non
     assert all(item["error"] and item["key"] and item["attempts"] == [] for item in items)
 
 
+def test_items_of_a_published_run_failed_for_reasons_that_stayed_at_home(lab: Lab) -> None:
+    lab.write(MOCK, dataset=SPLIT)
+    lab.run()
+    assert call("publish", lab.folder, "--site", lab.path / "site", "--yes").code == 0
+    shown = call("show", lab.path / "site" / lab.folder.name, "--failed")
+    assert shown.code == 0, shown
+    lines = shown.out.splitlines()
+    assert len(lines) == lab.arms()["m"]["failed"] > 0
+    assert all(line.startswith("m · ") and line.endswith(": –") for line in lines)
+
+
 def test_the_journal_is_asked_by_sql(lab: Lab) -> None:
     lab.write(MOCK, dataset=SPLIT)
     lab.run()
