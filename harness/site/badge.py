@@ -73,7 +73,9 @@ def line(data: Mapping[str, Any]) -> str:
     words, _ = KINDS.get(str(verdict.get("kind")), UNKNOWN)
     said = say(words, arm=arm)
     said = said if gap is None else say("{verdict}, {difference}", verdict=said, difference=numbers.points(gap))
-    simulated = any(arm.get("simulated") for arm in data.get("arms") or ())
+    simulated = verdict.get("simulated")
+    if simulated is None:  # results of early versions do not say
+        simulated = any(arm.get("simulated") for arm in data.get("arms") or ())
     return say("simulated: {verdict}", verdict=said) if simulated else said
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.lab import call
@@ -11,6 +12,7 @@ from support.report import make_results
 from support.site import write_finished
 
 from harness.errors import UsageError
+from harness.site.badge import line
 from harness.site.workflow import OURS, PLACE, address, workflow
 
 
@@ -94,3 +96,17 @@ def test_the_command_writes_it_and_says_what_is_left_to_do(tmp_path: Path) -> No
     again = call("publish", run, "--site", root / "other", "--yes", "--pages")
     assert again.code == 2
     assert not (root / "other").exists()
+
+
+def judged(**verdict: object) -> dict[str, Any]:
+    arms = [{"name": name, "n": 9, "accuracy": 0.5, "simulated": name == "m"} for name in ("t", "p", "m")]
+    return {"run": {"name": "r"}, "arms": arms, "verdict": {"kind": "win", "arm": "t", "against": "p", **verdict}}
+
+
+@pytest.mark.parametrize(("verdict", "said"), [
+    ({"simulated": False}, "t wins"),
+    ({"simulated": True}, "simulated: t wins"),
+    ({}, "simulated: t wins"),  # of a version that did not say: any simulated arm
+])  # fmt: skip
+def test_a_badge_says_simulated_where_the_verdict_is(verdict: dict[str, Any], said: str) -> None:
+    assert line(judged(**verdict)) == said
