@@ -10,7 +10,7 @@ from xml.sax.saxutils import escape
 from harness import numbers
 from harness.report import facts
 from harness.report.sentence import sentence
-from harness.words import clipped, noted, say
+from harness.words import END, ISOLATE, clipped, isolated, noted, say
 
 OURS = "<desc>finetune-harness</desc>"
 """Stands in every badge that is ours."""
@@ -33,6 +33,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
 UNKNOWN = (noted("no verdict"), RED)
 _UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 """What XML forbids, and what would turn the line's direction."""
+_PAIR = re.compile(f"{ISOLATE}([^{ISOLATE}{END}]*){END}")
+"""Isolates as `say` puts them around a name: they turn nothing beyond it."""
 
 
 def draw(data: Mapping[str, Any], name: str) -> str:
@@ -80,11 +82,14 @@ def line(data: Mapping[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    return _UNREADABLE.sub("\ufffd", text)
+    """Returns text with what is unreadable replaced; of direction marks, isolates in pairs stay."""
+    parts = [_UNREADABLE.sub("\ufffd", part) for part in _PAIR.split(text)]
+    return "".join(isolated(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 def _short(text: str, most: int = LONGEST) -> str:
-    return clipped(" ".join(_plain(text).split()), most)
+    """Returns at most so many characters of a line, without isolates: they have no width, and a cut would part them."""
+    return clipped(" ".join(_UNREADABLE.sub("", _plain(text)).split()), most)
 
 
 def _width(text: str) -> float:

@@ -12,7 +12,7 @@ from support.report import make_results
 from support.site import write_finished
 
 from harness.errors import UsageError
-from harness.site.badge import line
+from harness.site.badge import draw, line
 from harness.site.workflow import OURS, PLACE, address, workflow
 
 
@@ -110,3 +110,13 @@ def judged(**verdict: object) -> dict[str, Any]:
 ])  # fmt: skip
 def test_a_badge_says_simulated_where_the_verdict_is(verdict: dict[str, Any], said: str) -> None:
     assert line(judged(**verdict)) == said
+
+
+def test_names_from_right_to_left_stand_in_a_badge_as_they_are() -> None:
+    data = judged(simulated=False, arm="מהיר", sentence="\u2068מהיר\u2069 wins, 3% less.\u202e\u2069")
+    data["arms"][0]["name"] = "מהיר"
+    data["run"]["name"] = "שלום\u202e"
+    drawn = draw(data, "r")
+    assert ">מהיר wins</text>" in drawn
+    assert ">שלום\ufffd</text>" in drawn
+    assert "<title>\u2068מהיר\u2069 wins, 3% less.\ufffd</title>" in drawn
