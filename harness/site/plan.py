@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import DataError, UsageError
 from harness.files import clear, folder_whole, write_whole
+from harness.runs import RunFolder
 from harness.site.compared import page_name, render_pair
 from harness.site.index import Row, ours, pairs, read_row, read_rows, render_index
 from harness.site.staging import BADGE, PAGE, Staged, Wishes, look_at, stage
@@ -148,14 +149,19 @@ def _pair_pages(
             continue
         _allow(site / name)
         folders = tuple(fresh[one].folder if one in fresh else site / one for one in (a, b))
-        texts = b in fresh and fresh[b].samples != "none"
         try:
-            page = render_pair((known[a], known[b]), (folders[0], folders[1]), texts=texts)
+            page = render_pair((known[a], known[b]), (folders[0], folders[1]), texts=_with_texts(folders[1]))
         except (DataError, LookupError, TypeError, ValueError) as error:  # another version's run: the others go on
             failed.append(f"{name} cannot be made: {getattr(error, 'message', repr(error))}")
         else:
             pages[name] = page.encode("utf-8", "replace")
     return pages, failed
+
+
+def _with_texts(folder: Path) -> bool:
+    """Whether a run lies in the site, or is staged for it, with texts and answers."""
+    told = RunFolder(folder).read_manifest().get("published") or {}
+    return bool(told.get("samples", "none") != "none")
 
 
 def _latest(site: Path, row: Row, fresh: Mapping[str, Staged]) -> dict[str, bytes]:

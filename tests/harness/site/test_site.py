@@ -289,6 +289,19 @@ def test_each_run_is_compared_with_the_latest_earlier_one_of_its_dataset(tmp_pat
     assert there() == ["a..d.html"]
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_answers_that_changed_are_shown_in_whatever_order_runs_are_published(tmp_path: Path, order: str) -> None:
+    runs = {name: a_run(tmp_path / name, day) for name, day in (("a", 1), ("b", 2))}
+    answers = pq.read_table(runs["b"] / "predictions.parquet")
+    turned = answers["predicted"].to_pylist()[::-1]
+    place = answers.column_names.index("predicted")
+    pq.write_table(answers.set_column(place, "predicted", [turned]), runs["b"] / "predictions.parquet")
+    for name in order:
+        publish([runs[name]], tmp_path / "site", SECTIONS, samples="all" if name == "b" else "none")
+    page = Page((tmp_path / "site" / "compare" / "a..b.html").read_text())
+    assert "Answers that changed" in page.texts["h2"]
+
+
 def test_a_run_without_answers_is_published_and_compared_as_a_sample(tmp_path: Path) -> None:
     bare, whole = a_run(tmp_path / "bare"), a_run(tmp_path / "whole", 2)
     (bare / "predictions.parquet").unlink()
