@@ -38,7 +38,9 @@ def compared(data: Data) -> str:
 
 
 def right(data: Data) -> str:
-    """Says who was right how often, and how sure that is."""
+    """Says who was right how often, and how sure that is; where too much failed to know, who answered how much."""
+    if _asked_in_vain(data):
+        return _answered(data)
     best, other = _by_accuracy(data)
     if best is None:
         return say("Nothing has been answered, so nobody knows yet who is right how often.")
@@ -71,6 +73,25 @@ def right(data: Data) -> str:
     return say(
         "{best} was right on {share} of them, {other} on {less}: that may well be luck, for the lead can be anything "
         "between {low} and {high}.", **values, **bounds,
+    )  # fmt: skip
+
+
+def _asked_in_vain(data: Data) -> bool:
+    """Whether there is no verdict because most requests of a contender failed, the one that is held against."""
+    _, weak = contenders(data)
+    kind = (data.get("verdict") or {}).get("kind")
+    return kind == "not-enough-data" and weak is not None and weak.get("barred") == "unanswered"
+
+
+def _answered(data: Data) -> str:
+    told: dict[str, str] = {}
+    for arm, name in zip(contenders(data), ("first", "second"), strict=True):
+        n, failed = (arm or {}).get("n"), (arm or {}).get("failed")
+        known = None if n is None or failed is None else n - failed
+        told |= {name: str((arm or {}).get("name")), f"{name}_n": numbers.count(n), f"{name}_of": numbers.count(known)}
+    return say(
+        "{first} answered {first_of} of {first_n} questions, {second} {second_of} of {second_n}; the others failed, so "
+        "nobody knows yet which of the two is right more often.", **told,
     )  # fmt: skip
 
 
@@ -229,13 +250,18 @@ def _too_little(data: Data) -> str:
     names = _names(data)
     if not names["against"]:
         return say("Our advice: decide nothing yet; there must be a second one to compare with.")
+    if _asked_in_vain(data):
+        return say(
+            "Our advice: decide nothing yet; run the same command again, which asks {against} for what has failed.",
+            **names,
+        )
     line = comparison(data, names["arm"], names["against"]) or {}
-    items = line.get("n_for_80_power")
-    if items is None or items <= (line.get("n") or 0):
+    items, margin = line.get("n_for_80_power"), (data.get("run") or {}).get("margin")
+    if items is None or margin is None or items <= (line.get("n") or 0):
         return say("Our advice: decide nothing yet; label more test examples, and stay with what you use today.")
     return say(
         "Our advice: decide nothing yet and stay with what you use today; it would take about {items} test examples "
-        "to tell the two apart.", items=numbers.count(items),
+        "to show a difference of {margin}.", items=numbers.count(items), margin=numbers.points(margin, signed=False),
     )  # fmt: skip
 
 

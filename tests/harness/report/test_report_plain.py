@@ -215,10 +215,10 @@ POWER = {"n": 200, "n_for_80_power": 4000}
         ),
         (
             "not-enough-data",
-            {"comparisons": line(**POWER)},
+            {"comparisons": line(**POWER), "run": {"margin": 0.02}},
             (
                 "decide nothing yet and stay with what you use today; it would take about 4,000 test examples to "
-                "tell the two apart."
+                "show a difference of 2.0 points."
             ),
         ),
         (
@@ -251,6 +251,19 @@ POWER = {"n": 200, "n_for_80_power": 4000}
 )
 def test_what_is_advised(kind: str, parts: Data, said: str) -> None:
     assert advice(data(kind, **parts)) == f"Our advice: {said}"
+
+
+def test_of_an_arm_whose_requests_failed_nothing_is_known_and_it_is_asked_again() -> None:
+    made = data("not-enough-data", comparisons=line(**POWER))
+    made["arms"][0] |= {"failed": 2}
+    made["arms"][1] |= {"failed": 150, "barred": "unanswered"}
+    assert right(made) == (
+        "t answered 198 of 200 questions, p 50 of 200; the others failed, so nobody knows yet which of the two is "
+        "right more often."
+    )
+    assert advice(made) == (
+        "Our advice: decide nothing yet; run the same command again, which asks p for what has failed."
+    )
 
 
 def test_where_nothing_is_advised() -> None:
