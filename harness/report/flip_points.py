@@ -37,8 +37,10 @@ def _nothing(data: Data, decision: Data) -> str:
     names = {"arm": decision["arm"], "against": decision["against"]}
     role, lines = decision.get("role"), data.get("payback") or ()
     entry: Mapping[str, Any] = next((line for line in lines if line.get("role") == role), {})
-    if entry.get("saving_per_1k") is None or entry.get("fixed") is None:
+    if entry.get("saving_per_1k") is None:
         return say("What would change it is not known: the costs of {arm} and {against} are not.", **names)
+    if entry.get("fixed") is None:
+        return say("What would change it is not known: what the training of {arm} cost is not.", **names)
     if entry.get("unit") == "usd":
         return say(
             "No other volume, price, share of cached tokens or cost of errors alone would change which of {arm} and "

@@ -108,7 +108,9 @@ def price(data: Data) -> str:
     amounts = {"cost": measure.write(costs[0]), "other_cost": measure.write(costs[1])}
     times = {"wait": numbers.ms(waits[0]), "other_wait": numbers.ms(waits[1])}
     if None in waits and None in costs:
-        return say("What both cost and how fast they are was not measured.")
+        if waits == costs == (None, None):
+            return say("What both cost and how fast they are was not measured.")
+        return say("What they cost and how fast they are is not known for both of them.")
     if None in costs:
         return say(
             "All but the slowest 5% of the answers came within {wait} from {first} and within {other_wait} from "
@@ -141,6 +143,12 @@ def _price_alone(arm: Arm, measure: Measure) -> str:
     values = {"cost": measure.write(cost), "wait": numbers.ms(wait)}
     if cost is None:
         return say("All but the slowest 5% of its answers came within {wait}; what they cost is not known.", **values)
+    if wait is None and measure.unit == "usd":
+        return say("A thousand answers cost {cost}; how fast they are was not measured.", **values)
+    if wait is None:
+        return say(
+            "A thousand answers keep this machine busy for {cost}; how fast they are was not measured.", **values
+        )
     if measure.unit == "usd":
         return say("A thousand answers cost {cost}; all but the slowest 5% came within {wait}.", **values)
     return say(

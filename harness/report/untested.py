@@ -71,11 +71,15 @@ def _answering(data: Data) -> Iterator[str]:
         return
     mode = modes.pop()
     if mode == "generate":
-        yield say("Another way of answering: every arm wrote free text, and its label was read out of that.")
+        yield say(
+            "Another way of answering: every arm that was prompted wrote free text, and its label was read out of that."
+        )
     if mode == "choose":
-        yield say("Another way of answering: of every arm the most probable label was taken.")
+        yield say("Another way of answering: of every arm that was prompted the most probable label was taken.")
     if mode == "schema":
-        yield say("Another way of answering: every arm was held to a schema that allows labels alone.")
+        yield say(
+            "Another way of answering: every arm that was prompted was held to a schema that allows labels alone."
+        )
 
 
 def _training(data: Data) -> Iterator[str]:

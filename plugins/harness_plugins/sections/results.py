@@ -120,6 +120,8 @@ def _row(arm: Arm, measure: Measure, best: Mapping[str, float | None], *, errors
 
 def _origin(arm: Arm) -> str:
     if arm.get("of") and arm["of"] != arm["name"]:
+        if arm.get("family") == "fine-tuned":
+            return say("another seed of {arm}", arm=arm["of"])
         return say("another draw of {arm}", arm=arm["of"])
     shots = arm.get("shots")
     if not shots or arm.get("family") != "few-shot":

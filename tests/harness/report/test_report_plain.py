@@ -110,6 +110,10 @@ def test_who_is_right_alone_or_not_at_all() -> None:
             ),
         ),
         (without(data(), "cost_per_1k_usd", "latency_s"), "What both cost and how fast they are was not measured."),
+        (
+            data(arms=[without(data(), "cost_per_1k_usd", "latency_s")["arms"][0], data()["arms"][1]]),
+            "What they cost and how fast they are is not known for both of them.",
+        ),
         ({}, "What they cost and how fast they are is not known."),
     ],
 )
@@ -126,6 +130,12 @@ def test_what_answers_cost(made: Data, said: str) -> None:
             "usd",
             ("cost_per_1k_usd",),
             "All but the slowest 5% of its answers came within 250 ms; what they cost is not known.",
+        ),
+        ("usd", ("latency_s",), "A thousand answers cost $1.50; how fast they are was not measured."),
+        (
+            "s",
+            ("latency_s",),
+            "A thousand answers keep this machine busy for 1.5 s; how fast they are was not measured.",
         ),
         ("usd", ("cost_per_1k_usd", "latency_s"), "What its answers cost and how fast they are was not measured."),
     ],
@@ -320,9 +330,9 @@ def test_what_was_looked_at_is_not_named() -> None:
 @pytest.mark.parametrize(
     ("modes", "said"),
     [
-        (["generate"], "every arm wrote free text, and its label was read out of that."),
-        (["choose", "choose"], "of every arm the most probable label was taken."),
-        (["schema"], "every arm was held to a schema that allows labels alone."),
+        (["generate"], "every arm that was prompted wrote free text, and its label was read out of that."),
+        (["choose", "choose"], "of every arm that was prompted the most probable label was taken."),
+        (["schema"], "every arm that was prompted was held to a schema that allows labels alone."),
     ],
 )
 def test_another_way_of_answering(modes: list[str], said: str) -> None:

@@ -157,8 +157,11 @@ def test_where_nothing_turns_the_answer_that_is_said() -> None:
     data["decision"]["unit"] = data["payback"][-1]["unit"] = data["payback"][0]["unit"] = "machine_s"
     assert flip_points.sentences(data)[0].startswith("At no other volume")
     for entry in data["payback"]:
+        entry["fixed"] = None
+    assert flip_points.sentences(data) == ["What would change it is not known: what the training of tuned cost is not."]
+    for entry in data["payback"]:
         entry["saving_per_1k"] = None
-    assert flip_points.sentences(data)[0].startswith("What would change it is not known")
+    assert flip_points.sentences(data)[0].startswith("What would change it is not known: the costs of tuned and ")
     assert flip_points.table(data) is None
 
 
@@ -170,7 +173,7 @@ def test_what_was_not_tested_follows_the_run() -> None:
     assert "no search on validation was made for 8-shot, zero-shot." in said
     assert "no search on validation was made for tuned." in said
     assert "no learning curve" in said
-    assert "every arm wrote free text" in said
+    assert "every arm that was prompted wrote free text" in said
     assert "ft:small:1, large alone were asked" in said
 
     data["run"]["not_varied"] = []

@@ -101,6 +101,15 @@ def test_leaderboard_is_sorted_and_complete() -> None:
     assert mock.tags == ("simulated",)
 
 
+def test_another_training_is_no_draw() -> None:
+    data = json.loads(json.dumps(make_results(arms=4).data))
+    names = {arm["name"]: arm for arm in data["arms"]}
+    names["tuned"]["of"], names["8-shot"]["of"] = "first", "other"
+    table = next(iter(Leaderboard().blocks(Results(data=data))))
+    notes = {cell.arm: cell.note for cell in column(table, "Arm")}
+    assert (notes["tuned"], notes["8-shot"]) == ("another seed of first", "another draw of other")
+
+
 def test_figures_of_others_metrics_are_shown_by_their_names() -> None:
     results = make_results(arms=2)
     first, second = results.data["arms"]
