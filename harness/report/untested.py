@@ -26,6 +26,11 @@ def _arms(data: Data, *families: str) -> list[Mapping[str, Any]]:
     return [arm for arm in data.get("arms") or () if arm.get("n") and (not families or arm.get("family") in families)]
 
 
+def _here(data: Data, *families: str) -> list[Mapping[str, Any]]:
+    """Returns the arms that were asked by this run, not elsewhere."""
+    return [arm for arm in _arms(data, *families) if not arm.get("imported")]
+
+
 def _silent(data: Data) -> Iterator[str]:
     """Yields arms that the experiment names and that have no answers."""
     names = [str(arm["name"]) for arm in data.get("arms") or () if not arm.get("n")]
@@ -44,12 +49,12 @@ def _repetition(data: Data) -> Iterator[str]:
 
 
 def _prompts(data: Data) -> Iterator[str]:
-    """Yields prompts and trainings that were given no search."""
+    """Yields prompts and trainings that were given no search; of imported ones nobody knows that."""
     chosen = {str(choice.get("arm")) for choice in data.get("choices") or ()}
-    fixed = [str(arm["name"]) for arm in _arms(data, *PROMPTS) if arm["name"] not in chosen and not arm.get("of")]
+    fixed = [str(arm["name"]) for arm in _here(data, *PROMPTS) if arm["name"] not in chosen and not arm.get("of")]
     if fixed:
         yield say("A better prompt: no search on validation was made for {names}.", names=listed(fixed))
-    fixed = [str(arm["name"]) for arm in _arms(data, *TUNED) if arm["name"] not in chosen and not arm.get("of")]
+    fixed = [str(arm["name"]) for arm in _here(data, *TUNED) if arm["name"] not in chosen and not arm.get("of")]
     if fixed:
         yield say("Other training settings: no search on validation was made for {names}.", names=listed(fixed))
 
@@ -83,7 +88,7 @@ def _answering(data: Data) -> Iterator[str]:
 
 
 def _training(data: Data) -> Iterator[str]:
-    if _arms(data, *TUNED) and not any(curve.get("kind") == "learning" for curve in data.get("curves") or ()):
+    if _here(data, *TUNED) and not any(curve.get("kind") == "learning" for curve in data.get("curves") or ()):
         yield say("More or fewer training examples: no learning curve was measured.")
 
 

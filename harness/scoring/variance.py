@@ -95,17 +95,19 @@ def _family(name: str, members: Sequence[ArmFacts], answers: Mapping[str, Answer
 def varied(arms: Sequence[ArmFacts], run: RunFacts) -> tuple[list[str], list[str]]:
     """Returns what the experiment varied and what it did not: of `test-items`, `shot-draw`, `training-seed`, `repeats`.
 
-    What cannot matter is in neither list: there is no draw of shots without shots.
+    What cannot matter is in neither list: there is no draw of shots without shots. Nor is what others have varied
+    who brought the answers of an arm, for that is not known.
     """
+    here = [arm for arm in arms if not arm.imported]
     again = {family[0].family in TUNED for family in families(arms).values()}
-    tuned = any(arm.family in TUNED for arm in arms)
-    shown = any(arm.shots for arm in arms)
+    tuned = any(arm.family in TUNED for arm in here)
+    shown = any(arm.shots for arm in here)
     asked = any(len(line["accuracy"]) > 1 for line in run.repeats)
     settled = bool(run.repeats) and all(line["reason"] == "deterministic" for line in run.repeats)
     states = {
         "test-items": run.n_test > 1,
         "shot-draw": (False in again) if shown else None,
         "training-seed": (True in again) if tuned else None,
-        "repeats": None if settled else asked,
+        "repeats": None if settled or (arms and not here) else asked,
     }
     return [name for name, state in states.items() if state], [name for name, state in states.items() if state is False]

@@ -315,6 +315,11 @@ def test_what_was_not_tried() -> None:
     assert begin(searched)[1:] == LAST
 
 
+def test_what_was_tried_elsewhere_is_not_known() -> None:
+    arms = [arm("t", "fine-tuned", imported=True), arm("p", "few-shot", imported=True)]
+    assert begin({"arms": arms}) == LAST
+
+
 def test_what_was_looked_at_is_not_named() -> None:
     looked = {
         "slices": ["x"],

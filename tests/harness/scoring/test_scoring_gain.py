@@ -131,6 +131,14 @@ def test_what_was_not_varied_is_said() -> None:
     assert results["run"]["not_varied"] == ["repeats"]
 
 
+def test_what_was_varied_elsewhere_is_not_known() -> None:
+    examples = make_examples(60)
+    tuned, prompt = (replace(make_arm(each, examples), imported=True, shots=None) for each in ARMS[:2])
+    assert build(make_run(examples), [tuned, prompt])["run"]["not_varied"] == []
+    asked = make_arm(ARMS[1], examples)
+    assert build(make_run(examples), [tuned, asked])["run"]["not_varied"] == ["shot-draw", "repeats"]
+
+
 def test_an_unfinished_draw_stays_out() -> None:
     examples = make_examples(50)
     facts = [make_arm(each, examples) for each in (ARMS[1], replace(ARMS[1], name="8-shot#2"))]
