@@ -275,10 +275,12 @@ def _readme(told: Mapping[str, Any], *, adapter: bool, agreement: tuple[int, int
         ]
     else:
         lines.append(f"The model is `{told['model']}` at {told['base_url']}.")
+    shape = ", ".join(f'{json.dumps(name, ensure_ascii=False)}: "…"' for name in told["fields"])
+    given = f"a JSON object a line, `{{{shape}}}`" if len(told["fields"]) > 1 else "a text a line"
     key = f" (its key in `{told['api_key_env']}`)" if told["api_key_env"] else ""
     lines += [
         "",
-        f"`pip install openai`, then `python predict.py <texts.txt >labels.txt`{key}: a text a line, a label a line.",
+        f"`pip install openai`, then `python predict.py <texts.txt >labels.txt`{key}: {given}, a label a line.",
         "`arm.json` holds prompt, shots, labels and parser.",
         f"Of the run's {agreement[1]} answers its parser reads {agreement[0]} as the run did.",
     ]

@@ -1,4 +1,7 @@
-"""Labels texts with the arm in arm.json: python predict.py [FILE], one text a line; prints a label for each."""
+"""Labels texts with the arm in arm.json: python predict.py [FILE], one text a line; prints a label for each.
+
+An arm with several texts takes a JSON object a line: {"title": "…", "body": "…"}.
+"""
 # Needs openai alone. OPENAI_BASE_URL says where the model is, if elsewhere; arm.json names the key's variable.
 
 import io
@@ -73,6 +76,20 @@ def answer(arm: dict[str, Any], bodies: list[Any], replies: list[Any]) -> str:
     return parsed(arm, value(text) if arm["answer"] == "schema" else text)
 
 
+def texts(arm: dict[str, Any], line: str, number: int) -> dict[str, str]:
+    """The texts of a line; ends the program where they are not all there."""
+    if len(arm["fields"]) == 1:
+        return {arm["fields"][0]: line.rstrip("\n")}
+    try:
+        found = json.loads(line)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in arm["fields"]):
+        shape = ", ".join(f'{json.dumps(name, ensure_ascii=False)}: "…"' for name in arm["fields"])
+        sys.exit(f"line {number}: expected a JSON object with these texts: {{{shape}}}")
+    return {name: found[name] for name in arm["fields"]}
+
+
 def main() -> None:
     """Reads lines, asks, prints."""
     from openai import OpenAI
@@ -82,8 +99,8 @@ def main() -> None:
     headers = {name: os.environ[variable] for name, variable in arm["headers"].items()}
     client = OpenAI(base_url=url, api_key=key, default_headers=headers, default_query=arm["query"])
     lines = io.StringIO(Path(sys.argv[1]).read_text(encoding="utf-8")) if len(sys.argv) > 1 else sys.stdin
-    for line in lines:
-        fields = json.loads(line) if len(arm["fields"]) > 1 else {arm["fields"][0]: line.rstrip("\n")}
+    for number, line in enumerate(lines, 1):
+        fields = texts(arm, line, number)
         item = {"": "\n".join(text for text in fields.values() if text), **fields}
         if find := arm["separator"]["find"]:  # within a text it would end it too early
             item = {name: text.replace(find, arm["separator"]["put"]) for name, text in item.items()}

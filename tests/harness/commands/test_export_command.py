@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 
-from harness.finished import predict_script
+from harness.finished import exporting, predict_script
 
 KEY = "sk-test-export-0123456789abcdef"
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.2, test = 0.4 }\n"
@@ -238,3 +239,20 @@ def test_numbers_are_read_however_they_are_spelt() -> None:
     arm = {"parser": _parser({label: f" {label}" for label in "12345"})}
     said = ["4", "four stars", "4.0", "4/5", "**4**", "10", "3 or 4", ""]
     assert [predict_script.parsed(arm, text) for text in said] == ["4", "4", "4", "4", "4", "", "", ""]
+
+
+def test_an_arm_of_several_texts_takes_an_object_a_line(tmp_path: Path) -> None:
+    told = {"arm": "a", "run": "r", "harness": "1", "verdict": None, "model": "m", "base_url": "u", "api_key_env": None}
+    one, two = (exporting._readme({**told, "fields": fields}, adapter=False, agreement=(1, 1))
+                for fields in (["text"], ["title", "body"]))  # fmt: skip
+    assert ": a text a line, a label a line." in one
+    assert ': a JSON object a line, `{"title": "…", "body": "…"}`, a label a line.' in two
+
+    arm = {"fields": ["title", "body"], "base_url": "http://127.0.0.1:9/v1", "api_key_env": None, "headers": {},
+           "query": {}}  # fmt: skip
+    (tmp_path / "arm.json").write_text(json.dumps(arm))
+    (tmp_path / "predict.py").write_text(inspect.getsource(predict_script))
+    for line in ("a text", '"a text"', '{"title": "a"}', '{"title": "a", "body": 1}'):
+        done = alone(tmp_path / "predict.py", f"{line}\n", {})
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == 'line 1: expected a JSON object with these texts: {"title": "…", "body": "…"}\n'
