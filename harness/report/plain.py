@@ -203,6 +203,11 @@ def _win(data: Data) -> str:
         )  # fmt: skip
     if requests == 0 or entry.get("fixed") is None:
         return say("Our advice: use {arm}; only who cannot train or host a model should stay with {against}.", **names)
+    if entry.get("saving_per_1k") is None:
+        return say(
+            "Our advice: use {arm} if being right more often is worth {invested} to you; which of the two costs less "
+            "for a request is not known.", **names, invested=numbers.invested(entry),
+        )  # fmt: skip
     return say(
         "Our advice: use {arm} if being right more often is worth {invested} to you; if only the cost counts, use "
         "{against}.", **names, invested=numbers.invested(entry),

@@ -169,8 +169,16 @@ POWER = {"n": 200, "n_for_80_power": 4000}
         ("win", {"payback": paid(requests=0)}, "use t; only who cannot train or host a model should stay with p."),
         (
             "win",
-            {"payback": paid(requests=None)},
+            {"payback": paid(requests=None, saving_per_1k=-2.0)},
             "use t if being right more often is worth $40.00 of training to you; if only the cost counts, use p.",
+        ),
+        (
+            "win",
+            {"payback": paid(requests=None, saving_per_1k=None)},
+            (
+                "use t if being right more often is worth $40.00 of training to you; which of the two costs less for a "
+                "request is not known."
+            ),
         ),
         (
             "win",
