@@ -139,7 +139,7 @@ def _price_hint(arm: ArmEstimate) -> str:
 
 def _payback(line: Mapping[str, Any]) -> str:
     from harness.numbers import count
-    from harness.report.facts import amount
+    from harness.report.facts import amount, paid_back_after, with_monthly
 
     pair = f"{line['arm']} against {line['against']}, were they equally accurate"
     if line["saving_per_1k"] is None:
@@ -147,7 +147,11 @@ def _payback(line: Mapping[str, Any]) -> str:
     if line["requests"] is None:
         return f"{pair}: never pays back: {line['reason']}"
     saved = amount(line["saving_per_1k"], line["unit"])
-    return f"{pair}: pays back after {count(line['requests'])} requests ({saved} saved per 1,000)"
+    n, monthly = paid_back_after(line), with_monthly(line)
+    if n is None:
+        return f"{pair}: never pays back {monthly}, for what recurs each month ({saved} saved per 1,000)"
+    after = f"{count(n)} requests" + (f", {monthly}" if monthly else "")
+    return f"{pair}: pays back after {after} ({saved} saved per 1,000)"
 
 
 def _probe(one: Mapping[str, Any]) -> str:

@@ -188,6 +188,8 @@ def _hour(where: str, key: str, amount: str, results: Mapping[str, Any]) -> floa
 
 def _outcome(results: Mapping[str, Any]) -> dict[str, str]:
     """Returns what a reader looks for first, in words, of the pair that the decision is about."""
+    from harness.report.facts import paid_back_after
+
     decision = results["decision"]
     money = decision["unit"] != "machine_s"
     amount = usd if money else duration
@@ -199,8 +201,8 @@ def _outcome(results: Mapping[str, Any]) -> dict[str, str]:
     found |= {
         "invested": amount(entry["fixed"]),
         "saved per 1,000 requests": amount(entry["saving_per_1k"]),
-        f"requests to pay back ({pair})": count(entry["requests"]) if entry["requests"] is not None else "never",
-        "95% interval": _interval(entry["ci"]),
+        f"requests to pay back ({pair})": _requests(entry),
+        "95% interval": _interval(entry["ci"] if paid_back_after(entry) == entry["requests"] else None),
     }
     if decision["requests_per_month"] is not None:
         found |= {
@@ -210,6 +212,14 @@ def _outcome(results: Mapping[str, Any]) -> dict[str, str]:
             "chance of it in time": percent(decision.get("break_even_chance"), 0),
         }
     return found
+
+
+def _requests(entry: Mapping[str, Any]) -> str:
+    from harness.report.facts import paid_back_after, with_monthly
+
+    after, monthly = paid_back_after(entry), with_monthly(entry)
+    told = "never" if after is None else count(after)
+    return f"{told}, {monthly}" if monthly else told
 
 
 def _interval(ci: Sequence[int | None] | None) -> str:

@@ -60,6 +60,7 @@ PAYBACK: Mapping[str, Any] = {
     **_each("role reason", TEXT),
     **_each("fixed saving_per_1k price_saving_per_1k error_saving_per_1k requests cache_hit cache_hit_run"),
     **_each("training setup"),
+    "monthly": _each("cost requests_per_month requests"),
     "ci": OPEN,
     "saving_ci": PAIR,
     "investment": [INVESTED],

@@ -110,6 +110,24 @@ def payback(data: Data, names: Sequence[str]) -> dict[str, Any] | None:
     return next((dict(entry) for entry in [*both, *mine]), None)
 
 
+def paid_back_after(entry: Mapping[str, Any]) -> int | None:
+    """Returns after how many requests training is paid back; with what recurs each month where a volume is given."""
+    monthly = entry.get("monthly") or {}
+    at_volume = monthly.get("requests_per_month") is not None and entry.get("requests") is not None
+    found: int | None = (monthly if at_volume else entry).get("requests")
+    return found
+
+
+def with_monthly(entry: Mapping[str, Any]) -> str:
+    """Says of which monthly costs `paid_back_after` speaks; nothing where training alone is to be paid back."""
+    monthly = entry.get("monthly")
+    if monthly is None or entry.get("requests") is None:
+        return ""
+    if monthly.get("requests_per_month") is None:
+        return say("monthly costs left out")
+    return say("at {volume} requests a month", volume=numbers.count(monthly["requests_per_month"]))
+
+
 def tags(arm: Arm) -> tuple[str, ...]:
     """Returns the remarks without which an arm's numbers must not be shown."""
     return tuple(terms.remark(remark) for remark in ("simulated", "imported") if arm.get(remark))

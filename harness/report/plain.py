@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from harness import numbers
+from harness.report import flip_points
 from harness.report.arms import Arm
 from harness.report.facts import Data, Measure, comparison, contenders, cost_measure, latency
 from harness.words import say, say_n
@@ -185,6 +186,26 @@ def _paid_back(data: Data) -> Mapping[str, Any] | None:
     return next((entry for entry in data.get("payback") or () if {entry["arm"], entry["against"]} == pair), None)
 
 
+def _if_enough(data: Data, entry: Mapping[str, Any]) -> str:
+    """Advises by the monthly volume, where something recurs each month that requests must make up for as well."""
+    decision, names = data.get("decision") or {}, _names(data)
+    turns = (point for point in decision.get("flip_points") or () if point["quantity"] == "requests_per_month")
+    point = next(turns, None) if {decision.get("arm"), decision.get("against")} == set(names.values()) else None
+    if point is None or point["above"] != entry["arm"]:
+        return say(
+            "Our advice: use {arm} if you ask so much that it makes up for its training and for what it takes each "
+            "month; if you ask less, {against} costs less.", **names,
+        )  # fmt: skip
+    return say_n(
+        decision["months"],
+        "Our advice: use {arm} if you expect more than {volume} requests a month over {months} month; with fewer its "
+        "training and what it takes each month are not paid for, and {against} costs less.",
+        "Our advice: use {arm} if you expect more than {volume} requests a month over {months} months; with fewer its "
+        "training and what it takes each month are not paid for, and {against} costs less.",
+        **names, volume=numbers.count(point["value"]), months=flip_points.months(decision),
+    )  # fmt: skip
+
+
 def _win(data: Data) -> str:
     names, entry = _names(data), _paid_back(data)
     if entry is None or entry["arm"] != names["arm"]:
@@ -192,6 +213,8 @@ def _win(data: Data) -> str:
             "Our advice: use {arm}; {against} would be the choice only if another model, other data or other prices "
             "turned both the accuracy and the cost.", **names,
         )  # fmt: skip
+    if entry.get("monthly") is not None and entry.get("requests") is not None:
+        return _if_enough(data, entry)
     requests = entry.get("requests")
     if requests:
         return say_n(
@@ -245,13 +268,16 @@ def _baseline(data: Data) -> str:
 
 def _tie(data: Data) -> str:
     names, entry = _names(data), _paid_back(data)
-    if entry is not None and entry["arm"] == names["arm"] and entry.get("requests"):
+    mine = entry if entry is not None and entry["arm"] == names["arm"] else {}
+    if mine.get("monthly") is not None and mine.get("requests") is not None:
+        return _if_enough(data, mine)
+    if mine.get("requests"):
         return say_n(
-            entry["requests"],
+            mine["requests"],
             "Our advice: use {arm}, which costs less; its training is paid for by the first request.",
             "Our advice: use {arm}, which costs less, if you expect more than {requests} requests in all; with fewer "
             "its training is not paid for, and {against} does as well.",
-            **names, requests=numbers.count(entry["requests"]),
+            **names, requests=numbers.count(mine["requests"]),
         )  # fmt: skip
     return say(
         "Our advice: either will do, so take what is easier for you to run; a difference that matters to you would "

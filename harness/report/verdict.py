@@ -17,8 +17,10 @@ from harness.report.facts import (
     cost_measure,
     latency,
     p_of,
+    paid_back_after,
     payback,
     tags,
+    with_monthly,
 )
 from harness.words import say, say_n
 
@@ -118,8 +120,10 @@ def _cost(data: Data, first: Arm, second: Arm) -> list[str]:
 
 
 def _paid_back(entry: dict[str, Any]) -> str:
-    n, requests = entry["requests"], numbers.count(entry["requests"])
-    values = {"arm": entry["arm"], "against": entry["against"], "requests": requests}
+    n, after = entry["requests"], paid_back_after(entry)
+    values = {"arm": entry["arm"], "against": entry["against"], "requests": numbers.count(after)}
+    if entry.get("monthly") is not None:
+        return _paid_back_monthly(entry["monthly"], after, values)
     if entry.get("fixed") is None:
         return say_n(
             n,
@@ -134,6 +138,22 @@ def _paid_back(entry: dict[str, Any]) -> str:
         invested=numbers.invested(entry),
         **values,
     )
+
+
+def _paid_back_monthly(monthly: dict[str, Any], n: int | None, values: dict[str, str]) -> str:
+    """Says it of an arm that takes something each month beside its requests."""
+    if monthly.get("requests_per_month") is None:
+        return say(
+            "What {arm} takes each month left out, it is paid back after {requests} requests against {against}.",
+            **values,
+        )
+    values["volume"] = numbers.count(monthly["requests_per_month"])
+    if n is None:
+        return say("At {volume} requests a month {arm} is never paid back against {against}.", **values)
+    return say(
+        "At {volume} requests a month {arm} is paid back after {requests} of them against {against}, with what it "
+        "takes each month.", **values,
+    )  # fmt: skip
 
 
 def tiles(data: Data) -> tuple[Tile, ...]:
@@ -174,7 +194,11 @@ def _payback(data: Data, first: Arm, second: Arm) -> Tile:
     entry, label = payback(data, [first["name"], second["name"]]), say("Payback")
     if entry is None:
         return Tile(label=label, value=numbers.MISSING, detail=say("nothing was trained"))
-    n, saving = entry.get("requests"), entry.get("saving_per_1k")
+    n, saving, monthly = paid_back_after(entry), entry.get("saving_per_1k"), with_monthly(entry)
+    if monthly:
+        never = say("Never")
+        value = never if n is None else say_n(n, "{n} request", "{n} requests", n=numbers.count(n))
+        return Tile(label=label, value=value, detail=monthly)
     if n is None:
         known = saving is not None and (saving <= 0 or entry.get("fixed") is not None)
         return Tile(label=label, value=say("Never") if known else numbers.MISSING, detail=_why(data, entry))

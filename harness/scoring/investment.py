@@ -134,6 +134,12 @@ def monthly_cost(lines: Sequence[Figures], unit: str) -> float:
     return float(sum(line[unit] for line in lines))
 
 
+def monthly_more(tuned: Arm, other: Arm, decision: Decision, unit: str) -> float:
+    """Returns what the trained arm takes each month beside its requests, less what the other does."""
+    mine, its = (monthly_cost(recurring(arm, decision, unit), unit) for arm in (tuned, other))
+    return mine - its
+
+
 def _known(values: Sequence[Any]) -> float | None:
     """Returns the sum of what is known."""
     known = [float(value) for value in values if value is not None]

@@ -11,7 +11,7 @@ from harness.scoring.answers import Figures
 from harness.scoring.contenders import PROMPTS, TUNED
 from harness.scoring.costs import Arm, Bills, cache_hits, number, usd_per_1k
 from harness.scoring.facts import Decision
-from harness.scoring.investment import Spent, fixed_cost, investment, training_of
+from harness.scoring.investment import Spent, fixed_cost, investment, monthly_more, training_of
 from harness.scoring.savings import Savings
 
 TIMES = 10.0
@@ -30,6 +30,8 @@ def paybacks(
 
     `incumbent`: the arm in use today. `cheapest-acceptable`: the cheapest untrained arm that is not less accurate than
     the incumbent (without one: the best prompt) by more than the margin. `best-prompt`: the contender.
+
+    `requests` leaves out what recurs each month, `monthly` counts it.
 
     Args:
         arms: The arms of `results.json`.
@@ -97,7 +99,23 @@ def _payback(tuned: Arm, other: Arm, role: str, decision: Decision, savings: Sav
         "price_saving_per_1k": bills.prices[1] - bills.prices[0] if bills.unit else None,
         "error_saving_per_1k": None if bills.errors is None else bills.errors[1] - bills.errors[0],
         "cache_hit_run": measured,
+        "monthly": _monthly(monthly_more(tuned, other, decision, unit), fixed, bills, decision),
     }
+
+
+def _monthly(cost: float, fixed: float | None, bills: Bills, decision: Decision) -> Figures | None:
+    """Returns what `requests` leaves out: what recurs each month, and after how many requests both are paid back.
+
+    `requests` is `None` without a volume, and where the volume saves no more than what recurs. `None` where the trained
+    arm takes no more each month than the other.
+    """
+    volume, requests = decision.requests_per_month, None
+    if cost <= 0:
+        return None
+    if volume is not None and fixed is not None and bills.unit is not None:
+        saved = volume * bills.counted / 1000 - cost
+        requests = _whole(volume * fixed / saved) if saved > 0 else None
+    return {"cost": cost, "requests_per_month": volume, "requests": requests}
 
 
 def _requests(fixed: float | None, bills: Bills, tuned: Arm, other: Arm) -> tuple[int | None, str | None]:

@@ -13,7 +13,7 @@ from harness.scoring.answers import Figures
 from harness.scoring.costs import Arm, Bills, errors_usd_per_1k, number, usd_per_1k
 from harness.scoring.facts import Decision
 from harness.scoring.flips import Stake, flip_points
-from harness.scoring.investment import Spent, fixed_cost, investment, monthly_cost, recurring
+from harness.scoring.investment import Spent, fixed_cost, investment, monthly_cost, monthly_more, recurring
 from harness.scoring.savings import Savings
 
 DAYS_PER_MONTH = 365.25 / 12
@@ -130,8 +130,7 @@ def _case(
         other=other,
         decision=decision,
         fixed=main["fixed"],
-        monthly=monthly_cost(recurring(tuned, decision, unit), unit)
-        - monthly_cost(recurring(other, decision, unit), unit),
+        monthly=monthly_more(tuned, other, decision, unit),
         months=months,
     )
     return Case(line=main, stake=stake, bills=Bills.of(tuned, other, decision), savings=savings, today=today)

@@ -197,20 +197,37 @@ def expires(duel: Duel) -> Ruling | None:
             return wording.start(say("{arm} comes too late: its model was shut down on {day}.", arm=named(a), day=day))
 
         return Ruling(kind="expires", write=late, arm=a["name"], against=duel.b["name"])
+    payback = payback_of(duel.results, decision["role"])
     months = decision["months_to_break_even"]
-    if months is None or months <= left:
+    if not _eaten_up(payback) if months is None else months <= left:
         return None
 
     def write(named: Named) -> str:
-        said = say(
-            "{arm} never pays back: {training} needs {months} months at {n} requests a month, "
-            "but it is shut down {left} months after the run, on {day}.",
-            arm=named(a), training=wording.training(payback_of(duel.results, decision["role"])),
-            months=number(months, 1), n=count(decision["requests_per_month"]), left=number(left, 1), day=day,
-        )  # fmt: skip
+        told = {
+            "arm": named(a), "training": wording.training(payback), "n": count(decision["requests_per_month"]),
+            "left": number(left, 1), "day": day,
+        }  # fmt: skip
+        if months is None:
+            said = say(
+                "{arm} never pays back {training}: {n} requests a month save no more than its monthly costs, "
+                "and it is shut down {left} months after the run, on {day}.", **told,
+            )  # fmt: skip
+        else:
+            said = say(
+                "{arm} never pays back: {training} needs {months} months at {n} requests a month, "
+                "but it is shut down {left} months after the run, on {day}.", **told, months=number(months, 1),
+            )  # fmt: skip
         return wording.start(said)
 
     return Ruling(kind="expires", write=write, arm=a["name"], against=decision["against"])
+
+
+def _eaten_up(payback: Line | None) -> bool:
+    """Whether each request saves something, but the volume no more than what recurs each month."""
+    monthly = None if payback is None else payback["monthly"]
+    if payback is None or monthly is None or monthly["requests_per_month"] is None:
+        return False
+    return bool(payback["requests"]) and monthly["requests"] is None
 
 
 def baseline_suffices(duel: Duel) -> Ruling | None:

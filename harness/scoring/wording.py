@@ -159,12 +159,33 @@ def paid_back(payback: Line) -> str:
         return ""
     if requests is None:
         return "" if payback["fixed"] is None else say("but {training} is not paid back", training=training(payback))
-    if requests == 0:
+    if payback["monthly"] is not None:
+        said = _paid_back_monthly(payback, payback["monthly"])
+    elif requests == 0:
         return say("with nothing to pay back")
-    said = {"training": training(payback), "n": count(requests)}
+    else:
+        said = say("{training} paid back after {n} requests", training=training(payback), n=count(requests))
     if payback["error_saving_per_1k"] is not None and payback["unit"] == "usd":
-        return say("{training} paid back after {n} requests, errors counted", **said)
-    return say("{training} paid back after {n} requests", **said)
+        return say("{paid_back}, errors counted", paid_back=said)
+    return said
+
+
+def _paid_back_monthly(payback: Line, monthly: Line) -> str:
+    """Writes the same where something recurs each month: whether the volume pays for that as well."""
+    said, invested = {"training": training(payback), "n": count(payback["requests"])}, payback["requests"] > 0
+    if monthly["requests_per_month"] is None:
+        if not invested:
+            return say("with nothing to pay back, monthly costs left out")
+        return say("{training} paid back after {n} requests, monthly costs left out", **said)
+    said["volume"] = about(monthly["requests_per_month"])
+    if monthly["requests"] is None:
+        if not invested:
+            return say("but its monthly costs are not made up for at {volume} requests a month", **said)
+        return say("but {training} is not paid back at {volume} requests a month", **said)
+    if not invested:
+        return say("with nothing to pay back")
+    said["n"] = count(monthly["requests"])
+    return say("{training} paid back after {n} requests at {volume} a month", **said)
 
 
 def about(volume: float) -> str:

@@ -83,7 +83,7 @@ def read_row(folder: Path) -> Row:
         finished=str(run.get("finished") or run.get("started") or "")[:19],
         n=run.get("n_test"),
         difference=None if gap is None else gap.get("difference"),
-        payback=None if paid is None else paid.get("requests"),
+        payback=None if paid is None else facts.paid_back_after(paid),
         remarks=tuple(verdict.remarks(data)),
     )
 
@@ -91,7 +91,7 @@ def read_row(folder: Path) -> Row:
 _FEW = {
     "arms": ("name", "family", "accuracy", "simulated", "imported"),
     "comparisons": ("a", "b", "metric", "primary", "difference"),
-    "payback": ("arm", "against", "unit", "requests"),
+    "payback": ("arm", "against", "unit", "requests", "monthly"),
 }
 """What the index says of each list's entries: completing all of them takes three times as long as reading them."""
 

@@ -10,7 +10,16 @@ import harness
 from harness import numbers
 from harness.blocks import Axis, Block, Cell, Chart, Column, Mark, Point, Results, Series, Table, Text, Unit
 from harness.report import cells, flip_points
-from harness.report.facts import Data, amount, arm_named, contenders, cost_measure, payback
+from harness.report.facts import (
+    Data,
+    amount,
+    arm_named,
+    contenders,
+    cost_measure,
+    paid_back_after,
+    payback,
+    with_monthly,
+)
 from harness.words import noted, say, say_n
 
 
@@ -54,6 +63,13 @@ def _why_not(entry: Mapping[str, Any]) -> str:
         if entry.get("unit") == "usd":
             return say("1,000 requests of {arm} cost {more} more than those of {against}.", more=more, **names)
         return say("1,000 requests of {arm} take {more} more machine time than those of {against}.", more=more, **names)
+    monthly = entry.get("monthly")
+    if monthly is not None and entry.get("requests") is not None and paid_back_after(entry) is None:
+        return say(
+            "{volume} requests of {arm} a month save no more than the {amount} that it takes each month beside them.",
+            amount=amount(monthly.get("cost"), entry.get("unit")),
+            volume=numbers.count(monthly["requests_per_month"]), **names,
+        )  # fmt: skip
     if saving > 0 and entry.get("fixed") is None:
         return say("What the training of {arm} cost is not known.", **names)
     return say("A request of {arm} saves nothing that matters against one of {against}.", **names)
@@ -61,7 +77,7 @@ def _why_not(entry: Mapping[str, Any]) -> str:
 
 def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
     tuned, other = arm_named(data, entry["arm"]), arm_named(data, entry["against"])
-    requests, fixed, saving = entry.get("requests"), entry.get("fixed"), entry.get("saving_per_1k")
+    requests, fixed, saving = paid_back_after(entry), entry.get("fixed"), entry.get("saving_per_1k")
     if tuned is None or other is None or not requests or fixed is None or not saving:
         return None
     dear = _dear(data, entry, cost_measure(data).of(other))
@@ -70,7 +86,8 @@ def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
     money = entry["unit"] == "usd"
     unit: Unit = "usd" if money else "s"
     end, slope = requests * 3.0, dear / 1000
-    cheap = slope - saving / 1000
+    # What recurs each month is a part of each request at the volume that is given
+    cheap = slope - (saving / 1000 if entry.get("monthly") is None else fixed / requests)
     lines = (
         Series(arm=entry["against"], points=(Point(x=0, y=0), Point(x=end, y=slope * end)), line=True),
         Series(arm=entry["arm"], points=(Point(x=0, y=fixed), Point(x=end, y=fixed + cheap * end)), line=True),
@@ -78,7 +95,7 @@ def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
     what = say("Cumulative cost") if money else say("Cumulative time of this machine")
     shown = numbers.count(requests)
     return Chart(
-        title=_finding(requests, money=money),
+        title=_finding(requests, with_monthly(entry), money=money),
         subtitle=_method(entry, what, errors=money and entry.get("error_saving_per_1k") is not None),
         x=Axis(title=say("Requests"), unit="requests", low=0, high=end),
         y=Axis(title=what, unit=unit, low=0),
@@ -93,7 +110,12 @@ def _chart(data: Data, entry: Mapping[str, Any]) -> Chart | None:
     )
 
 
-def _finding(requests: int, *, money: bool) -> str:
+def _finding(requests: int, monthly: str, *, money: bool) -> str:
+    found = _crossing(requests, money=money)
+    return say("{finding}, {monthly}", finding=found, monthly=monthly) if monthly else found
+
+
+def _crossing(requests: int, *, money: bool) -> str:
     n = numbers.count(requests)
     if money:
         return say_n(
@@ -137,6 +159,8 @@ def _table(data: Data, entries: Sequence[Mapping[str, Any]], *, half: bool) -> T
         rows.append((say("… of which on errors"), *(_errors(entry) for entry in others)))
     if any(entry.get("cache_hit") is not None for entry in others):
         rows.append((say("Prompt tokens found cached"), *(_cached(entry) for entry in others)))
+    if any(entry.get("monthly") is not None for entry in others):
+        rows.append((say("Recurs each month beside requests"), *(_monthly(entry) for entry in others)))
     rows.append((say("Paid back after"), *(_requests(entry) for entry in others)))
     return Table(
         caption=say("Training {arm} instead of asking another arm.", arm=entries[0]["arm"]),
@@ -201,6 +225,10 @@ def _cached(entry: Mapping[str, Any]) -> Cell:
     return Cell(text=numbers.percent(assumed, 0), note=note)
 
 
+def _monthly(entry: Mapping[str, Any]) -> str:
+    return amount((entry.get("monthly") or {}).get("cost"), entry["unit"])
+
+
 def _horizon(data: Data, decision: Mapping[str, Any]) -> Iterator[Table]:
     """Yields what the volume that was asked for comes to, and what each arm would take in all."""
     unit, when = decision.get("unit"), flip_points.months(decision)
@@ -262,11 +290,13 @@ def _interval(line: Mapping[str, Any]) -> Cell:
 
 
 def _requests(entry: Mapping[str, Any]) -> Cell:
-    n = entry.get("requests")
+    n, monthly = paid_back_after(entry), with_monthly(entry)
     if n is None:
         saving = entry.get("saving_per_1k")
         known = saving is not None and (saving <= 0 or entry.get("fixed") is not None)
-        return Cell(text=say("never") if known else numbers.MISSING)
+        return Cell(text=say("never") if known else numbers.MISSING, note=monthly)
+    if monthly:
+        return Cell(text=say_n(n, "{n} request", "{n} requests", n=numbers.count(n)), note=monthly)
     low, high = entry.get("ci") or (None, None)
     most = numbers.count(high) if high is not None else say("never")
     interval = say("95% CI {interval}", interval=numbers.span(numbers.count(low), most)) if low is not None else ""

@@ -151,6 +151,13 @@ def test_one_arm_without_times_has_none_in_its_tiles() -> None:
 
 
 COST = {"cost_per_extra_correct": 0.25, "cost": {"unit": "usd"}}
+MONTHLY = {"cost": 100.0, "requests_per_month": 10_000, "requests": None}
+VOLUME = {"quantity": "requests_per_month", "value": 119_074.0, "above": "t", "below": "p", "unit": "requests"}
+FLIP = {"arm": "t", "against": "p", "months": 12.0, "flip_points": [VOLUME]}
+ENOUGH = (
+    "use t if you expect more than 119,074 requests a month over 12 months; with fewer its training and what it takes "
+    "each month are not paid for, and p costs less."
+)
 POWER = {"n": 200, "n_for_80_power": 4000}
 
 
@@ -163,6 +170,16 @@ POWER = {"n": 200, "n_for_80_power": 4000}
             (
                 "use t if you expect more than 9,000 requests in all; with fewer its training is "
                 "not paid for, and p costs less."
+            ),
+        ),
+        ("win", {"payback": paid(monthly=MONTHLY), "decision": FLIP}, ENOUGH),
+        ("tie", {"payback": paid(monthly=MONTHLY), "decision": FLIP}, ENOUGH),
+        (
+            "win",
+            {"payback": paid(monthly=MONTHLY), "decision": {**FLIP, "against": "q"}},
+            (
+                "use t if you ask so much that it makes up for its training and for what it takes each month; if you "
+                "ask less, p costs less."
             ),
         ),
         ("win", {"payback": paid(requests=1)}, "use t; its training is paid for by the first request."),

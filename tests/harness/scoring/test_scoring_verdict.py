@@ -192,6 +192,21 @@ def test_a_model_shut_down_before_it_pays_expires() -> None:
     assert "comes too late" in verdict(past)["sentence"]
 
 
+@pytest.mark.parametrize("hosting", [8.9, 9.0, 100.0])
+def test_what_recurs_each_month_is_no_way_round_a_shutdown(hosting: float) -> None:
+    """Dearer hosting made a model that never pays back a win, for the months to break even are none then."""
+    decision = Decision(requests_per_month=10_000, hosting_usd_per_month=hosting)
+    shut = verdict([tuned(range(50), shutdown_date="2027-01-20"), prompt(range(91))], decision=decision)
+    assert shut["kind"] == "expires"
+    assert "never pays back" in shut["sentence"]
+    kept = verdict([tuned(range(50)), prompt(range(91))], decision=decision)
+    assert kept["kind"] == "win"
+    assert ("not paid back at 10,000 requests a month" in kept["sentence"]) == (hosting >= 9)
+    # A request that saves nothing is a matter of its price, not of what recurs
+    dear = [tuned(range(50), usd=0.00112, shutdown_date="2027-01-20"), prompt(range(91))]
+    assert verdict(dear, decision=decision)["kind"] == "trade-off"
+
+
 def test_a_sentence_goes_on_with_the_volume_above_which_training_would_pay() -> None:
     few = Decision(requests_per_month=1_000, horizon_months=6)
     said = verdict([tuned(range(50)), prompt(range(91))], decision=few)["sentence"]

@@ -18,7 +18,11 @@ def cost(unit: str | None, a: float | None, b: float | None, cheaper: str | None
 
 def payback(**changes: Any) -> Figures:
     known = {"unit": "usd", "fixed": 86.0, "requests": 95_556, "saving_per_1k": 0.9, "error_saving_per_1k": None}
-    return {**known, **changes}
+    return {"monthly": None, **known, **changes}
+
+
+def monthly(volume: float | None = None, requests: int | None = None) -> Figures:
+    return {"cost": 9.0, "requests_per_month": volume, "requests": requests}
 
 
 def plain(arm: wording.Line) -> str:
@@ -90,6 +94,18 @@ def test_the_price_of_an_extra_correct_answer() -> None:
         ({"requests": None, "fixed": None}, ""),
         ({"requests": 0}, "with nothing to pay back"),
         ({"saving_per_1k": None}, ""),
+        ({"monthly": monthly()}, "its $86.00 of training paid back after 95,556 requests, monthly costs left out"),
+        ({"monthly": monthly(10_000)}, "but its $86.00 of training is not paid back at 10,000 requests a month"),
+        (
+            {"monthly": monthly(10_050, 860_000), "error_saving_per_1k": 0.2},
+            "its $86.00 of training paid back after 860,000 requests at 10,050 a month, errors counted",
+        ),
+        ({"monthly": monthly(), "requests": 0}, "with nothing to pay back, monthly costs left out"),
+        ({"monthly": monthly(10_000, 0), "requests": 0}, "with nothing to pay back"),
+        (
+            {"monthly": monthly(10_000), "requests": 0},
+            "but its monthly costs are not made up for at 10,000 requests a month",
+        ),
     ],
 )
 def test_when_training_is_paid_back(changes: Figures, said: str) -> None:

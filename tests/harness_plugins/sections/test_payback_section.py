@@ -60,11 +60,34 @@ def test_a_volume_gives_the_horizon_and_each_arm_in_all() -> None:
     assert "Their errors" in [column.title for column in totals.columns]
 
 
+@pytest.mark.parametrize("volume", [None, 15_000, 50_000_000])
+def test_what_recurs_each_month_is_a_part_of_when_training_is_paid_back(volume: float | None) -> None:
+    data, blocks = page(requests_per_month=volume, hosting_usd_per_month=3_000)
+    entry = data["payback"][-1]
+    told = next(row for row in tables(blocks)[0].rows if row[0] == "Paid back after")[1]
+    assert isinstance(told, Cell)
+    (chart,) = [block.title for block in blocks if isinstance(block, Chart)] or [None]
+    if volume is None:
+        assert told.note == "monthly costs left out"
+        assert str(chart).endswith(f"after {numbers.count(entry['requests'])} requests, monthly costs left out")
+    elif volume == 15_000:
+        assert (told.text, told.note, chart) == ("never", "at 15,000 requests a month", None)
+        assert data["decision"]["monthly_saving"] < 0
+        assert "save no more than the $3,000.00 that it takes each month" in blocks[0].text
+    else:
+        after = entry["monthly"]["requests"]
+        assert after > entry["requests"]
+        assert after / volume == pytest.approx(entry["fixed"] / data["decision"]["monthly_saving"], rel=0.01)
+        assert told.text == f"{numbers.count(after)} requests"
+        assert str(chart).endswith(f"after {numbers.count(after)} requests, at 50,000,000 requests a month")
+
+
 ASSUMED: tuple[dict[str, Any], ...] = (
     {},
     {"error_usd": 0.01},
     {"cache_hit": 0.9},
     {"cache_hit": 0.9, "error_usd": 0.02},
+    {"hosting_usd_per_month": 1.0, "requests_per_month": 50_000_000},
 )
 
 
