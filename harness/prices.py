@@ -212,7 +212,7 @@ def _listed(model: str, url: str | None, share: float | None) -> Rate | None:
     if found is None:
         return None
     where, entry = found
-    context = {"processing": BATCH} if share is None and _has_batch(entry) else None
+    context = {"processing": BATCH} if share is None and _has_batch(model, where) else None
     factor = share if share is not None else 1.0 if context else USUAL_BATCH
 
     def rate(usage: Usage) -> float:
@@ -261,13 +261,23 @@ def _found(model: str, url: str | None) -> tuple[dict[str, Any], Any] | None:
 
 def _lists_batch(model: str, url: str | None) -> bool:
     found = _found(model, url)
-    return found is not None and _has_batch(found[1])
+    return found is not None and _has_batch(model, found[0])
 
 
-def _has_batch(entry: Any) -> bool:
-    """Whether the list has a price of its own for batches."""
-    now = datetime.now(UTC)
-    return bool(entry.get_prices(now, {"processing": BATCH}) != entry.get_prices(now))
+def _has_batch(model: str, where: Mapping[str, Any]) -> bool:
+    """Whether the list makes a batch cost anything else than its requests at once.
+
+    It knows the batch prices of entries that it then does not apply: those a provider borrows from another one (Azure).
+    """
+    from genai_prices import Usage as Theirs
+    from genai_prices import calc_price
+
+    usage = Theirs(input_tokens=MILLION, output_tokens=MILLION)
+    batch, at_once = (
+        calc_price(usage, model_ref=model, price_context=context, **where).total_price
+        for context in ({"processing": BATCH}, None)
+    )
+    return bool(batch != at_once)
 
 
 def _varies(entry: Any, context: Mapping[str, str] | None) -> bool:

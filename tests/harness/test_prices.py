@@ -123,6 +123,18 @@ def test_a_batch_costs_what_the_list_says() -> None:
     assert own.request_usd("api", "gpt-4.1-mini", Usage(output=1000)) == pytest.approx(0.0016)
 
 
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4.1-mini", "gpt-5-mini"])
+def test_a_batch_price_that_the_list_does_not_apply_is_none(model: str) -> None:
+    """Azure's models are OpenAI's in the list, whose batch price it has and leaves out at Azure's address."""
+    azure = Prices(own={}, urls={"azure": "https://my-resource.openai.azure.com/openai/v1", "api": OPENAI})
+    usage = Usage(input=1_000_000, output=1_000_000)
+    at_once = azure.request_usd("azure", model, usage)
+    assert at_once is not None
+    assert azure.request_usd("azure", model, usage, "batch") == pytest.approx(at_once / 2)
+    assert azure.batch_source("azure", model).startswith("assumed: 0.5")
+    assert azure.batch_source("api", model).startswith("genai-prices")
+
+
 COUNTS = st.tuples(*(st.integers(0, 400_000),) * 5)
 
 
