@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ FINE_TUNED: Mapping[str, tuple[float, float, float | None, float]] = {
     "babbage-002": (0.40, 1.60, None, 1.60),
 }
 
+_EDITION = re.compile(r"-(\d{4}-\d\d-\d\d|\d{8}|\d{4}|00\d|latest)$")
+"""What tells one edition of a model from the others: -2024-07-18, -20250929, -0613, -001, -latest."""
 
 Rate: TypeAlias = Callable[[Usage], float]
 """Tokens of one request → USD."""
@@ -253,10 +256,20 @@ def _found(model: str, url: str | None) -> tuple[dict[str, Any], Any] | None:
     ways: list[dict[str, Any]] = [{"provider_api_url": url}, {}]  # behind a proxy a model keeps its name
     for where in ways:
         try:
-            return where, calc_price(Theirs(), model_ref=model, **where).model
+            entry = calc_price(Theirs(), model_ref=model, **where).model
         except LookupError:
             continue
+        if where or _is_named(model, entry.id):
+            return where, entry
     return None
+
+
+def _is_named(model: str, listed: str) -> bool:
+    """Whether a model of an address that the list does not know has a listed name, but for a date.
+
+    By itself the list takes the beginning of a name for the whole: deepseek-r1:8b on this machine for DeepSeek's R1.
+    """
+    return ":" not in model and _EDITION.sub("", model.lower()) == _EDITION.sub("", listed.lower())
 
 
 def _lists_batch(model: str, url: str | None) -> bool:

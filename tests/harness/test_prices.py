@@ -135,6 +135,27 @@ def test_a_batch_price_that_the_list_does_not_apply_is_none(model: str) -> None:
     assert azure.batch_source("api", model).startswith("genai-prices")
 
 
+@pytest.mark.parametrize(
+    "model", ["deepseek-r1:8b", "deepseek-r1:latest", "deepseek-r1", "command-r:35b", "gpt-4o-mini-by-us", "gpt-4o:tag"]
+)
+def test_a_model_of_ones_own_server_has_no_providers_price(model: str) -> None:
+    usage = Usage(input=1000, output=10)
+    assert LISTED.request_usd("proxy", model, usage) is None
+    own = Prices(own={model: PriceTable(input=1.0, output=1.0)}, urls=LISTED.urls)
+    assert own.request_usd("proxy", model, usage) == pytest.approx(0.00101)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-4.1-mini", "gpt-4o-mini-2024-07-18", "gpt-4-0613", "gpt-3.5-turbo-0125", "claude-sonnet-4-5-20250929",
+        "claude-3-5-haiku-latest", "claude-3-5-haiku-20241022", "gemini-2.0-flash-001", "mistral-large-latest",
+    ],
+)  # fmt: skip
+def test_behind_a_proxy_a_model_keeps_its_name_and_its_price(model: str) -> None:
+    assert LISTED.request_usd("proxy", model, Usage(input=1000, output=10)) is not None
+
+
 COUNTS = st.tuples(*(st.integers(0, 400_000),) * 5)
 
 
