@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -30,6 +31,8 @@ class Answered:
     entry: Entry | None
     dropped: int = 0
     """Shots that did not fit into the prompt."""
+    further: tuple[Entry, ...] = ()
+    """Entries of the question's further requests (calibration), which items may share."""
 
 
 def accuracy(answers: Sequence[Answered]) -> float:
@@ -45,13 +48,45 @@ def predictions(
     cost: Cost,
 ) -> list[Answered]:
     """Reads answers back, matched by example id: every question ends as answered, unparsed or failed."""
-    answered = [
-        replace(_one(question, entries, failed, labels, cost), dropped=question.dropped) for question in questions
-    ]
+    shared = Counter(key for question in questions for key in question.keys[1:])
+    answered = []
+    for question in questions:
+        one = replace(_one(question, entries, failed, labels, cost), dropped=question.dropped)
+        answered.append(_with_further(one, question, entries, shared, cost) if question.keys[1:] else one)
     if any(one.entry is not None and one.entry.tier == BATCH for one in answered):
         # A batch has no latency, and the few requests beside it that were sent at once would stand for all.
         return [replace(one, prediction=_untimed(one.prediction)) for one in answered]
     return answered
+
+
+def _with_further(
+    one: Answered, question: Question, entries: Mapping[str, Entry], shared: Mapping[str, int], cost: Cost
+) -> Answered:
+    """Adds to an answer what its question's further requests took, each divided among the items that share it.
+
+    Not where the backend has told other tokens than those of the first request: then it has counted them itself.
+    """
+    row, first = one.prediction, entries.get(question.key)
+    told = None if first is None else tokens_of(first.body)
+    if row.status is Status.FAILED or (not row.tokens_estimated and (told is None or told.input != row.input_tokens)):
+        return one
+    further = tuple(entries[key] for key in question.keys[1:])
+    for entry, request in zip(further, question.requests[1:], strict=True):
+        share, usage = shared[entry.key], tokens_of(entry.body) or counted(request, Reply(entry.body, request))
+        usd = cost(question.arm, usage, entry.tier)
+        row = replace(
+            row,
+            input_tokens=_more(row.input_tokens, usage.input, share),
+            output_tokens=_more(row.output_tokens, usage.output, share),
+            cached_tokens=_more(row.cached_tokens, usage.cached, share),
+            reasoning_tokens=_more(row.reasoning_tokens, usage.reasoning, share),
+            cost_usd=None if row.cost_usd is None or usd is None else row.cost_usd + usd / share,
+        )
+    return replace(one, prediction=row, further=further)
+
+
+def _more(tokens: int | None, further: int, share: int) -> int | None:
+    return None if tokens is None else tokens + round(further / share)
 
 
 def _untimed(prediction: Prediction) -> Prediction:

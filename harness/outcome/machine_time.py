@@ -15,10 +15,11 @@ def takes_this_machine(arm: Arm) -> bool:
 
 def spans(answers: Sequence[Answered]) -> list[tuple[float, float]]:
     """Returns when the requests behind answers began and ended; answers taken over from another run are left out."""
+    further = {entry.key: entry for answer in answers for entry in answer.further}  # items may share them
     return [
-        (answer.entry.started, answer.entry.started + answer.entry.service_s)
-        for answer in answers
-        if answer.entry is not None and answer.entry.reused is None and answer.entry.error is None
+        (entry.started, entry.started + entry.service_s)
+        for entry in (*(answer.entry for answer in answers), *further.values())
+        if entry is not None and entry.reused is None and entry.error is None
     ]
 
 
