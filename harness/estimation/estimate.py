@@ -287,7 +287,7 @@ def payback_if_tied(
         for other in against:
             table = paybacks(figures, {"a": name, "b": other}, margin, decision, spent=Spent(n_train=n_train))
             lines += [line for line in table if line["against"] == other][:1]
-    kept = ("arm", "against", "unit", "fixed", "saving_per_1k", "requests", "reason")
+    kept = ("arm", "against", "unit", "fixed", "saving_per_1k", "requests", "reason", "monthly")
     return tuple({key: line[key] for key in kept} for line in lines)
 
 
@@ -306,6 +306,7 @@ def _figures(arm: ArmEstimate) -> dict[str, Any]:
         "output_tokens_mean": asked.get("output_tokens"),
         "cached_tokens_mean": None,
         "price": None if price is None else asdict(price),
+        "price_shares": asked.get("price_shares"),
         "cost_per_1k_usd": None if usd is None else usd * 1000,
         "machine_s_per_1k": None if asked.get("machine_s") is None else asked["machine_s"] * 1000,
         "training_cost_usd": asked.get("training_usd"),

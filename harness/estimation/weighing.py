@@ -15,7 +15,7 @@ from harness.execution.counting import prompt_tokens
 from harness.execution.questions import Asker
 from harness.execution.work import Request
 from harness.experiment import LOCAL, Arm
-from harness.prices import Prices
+from harness.prices import BATCH, Prices
 from harness.running import arm_prices
 from harness.tokens import Vocabulary
 from harness.types import Example, Usage
@@ -76,25 +76,27 @@ class Weighing:
         )
 
     def means(self, arm: Arm, examples: Sequence[Example]) -> dict[str, Any]:
-        """Returns what asking about one test item takes on average, bought at once as in production."""
-        first = [question.requests[0] for question in self.asker.questions(arm, examples)]
-        if not first:
+        """Returns what asking about one test item takes on average, bought as the run buys it."""
+        questions = self.asker.questions(arm, examples)
+        if not questions:
             return {}
-        given = prompt_tokens([one.body for one in first], self.vocabulary)
-        output = self._output(first[0].body).expected
-        price = arm_prices.price_of(self.prices, first[0].endpoint, arm)
+        further = {request.key: request for question in questions for request in question.requests[1:]}
+        asked = [*(question.requests[0] for question in questions), *further.values()]
+        given = prompt_tokens([one.body for one in asked], self.vocabulary)
+        output, endpoint = self._output(asked[0].body).expected, asked[0].endpoint
         known = []
         if output is not None:
             costs = (
-                self.prices.request_usd(one.endpoint, _model(one), Usage(input=tokens, output=round(output)))
-                for one, tokens in zip(first, given, strict=True)
+                self.prices.request_usd(one.endpoint, _model(one), Usage(input=tokens, output=round(output)), self.tier)
+                for one, tokens in zip(asked, given, strict=True)
             )
             known = [cost for cost in costs if cost is not None]
         return {
-            "input_tokens": sum(given) / len(given),
-            "output_tokens": output,
-            "usd": sum(known) / len(known) if len(known) == len(first) else None,
-            "price": price,
+            "input_tokens": sum(given) / len(questions),
+            "output_tokens": None if output is None else output * len(asked) / len(questions),
+            "usd": sum(known) / len(questions) if len(known) == len(asked) else None,
+            "price": arm_prices.price_of(self.prices, endpoint, arm),
+            "price_shares": arm_prices.batch_shares(self.prices, endpoint, arm) if self.tier == BATCH else None,
         }
 
     def _usd(self, request: Request, given: int, made: Band) -> Band | None:

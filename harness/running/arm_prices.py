@@ -65,15 +65,23 @@ def price_shares(prices: Prices, arm: Arm, answers: Sequence[Answered]) -> dict[
     `None` where all were bought at once, or no price is known. The few that are tried at once beside a batch weigh by
     their tokens.
     """
-    endpoint, model = arm.endpoint, arm.model
     bought = [(one.entry.tier, one.prediction) for one in answers if one.entry is not None and one.entry.error is None]
-    if endpoint in (None, LOCAL) or model is None or not any(tier == BATCH for tier, _ in bought):
+    shares = batch_shares(prices, arm.endpoint, arm)
+    if shares is None or not any(tier == BATCH for tier, _ in bought):
         return None
-    at_once, batch = (_kinds(prices, str(endpoint), model, tier) for tier in ("", BATCH))
     given = _part([(tier, row.input_tokens) for tier, row in bought])
     made = _part([(tier, row.output_tokens) for tier, row in bought])
-    part = {kind: made if kind in ("output", "reasoning") else given for kind in at_once}
-    return {kind: 1 - part[kind] * (1 - batch[kind] / usd) for kind, usd in at_once.items() if usd} or None
+    return {
+        kind: 1 - (made if kind in ("output", "reasoning") else given) * (1 - share) for kind, share in shares.items()
+    }
+
+
+def batch_shares(prices: Prices, endpoint: str | None, arm: Arm) -> dict[str, float] | None:
+    """Returns what each kind of token costs in a batch, as a share of its price at once; `None` where none is known."""
+    if endpoint in (None, LOCAL) or arm.model is None:
+        return None
+    at_once, batch = (_kinds(prices, str(endpoint), arm.model, tier) for tier in ("", BATCH))
+    return {kind: batch[kind] / usd for kind, usd in at_once.items() if usd} or None
 
 
 def _part(tokens: Sequence[tuple[str, int | None]]) -> float:

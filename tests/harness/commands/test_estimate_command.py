@@ -210,6 +210,21 @@ def test_a_batch_may_cost_as_much_as_asking_at_once(lab: Lab, provider: Provider
     assert any("batch price: assumed" in remark for remark in found["uncertain"])
 
 
+def test_payback_is_foreseen_as_the_run_buys_its_answers(lab: Lab, provider: Provider) -> None:
+    """By the batch both arms cost half, and so does what a request saves: in the run, and before it."""
+    both = few_shot("zero", k=2), fine_tuned("tuned")
+    write(lab, provider, *both, more=PRICES)
+    (at_once,) = ask(lab)[0]["payback"]
+    hosted = "[decision]\nrequests_per_month = 1_000\nhosting_usd_per_month = 900\n"
+    write(lab, provider, *both, more=PRICES + hosted, head='executor = { plugin = "openai-batch" }')
+    (batch,) = ask(lab)[0]["payback"]
+    assert batch["saving_per_1k"] == pytest.approx(at_once["saving_per_1k"] / 2)
+    assert batch["fixed"] == at_once["fixed"]
+    assert (at_once["monthly"], batch["monthly"]["cost"], batch["monthly"]["requests"]) == (None, 900, None)
+    told = call("estimate", lab.path / "experiment.toml", "--out", lab.path / "runs").out
+    assert "never pays back at 1,000 requests a month" in told
+
+
 def test_dollars_by_hand_and_what_can_be_shown(lab: Lab, provider: Provider) -> None:
     from harness.scoring.statistics import smallest_difference
 
