@@ -200,21 +200,23 @@ def figures(arm: Mapping[str, Any]) -> dict[str, float | None]:
 
 def _interval(run: Stored, arm: Mapping[str, Any], metric: str) -> Interval | None:
     """Returns the 95% interval of a figure, where one is known."""
-    from harness.scoring.statistics import wilson
+    from harness.scoring.confidence import rows_interval
 
-    n = arm["n"]
+    rows = run.predictions[arm["name"]]
     if metric == "accuracy" and arm["accuracy_ci"]:
         return float(arm["accuracy_ci"][0]), float(arm["accuracy_ci"][1])
     stored = (arm.get("intervals") or {}).get(metric)
     if stored is not None:
         return float(stored["ci"][0]), float(stored["ci"][1])
     state = metric.removesuffix("_share")
-    if metric.endswith("_share") and state in STATES and n:
-        return wilson(arm[state], n)
+    if metric.endswith("_share") and state in STATES:
+        return rows_interval([row.status == state for row in rows], [row.example_id for row in rows], run.groups)
     quantile = metric.removesuffix("_s")
-    rows = run.predictions[arm["name"]]
     if quantile in QUANTILES:
-        return quantile_interval([row.latency_s for row in rows if row.latency_s is not None], QUANTILES[quantile])
+        timed = {row.example_id: row.latency_s for row in rows if row.latency_s is not None}
+        if run.groups:
+            return _clustered_quantile(timed, QUANTILES[quantile], run.groups)
+        return quantile_interval([*timed.values()], QUANTILES[quantile])
     return _mean_interval(rows, run.groups) if metric == "cost_per_1k_usd" else None
 
 
@@ -230,6 +232,26 @@ def quantile_interval(values: Sequence[float], share: float) -> Interval | None:
         return None
     low, high = map(float, quantile_test(values, p=share).confidence_interval())
     return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+
+
+def _clustered_quantile(timed: Mapping[str, float], share: float, groups: Mapping[str, str]) -> Interval | None:
+    """Returns the same where values come in groups: the order statistics at both ends of the share's own interval.
+
+    Woodruff (1952), J. Am. Stat. Assoc. 47:635–646; the share's interval is by the design effect of the groups.
+    """
+    import numpy as np
+
+    from harness.scoring.confidence import rows_interval
+
+    if not timed:
+        return None
+    values = np.sort(np.array([*timed.values()]))
+    below = [value <= float(np.quantile(values, share)) for value in timed.values()]
+    bounds = rows_interval(below, [*timed], groups)
+    if bounds is None or all(below):
+        return None
+    low, high = math.floor(bounds[0] * len(values)), math.ceil(bounds[1] * len(values))
+    return (float(values[low - 1]), float(values[high])) if low >= 1 and high < len(values) else None
 
 
 def _mean_interval(rows: Sequence[Prediction], groups: Mapping[str, str]) -> Interval | None:

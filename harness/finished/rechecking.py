@@ -155,11 +155,12 @@ def _found(
     Nothing is claimed of arms that lack some (`missing`: how many), nor of simulated ones.
     """
     from harness.scoring import drift
+    from harness.scoring.facts import groups_of
 
     test = run.data.of(Split.TEST)
     seed, margin = run.experiment.seed, run.experiment.verdict.margin
-    groups = _groups(fresh.examples)
-    before = drift.panel_of({name: old[name] for name in new}, len(test), _groups(test), seed)
+    groups = groups_of(fresh.examples)
+    before = drift.panel_of({name: old[name] for name in new}, len(test), groups_of(test), seed)
     after = drift.panel_of(new, len(fresh.examples), groups, seed)
     labels = {example.id: example.label for example in test}
     lines = {
@@ -177,7 +178,7 @@ def _found(
         "respelt": dict(fresh.respelt),
         "n_shared": sum(example.id in labels for example in fresh.examples),
         "relabelled": sum(labels.get(one.id, one.label) != one.label for one in fresh.examples),
-        "labels": drift.label_shift(list(labels.values()), [one.label for one in fresh.examples], run.data.labels),
+        "labels": _label_shift(test, fresh.examples, run.data.labels),
         "arms": [drift.untold(line, missing.get(name, 0), simulated=name in simulated) for name, line in lines.items()],
         "contenders": duel,
         "verdict": {
@@ -190,8 +191,17 @@ def _found(
     return {**found, "sentence": drift.sentence(found)}
 
 
-def _groups(examples: Sequence[Example]) -> dict[str, str] | None:
-    return {one.id: one.group for one in examples if one.group is not None} or None
+def _label_shift(test: Sequence[Example], fresh: Sequence[Example], known: Sequence[str]) -> dict[str, Any]:
+    from harness.scoring.bootstrap import group_codes
+    from harness.scoring.drift import label_shift
+    from harness.scoring.facts import groups_of
+
+    old, new = ([one.label for one in examples] for examples in (test, fresh))
+    codes = [
+        group_codes([one.id for one in examples], groups) if (groups := groups_of(examples)) else None
+        for examples in (test, fresh)
+    ]
+    return label_shift(old, new, known, (codes[0], codes[1]))
 
 
 def _duel(run: Reopened, before: Any, after: Any, missing: Mapping[str, int]) -> dict[str, Any] | None:

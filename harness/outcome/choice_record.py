@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from harness.execution.answers import accuracy
@@ -13,16 +14,17 @@ from harness.trials.search import Chosen, Tried
 from harness.types import Status
 
 
-def record(chosen: Chosen, hour_usd: float | None) -> dict[str, Any]:
+def record(chosen: Chosen, hour_usd: float | None, groups: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Returns a choice for `results.json`: what was tried, what each of it came to, and what it cost.
 
     Args:
         chosen: The choice.
         hour_usd: USD for an hour of a local endpoint's machine, where that has a price.
+        groups: Validation example → group, where they have groups.
     """
     seconds = machine_seconds({str(place): spans(each.answers) for place, each in enumerate(chosen.tried)})
     hourly = hour_usd if chosen.arm.endpoint == LOCAL else None
-    candidates = [_candidate(each, seconds[str(place)], hourly) for place, each in enumerate(chosen.tried)]
+    candidates = [_candidate(each, seconds[str(place)], hourly, groups) for place, each in enumerate(chosen.tried)]
     budget = chosen.arm.choose_budget
     return {
         "arm": chosen.arm.name,
@@ -45,12 +47,12 @@ def names(chosen: Chosen) -> list[str]:
     return [worded(each.settings) or "final" for each in chosen.tried]
 
 
-def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str, Any]:
-    from harness.scoring.statistics import wilson
+def _candidate(each: Tried, seconds: float, hour_usd: float | None, groups: Mapping[str, str] | None) -> dict[str, Any]:
+    from harness.scoring.confidence import rows_interval
 
     answers, ready = each.answers, each.ready
     rows = [answer.prediction for answer in answers]
-    right = sum(row.right for row in rows)
+    interval = rows_interval([row.right for row in rows], [row.example_id for row in rows], groups)
     costs = [row.cost_usd for row in rows if row.status != Status.FAILED]
     tokens = [row.input_tokens for row in rows if row.input_tokens is not None]
     last = CHECKPOINT not in each.settings  # a checkpoint's training is that of its job's last model
@@ -61,7 +63,7 @@ def _candidate(each: Tried, seconds: float, hour_usd: float | None) -> dict[str,
         "model": ready.model,
         "n": len(rows),
         "accuracy": accuracy(answers) if answers else None,
-        "accuracy_ci": list(wilson(right, len(answers))) if answers else None,
+        "accuracy_ci": None if interval is None else list(interval),
         "unparsed": sum(row.status == Status.UNPARSED for row in rows),
         "failed": sum(row.status == Status.FAILED for row in rows),
         "cost_usd": whole(costs) if hour_usd is None or not rows else seconds / 3600 * hour_usd,

@@ -9,9 +9,10 @@ from typing import Any
 
 from harness.execution.answers import Answered
 from harness.outcome.machine_time import machine_seconds, spans
+from harness.scoring.confidence import rows_interval
 from harness.scoring.curves import Measured, crossing, fit, summary
+from harness.scoring.facts import groups_of
 from harness.scoring.searches import whole
-from harness.scoring.statistics import wilson
 from harness.trials.curves import PROMPTED, Curve, Curves, Point
 from harness.types import Prediction, Status
 
@@ -59,14 +60,15 @@ def _right(answers: Sequence[Answered]) -> dict[str, float]:
 
 def _point(point: Point, seconds: float) -> dict[str, Any]:
     spot, rows = point.spot, [answer.prediction for answer in point.answers]
-    right, n = sum(row.right for row in rows), len(rows)
+    n, groups = len(rows), groups_of(spot.items)
+    interval = rows_interval([row.right for row in rows], [row.example_id for row in rows], groups)
     tokens = [row.input_tokens for row in rows if row.input_tokens is not None]
     learning, ready = spot.kind == "learning", point.ready
     return {
         "x": spot.x,
         **({"seed": spot.run, "n_train": spot.x} if learning else {"draw": spot.run, "shots": spot.x}),
-        "accuracy": right / n if n else None,
-        "accuracy_ci": list(wilson(right, n)) if n else None,
+        "accuracy": sum(row.right for row in rows) / n if n else None,
+        "accuracy_ci": None if interval is None else list(interval),
         "unparsed": sum(row.status is Status.UNPARSED for row in rows) if n else None,
         "failed": sum(row.status is Status.FAILED for row in rows) if n else None,
         "cost_usd": whole([row.cost_usd for row in rows]),
@@ -85,8 +87,7 @@ def _crossing(curve: Curve, measured: Sequence[Measured], shots: Sequence[Curve]
     if not prompts:
         return None
     against, k, right = max(prompts, key=lambda prompt: sum(prompt[2].values()))  # the first of equals
-    groups = {example.id: example.group for example in items if example.group is not None}
-    found = crossing(measured, right, groups, seed)
+    found = crossing(measured, right, groups_of(items) or {}, seed)
     return None if found is None else {"against": against, "shots": k, **found}
 
 

@@ -87,10 +87,10 @@ def _run_facts(
     experiment: Experiment, data: Prepared, outcome: Outcome, manifest: Mapping[str, Any], checks: tuple[Check, ...]
 ) -> Any:
     from harness.running.manifest import now
-    from harness.scoring.facts import RunFacts
+    from harness.scoring.facts import RunFacts, groups_of
 
     test = data.of(Split.TEST)
-    groups = {example.id: example.group for example in test if example.group is not None}
+    validation = groups_of(data.of(Split.VALIDATION))
     hour = Prices.of(experiment).hour_usd()
     return RunFacts(
         name=experiment.name,
@@ -105,11 +105,11 @@ def _run_facts(
         ordered=bool(getattr(experiment.dataset, "ordered", False)),
         preview=bool(manifest["preview"]),
         command=manifest["command"],
-        groups=groups or None,
+        groups=groups_of(test),
         slices={example.id: example.slices for example in test},
         margin=experiment.verdict.margin,
         checks=checks,
-        choices=tuple(choice_record.record(chosen, hour) for chosen in outcome.choices.values()),
+        choices=tuple(choice_record.record(chosen, hour, validation) for chosen in outcome.choices.values()),
         curves=curve_record.results(outcome.curves, experiment.seed),
         repeats=_repeats(outcome) if experiment.repeats > 1 else (),
         training=tuple(one.record for one in outcome.ready.values() if one.record),

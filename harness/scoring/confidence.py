@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from harness.scoring.answers import Answers, Codes, Figures, Flags, Floats, confidences, is_right
+from harness.scoring.bootstrap import group_codes
 from harness.scoring.statistics import Interval, wilson
 from harness.types import Prediction
 from harness.words import noted
@@ -82,6 +83,18 @@ def share_interval(hits: Flags, among: Flags, codes: Codes | None) -> Interval |
     variance = groups / (groups - 1) * float(gaps @ gaps) / n**2
     effect = max(1.0, variance / (share * (1 - share) / n))
     return wilson(right / effect, n / effect)
+
+
+def rows_interval(hits: Sequence[bool], ids: Sequence[str], groups: Mapping[str, str] | None) -> Interval | None:
+    """Returns `share_interval` of all rows.
+
+    Args:
+        hits: Which rows do.
+        ids: Their example ids.
+        groups: Example id → group, where examples have groups.
+    """
+    flags = np.array(hits, dtype=np.bool_)
+    return share_interval(flags, np.ones(len(flags), dtype=np.bool_), group_codes(ids, groups) if groups else None)
 
 
 def share_method(*, clustered: bool) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from harness.numbers import MISSING, count, percent, points, points_interval
-from harness.scoring.answers import Answers, Figures, counts
+from harness.scoring.answers import Answers, Codes, Figures, counts
 from harness.scoring.comparisons import Panel, accuracy_interval
 from harness.scoring.facts import ArmFacts
 from harness.scoring.statistics import Interval
@@ -140,17 +142,24 @@ def _apart(name: str, old: tuple[Answers, Interval], fresh: Answers, panel: Pane
     }
 
 
-def label_shift(old: Sequence[str], new: Sequence[str], known: Sequence[str]) -> Figures:
+def label_shift(
+    old: Sequence[str],
+    new: Sequence[str],
+    known: Sequence[str],
+    codes: tuple[Codes | None, Codes | None] = (None, None),
+) -> Figures:
     """Compares how often labels occur.
 
     Args:
         old: Labels of the test items.
         new: Those of the fresh ones.
         known: The run's label set.
+        codes: Group of each test item and of each fresh one; `None` without groups.
 
     Returns:
         Shares, the distance between them (half the sum of the differences: 0 equal, 1 nothing in common), the p value
-        of the chi-square test that both come from one distribution, and the labels that the run has never seen.
+        of the test that both come from one distribution (chi-square; with groups, by their design effects), and the
+        labels that the run has never seen.
     """
     then, now = Counter(old), Counter(new)
     labels = [*known, *sorted(set(now) - set(known))]
@@ -163,15 +172,43 @@ def label_shift(old: Sequence[str], new: Sequence[str], known: Sequence[str]) ->
     return {
         "shares": shares,
         "distance": sum(abs(one["fresh"] - one["test"]) for one in shares) / 2,
-        "p": _chi_square(seen),
+        "p": _chi_square(seen, [_spread(*each) for each in zip((old, new), codes, strict=True)]),
         "unseen": {label: now[label] for label in sorted(set(now) - set(known))},
     }
 
 
-def _chi_square(table: Sequence[Sequence[int]]) -> float:
-    from scipy.stats import chi2_contingency
+def _spread(labels: Sequence[str], codes: Codes | None) -> tuple[float, int | None]:
+    """Returns the mean design effect of the labels' shares, never below 1, and the number of groups where there are.
 
-    return float(chi2_contingency(table, correction=False).pvalue)
+    Where all items have one label, each group counts as one item.
+    """
+    if codes is None:
+        return 1.0, None
+    _, coded = np.unique(np.array(labels, dtype=np.str_), return_inverse=True)
+    groups, kinds, n = int(codes.max()) + 1, int(coded.max()) + 1, len(labels)
+    if groups < 2 or kinds < 2:
+        return n / groups, groups
+    table = np.bincount(codes * kinds + coded, minlength=groups * kinds).reshape(groups, kinds).astype(np.float64)
+    shares = table.sum(axis=0) / n
+    gaps = table - table.sum(axis=1, keepdims=True) * shares
+    variances = groups / (groups - 1) * (gaps**2).sum(axis=0) / n**2
+    return max(1.0, float((variances / shares).sum()) * n / (kinds - 1)), groups
+
+
+def _chi_square(table: Sequence[Sequence[int]], spread: Sequence[tuple[float, int | None]]) -> float:
+    """Returns the p value of the chi-square test; with groups, counts are divided by their sample's design effect.
+
+    First-order correction of Rao & Scott (1981), J. Am. Stat. Assoc. 76:221–230, its statistic held against F for the
+    few groups that there are (Thomas & Rao 1987, J. Am. Stat. Assoc. 82:630–636).
+    """
+    from scipy.stats import chi2_contingency, f
+
+    counts = np.array(table, dtype=np.float64) / np.array([[effect] for effect, _ in spread])
+    found = chi2_contingency(counts, correction=False)
+    groups = [n for _, n in spread if n is not None]
+    if not groups or not found.dof:
+        return float(found.pvalue)
+    return float(f.sf(found.statistic / found.dof, found.dof, found.dof * max(1, sum(groups) - len(groups))))
 
 
 def claim_of(line: Mapping[str, Any] | None) -> str | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.types import Check, Prediction
+from harness.types import Check, Example, Prediction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +115,11 @@ class Decision:
     """Whether what this run has spent on asking is part of the investment."""
     review_usd: float | None = None
     """What it costs to have a person answer one request."""
+
+
+def groups_of(examples: Iterable[Example]) -> dict[str, str] | None:
+    """Returns example id → group; `None` where no example has one."""
+    return {example.id: example.group for example in examples if example.group is not None} or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -257,6 +258,33 @@ def test_predictions_of_other_data_are_refused(run: Path, tmp_path: Path) -> Non
     done = gate(run, "--max", "p95_s=2")
     assert done.code == 2
     assert "is no test item of this run" in done.err
+
+
+def test_intervals_of_groups_cover_as_announced() -> None:
+    """Twenty users of fifteen requests each, which are unparsed or slow together."""
+    from types import SimpleNamespace
+
+    from harness.finished.gating import _interval
+    from harness.types import Prediction, Status
+
+    rng = np.random.default_rng(5)
+    groups = {f"{item:03}": str(item // 15) for item in range(300)}
+    covered = {"unparsed_share": 0, "p50_s": 0}
+    for _ in range(200):
+        lost, slow = rng.random(20) < 0.3, rng.exponential(size=20)
+        rows = [
+            Prediction(
+                arm="a", example_id=name, expected="x", predicted=None, latency_s=float(slow[int(group)]),
+                status=Status.UNPARSED if lost[int(group)] else Status.ANSWERED,
+            )
+            for name, group in groups.items()
+        ]  # fmt: skip
+        run = SimpleNamespace(predictions={"a": rows}, groups=groups)
+        arm = {"name": "a", "n": 300, "accuracy_ci": None}
+        for metric, truth in (("unparsed_share", 0.3), ("p50_s", math.log(2))):
+            low, high = _interval(run, arm, metric) or (0.0, 0.0)  # type: ignore[arg-type]
+            covered[metric] += low <= truth <= high
+    assert min(covered.values()) > 180, covered
 
 
 def test_quantile_interval_covers_as_announced() -> None:

@@ -147,6 +147,38 @@ def test_label_shift_is_the_chi_square_test_of_two_samples() -> None:
     assert drift.label_shift(["a"], ["d"], ("a",))["distance"] == 1
 
 
+def test_a_label_shift_of_groups_is_told_no_more_often_than_by_chance() -> None:
+    """Twenty users of fifteen texts each, whose labels hang together: as independent items, six in ten would shift."""
+    rng = np.random.default_rng(3)
+    codes = np.repeat(np.arange(20), 15)
+
+    def sample(first: float = 0.5) -> list[str]:
+        leaning = np.where(rng.random(20) < first, 0.9, 0.1)
+        return ["a" if each else "b" for each in rng.random(300) < leaning[codes]]
+
+    def shifts(first: float, groups: bool) -> float:
+        given = (codes, codes) if groups else (None, None)
+        return float(np.mean([drift.label_shift(sample(), sample(first), "ab", given)["p"] < 0.05 for _ in range(200)]))
+
+    assert shifts(0.5, groups=True) < 0.1
+    assert shifts(0.5, groups=False) > 0.4
+    assert shifts(0.95, groups=True) > 0.6
+
+
+def test_a_label_shift_of_groups_by_hand() -> None:
+    old, new = ["a", "a", "b", "b"] * 5, ["a"] * 12 + ["b"] * 8
+    alone = np.arange(20)
+    # Groups of one item each differ from no groups by the F for a chi-square alone
+    assert drift.label_shift(old, new, "ab", (alone, alone))["p"] == pytest.approx(
+        drift.label_shift(old, new, "ab")["p"], rel=0.05
+    )
+    # All labels of a group alike: a group counts as one item
+    fours = np.repeat(np.arange(5), 4)
+    assert drift.label_shift(["a"] * 20, ["b"] * 20, "ab", (fours, fours))["p"] == pytest.approx(0.0, abs=0.02)
+    assert drift.label_shift(["a"] * 20, ["a"] * 20, "ab", (fours, fours))["p"] == 1
+    assert drift.label_shift(["a"] * 20, ["b"] * 20, "ab", (alone * 0, alone * 0))["p"] > 0.1
+
+
 def line(difference: float, low: float, high: float, margin: float = 0.02) -> dict[str, object]:
     return {
         "difference": difference,
