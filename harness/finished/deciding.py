@@ -57,7 +57,8 @@ class Decided:
         """Returns a table: what, as it was, as it is now; assumptions that changed first."""
         sides = _outcome(self.before), _outcome(self.now)
         lines = [(name, _written(before), _written(now)) for name, before, now in self.changed]
-        return lines + [(name, sides[0].get(name, MISSING), text) for name, text in sides[1].items()]
+        was = {key: text for key, _, text in sides[0]}
+        return lines + [(name, was.get(key, MISSING), text) for key, name, text in sides[1]]
 
 
 def decide(folder: RunFolder, wanted: Wanted) -> Decided:
@@ -147,7 +148,7 @@ def _prices(given: Sequence[str], results: Mapping[str, Any]) -> tuple[Any, list
             raise UsageError(f"{where}: MODEL.KEY=X is expected, such as gpt-4.1-mini.input=0.40")
         if name == LOCAL:
             hour = _hour(where, key, amount, results)
-            changed.append(("local.hour", None, hour))
+            changed.append(("local.hour", _hour_before(results), hour))
             continue
         if key == PER_1K:
             per_1k[name] = _per_1k(where, name, amount, arms)
@@ -186,31 +187,44 @@ def _hour(where: str, key: str, amount: str, results: Mapping[str, Any]) -> floa
     return _amount(where, amount)
 
 
-def _outcome(results: Mapping[str, Any]) -> dict[str, str]:
-    """Returns what a reader looks for first, in words, of the pair that the decision is about."""
+def _hour_before(results: Mapping[str, Any]) -> float | None:
+    """Returns what an hour of this machine cost in the run: what requests cost there, for the time that they took."""
+    from harness.scoring.judging import on_this_machine
+
+    known = (
+        (arm["cost_per_1k_usd"], arm["machine_s_per_1k"])
+        for arm in results["arms"]
+        if on_this_machine(arm) and arm["price"] is None
+    )
+    return next((cost / seconds * 3600 for cost, seconds in known if cost is not None and seconds), None)
+
+
+def _outcome(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns what a reader looks for first, of the pair that the decision is about: key, its name, and in words."""
     from harness.report.facts import paid_back_after
 
     decision = results["decision"]
     money = decision["unit"] != "machine_s"
     amount = usd if money else duration
     entry = next((line for line in results["payback"] if line["role"] == decision["role"]), None)
-    found = {"verdict": str(results["verdict"]["kind"])}
+    found = [("verdict", "verdict", str(results["verdict"]["kind"]))]
     if entry is None:
         return found
     pair = f"{entry['arm']} against {entry['against']}"
-    found |= {
-        "invested": amount(entry["fixed"]),
-        "saved per 1,000 requests": amount(entry["saving_per_1k"]),
-        f"requests to pay back ({pair})": _requests(entry),
-        "95% interval": _interval(entry["ci"] if paid_back_after(entry) == entry["requests"] else None),
-    }
+    ci = entry["ci"] if paid_back_after(entry) == entry["requests"] else None
+    found += [
+        ("fixed", "invested", amount(entry["fixed"])),
+        ("saving_per_1k", "saved per 1,000 requests", amount(entry["saving_per_1k"])),
+        ("requests", f"requests to pay back ({pair})", _requests(entry)),
+        ("ci", "95% interval", _interval(ci)),
+    ]
     if decision["requests_per_month"] is not None:
-        found |= {
-            "saved a month": amount(decision["monthly_saving"]),
-            f"saved in {number(decision['months'], 1)} months": amount(decision["total_saving"]),
-            "breaks even on": str(decision["break_even_date"] or MISSING),
-            "chance of it in time": percent(decision.get("break_even_chance"), 0),
-        }
+        found += [
+            ("monthly_saving", "saved a month", amount(decision["monthly_saving"])),
+            ("total_saving", f"saved in {number(decision['months'], 1)} months", amount(decision["total_saving"])),
+            ("break_even_date", "breaks even on", str(decision["break_even_date"] or MISSING)),
+            ("break_even_chance", "chance of it in time", percent(decision.get("break_even_chance"), 0)),
+        ]
     return found
 
 

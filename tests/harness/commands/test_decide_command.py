@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from support.cli import Finished
 from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
 from support.provider import Provider
 from support.report import make_results, write_run
+
+from harness.finished import deciding
 
 KEY = "sk-test-decide-0123456789"
 PRICES = """
@@ -154,6 +157,30 @@ def test_the_table_stands_before_the_sentence(made: Path) -> None:
     assert shown["large.input"] == ["2.5", "1"]
     assert "requests to pay back (tuned against 8-shot)" in shown
     assert lines[-1].endswith(".")
+
+
+def test_figures_of_the_run_stand_beside_those_of_another_opponent_or_horizon(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "volume"
+    shutil.copytree(made, folder)
+    rejudged = as_json(made, "--requests-per-month", "50000")
+    data = {**stored(made), **{key: rejudged[key] for key in ("payback", "decision", "verdict")}}
+    (folder / "results.json").write_text(json.dumps(data), encoding="utf-8")
+    table = decide(folder, "--horizon-months", "3", "--incumbent", "zero-shot").out.splitlines()
+    for name in ("saved in 3.0 months", "requests to pay back (tuned against zero-shot)"):
+        (line,) = (line for line in table if line.startswith(name))
+        was, now = line.removeprefix(name).split()[:2]
+        assert "–" not in (was, now), line
+        assert was != now
+
+
+def test_the_hour_that_the_run_paid_stands_beside_the_new_one() -> None:
+    arm = {"local": True, "model": "small", "simulated": False, "price": None}
+    other = {**arm, "name": "b", "cost_per_1k_usd": None, "machine_s_per_1k": None}
+    paid = {**arm, "name": "a", "cost_per_1k_usd": 0.25, "machine_s_per_1k": 1800.0}
+    _, changed = deciding._prices(("local.hour=2",), {"arms": [other, paid]})
+    assert changed == [("local.hour", 0.5, 2.0)]
+    _, changed = deciding._prices(("local.hour=2",), {"arms": [other]})
+    assert changed == [("local.hour", None, 2.0)]
 
 
 @pytest.mark.parametrize(
