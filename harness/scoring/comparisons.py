@@ -100,6 +100,7 @@ class Panel:
             interval, p, effect = self._clustered(self.resamples, a, b, (only_a, only_b))
             methods = CLUSTERED, "clustered bootstrap"
         low, high = interval
+        told = self.groups != 1  # one group alone says nothing of how much groups vary
         return {
             "a": a,
             "b": b,
@@ -111,15 +112,15 @@ class Panel:
             "p_adjusted": None,
             "only_a_right": only_a,
             "only_b_right": only_b,
-            "n_for_80_power": statistics.n_for_80_power(margin, discordance, effect),
+            "n_for_80_power": statistics.n_for_80_power(margin, discordance, effect) if told else None,
             "ci_method": methods[0],
             "p": p,
             "p_method": methods[1],
             "n": n,
             "groups": self.groups,
-            "design_effect": effect,
+            "design_effect": effect if told else None,
             "discordance": discordance,
-            "smallest_difference": statistics.smallest_difference(n, discordance, effect),
+            "smallest_difference": statistics.smallest_difference(n, discordance, effect) if told else None,
             # Both: a claim must not contradict the interval that stands beside it
             "decisive": p < ALPHA and not low <= 0 <= high,
             "within_margin": -margin < low and high < margin,

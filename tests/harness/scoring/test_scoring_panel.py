@@ -105,6 +105,17 @@ def test_groups_without_any_mistake_count_once_each() -> None:
     assert (equal["p_method"], equal["groups"], equal["design_effect"]) == ("McNemar mid-p", 7, 1.0)
 
 
+def test_a_single_group_promises_no_power() -> None:
+    """One group tells nothing of how much groups vary: its interval is everything, and no difference can be shown."""
+    columns = {"a": [1] * 30 + [0] * 10, "b": [1] * 20 + [0] * 20}
+    told = ("smallest_difference", "n_for_80_power", "design_effect")
+    for groups in (1, 2):
+        means = np.tile([0.75, 0.5], (50, 1)) + np.linspace(-0.1, 0.1, 50)[:, None] * [groups - 1, 1 - groups]
+        line = panel(columns, Resamples(groups=groups, means=means)).compare("a", "b", 0.02)
+        assert [line[key] is None for key in told] == [groups == 1] * 3
+        assert groups > 1 or line["ci"] == [-1.0, 1.0]
+
+
 def test_groups_decide_by_what_was_resampled() -> None:
     means = np.random.default_rng(1).normal([0.8, 0.6], 0.03, size=(4000, 2))
     sided = panel({"a": [1] * 80 + [0] * 20, "b": [1] * 60 + [0] * 40}, Resamples(groups=12, means=means))
