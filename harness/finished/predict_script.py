@@ -45,14 +45,27 @@ def value(text: str) -> str:
     return str(found.get("label", text)) if isinstance(found, dict) else text
 
 
+def ended(words: dict[str, str], found: dict[str, float], paths: dict[str, list[str]]) -> dict[str, float]:
+    """The same without what belongs to labels that go on from one: the probability of "1" holds that of "10"."""
+    own: dict[str, float] = {}
+    for label in sorted(found, key=lambda label: -len(paths[label])):
+        n, more = len(paths[label]), [one for one in own if words[one].startswith(words[label])]
+        longer = [one for one in more if len(paths[one]) > n > 0 and paths[one][:n] == paths[label]]
+        beyond = math.fsum(math.exp(min(0.0, own[one] - found[label])) for one in longer)
+        own[label] = found[label] + math.log(max(1e-9, 1 - beyond))
+    return {label: own[label] for label in found}
+
+
 def scores(arm: dict[str, Any], body: dict[str, Any], reply: Any) -> dict[str, float]:
     """Label → log-probability."""
     found: dict[str, float] = {}
     if body.get("echo"):  # one choice a label: the sum over the tokens after the prompt
+        paths: dict[str, list[str]] = {}
         for (label, end), prompt, choice in zip(arm["words"].items(), body["prompt"], reply["choices"], strict=True):
-            tokens = zip(choice["logprobs"]["text_offset"], choice["logprobs"]["token_logprobs"], strict=True)
-            found[label] = math.fsum(value for place, value in tokens if place >= len(prompt) - len(end) and value)
-        return found
+            told = (choice["logprobs"][name] for name in ("text_offset", "token_logprobs", "tokens"))
+            after = [row for row in zip(*told, strict=True) if row[0] >= len(prompt) - len(end)]
+            found[label], paths[label] = math.fsum(row[1] or 0 for row in after), [row[2] for row in after]
+        return ended(arm["words"], found, paths)
     logprobs = reply["choices"][0].get("logprobs") or {}
     first = logprobs["content"][0]["top_logprobs"] if logprobs.get("content") else None
     tops = {top["token"]: top["logprob"] for top in first} if first else (logprobs.get("top_logprobs") or [{}])[0]

@@ -10,7 +10,8 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, TypeAlias
 
 import harness
 
@@ -22,6 +23,11 @@ CHAT_LOGPROBS = 20
 """Most alternatives that a chat endpoint gives for a token."""
 CHAT_TOKENS = 32
 """Room for an untrained chat model that answers in a sentence."""
+LEAST = 1e-9
+"""Least share of a label's probability that is its own, where other labels go on from it."""
+
+_Path: TypeAlias = tuple[float, list[str]]
+"""Log-probability of a continuation, and its tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,9 +167,34 @@ def _echoed(choices: Sequence[Mapping[str, Any]], continuations: Mapping[str, st
     """Scores each label as it was written after the prompt; empty where the reply does not hold them all."""
     try:
         ranked = sorted(choices, key=lambda choice: choice["index"])
-        return {label: _scored(choice["logprobs"], chars) for label, choice in zip(continuations, ranked, strict=True)}
+        scored = {
+            label: _scored(choice["logprobs"], chars) for label, choice in zip(continuations, ranked, strict=True)
+        }
     except (LookupError, TypeError, ValueError):
         return {}
+    texts = sorted(continuations.values())
+    if not any(longer.startswith(text) for text, longer in pairwise(texts)):
+        return {label: score for label, (score, _) in scored.items()}
+    return _ended(scored, continuations)
+
+
+def _ended(scored: Mapping[str, _Path], continuations: Mapping[str, str]) -> dict[str, float]:
+    """Takes from a label the probability of those that go on from it: that of "1" holds that of "10" until then.
+
+    What is left is the probability that the label's tokens are followed by anything but the rest of another label.
+    """
+    ended: dict[str, float] = {}
+    for label in sorted(scored, key=lambda label: -len(scored[label][1])):  # the longer ones first
+        score, tokens = scored[label]
+        beyond = math.fsum(
+            math.exp(min(0.0, ended[other] - score))
+            for other in ended
+            if len(scored[other][1]) > len(tokens) > 0
+            and scored[other][1][: len(tokens)] == tokens
+            and continuations[other].startswith(continuations[label])
+        )
+        ended[label] = score + math.log(max(LEAST, 1.0 - beyond))
+    return {label: ended[label] for label in scored}
 
 
 def _alternatives(logprobs: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -178,10 +209,11 @@ def _alternatives(logprobs: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(token, value) for token, value in pairs if isinstance(token, str) and isinstance(value, int | float)]
 
 
-def _scored(logprobs: Mapping[str, Any], chars: int) -> float:
-    """Sums the log-probabilities of the tokens after the prompt."""
-    pairs = zip(logprobs["text_offset"], logprobs["token_logprobs"], strict=True)
-    return math.fsum(value for offset, value in pairs if offset >= chars and value is not None)
+def _scored(logprobs: Mapping[str, Any], chars: int) -> _Path:
+    """Sums the log-probabilities of the tokens after the prompt, and returns these tokens as well."""
+    rows = zip(logprobs["text_offset"], logprobs["token_logprobs"], logprobs["tokens"], strict=True)
+    after = [(value, token) for offset, value, token in rows if offset >= chars]
+    return math.fsum(value for value, _ in after if value is not None), [token for _, token in after]
 
 
 def _first_token_scores(

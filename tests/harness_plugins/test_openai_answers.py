@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import Answer, Call, Example, Message, Prompt, Reply
+from harness.finished import predict_script
 from harness_plugins.formatters.chat import Chat
 from harness_plugins.openai_answers import Asking, Mode, read
 
@@ -277,6 +278,49 @@ def test_scored_continuations_by_hand() -> None:
     assert answer.text == "positive"
     assert answer.probabilities == pytest.approx({label: w / sum(weights.values()) for label, w in weights.items()})
     assert answer.input_tokens == 120
+
+
+STARS = {
+    "1": [("1", 0.9)],
+    "10": [("1", 0.9), ("0", 0.8)],
+    "100": [("1", 0.9), ("0", 0.8), ("0", 0.25)],
+    "2": [("2", 0.1)],
+}
+"""Label → its tokens with their probabilities."""
+
+
+def nested(prompt: str) -> list[dict[str, Any]]:
+    choices = []
+    for index, tokens in enumerate(STARS.values()):
+        one = echo(prompt, "", index, [math.log(share) for _, share in tokens])
+        one["logprobs"]["tokens"][2:] = [f" {tokens[0][0]}", *(token for token, _ in tokens[1:])]
+        choices.append(one)
+    return choices
+
+
+def test_a_label_with_which_others_begin_has_only_what_is_its_own() -> None:
+    """P("1" and no more) = 0.9 − 0.72, P("10" and no more) = 0.72 − 0.18: a sum of logs alone takes "1" for "10"."""
+    prompt = Prompt(text=TEXT.text, continuations={label: f" {label}" for label in STARS})
+    [call] = asking("choose", endpoint="local").calls(prompt, [*STARS])
+    answer = answered(call, {"choices": nested(TEXT.text)})
+    assert answer.text == "10"
+    assert answer.probabilities is not None
+    assert list(answer.probabilities) == list(STARS)
+    own = {"1": 0.18, "10": 0.54, "100": 0.18, "2": 0.1}
+    assert answer.probabilities == pytest.approx({label: share / sum(own.values()) for label, share in own.items()})
+    same = {"words": prompt.continuations}
+    found = predict_script.scores(same, call.body, {"choices": nested(TEXT.text)})
+    assert {label: math.exp(score) for label, score in found.items()} == pytest.approx(own)
+
+
+def test_labels_spelled_alike_by_other_tokens_are_scored_apart() -> None:
+    """ " cards" may be a token of its own: nothing of it is in the probability of " card"."""
+    labels = {"card": " card", "cards": " cards"}
+    [call] = asking("choose", endpoint="local").calls(Prompt(text=TEXT.text, continuations=labels), [*labels])
+    choices = [echo(TEXT.text, text, n, [math.log(0.4 + n / 10)]) for n, text in enumerate(labels.values())]
+    for one, text in zip(choices, labels.values(), strict=True):
+        one["logprobs"]["tokens"][2:] = [text]
+    assert answered(call, {"choices": choices}).probabilities == pytest.approx({"card": 4 / 9, "cards": 5 / 9})
 
 
 @pytest.mark.parametrize("endpoint", ["local", "e"])
