@@ -48,7 +48,9 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
     if as_json:
         say_json(result.report)
     else:
-        _tell(result, data, quiet=quiet)
+        _tell(result, quiet=quiet)
+        if result.refused is None:
+            click.echo(f"next: {_next(data, options)}")
     if result.refused is not None:
         raise result.refused
 
@@ -81,7 +83,7 @@ def _source(data: Path, options: dict[str, Any], console: Console) -> Any:
         return of_file(data, plugins, Given(**columns), reading, target)
 
 
-def _tell(result: Result, data: Path, *, quiet: bool) -> None:
+def _tell(result: Result, *, quiet: bool) -> None:
     from rich.console import Console as RichConsole
 
     from harness.report.writers.findings import quality_to_terminal
@@ -90,6 +92,13 @@ def _tell(result: Result, data: Path, *, quiet: bool) -> None:
         click.echo(found.line)
     RichConsole(width=screen_width()).print(quality_to_terminal(result.report, brief=quiet))
     click.echo(f"\nwritten: {result.folder}/ quality.json, examples.parquet{''.join(f', {n}' for n in result.files)}")
-    if result.refused is None:
-        following = ["run", str(data)] if data.suffix == ".toml" else ["init", str(data)]
-        click.echo(f"next: {shlex.join(['harness', *following])}")
+
+
+def _next(data: Path, options: dict[str, Any]) -> str:
+    """Returns the command that goes on with the data as it was read here."""
+    experiment = data.suffix == ".toml"
+    reading = () if experiment else ("text", "label", "group", "split", "encoding", "sheet")
+    given = [word for name in reading if options[name] is not None for word in (f"--{name}", options[name])]
+    loaded = [word for file in options["files"] for word in ("--plugin", str(file))]
+    blocked = [word for name in options["blocked"] for word in ("--no-plugin", name)]
+    return shlex.join(["harness", "run" if experiment else "init", str(data), *given, *loaded, *blocked])

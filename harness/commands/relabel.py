@@ -35,7 +35,7 @@ def relabel(
     if filled is None:
         made = relabelling.export(stored, **sheet)
         click.echo(f"{made.disputed:,} disputed items and {made.controls:,} controls, shuffled", err=True)
-        following = shlex.join(["harness", "relabel", run, "--apply", str(made.path)])
+        following = shlex.join(["harness", "relabel", str(stored.folder.path), "--apply", str(made.path)])
         click.echo(f"next: fill in its column `label` as far as you can judge, then {following}", err=True)
         click.echo(made.path)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -83,6 +84,8 @@ def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: It
         except ValidationError as error:
             where, message = finding(error.errors(), value)
             raise OptionError(key_path([path, key, *where]), f"{message}, got {shortened(value)}") from None
+        if not _finite(value):  # files of the run could not hold it: JSON has no such number
+            raise OptionError(f"{path}.{key}", f"must be a finite number, got {shortened(value)}")
     missing = [name for name in _required(cls) if name not in values]
     if missing:
         raise OptionError(path, f'{cls.name} needs the option "{missing[0]}"')  # type: ignore[attr-defined]
@@ -93,6 +96,15 @@ def construct(cls: type[T], table: Mapping[str, Any], path: str, *, reserved: It
         if isinstance(error.__cause__, TypeError | ValueError):  # so plugins say that options do not go together
             raise OptionError(path, f"{cls.name}: {error.__cause__}") from None  # type: ignore[attr-defined]
         raise
+
+
+def _finite(value: Any) -> bool:
+    """Whether all numbers of a value are, lists and tables included."""
+    if isinstance(value, Mapping):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def taking_part(records: Iterable[Record]) -> list[Any]:

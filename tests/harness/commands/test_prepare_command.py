@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import random
+import shlex
 import shutil
 import time
 from collections import Counter
@@ -140,6 +141,18 @@ def test_preparing_what_is_prepared_changes_nothing(tmp_path: Path) -> None:
         for line in (tmp_path / "c" / f"{name}.completion.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert {tuple(line.items()) for line in after} < {tuple(line.items()) for line in before}
+
+
+def test_what_comes_next_reads_the_data_in_the_same_way(tmp_path: Path) -> None:
+    path = tmp_path / "my reviews.csv"
+    path.write_bytes(make("csv", tmp_path).read_bytes() + "Café,\xe0 éviter,1\n".encode("cp1252"))
+    given = ["--label", "stars", "--group", "", "--encoding", "cp1252"]
+    done = call("prepare", path, *given, "-o", tmp_path / "out", "--quiet")
+    assert done.code == 0, done
+    said = done.out.splitlines()[-1].removeprefix("next: ")
+    assert shlex.split(said) == ["harness", "init", str(path), *given]
+    begun = call(*shlex.split(said)[1:], "-o", tmp_path / "experiment.toml")
+    assert begun.code == 0, begun
 
 
 def test_an_experiment_names_the_files_after_its_arms(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_the_sheet_is_blind_and_has_controls(run: Path, tmp_path: Path) -> None:
     done = relabel(run, "-o", path)
     assert done.code == 0, done
     assert done.out.splitlines()[-1] == str(path)
+    assert f"then harness relabel {run} --apply {path}" in done.err  # by its folder: --runs may have said where
     stored, rows = Stored.find(str(run)), sheet(path)
     doubts = disputed(stored)
     assert list(rows[0]) == ["example_id", "text", "labels", "label"]

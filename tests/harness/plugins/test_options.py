@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -50,6 +51,7 @@ def test_values_arrive_as_annotated() -> None:
         ({"model": "m", "columns": ["a", 4]}, "arms[2].backend.columns[1]", "string"),
         ({"model": "m", "rate": "fast"}, "arms[2].backend.rate", "got 'fast'"),
         ({"model": "m", "rate": 2}, "arms[2].backend", "rate is at most 1"),
+        ({"model": "m", "rate": -math.inf}, "arms[2].backend.rate", "must be a finite number, got -inf"),
         ({"model": "m", "epochs": "many"}, "arms[2].backend.epochs", "got 'many'"),
     ],
 )
