@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -15,10 +17,14 @@ from harness_plugins.datasets._source import Source, check_names, distinct
 
 _LONGEST_CELL = 2**31 - 1
 _OTHER_DELIMITERS = (";", "\t", "|", ",")
+_ANNOUNCED = re.compile(r"sep=([^\r\n\"])\r?\n?", re.IGNORECASE)
+"""A first line from which spreadsheets learn the separator."""
 
 
 class Delimited:
     """Rows of cells between separators, below a line of column names.
+
+    A line before it that tells spreadsheets the separator (`sep=;`) is believed, unless the experiment names another.
 
     Args:
         source: The file; its first line is read at once.
@@ -99,16 +105,19 @@ class Delimited:
         limit = csv.field_size_limit(_LONGEST_CELL)
         try:
             with text(source, newline="") as lines:
+                first = next(lines, "")
+                announced = _ANNOUNCED.fullmatch(first)
+                before = skipped = 0 if announced is None else 1
                 reader = csv.reader(
-                    lines,
-                    delimiter=self._delimiter,
+                    lines if announced else chain([first], lines),
+                    delimiter=announced[1] if announced and not source.delimiter else self._delimiter,
                     quoting=csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE,
                     strict=True,
                 )
                 for cells in reader:
                     if cells:
                         yield before + 1, cells
-                    before = reader.line_num
+                    before = skipped + reader.line_num
         except csv.Error as error:
             reason = "a quoted cell is never closed" if "unexpected end" in str(error) else str(error)
             raise harness.DataError(

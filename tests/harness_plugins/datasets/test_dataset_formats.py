@@ -368,3 +368,16 @@ def test_each_format_has_a_reader_and_a_suffix() -> None:
     formats = set(get_args(_tables.Format))
     assert set(_tables.READERS) == formats
     assert set(_tables.FORMATS.values()) == formats
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_line_that_tells_spreadsheets_the_separator_is_no_row(tmp_path, end):
+    """Excel reads `sep=;` before the column names; the lines that errors name are those of the file."""
+    path = tmp_path / "d.csv"
+    lines = ["sep=;", "text;label", "one, two;a", '"th""ree;";b']
+    path.write_text("\ufeff" + end.join([*lines, ""]), encoding="utf-8", newline="")
+    assert load(tmp_path, "d.csv") == [("one, two", "a"), ('th"ree;', "b")]
+    path.write_text(end.join(["SEP=;", *lines[1:], "x;y;z", ""]), encoding="utf-8", newline="")
+    assert "d.csv, line 5: 3 cells, expected 2" in refused(tmp_path, "d.csv")
+    path.write_text("sep=,\ntext;label\none;a\n", encoding="utf-8")
+    assert load(tmp_path, "d.csv", delimiter=";") == [("one", "a")]
