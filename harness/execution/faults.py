@@ -16,10 +16,16 @@ from harness.secrets import Scrubber
 if TYPE_CHECKING:
     import openai
 
-RETRIED = frozenset({408, 409, 425, 429})
-"""Client errors that pass, after the `openai` package's own list; 5xx pass as well."""
+RETRIED = frozenset({408, 409, 424, 425, 429, 498, 499})
+"""Client errors that pass, after the `openai` package's own list; 5xx pass as well.
+
+424, 498 and 499 are of gateways: what is behind them failed, has no capacity (Groq), or took too long.
+"""
 SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
 """Codes of a 429 or 403 that no waiting cures."""
+NO_CREDIT = 402
+BROKE = ("balance is too low", "insufficient balance", "insufficient credit", "insufficient funds")
+"""What a 400 or 403 says where there is no credit and no code for that, in lower case."""
 MORE_QUOTA = "add credit, or raise the limit there; then the same command goes on where this one stopped"
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
 UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
@@ -104,7 +110,8 @@ def _refused(causes: Sequence[BaseException]) -> str:
 def _status(error: openai.APIStatusError, scrub: Scrubber) -> Fate:
     code, status, said = scrub(str(error.code or "")), error.status_code, scrub.line(_said(error))
     message = f"{status} {code}: {said}" if code else f"{status}: {said}"
-    if code in SPENT or error.type == "insufficient_quota":
+    broke = status in (400, 403) and any(words in said.lower() for words in BROKE)
+    if code in SPENT or error.type == "insufficient_quota" or status == NO_CREDIT or broke:
         return Fate(scope="endpoint", kind="quota", message=message)
     if status in RETRIED or status >= 500:
         kind = "rate-limit" if status == 429 else "server-error" if status >= 500 else f"status-{status}"

@@ -124,7 +124,8 @@ class LocalEndpoint:
     def _start(self) -> Target:
         self.folder.mkdir(parents=True, exist_ok=True)
         key = secrets.token_urlsafe(32)
-        command = [sys.executable, "-m", "harness", "serve", "--port", "0", "--state", str(self.folder / STATE)]
+        # -P: a `secrets.py` that lies where the user stands is not Python's own
+        command = [sys.executable, "-P", "-m", "harness", "serve", "--port", "0", "--state", str(self.folder / STATE)]
         command += ["--api-key-env", KEY_NAME]
         for option in ("model", "device", "dtype"):
             value = getattr(self._table, option)

@@ -105,7 +105,9 @@ def _price(point: Point, points: Sequence[Point], decision: Data) -> str:
 
 
 def _factor(point: Point, points: Sequence[Point]) -> float | None:
-    """Returns the factor of all prices that belongs to a cost of requests."""
+    """Returns the factor of all prices that belongs to a cost of requests; none to what an error costs."""
+    if not point["quantity"].endswith("_cost_per_1k"):
+        return None
     twin = point["quantity"].replace("_cost_per_1k", "_price")
     found = next((other["value"] for other in points if other["quantity"] == twin), None)
     return None if found is None else float(found)

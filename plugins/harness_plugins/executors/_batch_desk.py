@@ -21,7 +21,8 @@ ATTEMPTS = 8
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
 OLDER_S = 86_400.0
 """Batches that were created so long before a ticket was written are not searched; clocks may differ."""
-SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+NO_CREDIT = 402
+SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
 """Codes that no waiting cures and no change of the experiment either."""
 LOCALLY = 'set executor = { plugin = "local" }; the same command then asks at once, at the full price'
 ABSENT = frozenset({404, 405, 501})
@@ -177,7 +178,7 @@ class Desk:
         message = f"{self} said {said}"
         if status in ABSENT:
             return Unknown(said)
-        if code in SPENT or error.type in SPENT:
+        if status == NO_CREDIT or code in SPENT or error.type in SPENT:
             return Passing(message, hopeless=True)
         if status in {408, 409, 425, 429} or status >= 500:
             return Passing(message, retry_after_s=_seconds(error.response.headers.get("retry-after")))

@@ -9,7 +9,7 @@ from typing import Any
 
 import harness
 
-PASSING = frozenset({401, 403, 404, 408, 409, 425, 429})
+PASSING = frozenset({401, 402, 403, 404, 408, 409, 424, 425, 429, 498, 499})
 """Client errors that do not speak of the one request: asking it anew shows what they mean."""
 
 

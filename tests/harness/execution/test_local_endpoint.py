@@ -66,7 +66,7 @@ def test_it_starts_once_when_asked_and_ends_with_the_block(tmp_path: Path, progr
         told, pid, key = trace.read_text().split("\n")
         assert alive(int(pid))
     assert not alive(int(pid))
-    assert told.startswith("-m harness serve --port 0 --state ")
+    assert told.startswith("-P -m harness serve --port 0 --state ")  # -P: no `secrets.py` of the user's folder
     assert "--model m" in told
     assert key == target.api_key
     assert len(key) > 30

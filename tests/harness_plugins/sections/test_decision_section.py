@@ -148,6 +148,16 @@ def test_flip_points_are_said_and_tabled_with_few_digits() -> None:
     assert len(said) == len(rows) == len([name for name in points if not name.endswith("_price")])
     assert rows["Requests a month over 12 months"][0] == "15,000"
     assert rows["1,000 requests of tuned"][1] == numbers.usd(points["tuned_cost_per_1k"])
+    notes = {row[0]: row[2].note for row in table.rows if isinstance(row[2], Cell)}
+    assert notes["1,000 requests of tuned"] == f"{times} times"
+    data["decision"]["flip_points"] = [
+        {"quantity": "error_usd", "value": 0.0072, "above": "tuned", "below": "8-shot", "unit": "usd"}
+    ]
+    costs = flip_points.table(data)
+    assert costs is not None
+    turns = costs.rows[0][2]
+    assert isinstance(turns, Cell)
+    assert (turns.text, turns.note) == ("$0.0072", "")  # dollars of an error are no factor of prices
 
 
 def test_where_nothing_turns_the_answer_that_is_said() -> None:
