@@ -21,7 +21,7 @@ from harness.guessing.looking import look
 from harness.plugins import Plugins, attributed
 from harness.plugins.options import construct
 from harness.prepare.format import completion_findings
-from harness.prepare.options import PrepareOptions
+from harness.prepare.options import Fractions, PrepareOptions
 from harness.prepare.profiles import PROFILES, Profile
 from harness.prices import Prices
 from harness.starter.arms import own_instruction
@@ -91,7 +91,8 @@ def of_file(
 ) -> Source:
     """Looks at a file, guesses what is not given, and reads it.
 
-    Prepared examples (`examples.parquet`) are taken as they are, split included.
+    Prepared examples (`examples.parquet`) are taken as they are, split included. Where a class has fewer rows than
+    there are splits, they stand in train first, as in the experiment that `harness init` begins.
 
     Args:
         data: The file.
@@ -101,7 +102,7 @@ def of_file(
         target: Who the training files are for.
     """
     wanted = target or Target()
-    options = PrepareOptions(seed=SEED)
+    options = PrepareOptions(seed=SEED, split=Fractions(stratify="where-possible"))
     ready = tables.read_examples(data)
     if ready is not None:
         _nothing_else(data, given, reading or {})

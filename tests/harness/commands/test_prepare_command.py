@@ -124,6 +124,16 @@ def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+def test_a_class_of_one_row_stands_in_train(tmp_path: Path) -> None:
+    data = make("csv", tmp_path)
+    with data.open("a", encoding="utf-8") as file:
+        file.write("Odd one,Nobody knows what to make of this kettle,unsure\n")
+    done = call("prepare", data, "--label", "stars", "-o", tmp_path / "out", "--quiet")
+    assert done.code == 0, done
+    rows = pq.read_table(tmp_path / "out" / "examples.parquet").to_pylist()
+    assert [row["split"] for row in rows if row["label"] == "unsure"] == ["train"]
+
+
 def test_preparing_what_is_prepared_changes_nothing(tmp_path: Path) -> None:
     path = make("csv", tmp_path)
     assert call("prepare", path, "-o", tmp_path / "a", "--quiet").code == 0
