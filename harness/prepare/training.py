@@ -60,7 +60,7 @@ def _check(weights: Mapping[str, float], profile: Profile) -> None:
         if not 0 < weight <= LARGEST_WEIGHT:
             raise DataError(
                 f'the weight of label "{label}" is {weight:g}, expected more than 0 and at most {LARGEST_WEIGHT:g}',
-                "set another weight for it",
+                'set balance = "downsample", which leaves rows of the frequent classes out',
             )
 
 

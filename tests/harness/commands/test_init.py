@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import random
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -179,6 +180,24 @@ def test_what_was_left_out_and_respelt_is_said_and_the_file_runs(
     assert 'note: labels that read like missing ones count as classes: "NA" (30 rows)' in done.out
     ran = call("run", "experiment.toml", "--only", "majority", "--quiet")
     assert ran.code == 0, ran
+
+
+@pytest.mark.parametrize(
+    ("given", "called"), [(".", "food"), ("../food", "food"), ("*.csv", "food"), ("a.csv", "a"), ("..", "cafe")]
+)
+def test_the_experiment_is_called_as_the_data_is(
+    given: str, called: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cafe" / "food"
+    folder.mkdir(parents=True)
+    write_csv(folder / "a.csv")
+    (folder / "deep").mkdir()
+    monkeypatch.chdir(folder)
+    if given == "..":
+        shutil.copy(folder / "a.csv", folder.parent / "a.csv")
+    done = call("init", given, "-o", tmp_path / "experiment.toml")
+    assert done.code == 0, done
+    assert tomllib.loads((tmp_path / "experiment.toml").read_text(encoding="utf-8"))["name"] == called
 
 
 def test_the_file_may_lie_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -118,7 +118,7 @@ def test_what_weights_may_be_is_said():
     with pytest.raises(DataError) as caught:
         training_file(ROWS, Completion(), ("a", "b"), 1, LOCAL, {"b": 1.0, "a": 100.5})
     assert caught.value.message == 'the weight of label "a" is 100.5, expected more than 0 and at most 100'
-    assert caught.value.hint == "set another weight for it"
+    assert "downsample" in (caught.value.hint or "")
     assert b'"weight": 100.0' in training_file(ROWS, Completion(), ("a", "b"), 1, LOCAL, {"a": 100})
 
 
