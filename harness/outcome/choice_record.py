@@ -47,10 +47,11 @@ def names(chosen: Chosen) -> list[str]:
     return [worded(each.settings) or "final" for each in chosen.tried]
 
 
-def _candidate(each: Tried, seconds: float, hour_usd: float | None, groups: Mapping[str, str] | None) -> dict[str, Any]:
+def _candidate(each: Tried, busy_s: float, hour_usd: float | None, groups: Mapping[str, str] | None) -> dict[str, Any]:
     from harness.scoring.confidence import rows_interval
 
     answers, ready = each.answers, each.ready
+    seconds = busy_s if spans(answers) else None
     rows = [answer.prediction for answer in answers]
     interval = rows_interval([row.right for row in rows], [row.example_id for row in rows], groups)
     costs = [row.cost_usd for row in rows if row.status != Status.FAILED]
@@ -66,16 +67,16 @@ def _candidate(each: Tried, seconds: float, hour_usd: float | None, groups: Mapp
         "accuracy_ci": None if interval is None else list(interval),
         "unparsed": sum(row.status == Status.UNPARSED for row in rows),
         "failed": sum(row.status == Status.FAILED for row in rows),
-        "cost_usd": whole(costs) if hour_usd is None or not rows else seconds / 3600 * hour_usd,
-        "seconds": seconds if answers else None,
+        "cost_usd": _priced(whole(costs), seconds, hour_usd),
+        "seconds": seconds,
         "input_tokens_mean": sum(tokens) / len(tokens) if tokens else None,
         "trained": trained,
-        "training_usd": _training_usd(ready.usd, ready.seconds, hour_usd) if trained else None,
+        "training_usd": _priced(ready.usd, ready.seconds, hour_usd) if trained else None,
         "training_s": ready.seconds if trained else None,
         "trained_tokens": ready.tokens if trained else None,
         "reason": None if ready.refusal is None else ready.refusal.partition("\n")[0],
     }
 
 
-def _training_usd(usd: float | None, seconds: float | None, hour_usd: float | None) -> float | None:
+def _priced(usd: float | None, seconds: float | None, hour_usd: float | None) -> float | None:
     return usd if hour_usd is None or seconds is None else seconds / 3600 * hour_usd

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from harness.execution.answers import Answered
 from harness.experiment import LOCAL, Arm
 
+HERE = ("", LOCAL)
+"""Endpoints of entries whose answers this machine gave: none, in process, and the local one."""
+
 
 def takes_this_machine(arm: Arm) -> bool:
     """Whether answers of an arm take seconds of this machine: in process or by its local endpoint, and truly."""
@@ -14,12 +17,18 @@ def takes_this_machine(arm: Arm) -> bool:
 
 
 def spans(answers: Sequence[Answered]) -> list[tuple[float, float]]:
-    """Returns when the requests behind answers began and ended; answers taken over from another run are left out."""
+    """Returns when the requests behind answers began and ended.
+
+    Answers that were taken over from another run count where this machine gave them, in process or by its local
+    endpoint: they took its seconds then, at other times than this run's, and what an answer takes is the same whoever
+    asked. Their key holds the same model and settings; that runs beside each other are of one machine is taken for
+    granted. Elsewhere they are left out.
+    """
     further = {entry.key: entry for answer in answers for entry in answer.further}  # items may share them
     return [
         (entry.started, entry.started + entry.service_s)
         for entry in (*(answer.entry for answer in answers), *further.values())
-        if entry is not None and entry.reused is None and entry.error is None
+        if entry is not None and entry.error is None and (entry.reused is None or entry.endpoint in HERE)
     ]
 
 

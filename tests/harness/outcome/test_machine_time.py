@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.outcome.machine_time import machine_seconds
+from harness.execution.answers import Answered
+from harness.journal import Entry
+from harness.outcome.machine_time import machine_seconds, spans
+from harness.types import Prediction, Status
 
 MOMENTS = st.floats(0, 100, allow_nan=False).map(lambda value: round(value, 3))
 SPANS = st.lists(st.tuples(MOMENTS, MOMENTS).map(lambda pair: (min(pair), max(pair))), max_size=8)
@@ -36,3 +39,15 @@ def test_nobody_asked_nothing() -> None:
 def test_the_shares_add_up_to_the_busy_time(by_arm: dict[str, list[tuple[float, float]]]) -> None:
     everything = [span for spans in by_arm.values() for span in spans]
     assert sum(machine_seconds(by_arm).values()) == pytest.approx(union(everything), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "reused", "counted"),
+    [("local", "before", True), ("", "before", True), ("hosted", "before", False), ("hosted", None, True)],
+)
+def test_answers_taken_over_count_where_this_machine_gave_them(
+    endpoint: str, reused: str | None, counted: bool
+) -> None:
+    row = Prediction(arm="a", example_id="1", expected="x", predicted="x", status=Status.ANSWERED)
+    entry = Entry(key="k", arm="a", endpoint=endpoint, body={}, started=5.0, service_s=2.0, reused=reused)
+    assert spans([Answered(prediction=row, entry=entry)]) == ([(5.0, 7.0)] if counted else [])

@@ -62,3 +62,19 @@ def test_requests_elsewhere_take_no_seconds_of_this_machine(tmp_path: Path, monk
     arms = lab.arms()
     assert arms["here"]["machine_s_per_1k"] == pytest.approx(500)
     assert arms["elsewhere"]["machine_s_per_1k"] is None
+
+
+def test_an_arm_more_leaves_the_machine_time_of_the_others(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path)
+    classical = '[[arms]]\nname = "here"\nbackend = { plugin = "classical" }\n'
+    lab.write(classical)
+    assert lab.run().code == 0
+    before = lab.arms()["here"]["machine_s_per_1k"]
+    lab.write(classical + '[[arms]]\nname = "more"\nbackend = { plugin = "majority" }\n')
+    first = lab.folder
+    assert lab.run().code == 0
+    (second,) = (path.parent for path in first.parent.glob("*/results.json") if path.parent != first)
+    after = json.loads((second / "results.json").read_text())["arms"][0]
+    assert after["reused"] == after["n"]
+    assert before is not None
+    assert after["machine_s_per_1k"] == pytest.approx(before)
