@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, plugin_options
+from harness.commands.shared import called_after, command, plugin_options
 from harness.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def init(data: Path, out: Path, force: bool, **options: Any) -> None:
     given = Given(**{name: options[name] for name in ("text", "label", "group", "time", "split")})
     seen = look(data, plugins, given, {name: options[name] for name in ("encoding", "sheet")})
     start = Start(
-        name=_name(data),
+        name=called_after(data)[:LONGEST_NAME],
         path=_relative(data, out.parent),
         guesses=seen.guesses,
         options=seen.options,
@@ -73,13 +73,6 @@ def init(data: Path, out: Path, force: bool, **options: Any) -> None:
     if endpoint is not None and not endpoint.loopback:
         click.echo(f"the key is read from the environment variable {endpoint.key}")
     click.echo(f"next: {shlex.join(['harness', 'run', str(out)])}")
-
-
-def _name(data: Path) -> str:
-    """Returns what the experiment is called: as the data is, or as the folder that it stands for or lies in."""
-    whole = Path(os.path.abspath(data))  # noqa: PTH100 - `..` is a folder with a name, a link keeps its own
-    named = whole.parent if any(sign in whole.name for sign in "*?[") else whole
-    return (named.stem or "data")[:LONGEST_NAME]
 
 
 def _endpoint(url: str | None, model: str | None) -> Endpoint | None:

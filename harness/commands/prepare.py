@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, plugin_options, say_json, screen_width
+from harness.commands.shared import called_after, command, plugin_options, say_json, screen_width
 from harness.plugins.asides import spared_stdout
 from harness.prepare.profiles import PROFILES
 
@@ -43,7 +43,7 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
 
     with spared_stdout(), Console(quiet=quiet) as console, uncollected():
         source = _source(data, options, console)
-        folder = out if out is not None else Path(f"{_stem(data)}-prepared")
+        folder = out if out is not None else Path(f"{called_after(data)}-prepared")
         result = carry_out(source, folder, console, allow_leaks=options["allow_leaks"])
     if as_json:
         say_json(result.report)
@@ -53,12 +53,6 @@ def prepare(data: Path, out: Path | None, quiet: bool, as_json: bool, **options:
             click.echo(f"next: {_next(data, options)}")
     if result.refused is not None:
         raise result.refused
-
-
-def _stem(data: Path) -> str:
-    """Returns what the data is called: the file's name without endings; for a pattern, its folder's name."""
-    named = data.absolute().parent if any(sign in data.name for sign in "*?[") else data
-    return named.name.split(".")[0] or "data"
 
 
 def _source(data: Path, options: dict[str, Any], console: Console) -> Any:

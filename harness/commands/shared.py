@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -101,6 +102,13 @@ def plugins_of(run: RunFolder, files: Sequence[str], blocked: Sequence[str]) -> 
     from harness.plugins.discovery import discover
 
     return discover(files, blocked, limits(run.read_manifest().get("tables") or {}))
+
+
+def called_after(data: Path) -> str:
+    """Returns what data is called: the file's or folder's name without endings; for a pattern, that of its folder."""
+    path = Path(os.path.abspath(data))  # noqa: PTH100 - `..` is a folder with a name, a link keeps its own
+    named = path.parent if any(sign in path.name for sign in "*?[") else path
+    return named.name.split(".")[0] or "data"
 
 
 def reopened(run: str, runs: Path, files: Sequence[str], blocked: Sequence[str]) -> Reopened:

@@ -32,7 +32,7 @@ class Answered:
     dropped: int = 0
     """Shots that did not fit into the prompt."""
     further: tuple[Entry, ...] = ()
-    """Entries of the question's further requests (calibration), which items may share."""
+    """Entries of the question's further requests (calibration) that no other item shares."""
 
 
 def accuracy(answers: Sequence[Answered]) -> float:
@@ -70,7 +70,7 @@ def _with_further(
     told = None if first is None else tokens_of(first.body)
     if row.status is Status.FAILED or (not row.tokens_estimated and (told is None or told.input != row.input_tokens)):
         return one
-    further = tuple(entries[key] for key in question.keys[1:])
+    further = [entries[key] for key in question.keys[1:]]
     for entry, request in zip(further, question.requests[1:], strict=True):
         share, usage = shared[entry.key], tokens_of(entry.body) or counted(request, Reply(entry.body, request))
         usd = cost(question.arm, usage, entry.tier)
@@ -82,7 +82,7 @@ def _with_further(
             reasoning_tokens=_more(row.reasoning_tokens, usage.reasoning, share),
             cost_usd=None if row.cost_usd is None or usd is None else row.cost_usd + usd / share,
         )
-    return replace(one, prediction=row, further=further)
+    return replace(one, prediction=row, further=tuple(entry for entry in further if shared[entry.key] == 1))
 
 
 def _more(tokens: int | None, further: int, share: int) -> int | None:

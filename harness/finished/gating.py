@@ -202,12 +202,12 @@ def _interval(run: Stored, arm: Mapping[str, Any], metric: str) -> Interval | No
     """Returns the 95% interval of a figure, where one is known."""
     from harness.scoring.confidence import rows_interval
 
-    rows = run.predictions[arm["name"]]
     if metric == "accuracy" and arm["accuracy_ci"]:
         return float(arm["accuracy_ci"][0]), float(arm["accuracy_ci"][1])
     stored = (arm.get("intervals") or {}).get(metric)
     if stored is not None:
         return float(stored["ci"][0]), float(stored["ci"][1])
+    rows = run.predictions[arm["name"]]
     state = metric.removesuffix("_share")
     if metric.endswith("_share") and state in STATES:
         return rows_interval([row.status == state for row in rows], [row.example_id for row in rows], run.groups)

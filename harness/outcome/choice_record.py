@@ -8,7 +8,7 @@ from typing import Any
 from harness.execution.answers import accuracy
 from harness.experiment import LOCAL
 from harness.experiment.candidates import CHECKPOINT, worded
-from harness.outcome.machine_time import machine_seconds, spans
+from harness.outcome.machine_time import busy_seconds
 from harness.scoring.searches import total, whole
 from harness.trials.search import Chosen, Tried
 from harness.types import Status
@@ -22,9 +22,9 @@ def record(chosen: Chosen, hour_usd: float | None, groups: Mapping[str, str] | N
         hour_usd: USD for an hour of a local endpoint's machine, where that has a price.
         groups: Validation example → group, where they have groups.
     """
-    seconds = machine_seconds({str(place): spans(each.answers) for place, each in enumerate(chosen.tried)})
+    seconds = busy_seconds({str(place): each.answers for place, each in enumerate(chosen.tried)})
     hourly = hour_usd if chosen.arm.endpoint == LOCAL else None
-    candidates = [_candidate(each, seconds[str(place)], hourly, groups) for place, each in enumerate(chosen.tried)]
+    candidates = [_candidate(each, seconds.get(str(place)), hourly, groups) for place, each in enumerate(chosen.tried)]
     budget = chosen.arm.choose_budget
     return {
         "arm": chosen.arm.name,
@@ -47,11 +47,12 @@ def names(chosen: Chosen) -> list[str]:
     return [worded(each.settings) or "final" for each in chosen.tried]
 
 
-def _candidate(each: Tried, busy_s: float, hour_usd: float | None, groups: Mapping[str, str] | None) -> dict[str, Any]:
+def _candidate(
+    each: Tried, seconds: float | None, hour_usd: float | None, groups: Mapping[str, str] | None
+) -> dict[str, Any]:
     from harness.scoring.confidence import rows_interval
 
     answers, ready = each.answers, each.ready
-    seconds = busy_s if spans(answers) else None
     rows = [answer.prediction for answer in answers]
     interval = rows_interval([row.right for row in rows], [row.example_id for row in rows], groups)
     costs = [row.cost_usd for row in rows if row.status != Status.FAILED]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.execution.answers import Answered
-from harness.outcome.machine_time import machine_seconds, spans
+from harness.outcome.machine_time import busy_seconds
 from harness.scoring.confidence import rows_interval
 from harness.scoring.curves import Measured, crossing, fit, summary
 from harness.scoring.facts import groups_of
@@ -30,7 +30,7 @@ def results(curves: Curves, seed: int) -> tuple[dict[str, Any], ...]:
 
 def _curve(curve: Curve, shots: Sequence[Curve], seed: int) -> dict[str, Any]:
     points = sorted(curve.points, key=lambda point: (point.spot.x, point.spot.run))
-    seconds = machine_seconds({point.spot.name: spans(point.answers) for point in points})
+    seconds = busy_seconds({point.spot.name: point.answers for point in points})
     measured = _measured(curve)
     learning = curve.kind == "learning"
     return {
@@ -38,7 +38,7 @@ def _curve(curve: Curve, shots: Sequence[Curve], seed: int) -> dict[str, Any]:
         "kind": curve.kind,
         "split": "validation",
         "n_items": len(points[0].spot.items),
-        "points": [_point(point, seconds[point.spot.name]) for point in points],
+        "points": [_point(point, seconds.get(point.spot.name)) for point in points],
         "summary": summary(measured),
         "fit": fit(measured) if learning else None,
         "crossing": _crossing(curve, measured, shots, seed) if learning else None,
@@ -58,7 +58,7 @@ def _right(answers: Sequence[Answered]) -> dict[str, float]:
     return {row.example_id: float(row.right) for row in rows}
 
 
-def _point(point: Point, seconds: float) -> dict[str, Any]:
+def _point(point: Point, seconds: float | None) -> dict[str, Any]:
     spot, rows = point.spot, [answer.prediction for answer in point.answers]
     n, groups = len(rows), groups_of(spot.items)
     interval = rows_interval([row.right for row in rows], [row.example_id for row in rows], groups)
@@ -74,7 +74,7 @@ def _point(point: Point, seconds: float) -> dict[str, Any]:
         "cost_usd": whole([row.cost_usd for row in rows]),
         "training_usd": ready.usd if ready is not None and learning else None,
         "training_s": ready.seconds if ready is not None and learning else None,
-        "seconds": seconds if spans(point.answers) else None,
+        "seconds": seconds,
         "input_tokens_mean": sum(tokens) / len(tokens) if tokens else None,
         "reason": point.reason,
     }

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.execution.answers import Answered
 from harness.experiment import LOCAL, Arm
+from harness.journal import Entry
 
 HERE = ("", LOCAL)
 """Endpoints of entries whose answers this machine gave: none, in process, and the local one."""
@@ -16,20 +17,34 @@ def takes_this_machine(arm: Arm) -> bool:
     return arm.endpoint in (None, LOCAL) and not arm.simulated and not arm.imported
 
 
-def spans(answers: Sequence[Answered]) -> list[tuple[float, float]]:
-    """Returns when the requests behind answers began and ended.
+def clocked(answers: Sequence[Answered]) -> list[tuple[Entry, ...]]:
+    """Returns the requests behind each answer that has times of its own.
 
     Answers that were taken over from another run count where this machine gave them, in process or by its local
     endpoint: they took its seconds then, at other times than this run's, and what an answer takes is the same whoever
     asked. Their key holds the same model and settings; that runs beside each other are of one machine is taken for
-    granted. Elsewhere they are left out.
+    granted, and moments that they shared with an arm which this run lacks are wholly theirs. Answers from elsewhere
+    that were taken over are left out. So is a request that all items share: a prompt needs it once, however often it
+    is asked.
     """
-    further = {entry.key: entry for answer in answers for entry in answer.further}  # items may share them
     return [
-        (entry.started, entry.started + entry.service_s)
-        for entry in (*(answer.entry for answer in answers), *further.values())
-        if entry is not None and entry.error is None and (entry.reused is None or entry.endpoint in HERE)
+        (answer.entry, *answer.further)
+        for answer in answers
+        if answer.entry is not None
+        and answer.entry.error is None
+        and (answer.entry.reused is None or answer.entry.endpoint in HERE)
     ]
+
+
+def spans(answers: Sequence[Answered]) -> list[tuple[float, float]]:
+    """Returns when the requests behind answers began and ended; see `clocked`."""
+    return [(entry.started, entry.started + entry.service_s) for entries in clocked(answers) for entry in entries]
+
+
+def busy_seconds(by_name: Mapping[str, Sequence[Answered]]) -> dict[str, float]:
+    """Shares the busy seconds out among arms, candidates or points; those whose answers have no times are left out."""
+    under_way = {name: spans(answers) for name, answers in by_name.items()}
+    return machine_seconds({name: found for name, found in under_way.items() if found})
 
 
 def machine_seconds(by_arm: Mapping[str, Sequence[tuple[float, float]]]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from harness.experiment.file import DecisionTable
 from harness.files import write_json
 from harness.findings import finding
 from harness.outcome import choice_record, curve_record, measures
-from harness.outcome.machine_time import machine_seconds, spans, takes_this_machine
+from harness.outcome.machine_time import busy_seconds, clocked, takes_this_machine
 from harness.prepare.options import Prepared
 from harness.prices import Prices
 from harness.running import arm_prices
@@ -67,7 +67,7 @@ def write(
     prices = Prices.of(experiment)
     prices.trained |= {b.model: b.base for b in backends if getattr(b, "model", None) and getattr(b, "base", None)}  # type: ignore[attr-defined]
     here = [name for name, one in outcome.ready.items() if takes_this_machine(one.arm)]
-    seconds = machine_seconds({name: spans(outcome.test.get(name, ())) for name in here})
+    seconds = busy_seconds({name: outcome.test.get(name, ()) for name in here})
     computed, lost = _metrics(experiment, data, outcome)
     arms = [
         replace(_arm_facts(arm, experiment, data, outcome, prices, seconds), metrics=computed[arm.name])
@@ -176,12 +176,11 @@ def _arm_facts(
     asked = ready.arm
     answers = outcome.test.get(arm.name, ())
     endpoint = asked.endpoint
-    busy_n = len(spans(answers))
-    timed = takes_this_machine(asked) and busy_n > 0
+    busy_s, busy_n = seconds.get(arm.name), len(clocked(answers))
     rows = [answer.prediction for answer in answers]
     hour = prices.hour_usd()
-    if endpoint == LOCAL and hour is not None and timed:
-        each = seconds[arm.name] / busy_n / 3600 * hour
+    if endpoint == LOCAL and hour is not None and busy_s is not None:
+        each = busy_s / busy_n / 3600 * hour
         rows = [replace(row, cost_usd=each) for row in rows]
     validation = outcome.validation.get(arm.name)
     shown = arm.family in (*PROMPTED, "fine-tuned") and not asked.imported  # what was shown elsewhere is not known
@@ -204,8 +203,8 @@ def _arm_facts(
         shutdown_date=ready.record.get("shutdown_date"),
         failed_training_usd=arm_prices.failed_usd(outcome.failed_jobs, prices, arm.name) if endpoint != LOCAL else None,
         local=endpoint in (None, LOCAL) and not asked.imported,
-        busy_s=seconds[arm.name] if timed else None,
-        busy_n=busy_n if timed else None,
+        busy_s=busy_s,
+        busy_n=None if busy_s is None else busy_n,
         refused=ready.refused,
         price=arm_prices.price_of(prices, endpoint, asked),
         price_shares=arm_prices.price_shares(prices, asked, answers),

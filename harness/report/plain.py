@@ -8,7 +8,7 @@ from typing import Any
 from harness import numbers
 from harness.report import flip_points
 from harness.report.arms import Arm
-from harness.report.facts import Data, Measure, comparison, contenders, cost_measure, latency
+from harness.report.facts import Data, Measure, comparison, contenders, cost_measure, latency, with_monthly
 from harness.words import say, say_n
 
 
@@ -213,7 +213,7 @@ def _win(data: Data) -> str:
             "Our advice: use {arm}; {against} would be the choice only if another model, other data or other prices "
             "turned both the accuracy and the cost.", **names,
         )  # fmt: skip
-    if entry.get("monthly") is not None and entry.get("requests") is not None:
+    if with_monthly(entry):
         return _if_enough(data, entry)
     requests = entry.get("requests")
     if requests:
@@ -269,7 +269,7 @@ def _baseline(data: Data) -> str:
 def _tie(data: Data) -> str:
     names, entry = _names(data), _paid_back(data)
     mine = entry if entry is not None and entry["arm"] == names["arm"] else {}
-    if mine.get("monthly") is not None and mine.get("requests") is not None:
+    if with_monthly(mine):
         return _if_enough(data, mine)
     if mine.get("requests"):
         return say_n(

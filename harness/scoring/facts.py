@@ -74,7 +74,7 @@ class ArmFacts:
     busy_s: float | None = None
     """Seconds of this machine that the arm's answers took: the union of its requests' intervals."""
     busy_n: int | None = None
-    """How many requests `busy_s` covers; `None`: as many as there are answers."""
+    """How many answers `busy_s` covers; `None`: all."""
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     """All figures of the metric plugins, by name."""
     refused: bool = False

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import harness
+from harness_plugins.executors._batch_files import RETRIED
 from harness_plugins.executors._batch_tickets import Ticket, keep
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ class Desk:
             return Unknown(said)
         if status == NO_CREDIT or code in SPENT or error.type in SPENT:
             return Passing(message, hopeless=True)
-        if status in {408, 409, 425, 429} or status >= 500:
+        if status in RETRIED or status >= 500:
             return Passing(message, retry_after_s=_seconds(error.response.headers.get("retry-after")))
         cures = {401: "put a valid key into the variable of its api_key_env", 413: "make the executor's megabytes less"}
         return harness.UsageError(message, cures.get(status, LOCALLY))

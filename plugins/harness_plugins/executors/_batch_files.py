@@ -9,7 +9,9 @@ from typing import Any
 
 import harness
 
-PASSING = frozenset({401, 402, 403, 404, 408, 409, 424, 425, 429, 498, 499})
+RETRIED = frozenset({408, 409, 424, 425, 429, 498, 499})
+"""Client errors that pass; 424, 498 and 499 are of gateways."""
+PASSING = RETRIED | {401, 402, 403, 404}
 """Client errors that do not speak of the one request: asking it anew shows what they mean."""
 
 

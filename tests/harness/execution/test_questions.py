@@ -137,6 +137,12 @@ def test_calibrated_arms_ask_twice_and_need_both() -> None:
     assert len(first.keys) == 2
     assert first.keys[1] == second.keys[1]  # the prompt without content is the same, so it is sent once
     assert first.requests[1].body == {"prompt": "N/A="}
+    given = {key: entry(key, text="good") for key in (*first.keys, *second.keys)}
+    both = predictions([first, second], given, {}, LABELS, lambda *_: 0.25)
+    assert [one.further for one in both] == [(), ()]  # asked once, however many items there are
+    assert [one.prediction.cost_usd for one in both] == [0.375, 0.375]
+    (alone,) = predictions([first], given, {}, LABELS, lambda *_: 0.25)
+    assert [one.key for one in alone.further] == [first.keys[1]]
     half = {first.keys[0]: entry(first.keys[0], text="good")}
     (answered,) = predictions([first], half, {}, LABELS, lambda *_: None)
     assert answered.prediction.status is Status.FAILED

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.execution.answers import Answered
 from harness.journal import Entry
-from harness.outcome.machine_time import machine_seconds, spans
+from harness.outcome.machine_time import busy_seconds, clocked, machine_seconds, spans
 from harness.types import Prediction, Status
 
 MOMENTS = st.floats(0, 100, allow_nan=False).map(lambda value: round(value, 3))
@@ -41,6 +43,27 @@ def test_the_shares_add_up_to_the_busy_time(by_arm: dict[str, list[tuple[float, 
     assert sum(machine_seconds(by_arm).values()) == pytest.approx(union(everything), abs=1e-6)
 
 
+def answered(*entries: Entry) -> Answered:
+    row = Prediction(arm="a", example_id="1", expected="x", predicted="x", status=Status.ANSWERED)
+    return Answered(prediction=row, entry=entries[0], further=entries[1:])
+
+
+def entry(started: float, **changes: Any) -> Entry:
+    given = {"key": "k", "arm": "a", "endpoint": "local", "body": {}, "started": started, "service_s": 2.0}
+    return Entry(**{**given, **changes})
+
+
+def test_an_answer_takes_what_all_its_requests_do() -> None:
+    answers = [answered(entry(0.0), entry(1.0)), answered(entry(10.0), entry(20.0))]
+    assert len(clocked(answers)) == 2
+    assert busy_seconds({"a": answers}) == {"a": 3.0 + 4.0}
+
+
+def test_what_has_no_times_has_no_seconds() -> None:
+    elsewhere = entry(0.0, endpoint="hosted", reused="before")
+    assert busy_seconds({"a": [answered(entry(0.0))], "b": [answered(elsewhere)], "c": []}) == {"a": 2.0}
+
+
 @pytest.mark.parametrize(
     ("endpoint", "reused", "counted"),
     [("local", "before", True), ("", "before", True), ("hosted", "before", False), ("hosted", None, True)],
@@ -48,6 +71,5 @@ def test_the_shares_add_up_to_the_busy_time(by_arm: dict[str, list[tuple[float, 
 def test_answers_taken_over_count_where_this_machine_gave_them(
     endpoint: str, reused: str | None, counted: bool
 ) -> None:
-    row = Prediction(arm="a", example_id="1", expected="x", predicted="x", status=Status.ANSWERED)
-    entry = Entry(key="k", arm="a", endpoint=endpoint, body={}, started=5.0, service_s=2.0, reused=reused)
-    assert spans([Answered(prediction=row, entry=entry)]) == ([(5.0, 7.0)] if counted else [])
+    taken = entry(5.0, endpoint=endpoint, reused=reused)
+    assert spans([answered(taken)]) == ([(5.0, 7.0)] if counted else [])

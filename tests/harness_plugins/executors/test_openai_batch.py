@@ -276,3 +276,14 @@ def test_no_part_of_a_key_is_left_at_the_cut_of_a_refusal() -> None:
     for before in range(1, 311):
         error = openai.BadRequestError(f"{'.' * before}{KEY}{'.' * 600}"[:600], response=response, body=None)
         assert KEY[:6] not in str(_batch_desk.Desk(name="fake", client=client, send=send)._judged(error)), before
+
+
+@pytest.mark.parametrize(("status", "hopeless"), [(402, True), (424, False), (498, False), (503, False)])
+def test_what_passes_is_no_fault_of_the_experiment(status: int, hopeless: bool) -> None:
+    client: Any = SimpleNamespace(base_url="http://127.0.0.1/v1/")
+    send: Any = SimpleNamespace(scrub=Scrubber(()))
+    response = httpx2.Response(status, request=httpx2.Request("POST", "http://127.0.0.1/v1/batches"))
+    error = openai.APIStatusError("not now", response=response, body=None)
+    judged = _batch_desk.Desk(name="fake", client=client, send=send)._judged(error)
+    assert isinstance(judged, _batch_desk.Passing)
+    assert judged.hopeless is hopeless
