@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.report.facts import Data
+from harness.report.facts import Data, latency
 from harness.words import say, say_n
 
 PROMPTS = ("few-shot", "zero-shot")
@@ -110,7 +110,8 @@ def _elsewhere(data: Data) -> Iterator[str]:
         yield say("Parts of the data: languages, regions or customers were not told apart, all figures are over all.")
     if not data.get("relabel"):
         yield say("Wrong labels: what the data call right was taken as right; harness relabel asks people again.")
-    yield say("Your load: answers were timed at this run's pace, not at that of your production.")
+    if any(latency(arm) is not None for arm in _here(data)):
+        yield say("Your load: answers were timed at this run's pace, not at that of your production.")
 
 
 def listed(names: Sequence[str]) -> str:

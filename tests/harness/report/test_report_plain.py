@@ -310,19 +310,21 @@ def test_where_nothing_is_advised() -> None:
 
 
 def arm(name: str, family: str, **changes: Any) -> dict[str, Any]:
-    return {"name": name, "family": family, "n": 9, "model": None, "mode": None, **changes}
+    times = {"p50": 0.5, "p95": 1.0}
+    return {"name": name, "family": family, "n": 9, "model": None, "mode": None, "latency_s": times, **changes}
 
 
 def begin(made: Data) -> list[str]:
     return [sentence.partition(":")[0] for sentence in untested(made)]
 
 
-LAST = ["Another time or source", "Parts of the data", "Wrong labels", "Your load"]
+UNTIMED = ["Another time or source", "Parts of the data", "Wrong labels"]
+LAST = [*UNTIMED, "Your load"]
 
 
 def test_what_was_not_tried() -> None:
-    assert begin({}) == LAST
-    fixed = {"run": {"not_varied": ["shot-draw", "training-seed", "repeats"]}}
+    assert begin({}) == UNTIMED
+    fixed = {"run": {"not_varied": ["shot-draw", "training-seed", "repeats"]}, "arms": [arm("m", "classical")]}
     assert begin(fixed) == [
         "Other examples in the prompts", "Another training of the same model", "Asking again", *LAST,
     ]  # fmt: skip
@@ -342,11 +344,12 @@ def test_what_was_not_tried() -> None:
 
 def test_what_was_tried_elsewhere_is_not_known() -> None:
     arms = [arm("t", "fine-tuned", imported=True), arm("p", "few-shot", imported=True)]
-    assert begin({"arms": arms}) == LAST
+    assert begin({"arms": arms}) == UNTIMED
 
 
 def test_what_was_looked_at_is_not_named() -> None:
     looked = {
+        "arms": [arm("m", "classical")],
         "slices": ["x"],
         "relabel": {"n": 1},
         "checks": [{"kind": "x"}, {"kind": "split", "figures": {"test_from": 1}}],

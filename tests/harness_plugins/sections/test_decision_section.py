@@ -185,6 +185,7 @@ def test_what_was_not_tested_follows_the_run() -> None:
     assert "no learning curve" in said
     assert "every arm that was prompted wrote free text" in said
     assert "ft:small:1, large alone were asked" in said
+    assert "Your load: answers were timed" in said
 
     data["run"]["not_varied"] = []
     with_choices(data)
@@ -198,6 +199,9 @@ def test_what_was_not_tested_follows_the_run() -> None:
     assert "the test examples are the newest ones" in less
     for what in ("Other examples", "Asking again", "made for tuned", "learning curve", "free text", "Wrong labels"):
         assert what not in less
+    for arm in data["arms"]:
+        arm["latency_s"] = dict.fromkeys(arm["latency_s"])
+    assert "Your load" not in "\n".join(untested(data))
 
 
 def test_one_arm_alone_has_words_and_no_money() -> None:
