@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from harness import numbers
 
@@ -107,6 +107,11 @@ def _rate(rate: float) -> str:
     return f"{numbers.number(rate, 0 if rate >= 9.95 or not rate else 1 if rate >= 0.95 else 2)}/s"
 
 
+def is_terminal(stream: TextIO | None) -> bool:
+    """Returns whether a standard stream is a terminal; one that was closed (``<&-``) is None."""
+    return stream is not None and stream.isatty()
+
+
 class Console:
     """Tells what is going on.
 
@@ -117,7 +122,7 @@ class Console:
 
     def __init__(self, *, quiet: bool = False, terminal: bool | None = None) -> None:
         self.quiet = quiet
-        self.terminal = sys.stderr.isatty() if terminal is None else terminal
+        self.terminal = is_terminal(sys.stderr) if terminal is None else terminal
         self._progress: Progress | None = None
         self._lines: dict[str, _Line] = {}
         self._began = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +62,7 @@ def _table(found: Estimate) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD if screen_width() is None else None, pad_edge=False)
     table.add_column("arm")
     for title in ("requests", "there already", "tokens in", "tokens out", "training tokens", "dollars", "time"):
         table.add_column(title, justify="right", no_wrap=True)

@@ -170,7 +170,9 @@ def listed(text: str | None) -> tuple[str, ...]:
 
 def screen_width(piped: int = 10_000) -> int | None:
     """Returns in how many columns rich prints: a terminal's own, elsewhere `piped`, by default each row in a line."""
-    return None if sys.stdout.isatty() else piped
+    from harness.console import is_terminal
+
+    return None if is_terminal(sys.stdout) else piped
 
 
 out_option = click.option(
@@ -183,12 +185,13 @@ runs_option = click.option(
 
 def agree(yes: bool) -> Callable[[str], bool]:
     """Asks a question, or takes `--yes` for an answer."""
+    from harness.console import is_terminal
 
     def ask(question: str) -> bool:
         click.echo(question, err=True)
         if yes:
             return True
-        if not sys.stdin.isatty():
+        if not is_terminal(sys.stdin):
             raise UsageError("a question needs an answer, and there is no terminal", "add --yes to agree to it")
         return click.confirm("Go on?", err=True)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import UsageError
@@ -137,16 +140,26 @@ def _said(error: openai.APIStatusError) -> str:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Returns the seconds that a server asks to wait: `retry-after-ms` wins over `retry-after`.
 
-    They may be more than anybody waits; what `rate.RESET_MAX_S` calls no duration is none here either.
+    The latter may be a date, too (RFC 9110, section 10.2.3). They may be more than anybody waits; what
+    `rate.RESET_MAX_S` calls no duration is none here either.
     """
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        said = headers.get(name, "")
         try:
-            value = float(headers.get(name, "")) / unit
+            value = float(said) / unit
         except ValueError:
-            continue
+            value = _until(said)
         if 0 <= value <= RESET_MAX_S:
             return value
     return None
+
+
+def _until(date: str) -> float:
+    """Returns the seconds from now until a date as HTTP writes it; NaN where it is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return math.nan
 
 
 def backoff_s(tries: int) -> float:

@@ -65,3 +65,12 @@ def speaker(who: object) -> Iterator[None]:
                 yield
     finally:
         _SPEAKER.reset(token)
+
+
+def thread_of(who: object) -> None:
+    """Names who prints in this thread, to its end; stdout itself is left to whoever spares it.
+
+    Args:
+        who: The plugin whose own thread this is.
+    """
+    _SPEAKER.set(who)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract import Observer
+from harness.plugins.asides import thread_of
 from harness.types import Event
 
 CLOSE_S = 5.0
@@ -27,6 +28,7 @@ class _Watcher:
         self.thread.start()
 
     def _work(self) -> None:
+        thread_of(self.observer)
         while (event := self.events.get()) is not None:
             try:
                 self.observer.on(event)

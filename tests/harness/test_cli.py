@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -187,12 +188,12 @@ def test_publishing_asks_and_without_a_terminal_that_is_exit_2(tmp_path: Path) -
     lab.write(ARMS)
     assert lab.run().code == 0
     options = ["lab", "--runs", tmp_path / "runs", "--site", tmp_path / "site"]
-    done = subprocess.run(
-        [HARNESS, "publish", *map(str, options)], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
-    )
-    assert done.returncode == 2
-    assert "--yes" in done.stderr
-    assert not (tmp_path / "site").exists()
+    words = shlex.join([str(HARNESS), "publish", *map(str, options)])
+    for stdin in ("</dev/null", "<&-"):
+        done = subprocess.run(f"{words} {stdin}", shell=True, capture_output=True, text=True, check=False)
+        assert done.returncode == 2, done
+        assert "--yes" in done.stderr
+        assert not (tmp_path / "site").exists()
     published = call("publish", *options, "--yes")
     assert published.code == 0, published
     assert Path(published.out.strip()).is_file()

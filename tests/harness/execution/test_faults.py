@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import email.utils
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,6 +106,14 @@ def test_anything_else_is_the_items_own() -> None:
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers) == seconds
+
+
+def test_retry_after_may_be_a_date() -> None:
+    date = email.utils.formatdate(time.time() + 90, usegmt=True)  # whole seconds
+    seconds = retry_after({"retry-after": date})
+    assert seconds is not None
+    assert 80 < seconds <= 90
+    assert retry_after({"retry-after-ms": "250", "retry-after": date}) == 0.25
 
 
 @given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), st.text(max_size=10)))

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 
+from harness.plugins.asides import spared_stdout
 from harness.running import watching
 from harness.running.watching import Watching
 from harness.types import Event
@@ -83,3 +84,22 @@ def test_figures_are_a_copy() -> None:
     figures["n"] = 2
     watch.close()
     assert keeps.seen[0].figures == {"n": 1}
+
+
+@dataclass(frozen=True)
+class Prints:
+    name: ClassVar[str] = "prints"
+
+    def on(self, event: Event) -> None:
+        print(event.message)  # noqa: T201
+
+
+def test_what_one_prints_goes_to_stderr_under_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with spared_stdout():
+        watch = Watching(Path("run-1"), [Prints()], lambda _: None)
+        watch.tell("note", message="half way\nthere")
+        watch.close()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.partition(" printed: ")[2] for line in err.splitlines()] == ["half way", "there"]
+    assert err.startswith('the plugin "prints" (')
