@@ -28,7 +28,17 @@ from harness.runs import slug
 from harness.secrets import Scrubber
 from harness.training.base_models import looked_up
 from harness.training.control import Control, open_control
-from harness.training.following import ENDED, FIRST_S, Detail, Following, lines_of, processed
+from harness.training.following import (
+    ENDED,
+    FIRST_S,
+    UNKNOWN,
+    Detail,
+    Following,
+    lines_of,
+    processed,
+    retrieved,
+    status_of,
+)
 from harness.training.going_on import furthest
 from harness.training.launching import attempt_of, creation, file_name, files_there, find_job, without_metadata
 from harness.types import JobSpec, TrainingFiles
@@ -117,6 +127,10 @@ class Trainer:
         if known is None or known.job is None or known.status in ENDED:
             admit()
         with open_control(self.connect(spec.endpoint), self.scrub, self.sleep) as control:
+            if known is not None and known.status == UNKNOWN and retrieved(control, known) is None:
+                admit()
+                self.say(arm, f"{known.job} is still unknown there: another is launched")
+                known = replace(known, status="failed")
             fresh = Job(
                 tag=tag, arm=arm, spec={"base": spec.base, "hyperparameters": dict(spec.hyperparameters), "attempt": 1},
                 files={}, created=time.time(),
@@ -265,7 +279,7 @@ class Trainer:
                 self.journal.save_job(job)  # whoever looks for it after a crash must know where its tag is
                 self.say(job.arm, "the endpoint takes no metadata: the job's tag goes into its suffix")
                 created = control.client.fine_tuning.jobs.create(**creation(job, spec, upload.hashes))
-            return replace(job, job=_named(created.id), status=str(created.status))
+            return replace(job, job=_named(created.id), status=status_of(created))
 
         # An attempt whose answer was lost may have launched the job: it is looked up before the next one.
         launched = control.ask(once, between=lambda: self._lookup(control, job, spec, upload))
@@ -278,7 +292,7 @@ class Trainer:
         found = control.ask(lambda: find_job(control.client, job, spec, upload.hashes))
         if found is None:
             return None
-        launched = replace(job, job=found.id, status=str(found.status))
+        launched = replace(job, job=found.id, status=status_of(found))
         self.journal.save_job(launched)
         self.say(job.arm, f"found {launched.job}, which was launched before")
         return launched

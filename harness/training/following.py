@@ -6,11 +6,11 @@ and collects again.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -19,6 +19,7 @@ from harness.errors import HarnessError, UnfinishedError
 from harness.execution.faults import BadBody
 from harness.journal import Job
 from harness.training.control import Control
+from harness.training.events import Events
 from harness.training.launching import once
 from harness.training.results_file import FIGURES, Step, canonical, joined, may_be_results, read_results
 
@@ -29,9 +30,13 @@ Detail: TypeAlias = Literal["ends", "events", "steps"]
 """What is told of a job that runs: its begin and end, also its events, also the losses of every step."""
 
 ENDED = frozenset({"succeeded", "failed", "cancelled"})
-UNDER_WAY = frozenset({"intent", "validating_files", "queued", "running", "pending", "notRunning", "resuming"})
+UNDER_WAY = frozenset({"intent", "validating_files", "queued", "running", "pending", "notrunning", "resuming"})
+UNKNOWN = "unknown"
+"""Of a job that its endpoint did not know when it was last asked."""
 PAUSED = frozenset({"paused", "pausing"})
 FIRST_S, SOON_S, LONGEST_S = 0.25, 0.5, 30.0
+LOOKS = 5
+"""How often a job that is not known, or has no model though it has succeeded, is asked for: endpoints settle late."""
 SHARE = 0.02
 """A job that has ended waits to be noticed for at most `SOON_S`, or this share of the time that it has taken."""
 RESULTS_BYTES = 64_000_000
@@ -68,30 +73,40 @@ class Following:
     progress: Callable[[str, int, int], None]
     detail: Detail = "events"
     first_s: float = FIRST_S
-    _events: list[dict[str, Any]] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
     """Statuses that were told."""
+
+    def __post_init__(self) -> None:
+        self._events = Events(self.control, str(self.job.job))
 
     def to_its_end(self) -> Job:
         """Polls until the job has ended; returns it as it was recorded, succeeded.
 
         Raises:
-            UnfinishedError: It failed, was cancelled, or is not known any more; or the endpoint cannot be reached.
+            UnfinishedError: It failed, was cancelled, or is not known any more; it has no model yet; or the endpoint
+                cannot be reached.
         """
-        wait = self.first_s
+        wait, modelless = self.first_s, 0
         while True:
             current = self._retrieved()
-            for event in self._new_events():
-                self._seen.add(event["id"])
-                self._events.append(event)
+            for event in self._events.new():
                 self._tell(event)
-            if _over(current):
+            status = status_of(current)
+            if status == "succeeded" and not current.fine_tuned_model:
+                modelless += 1
+                if modelless == LOOKS:
+                    raise UnfinishedError(
+                        f"the training job {self.job.job} of {self.job.arm} has succeeded, but {self.control.where} "
+                        "does not say what its model is called",
+                        "the same command asks again; nothing is trained anew",
+                    )
+            elif _over(current):
                 return self._ended(current)
-            self._tell_status(str(current.status))
-            if current.status != self.job.status:
-                self.job = replace(self.job, status=str(current.status))
-                self.save(self.job)
+            else:
+                self._tell_status(status)
+                if status != self.job.status:
+                    self.job = replace(self.job, status=status)
+                    self.save(self.job)
             self.control.sleep(wait)
             longest = min(LONGEST_S, max(SOON_S, SHARE * (time.time() - self.job.created)))
             wait = min(wait * 1.3, longest)
@@ -124,58 +139,34 @@ class Following:
             self.say(self.job.arm, message)
 
     def _retrieved(self) -> FineTuningJob:
-        import openai
-
-        def ask() -> FineTuningJob | None:
-            try:
-                return self.control.client.fine_tuning.jobs.retrieve(str(self.job.job))
-            except openai.NotFoundError:
-                return None
-
-        current = self.control.ask(ask)
-        if current is None:
-            self.save(replace(self.job, status="failed", finished=time.time()))
-            raise UnfinishedError(
-                f"{self.control.where} does not know the training job {self.job.job} any more",
-                "the same command launches it again",
-            )
-        return current
-
-    def _new_events(self) -> list[dict[str, Any]]:
-        """Returns the events that are new, oldest first; an endpoint without events has none."""
-        import openai
-
-        def new() -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = []
-            events = self.control.client.fine_tuning.jobs
-            try:
-                for event in once(events.list_events(str(self.job.job), limit=100)):  # newest first
-                    if event.id in self._seen:
-                        break
-                    told = {"at": event.created_at, "level": event.level, "type": event.type}
-                    data = json.loads(self.control.scrub(json.dumps(event.data)))
-                    message = self.control.scrub(str(event.message))
-                    found.append({"id": event.id, **told, "message": message, "data": data})
-            except openai.NotFoundError:
-                return []
-            return found
-
-        return self.control.ask(new)[::-1]
+        for look in range(LOOKS):
+            current = retrieved(self.control, self.job)
+            if current is not None:
+                return current
+            if look < LOOKS - 1:
+                self.control.sleep(SOON_S * 2**look)
+        self.save(replace(self.job, status=UNKNOWN))
+        raise UnfinishedError(
+            f"{self.control.where} does not know the training job {self.job.job}: "
+            "does the key belong to another project?",
+            "the same command asks again; if the job is lost, it launches another",
+        )
 
     def _ended(self, current: FineTuningJob) -> Job:
-        model, done = current.fine_tuned_model, str(current.status) not in ENDED - {"succeeded"}
+        model, ended_as = current.fine_tuned_model, status_of(current)
+        done = ended_as not in ENDED - {"succeeded"}
         result: dict[str, Any] = {
-            "trained_tokens": current.trained_tokens,
+            "trained_tokens": _count(current.trained_tokens),
             "seconds": _seconds(current),
-            "metrics": [event["data"] for event in self._events if _is_metrics(event)],
-            "events": [{name: value for name, value in event.items() if name != "id"} for event in self._events],
+            "metrics": [event["data"] for event in self._events.seen if _is_metrics(event)],
+            "events": [{name: value for name, value in event.items() if name != "id"} for event in self._events.seen],
             "hyperparameters": _hyperparameters(current),
         }
         if self.job.spec.get("shutdown_date"):
             result["shutdown_date"] = self.job.spec["shutdown_date"]
         if done and model:
             result |= self._collected(current, model, result["metrics"])
-        status = "succeeded" if done and model else "cancelled" if current.status == "cancelled" else "failed"
+        status = "succeeded" if done and model else "cancelled" if ended_as == "cancelled" else "failed"
         self.job = replace(self.job, model=model, status=status, finished=time.time(), result=result)
         self.save(self.job)
         if done and model:
@@ -185,11 +176,12 @@ class Following:
 
     def _failure(self, current: FineTuningJob) -> UnfinishedError:
         # On success `error` can be an object whose fields are all None, so its code is what counts.
-        error = current.error if current.error and (current.error.code or current.error.message) else None
-        reason = self.control.scrub(str(error.message or error.code)) if error else "the endpoint gave no reason"
-        code = str(error.code) if error and error.code else ""
+        given: Any = current.error  # of the API an object, of others a mere sentence
+        error, code = getattr(given, "message", given) or "", str(getattr(given, "code", None) or "")
+        error = str(error or code) if isinstance(error, str) else ""
+        reason = self.control.scrub(error) if error else "the endpoint gave no reason"
         named = f" ({code})" if code and code not in reason else ""
-        if str(current.status) == "cancelled" and error is None:
+        if status_of(current) == "cancelled" and not error:
             reason = "somebody cancelled it at the endpoint"
         return UnfinishedError(
             f"the training job {self.job.job} of {self.job.arm} {current.status}: {reason}{named}",
@@ -202,13 +194,14 @@ class Following:
         """Returns steps, checkpoints and files; what cannot be fetched is told and missing, the model is there."""
         checkpoints, files = self._optional("checkpoints", self._checkpoints, ([], {}))
         results: list[Step] = []
-        for name in current.result_files or ():
+        names = [name for name in current.result_files or () if isinstance(name, str) and name]
+        for name in names:
             results += self._optional(f"results file {name}", partial(self._results, name), [])
         steps = joined(results, metrics, checkpoints)
         return {
             "steps": steps,
             "checkpoints": _distinct(checkpoints, model, steps),
-            "files": {"results": list(current.result_files or ()), "checkpoints": files},
+            "files": {"results": names, "checkpoints": files},
         }
 
     def _optional(self, what: str, fetch: Callable[[], Any], nothing: Any) -> Any:
@@ -288,17 +281,52 @@ def lines_of(job: Job) -> Iterator[dict[str, Any]]:
         yield from ({"kind": kind[:-1], **one} for one in result.get(kind) or ())
 
 
+def retrieved(control: Control, job: Job) -> FineTuningJob | None:
+    """Returns a job as its endpoint has it; None where the endpoint does not know it."""
+    import openai
+
+    def ask() -> FineTuningJob | None:
+        try:
+            return control.client.fine_tuning.jobs.retrieve(str(job.job))
+        except openai.NotFoundError:
+            return None
+
+    return control.ask(ask)
+
+
+def status_of(job: FineTuningJob) -> str:
+    """Returns a job's status in small letters, in which they are compared."""
+    return str(job.status).lower()
+
+
 def _over(current: FineTuningJob) -> bool:
     """Whether a job has ended, be it with a status that is not known here."""
-    status = str(current.status)
+    status = status_of(current)
     known = ENDED | UNDER_WAY | PAUSED
     return status in ENDED or (status not in known and current.finished_at is not None)
 
 
 def _seconds(current: FineTuningJob) -> float | None:
-    if current.finished_at is None or getattr(current, "created_at", None) is None:
+    began, ended = (_moment(getattr(current, name, None)) for name in ("created_at", "finished_at"))
+    return None if began is None or ended is None else ended - began
+
+
+def _moment(at: Any) -> float | None:
+    """Returns a time in seconds since 1970; some endpoints write it as ISO 8601."""
+    if isinstance(at, int | float):
+        return float(at)
+    try:
+        return datetime.fromisoformat(str(at)).timestamp()
+    except ValueError:
         return None
-    return float(current.finished_at - current.created_at)
+
+
+def _count(value: Any) -> int | None:
+    """Returns a whole number, which some endpoints write as text."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _hyperparameters(current: FineTuningJob) -> dict[str, Any]:

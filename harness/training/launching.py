@@ -115,7 +115,7 @@ def _is_ours(shown: Mapping[str, Any], job: Job, spec: JobSpec, hashes: Mapping[
     if job.spec.get(_IN_SUFFIX):
         return suffix == _tagged_suffix(job, spec)
     files = {name: job.files.get(content_hash) for name, content_hash in hashes.items()}
-    if files.get("train") is None or shown.get("status") in {"failed", "cancelled"}:
+    if files.get("train") is None or str(shown.get("status")).lower() in {"failed", "cancelled"}:
         return False
     return (
         shown.get("training_file") == files["train"]
@@ -170,7 +170,7 @@ def once(pages: Iterable[T]) -> Iterator[T]:
     seen: set[Any] = set()
     for item in pages:
         name = getattr(item, "id", None)
-        if name in seen:
+        if name is not None and name in seen:
             return
         seen.add(name)
         yield item
