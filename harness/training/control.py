@@ -102,8 +102,11 @@ def open_control(target: Target, scrub: Scrubber, sleep: Callable[[float], None]
 
 def _check_body(response: httpx2.Response) -> None:
     """Lets no page of a proxy through where an API's reply is due; a file's content may be anything."""
-    if response.is_success and not response.url.path.endswith("/content"):
+    path = response.url.path
+    if response.is_success and not path.endswith("/content"):
         try:
-            json.loads(response.read())
+            body = json.loads(response.read())
         except ValueError:
             raise BadBody("the body is no JSON") from None
+        if "/fine_tuning/" in path and not isinstance(body, dict):  # some list models without an object around them
+            raise BadBody("the body is no JSON object")

@@ -23,6 +23,7 @@ from harness.types import JobSpec, TrainingFiles
 SPEC = JobSpec(endpoint="fake", base="base-model", hyperparameters={"n_epochs": 3})
 DONE = {"status": "succeeded", "fine_tuned_model": "ft:odd", "created_at": 1_700_000_000, "finished_at": 1_700_000_060}
 NAMELESS = {**DONE, "fine_tuned_model": None}
+LIST: dict[str, Any] = {"a list": "in its place"}
 LOST = {"error": {"message": "no such job"}}
 
 
@@ -46,7 +47,7 @@ class Odd:
             return {"object": "list", "data": list(events), "has_more": False}
         if path.rpartition("/")[2].startswith("job-"):
             told = self.jobs.pop(0) if len(self.jobs) > 1 else self.jobs[0]
-            return told if told is LOST else {"id": f"job-{self.created}", **told}
+            return told if told in (LOST, LIST) else {"id": f"job-{self.created}", **told}
         return LOST
 
 
@@ -64,7 +65,7 @@ def odd() -> Iterator[Odd]:
 
         def answer(self) -> None:
             body = provider.reply(self.command, self.path)
-            raw = json.dumps(body).encode()
+            raw = json.dumps([] if body is LIST else body).encode()
             self.send_response(404 if body is LOST else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
@@ -144,6 +145,11 @@ def test_statuses_times_and_counts_may_be_written_otherwise(odd: Odd, tmp_path: 
     assert job.result is not None
     assert (job.result["seconds"], job.result["trained_tokens"]) == (600.0, 1000)
     assert "whatever that means" not in " ".join(said)
+
+
+def test_a_list_in_a_job_s_place_is_asked_for_again(odd: Odd, tmp_path: Path) -> None:
+    odd.jobs = [{"status": "running"}, LIST, DONE]
+    assert ensure(odd, tmp_path).model == "ft:odd"
 
 
 def test_the_reason_of_a_failure_may_be_a_sentence(odd: Odd, tmp_path: Path) -> None:
