@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import harness
@@ -141,7 +142,7 @@ class Desk:
                     return batch
                 if ticket.file is not None and batch.input_file_id == ticket.file:
                     return batch
-                if batch.created_at < ticket.made - OLDER_S:
+                if moment(batch.created_at) < ticket.made - OLDER_S:
                     return None
             if not page.has_next_page():
                 return None
@@ -198,6 +199,38 @@ def _seconds(value: str | None) -> float:
         return min(max(float(value or 0), 0.0), 600.0)
     except ValueError:
         return 0.0
+
+
+def moment(at: Any) -> float:
+    """Returns a time in seconds since 1970, now where there is none; some endpoints write it as ISO 8601."""
+    if isinstance(at, int | float):
+        return float(at)
+    try:
+        return datetime.fromisoformat(str(at)).timestamp()
+    except ValueError:
+        return time.time()
+
+
+def counted(batch: Batch) -> tuple[int, int]:
+    """Returns how many of a batch's requests are answered and how many have failed; 0 where it is not told."""
+    counts: Any = batch.request_counts
+    completed, failed = (getattr(counts, name, None) for name in ("completed", "failed"))
+    return (completed if isinstance(completed, int) else 0), (failed if isinstance(failed, int) else 0)
+
+
+def promised(batch: Batch, requests: int) -> int:
+    """Returns how many of a batch's requests its files must hold an answer to; all, where it names no file at all."""
+    if batch.status == "completed" and not batch.output_file_id and not batch.error_file_id:
+        return requests
+    return min(counted(batch)[0], requests)
+
+
+def blamed(batch: Batch) -> tuple[str, str, int | None]:
+    """Returns code, message and line of the first error of a batch that has failed; endpoints write it in many ways."""
+    errors: Any = getattr(batch.errors, "data", batch.errors)
+    first = errors[0] if isinstance(errors, list) and errors else errors
+    message = getattr(first, "message", first) or "the endpoint gave no reason"
+    return str(getattr(first, "code", None) or ""), str(message), getattr(first, "line", None)
 
 
 def _named(reply: T) -> T:

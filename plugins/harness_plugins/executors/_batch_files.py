@@ -114,6 +114,7 @@ def read(
         seen.add(key)
         response = given if isinstance(given := row.get("response"), dict) else {}
         status, body = response.get("status_code"), response.get("body")
+        status = int(status) if isinstance(status, str) and status.isdecimal() else status
         if status == 200 and isinstance(body, dict) and isinstance(body.get("choices"), list) and body["choices"]:
             into.answered += 1
             answer(key, body)

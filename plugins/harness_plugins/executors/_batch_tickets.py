@@ -30,7 +30,7 @@ class Ticket:
     file: str | None = None
     batch: str | None = None
     lost: bool = False
-    """The endpoint said once that it does not know the batch."""
+    """The endpoint said once that it does not know the batch, or did not give what it says to have answered."""
     elsewhere: bool = False
     """Another run has handed it in."""
 
@@ -64,6 +64,8 @@ class Live:
     calls: dict[str, harness.Call]
     told: tuple[str, int, int] | None = None
     heard_at: float = field(default_factory=time.monotonic)
+    short: int = 0
+    """Looks at which its files held less than it has answered."""
 
 
 def ticket_for(endpoint: str, path: str, keys: tuple[str, ...], content: bytes) -> Ticket:

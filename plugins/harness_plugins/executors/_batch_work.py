@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import harness
 from harness_plugins.executors import _batch_files as files
-from harness_plugins.executors._batch_desk import SPENT, Desk, Passing, Unknown
+from harness_plugins.executors._batch_desk import SPENT, Desk, Passing, Unknown, blamed, counted, moment, promised
 from harness_plugins.executors._batch_tickets import Group, Live, forget, keep, kept, ticket_for
 
 if TYPE_CHECKING:
@@ -248,8 +248,8 @@ class Work:
                 return False
             if batch.status == "failed":
                 self._failed(live, batch)
-            else:
-                self._collect(live, batch)
+                return True
+            return self._collect(live, batch)
         except Unknown:
             self._lost(live)
         except Passing as error:
@@ -260,30 +260,37 @@ class Work:
         return True
 
     def _tell(self, live: Live, batch: Batch) -> None:
-        counts = batch.request_counts
-        now = (str(batch.status), counts.completed if counts else 0, counts.failed if counts else 0)
+        now = (str(batch.status), *counted(batch))
         step = 0 if live.told is None else now[1] + now[2] - live.told[1] - live.told[2]
         if live.told is None or now[0] != live.told[0] or step >= len(live.ticket.keys) / 20:
             live.told = now
             failed = f", {now[2]:,} failed" if now[2] else ""
             self.send.say(f"{batch.id}: {now[0]}, {now[1]:,} of {len(live.ticket.keys):,} answered{failed}")
 
-    def _collect(self, live: Live, batch: Batch) -> None:
-        """Takes what a batch has come to; its ticket is thrown away when all of that is on disk."""
+    def _collect(self, live: Live, batch: Batch) -> bool:
+        """Takes what a batch has come to; its ticket goes when that is on disk. Returns whether it is done with."""
         for _ in range(FETCHES):  # what is bought again should not have been lost on the way only
-            found, whole = self._read(live, batch)
-            if whole or not found.broken:
+            found, seen = self._read(live, batch)
+            if seen == len(live.ticket.keys) or not found.broken:
                 break
+        lines = seen + found.broken if seen else 0  # of a page in a file's place every line is broken
+        if live.calls and lines < (answered := promised(batch, len(live.ticket.keys))):
+            live.short += 1
+            if live.short < FETCHES:
+                return False
+            if not live.ticket.lost:
+                self._ask_for_word(live, f"{batch.id} has answered {answered:,}, but its files hold {seen:,}")
+                return True
         if found.useless:
             self.send.say(f"{batch.id}: {found.useless:,} lines that are broken, repeated or nobody's were passed over")
         self._settle(live, batch, found)
         self._done_with(live)
+        return True
 
-    def _read(self, live: Live, batch: Batch) -> tuple[files.Collected, bool]:
-        """Reads a batch's files and commits the answers; returns the rest, and whether there is a line for each key."""
-        started = float(batch.in_progress_at or batch.created_at)
+    def _read(self, live: Live, batch: Batch) -> tuple[files.Collected, int]:
+        """Reads a batch's files and commits the answers; returns the rest, and of how many keys there is a line."""
+        started = moment(batch.in_progress_at or batch.created_at)
         found, keys, seen = files.Collected(), frozenset(live.ticket.keys), set[str]()
-
         replies: list[harness.Reply] = []
 
         def answer(key: str, body: dict[str, object]) -> None:
@@ -303,7 +310,7 @@ class Work:
             if replies:
                 self.send.take(replies)  # all at once: a commit for each would take longer than the rest
                 replies.clear()
-        return found, seen == keys
+        return found, len(seen)
 
     def _settle(self, live: Live, batch: Batch, found: files.Collected) -> None:
         """Gives up what was refused, and lets the rest wait for another batch."""
@@ -329,16 +336,12 @@ class Work:
     def _failed(self, live: Live, batch: Batch) -> None:
         """Says what is wrong with a batch that was refused as a whole; one that found no room waits for some."""
         self._done_with(live)
-        errors = (batch.errors.data if batch.errors else None) or []
-        first = errors[0] if errors else None
-        code, message = (str(first.code), str(first.message)) if first else ("", "the endpoint gave no reason")
+        code, message, line = blamed(batch)
         if code == QUEUE_FULL:
             self._no_room(live, message)
             return
-        where = f"{self._desk(live.group.endpoint)} refused {batch.id}"
-        told = self.send.scrub(
-            f"{where}{f', line {first.line} of its file' if first and first.line else ''}: {message}"
-        )
+        where = f"{batch.id}{f', line {line} of its file' if line else ''}"
+        told = self.send.scrub(f"{self._desk(live.group.endpoint)} refused {where}: {message}")
         if code in SPENT:
             self._give_up(live.calls, told)
             return
@@ -367,12 +370,15 @@ class Work:
             self._wait_again(live.calls)
             self.send.say(f"{ticket.batch} is still unknown there: its requests are handed in anew")
             return
-        del self.live[ticket.tag]
-        keep(self.send, replace(ticket, lost=True))
+        desk = self._desk(ticket.endpoint)
+        self._ask_for_word(live, f"{desk} does not know {ticket.batch}: does the key belong to another project?")
+
+    def _ask_for_word(self, live: Live, what: str) -> None:
+        """Leaves a batch whose answers cannot be had; the user's word for buying them again is the same command."""
+        del self.live[live.ticket.tag]
+        keep(self.send, replace(live.ticket, lost=True))
         self._give_up(
-            live.calls,
-            f"{self._desk(ticket.endpoint)} does not know {ticket.batch}: does the key belong to another project? "
-            "If the batch is lost, the same command hands its requests in anew",
+            live.calls, f"{what}. If they are lost, the same command looks once more, then hands the requests in anew"
         )
 
     def _done_with(self, live: Live) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import openai
 import pytest
+from openai.types import Batch
 from support.batch_bench import KEY, TEXTS, Bench, Ran, notes, requests, right, said
 
 from harness.errors import UsageError
@@ -224,6 +226,70 @@ def test_a_file_that_was_spoilt_on_the_way_is_fetched_again(bench: Bench, monkey
     calls = requests(TEXTS[:9])
     right(bench.run(calls), calls)
     assert (len(fetched), len(bench.batches())) == (2, 1)
+
+
+PAGE = ["<!DOCTYPE html>", "<html>", "<body>Maintenance</body>", "</html>"]
+
+
+@pytest.mark.parametrize(
+    ("instead", "times"),
+    [(PAGE, _batch_work.FETCHES + 1), ([], 2), (None, 2), (4, 2)],
+    ids=["a page", "nothing", "not there yet", "cut off"],
+)
+def test_files_that_hold_less_than_was_answered_are_looked_at_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, instead: list[str] | int | None, times: int
+) -> None:
+    real, fetched = _batch_desk.Desk.lines, []
+
+    def lines(desk: _batch_desk.Desk, file_id: str) -> list[str]:
+        fetched.append(file_id)
+        if len(fetched) > times:
+            return real(desk, file_id)
+        if instead is None:
+            raise _batch_desk.Unknown("no such file")
+        return instead if isinstance(instead, list) else real(desk, file_id)[:instead]
+
+    monkeypatch.setattr(_batch_desk.Desk, "lines", lines)
+    calls = requests(TEXTS[:9])
+    right(bench.run(calls), calls)
+    assert len(bench.batches()) == 1
+
+
+def test_answers_that_are_lost_are_bought_anew_by_the_second_command(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(_batch_desk.Desk, "lines", lambda _desk, _file_id: PAGE)
+        calls = requests(TEXTS[:9])
+        ran = bench.run(calls)
+        assert (len(ran.failed), len(bench.batches())) == (8, 1)
+        reason = next(iter(ran.failed.values()))
+        assert "has answered 8, but its files hold 0" in reason
+        assert "the same command looks once more" in reason
+        again = bench.run(calls)  # still a page; what it hands in anew has one in its place, too
+        assert len(again.failed) == 7  # one was tried
+        assert len(bench.batches()) == 2
+    right(bench.run(calls), calls)
+    assert len(bench.batches()) == 2
+
+
+def test_what_a_batch_says_of_itself_may_be_written_otherwise() -> None:
+    whole = {"id": "batch_1", "status": "completed", "output_file_id": "file-1", "created_at": "2026-01-01T00:00:00Z"}
+
+    def batch(**told: Any) -> Batch:
+        return Batch.construct(**{**whole, **told})
+
+    assert _batch_desk.moment(batch().created_at) == 1_767_225_600.0
+    assert _batch_desk.moment(1_767_225_600) == 1_767_225_600.0
+    assert abs(_batch_desk.moment(None) - time.time()) < 60
+    assert _batch_desk.counted(batch()) == (0, 0)
+    assert _batch_desk.counted(batch(request_counts={"total": "9", "completed": None, "failed": 2})) == (0, 2)
+    assert _batch_desk.promised(batch(request_counts={"completed": 12, "failed": 0, "total": 12}), 9) == 9
+    assert _batch_desk.promised(batch(output_file_id=None), 9) == 9
+    assert _batch_desk.promised(batch(), 9) == 0
+    for errors in ("bad file", {"data": ["bad file"]}, {"data": [{"message": "bad file"}]}):
+        assert _batch_desk.blamed(batch(errors=errors)) == ("", "bad file", None)
+    assert _batch_desk.blamed(batch(errors=None)) == ("", "the endpoint gave no reason", None)
 
 
 def test_a_budget_lets_go_what_it_covers_and_the_rest_when_there_is_room(bench: Bench) -> None:
