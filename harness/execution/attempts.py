@@ -61,12 +61,30 @@ def _answer(body: object, path: str) -> dict[str, Any]:
     """
     if not isinstance(body, dict):
         raise BadBody("the body is no JSON object")
+    billed = body if isinstance(body.get("usage"), dict) else None
     choices = body.get("data" if path == EMBEDDINGS else "choices")
     if body.get("error") and not choices:  # some gateways send their errors with status 200
-        raise BadBody(f"an error came instead of an answer: {json.dumps(body['error'])[:300]}")
+        raise BadBody(_came_instead(body["error"]), billed)
     if not choices or not isinstance(choices, list):
-        raise BadBody("the answer has no vectors" if path == EMBEDDINGS else "the answer has no choices")
+        raise BadBody("the answer has no vectors" if path == EMBEDDINGS else "the answer has no choices", billed)
+    for choice in choices if path != EMBEDDINGS else ():
+        if not _is_choice(choice):
+            raise BadBody(f"a choice of the answer is none of the API's: {json.dumps(choice)[:300]}", billed)
+        if choice.get("error") or choice.get("finish_reason") == "error":  # as OpenRouter says that a provider broke
+            raise BadBody(_came_instead(choice.get("error") or "the provider broke off"), billed)
     return body
+
+
+def _is_choice(choice: object) -> bool:
+    """Whether a choice has the types of the API where it has something: an object, a text, a message."""
+    if not isinstance(choice, dict) or not isinstance(choice.get("finish_reason"), str | None):
+        return False
+    message = choice.get("message")
+    return isinstance(message, dict | None) and isinstance(choice.get("text"), str | None)
+
+
+def _came_instead(error: object) -> str:
+    return f"an error came instead of an answer: {json.dumps(error)[:300]}"
 
 
 def says_nothing(body: Mapping[str, Any]) -> bool:
@@ -117,6 +135,8 @@ async def assembled(chunks: AsyncIterator[Any], began: float) -> tuple[dict[str,
         if not isinstance(chunk, dict):
             raise BadBody("a piece of the stream is no JSON object")
         for choice in chunk.get("choices") or ():
+            if not isinstance(choice, dict) or not _is_piece(choice):
+                raise BadBody("a piece of the stream is none of the API's")
             if _add(choices.setdefault(choice.get("index", 0), {}), choice) and first is None:
                 first = time.perf_counter() - began
         whole |= {key: value for key, value in chunk.items() if key != "choices" and value is not None}
@@ -125,6 +145,13 @@ async def assembled(chunks: AsyncIterator[Any], began: float) -> tuple[dict[str,
     whole["choices"] = [choices[index] for index in sorted(choices)]
     whole["object"] = str(whole.get("object", "")).removesuffix(".chunk")
     return whole, first
+
+
+def _is_piece(choice: Mapping[str, Any]) -> bool:
+    """Whether a stream's choice has the types of the API where it has something."""
+    delta = choice.get("delta")
+    texts = [choice.get("text"), delta.get("content") if isinstance(delta, dict) else None]
+    return all(isinstance(text, str | None) for text in texts) and isinstance(choice.get("logprobs"), dict | None)
 
 
 def _add(choice: dict[str, Any], piece: Mapping[str, Any]) -> bool:

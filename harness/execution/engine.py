@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from harness.collector import patient_collector
 from harness.contract import Done
@@ -19,13 +19,13 @@ from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.attempts import attempt, says_nothing
 from harness.execution.budget import Budget
 from harness.execution.connection import Connection
-from harness.execution.faults import MORE_QUOTA, SPENT, Fate, backoff_s, judge, setup_error
+from harness.execution.faults import MORE_QUOTA, SPENT, BadBody, Fate, backoff_s, judge, setup_error
 from harness.execution.fresh import ABSENT, FRESH, Fresh
 from harness.execution.lanes import PATIENCE_S, Feed, Lane
-from harness.execution.sending import Sending
+from harness.execution.sending import Committer, Sending
 from harness.execution.targets import Target
 from harness.execution.work import Request, tokens_of
-from harness.journal import Committed, Entry, Fault, Record
+from harness.journal import Entry, Fault, Record
 from harness.secrets import Scrubber
 from harness.types import Call, Reply
 
@@ -47,20 +47,6 @@ class Failed:
 
     message: str
     endpoint_down: bool
-
-
-class Committer(Protocol):
-    """Where answers go: the journal."""
-
-    def submit(self, records: list[Record], committed: Committed) -> None:
-        """Queues records; `committed` is called once they are safe, or with what kept them from it."""
-
-    def add(self, records: Iterable[Record]) -> None:
-        """Returns when records are safe."""
-
-    def answered(self, arm: str) -> bool:
-        """Whether an arm has at least one answer."""
-        ...
 
 
 @dataclass(kw_only=True)
@@ -94,10 +80,15 @@ class Engine:
     _heard: set[str] = field(default_factory=set)
     """Arms that had an answer."""
 
-    def send(self, calls: Iterable[Call], done: Done) -> None:
+    def send(self, calls: Iterable[Call], done: Done, *, more: bool = False) -> None:
         """Sends requests, in their order as far as arms and endpoints allow, and returns when all are settled.
 
         Calls are read on only as they are needed. Different endpoints work side by side.
+
+        Args:
+            calls: What to send.
+            done: Told of each answer.
+            more: Others follow: of an arm without any answer, refused items are held on, until `commit_held`.
 
         Raises:
             UsageError: A key, a permission, a model or a setting is wrong: nothing else would be answered either.
@@ -115,6 +106,11 @@ class Engine:
             self._sending = None
         if self.refusal is not None:
             raise self.refusal
+        if not more:
+            self.commit_held()
+
+    def commit_held(self) -> None:
+        """Records the refused items of arms that were not refused as a whole."""
         for arm in list(self.held):
             self.journal.add(self.held.pop(arm))
 
@@ -186,10 +182,13 @@ class Engine:
         held.append(entry)
         if entry.arm in self._heard:
             return self.held.pop(entry.arm)
-        if len(held) >= STRIKES and not self.journal.answered(entry.arm):
+        if len(held) >= STRIKES and not self._answers(entry.arm):
             said = f"refused the first {STRIKES} requests of the arm {entry.arm}: {entry.error}"
             self.stop(refusal=setup_error(self.connect(entry.endpoint), entry.arm, "refused", said))
         return []
+
+    def _answers(self, arm: str) -> bool:
+        return arm in self._heard or self.journal.answered(arm)
 
     async def _all(self, calls: Iterable[Call], targets: dict[str, Target], done: Done) -> None:
         requests = (call for call in calls if isinstance(call, Request))
@@ -250,6 +249,7 @@ class Engine:
                 came = await attempt(connection, lane.target, request, self.scrub)
             except Exception as error:
                 fate = self.fresh.judged(request, judge(error, self.scrub))
+                paid += self._billed(request, error)
                 tries += fate.kind not in {"rate-limit", FRESH}
                 await self._commit([self._fault(request, number, fate)])
                 wait_s = await self._settle(lane, request, tries, clock - first, fate)
@@ -281,6 +281,15 @@ class Engine:
             lane.leave(request)  # until it is on disk it is under way: that is what a crash may lose
             return
 
+    def _billed(self, request: Request, error: Exception) -> float:
+        """Charges what came instead of an answer and is billed all the same; returns its cost in USD."""
+        if not isinstance(error, BadBody) or error.body is None:
+            return 0.0
+        usd = self.budget.charge(request, Reply(error.body, request))
+        if not self.budget.holds:
+            self.stop(stopped=self.budget.error())
+        return usd or 0.0
+
     async def _answered(self, request: Request, reply: Reply, done: Done) -> None:
         if done == self.done:
             await self._commit([self._entry(request, reply), *self.held.pop(request.arm, [])])
@@ -293,6 +302,10 @@ class Engine:
         lane.learn(request, fate.headers)
         if fate.kind == "rate-limit":
             lane.rate.limited(fate.retry_after_s)
+        if fate.kind == "permission" and lane.strikes < STRIKES and self._answers(request.arm):
+            lane.strikes += 1
+            self.give_up(request, fate.message, endpoint_down=False)  # it may be the one text that is not let through
+            return None
         if fate.scope == "setup":
             self.stop(refusal=setup_error(lane.target, request.arm, fate.kind, f"said {fate.message}"))
         if self.over:

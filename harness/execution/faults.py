@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import UsageError
 from harness.execution.rate import RESET_MAX_S
@@ -29,6 +29,8 @@ SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_
 NO_CREDIT = 402
 BROKE = ("balance is too low", "insufficient balance", "insufficient credit", "insufficient funds")
 """What a 400 or 403 says where there is no credit and no code for that, in lower case."""
+FLAGGED = ("moderation", "flagged")
+"""What a 403 says where it is the one text that is not let through, in lower case."""
 MORE_QUOTA = "add credit, or raise the limit there; then the same command goes on where this one stopped"
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
 UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value", "unknown_parameter"})
@@ -48,7 +50,16 @@ class Fate:
 
 
 class BadBody(Exception):  # noqa: N818 - it never leaves the engine
-    """A reply whose body is no JSON object, or was cut off."""
+    """A reply whose body is no JSON object, was cut off, or is no answer.
+
+    Args:
+        message: What is wrong with it.
+        body: The object that came instead of an answer: what it counts for usage is billed all the same.
+    """
+
+    def __init__(self, message: str, body: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.body = body
 
 
 def judge(error: Exception, scrub: Scrubber) -> Fate:
@@ -122,6 +133,8 @@ def _status(error: openai.APIStatusError, scrub: Scrubber) -> Fate:
         return Fate(scope="retry", kind=kind, message=message, retry_after_s=retry_after(headers), headers=headers)
     if status == 401:
         return Fate(scope="setup", kind="authentication", message=message)
+    if status == 403 and any(word in said.lower() for word in FLAGGED):
+        return Fate(scope="item", kind="flagged", message=message)
     if status == 403:
         return Fate(scope="setup", kind="permission", message=message)
     if status == 404:

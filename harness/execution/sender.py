@@ -45,7 +45,7 @@ class Sender:
 
     def __call__(self, calls: Iterable[Call], done: Done) -> None:
         """Sends calls from this process."""
-        self.engine.send(calls, done)
+        self.engine.send(calls, done, more=True)
 
     @property
     def stopped(self) -> bool:

@@ -1,12 +1,29 @@
-"""What belongs to one call of the engine's `send`: its loop, its lanes, and the news of commits."""
+"""What belongs to one call of the engine's `send`: its loop, its lanes, where it commits, and the news of that."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from harness.execution.lanes import Lane
+from harness.journal import Committed, Record
+
+
+class Committer(Protocol):
+    """Where answers go: the journal."""
+
+    def submit(self, records: list[Record], committed: Committed) -> None:
+        """Queues records; `committed` is called once they are safe, or with what kept them from it."""
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Returns when records are safe."""
+
+    def answered(self, arm: str) -> bool:
+        """Whether an arm has at least one answer."""
+        ...
 
 
 @dataclass(kw_only=True)

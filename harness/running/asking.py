@@ -218,6 +218,8 @@ class Asking:
             with attributed(self.experiment.executor, "run"):
                 calls = interleave(list(requests.values()), local=LOCAL, seed=self.engine.seed)
                 self.experiment.executor.run(calls, self.sender, self.engine.done)
+            if self.engine.refusal is None:
+                self.engine.commit_held()
         self._raise_if_stopped()
         for name in totals:
             self.console.close(name)

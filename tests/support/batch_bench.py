@@ -71,6 +71,8 @@ class Bench:
             known, error = journal.known(keys), None
             try:
                 OpenAIBatch(**given).run([call for call in calls if call.key not in known], sender, engine.done)
+                if engine.refusal is None:
+                    engine.commit_held()
             except (Exception, KeyboardInterrupt) as raised:
                 error = raised
             failed = {key: of.message for key, of in engine.failed.items()}

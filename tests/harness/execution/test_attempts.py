@@ -1,15 +1,21 @@
-"""Streams put together over real HTTP: whole, with an error inside, and broken."""
+"""What comes back over real HTTP: streams put together, what is no answer, and what is forbidden."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.canned import canned
+from support.canned import GOOD, Said, canned
 from support.journals import fault_counts
 
+from harness.errors import UsageError
 from harness.execution import faults
+from harness.execution.budget import Budget
 from harness.execution.engine import Engine
 from harness.execution.targets import Target
 from harness.execution.work import Request
@@ -75,3 +81,102 @@ def test_a_stream_that_breaks_is_asked_for_again(
     ]  # fmt: skip
     assert body["usage"] == {"prompt_tokens": 3, "completion_tokens": 4}
     assert (body["object"], body["model"]) == ("text_completion", "m")
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4}
+ODD: list[tuple[str, Any, str]] = [
+    ("a message that is a text", {"choices": [{"message": "good"}]}, "none of the API's"),
+    ("a reason that is a list", {"choices": [{"message": {"content": "good"}, "finish_reason": []}]}, "none of the"),
+    ("a text that is a number", {"choices": [{"text": 7}]}, "none of the API's"),
+    ("a choice that is a text", {"choices": ["good"]}, "none of the API's"),
+    ("choices that are an object", {"choices": {"0": "good"}}, "has no choices"),
+    ("a provider that broke off", {"choices": [{"text": "go", "finish_reason": "error"}]}, "the provider broke off"),
+    ("an error in a choice", {"choices": [{"text": "", "error": {"message": "overloaded"}}]}, "overloaded"),
+    ("no choices", {"choices": []}, "has no choices"),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), [(body, said) for _, body, said in ODD], ids=[name for name, *_ in ODD])
+@pytest.mark.parametrize("usage", [USAGE, None], ids=["billed", "not billed"])
+def test_what_is_no_answer_is_asked_for_again_and_charged_where_it_is_billed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any], said: str, usage: dict[str, int] | None
+) -> None:
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
+    good = {"choices": [{"text": " good", "finish_reason": "stop"}], "usage": USAGE}
+    odd = json.dumps({**body, **({"usage": usage} if usage else {})}).encode()
+    with canned(odd, json.dumps(good).encode()) as (url, asked), Journal(tmp_path / "journal.sqlite") as journal:
+        made = plain(url, journal, budget=Budget(price=lambda _request, _usage, _tier: 0.5))
+        made.send([REQUEST], made.done)
+        entry = journal.answers(["k"])["k"]
+    (told,) = told_faults(tmp_path / "journal.sqlite")
+    assert said in told
+    assert (len(asked), entry.body["choices"][0]["text"]) == (2, " good")
+    assert entry.usd == made.budget.spent == (1.0 if usage else 0.5)
+
+
+def test_what_is_billed_without_an_answer_ends_with_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
+    odd = json.dumps({"choices": [], "usage": USAGE}).encode()
+    with canned(odd) as (url, asked), Journal(tmp_path / "journal.sqlite") as journal:
+        made = plain(url, journal, budget=Budget(max_usd=2.2, price=lambda _request, _usage, _tier: 0.5))
+        made.send([REQUEST], made.done)
+    assert made.stopped is not None
+    assert (len(asked), made.budget.spent) == (4, 2.0)  # a fifth might have cost 0.5
+
+
+@pytest.mark.parametrize("choice", ["good", {"text": 7}, {"delta": {"content": []}}, {"text": "a", "logprobs": []}])
+def test_a_piece_that_is_none_of_the_api_s_is_asked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, choice: Any
+) -> None:
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
+    with (
+        canned(event(**HEAD, choices=[choice]), WHOLE, kind="text/event-stream") as (url, asked),
+        Journal(tmp_path / "journal.sqlite") as journal,
+    ):
+        made = plain(url, journal, stream=True)
+        made.send([REQUEST], made.done)
+        assert journal.answers(["k"])["k"].error is None
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "recorded"),
+    [("Input was flagged by moderation", True), ("Access denied", False)],
+    ids=["flagged", "denied"],
+)
+def test_one_text_that_is_forbidden_ends_no_arm_that_is_answered(tmp_path: Path, said: str, recorded: bool) -> None:
+    def answer(came: bytes) -> Said:
+        if b"evil" in came:
+            return Said(403, json.dumps({"error": {"message": said}}).encode())
+        return Said(200, GOOD)
+
+    with canned(answer) as (url, _), Journal(tmp_path / "journal.sqlite") as journal:
+        texts = [*(f"text {number}" for number in range(9)), "evil", *(f"more {number}" for number in range(9))]
+        asked = [replace(REQUEST, body={"prompt": text}, key=text) for text in texts]
+        made = plain(url, journal, concurrency=1)
+        made.send(asked, made.done)
+        answers = journal.answers(texts)
+        assert sum(entry.error is None for entry in answers.values()) == 18
+        assert ("evil" in answers) is recorded
+        assert set(made.failed) == (set() if recorded else {"evil"})  # the same command asks for it again
+        forbidden = [replace(REQUEST, body={"prompt": f"evil {number}"}, key=f"evil {number}") for number in range(9)]
+        if not recorded:  # the key may have lost its right
+            with pytest.raises(UsageError, match="Access denied"):
+                made.send(forbidden, made.done)
+            assert journal.known([request.key for request in forbidden]) == set()
+
+
+def told_faults(path: Path) -> list[str]:
+    with contextlib.closing(sqlite3.connect(path)) as journal:
+        return [message for (message,) in journal.execute("SELECT message FROM faults")]
+
+
+REQUEST = Request(endpoint="t", path="/completions", body={"prompt": "x", "max_tokens": 1}, key="k", arm="a")
+
+
+def plain(url: str, journal: Journal, *, stream: bool = False, concurrency: int = 2, **more: Any) -> Engine:
+    target = Target(
+        name="t", base_url=f"{url}/v1", api_key="none", headers={}, query={}, concurrency=concurrency, timeout_s=9,
+        stream=stream,
+    )  # fmt: skip
+    return Engine(journal=journal, connect=lambda _name: target, **more)

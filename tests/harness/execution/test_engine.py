@@ -247,6 +247,15 @@ def test_a_few_refused_items_at_the_start_are_no_refused_arm(provider: Provider,
     assert sum(bool(entry.error) for entry in send(made, requests(12)).values()) == 12
 
 
+def test_refused_items_of_several_sends_show_a_refused_arm(provider: Provider, journal: Journal) -> None:
+    provider.set(always_400=list(ANSWERS))
+    made = engine(provider, journal, on={"fake": target(provider, concurrency=2)})
+    made.send(requests(60)[:1], made.done, more=True)
+    with pytest.raises(UsageError, match="refused the first 5 requests of the arm a"):
+        made.send(requests(60)[1:5], made.done, more=True)
+    assert journal.known([request.key for request in requests(60)]) == set()  # nothing was written off
+
+
 SETUPS = [
     ({}, {"api_key": "sk-wrong"}, {}, "401", "FAKE_KEY"),
     ({}, {}, {"model": "base-modle"}, "base-modle", "correct `model`"),

@@ -93,6 +93,18 @@ def test_what_cannot_work_shows_before_a_file_is_uploaded(bench: Bench) -> None:
     assert "POST /v1/files" not in bench.provider.counts()
 
 
+def test_an_arm_that_is_refused_loses_no_item(bench: Bench) -> None:
+    bench.provider.set(always_400=TEXTS)
+    calls = requests(TEXTS[:12])
+    for _ in range(2):
+        ran = bench.run(calls)
+        assert isinstance(ran.error, UsageError)
+        assert "refused the first 5 requests of the arm a" in str(ran.error)
+        assert ran.answers == {}
+    bench.provider.set(always_400=[])
+    right(bench.run(calls), calls)
+
+
 def test_lines_that_are_spoilt_cost_nothing_but_their_answer(bench: Bench) -> None:
     bench.provider.set(batch_lines_spoilt=True)
     calls = requests(TEXTS[:12])
