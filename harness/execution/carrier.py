@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import queue
 import threading
@@ -16,7 +15,7 @@ from harness.execution.engine import Engine
 from harness.execution.targets import Target, remote_target
 from harness.experiment.file import EndpointTable
 from harness.journal import GROUP, Record
-from harness.secrets import Scrubber
+from harness.secrets import Scrubber, unsendable
 from harness.types import Call
 
 
@@ -142,9 +141,9 @@ class EngineCarrier:
     def _target(self, name: str) -> Target:
         table = self.endpoints[name]
         for variable in table.variables:
-            if not os.environ.get(variable):
+            if (why := unsendable(variable)) is not None:
                 raise UsageError(
-                    f"on the node {platform.node()} the environment variable {variable} is not set, "
+                    f"on the node {platform.node()} the environment variable {variable} {why}, "
                     f"which holds what the endpoint {name} wants",
                     f"export {variable}=… on every node before its worker processes are started",
                 )

@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from harness.experiment.file import EndpointTable, EnvironmentValue
+from harness.secrets import key_in
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -84,13 +85,13 @@ def _trusted(local: bool, _file: str | None, _folder: str | None) -> SSLContext:
 def remote_target(name: str, table: EndpointTable) -> Target:
     """Returns how a remote endpoint is reached; its key comes from the environment."""
     headers = {
-        header: os.environ[value.env] if isinstance(value, EnvironmentValue) else value
+        header: key_in(value.env) if isinstance(value, EnvironmentValue) else value
         for header, value in table.headers.items()
     }
     return Target(
         name=name,
         base_url=str(table.base_url),
-        api_key=os.environ[table.api_key_env] if table.api_key_env else "none",
+        api_key=key_in(table.api_key_env) if table.api_key_env else "none",
         headers=headers,
         query=table.query,
         concurrency=table.concurrency,

@@ -108,8 +108,9 @@ def main() -> None:
     from openai import OpenAI
 
     arm = json.loads(Path(__file__).with_name("arm.json").read_text(encoding="utf-8"))
-    url, key = os.environ.get("OPENAI_BASE_URL") or arm["base_url"], os.environ.get(arm["api_key_env"] or "", "none")
-    headers = {name: os.environ[variable] for name, variable in arm["headers"].items()}
+    url = os.environ.get("OPENAI_BASE_URL") or arm["base_url"]
+    key = os.environ.get(arm["api_key_env"] or "", "none").strip()
+    headers = {name: os.environ[variable].strip() for name, variable in arm["headers"].items()}
     client = OpenAI(base_url=url, api_key=key, default_headers=headers, default_query=arm["query"])
     lines = io.StringIO(Path(sys.argv[1]).read_text(encoding="utf-8")) if len(sys.argv) > 1 else sys.stdin
     for number, line in enumerate(lines, 1):

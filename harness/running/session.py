@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from harness.running.asking import Asking
 from harness.running.interrupts import Interrupts
 from harness.running.watching import Watching
 from harness.runs import DEFAULT_OUT, RunFolder, run_folder
-from harness.secrets import Scrubber
+from harness.secrets import Scrubber, unsendable
 from harness.training import Trainer, continuing
 from harness.types import Split, Usage
 
@@ -56,16 +55,16 @@ class RunOptions:
 
 
 def require_keys(experiment: Experiment, arms: Sequence[Arm]) -> None:
-    """Refuses a run whose keys are not in the environment.
+    """Refuses a run whose keys are not in the environment, or could not be sent.
 
     Raises:
         ExperimentError: Naming the variable.
     """
     for name in sorted({name for arm in arms for name in arm.endpoint_names()}):
         for variable in experiment.endpoints[name].variables:
-            if not os.environ.get(variable):
+            if (why := unsendable(variable)) is not None:
                 raise ExperimentError(
-                    f"the endpoint {name} wants its key in the environment variable {variable}, which is not set",
+                    f"the endpoint {name} wants its key in the environment variable {variable}, which {why}",
                     f"export {variable}=… and run the same command",
                 )
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
+from harness.secrets import key_in, unsendable
 from harness_local.adopting import Adapter, found
 from harness_local.parent import when_stdin_ends
 
@@ -30,6 +31,7 @@ PARENT_PIPE = "HARNESS_SERVE_PARENT_PIPE"
 """Where this variable is 1, the server ends when its stdin does: with whoever started it, however that ends."""
 
 _NEEDED = ("torch", "transformers", "peft", "safetensors", "gguf", "llguidance", "fastapi", "uvicorn", "multipart")
+_BACKLOG = 2048
 _PATIENCE_S = 30
 """How long a stopped server goes on with requests in flight."""
 _ORPHAN_PATIENCE_S = 2
@@ -94,9 +96,9 @@ def _key(host: str, api_key_env: str | None) -> str | None:
         if not is_loopback(host):
             raise UsageError(f"--host {host} can be reached by others", "give --api-key-env V as well, or leave it out")
         return None
-    if not (key := os.environ.get(api_key_env)):
-        raise UsageError(f"the environment variable {api_key_env} is not set", "it must hold the key clients send")
-    return key
+    if (why := unsendable(api_key_env)) is not None:
+        raise UsageError(f"the environment variable {api_key_env} {why}", "it must hold the key clients send")
+    return key_in(api_key_env)
 
 
 @contextlib.contextmanager
@@ -109,8 +111,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         try:
             sock.bind((host, port))
         except (OSError, OverflowError) as error:
-            raise UsageError(f"cannot listen on {host} port {port}: {error}", "give --port another, or 0") from None
+            raise _taken(host, port, error) from None
         yield sock
+
+
+def _taken(host: str, port: int, error: Exception) -> UsageError:
+    return UsageError(f"cannot listen on {host} port {port}: {error}", "give --port another, or 0")
 
 
 @contextlib.contextmanager
@@ -160,6 +166,10 @@ def _serve(
     try:
         host, port = sock.getsockname()[:2]
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        try:
+            sock.listen(_BACKLOG)
+        except OSError as error:  # another server that was loading has got ahead
+            raise _taken(host, port, error) from None
         _say(_banner(url, loaded, placement, memory, key is not None))
         asyncio.run(_listen(Guard(app, host, key), sock, url, stopper))
     finally:
@@ -223,7 +233,12 @@ async def _listen(app: Any, sock: socket.socket, url: str, stopper: _Stopper) ->
     import uvicorn
 
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=_PATIENCE_S, backlog=2048
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        timeout_graceful_shutdown=_PATIENCE_S,
+        backlog=_BACKLOG,
     )
     server = uvicorn.Server(config)
     # Signals are handled here: uvicorn's own way would raise them again after a graceful end.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.secrets import HIDDEN, Scrubber
+from harness.secrets import HIDDEN, Scrubber, key_in, unsendable
 
 
 def test_values_of_named_variables_go(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,3 +57,42 @@ def test_no_value_is_left(values: list[str], before: str, after: str) -> None:
     for value in values:
         if not any(other in HIDDEN or HIDDEN in other for other in values):
             assert value not in scrub(before + value + after).split(HIDDEN)
+
+
+@given(st.data())
+def test_values_go_whatever_of_them_json_writes_as_escapes(data: st.DataObject) -> None:
+    value = "sk-one/1+2_x"
+    forms = ((sign, f"\\u{ord(sign):04x}", f"\\u{ord(sign):04X}", "\\/" if sign == "/" else sign) for sign in value)
+    written = "".join(data.draw(st.sampled_from(of)) for of in forms)
+    raw = f'{{"message": "no key {written}, caf\\u00e9"}}'
+    scrub = Scrubber((value,))
+    assert json.loads(raw)["message"] == f"no key {value}, café"  # it is JSON
+    assert scrub.finds(raw.encode())
+    assert json.loads(scrub(raw))["message"] == f"no key {HIDDEN}, café"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, "is not set"),
+        ("", "is empty"),
+        (" \n", "is empty"),
+        ("sk-one\u201d", "holds what no key has: character 7 of 7"),
+        ("sk-\none", "holds what no key has: character 4 of 7"),
+        (" sk-one\r\n", None),
+        ("Bearer sk-one", None),
+    ],
+)
+def test_what_no_request_can_carry_is_told_without_the_key(
+    monkeypatch: pytest.MonkeyPatch, value: str | None, said: str | None
+) -> None:
+    monkeypatch.delenv("KEY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("KEY", value)
+    assert unsendable("KEY") == said
+
+
+def test_a_key_is_sent_without_the_blanks_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEY", " sk-one\r\n")
+    assert key_in("KEY") == "sk-one"
+    assert key_in("KEYLESS") == ""

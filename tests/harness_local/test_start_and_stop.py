@@ -185,6 +185,24 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert len(done.stderr.strip().splitlines()) <= 3
 
 
+def test_a_port_that_another_server_takes_while_this_one_loads(tmp_path: Path, model_folder: Path) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", 0))
+        port = str(other.getsockname()[1])
+        with subprocess.Popen(
+            [sys.executable, "-m", "harness", "serve", "--model", str(model_folder), "--port", port,
+             "--state", str(tmp_path / "state")],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        ) as server:  # fmt: skip
+            wait_for(lambda: (tmp_path / "state").exists())  # the port is bound before
+            other.listen()
+            out, err = server.communicate(timeout=60)
+    assert (server.returncode, out) == (2, "")
+    assert f"cannot listen on 127.0.0.1 port {port}" in err
+    assert "OpenAI(base_url" not in err
+
+
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GOMP_SPINCOUNT", "3000")
     monkeypatch.setattr(serving, "_NEEDED", ("json", "no_such_module"))
