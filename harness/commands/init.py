@@ -133,7 +133,7 @@ def _tell(seen: Look, prompt: OwnPrompt | None, notes: list[str]) -> None:
 
 def _notes(seen: Look, *, slow: bool) -> Iterator[str]:
     if not seen.whole:
-        yield f"only the first {seen.guesses.rows:,} rows were looked at"
+        yield f"only {seen.guesses.rows:,} of the rows were looked at"
     if unlabelled := seen.guesses.of_rows.count(""):
         yield f"{unlabelled:,} of {seen.guesses.rows:,} rows have no label and are left out"
     for left in seen.guesses.left_out:

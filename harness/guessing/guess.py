@@ -97,7 +97,7 @@ def guess(
     """Guesses which columns are the text, the label, the group, the time and the split of a table.
 
     Args:
-        rows: Column → value as it stands in the source; the first 20,000 say enough.
+        rows: Column → value as it stands in the source; 20,000 say enough.
         given: What the user says.
         source: What errors call the table.
         known: What the kind of file says, by option; what the user says goes before it.

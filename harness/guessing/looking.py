@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from harness.types import Context
 
 ROWS = 20_000
 """Rows that a look takes in."""
+_RUN = 20
+"""Rows in which a column stays as it is, on average, where a file is in blocks: ordered by that column."""
 
 _DELIMITED = frozenset({".csv", ".tsv", ".tab"})
 _HEADED = _DELIMITED | {".xlsx"}
@@ -69,7 +71,7 @@ class Look:
 
 
 def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapping[str, Any] | None = None) -> Look:
-    """Looks at the first 20,000 rows of a file.
+    """Looks at the first 20,000 rows of a file; where they stand in blocks, at rows from all of it.
 
     Args:
         data: Whatever the dataset `files` reads: CSV, TSV, JSON, JSONL, Parquet, …
@@ -88,13 +90,26 @@ def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapp
         if found is not None:
             reader.take(found)
             rows = reader.rows()
+    whole = len(rows) <= ROWS
+    if not whole and in_blocks(rows):
+        rows = reader.spread()
     if is_prepared(data):
         guesses = guess(readable(rows[:ROWS]), given, source=data.name, known=known(rows[:ROWS]))
     else:
         named = all(found.option != "columns" for found in reader.layout)
         guesses = guess(rows[:ROWS], given, source=data.name, named=named)
     options = {**guesses.options, **reader.options}
-    return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=len(rows) <= ROWS)
+    return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=whole)
+
+
+def in_blocks(rows: Rows) -> bool:
+    """Whether equal values of a column stand together, so that the first rows may say little of the others."""
+    for column in rows[0]:
+        values = [row.get(column) for row in rows]
+        runs = 1 + sum(value != before for before, value in pairwise(values))
+        if runs * _RUN <= len(rows):
+            return True
+    return False
 
 
 def check_file(data: Path) -> None:
@@ -165,16 +180,34 @@ class _Reader:
             DataError: The file cannot be read; the hint names this command's options.
             UsageError: The dataset has no such option.
         """
+        return self._read(more or {}, lambda rows: list(islice(rows, ROWS + 1)))
+
+    def spread(self) -> Rows:
+        """Reads all of the file and returns between 10,000 and 20,000 rows at equal distances."""
+        return self._read({}, _spread)
+
+    def _read(self, more: Mapping[str, Any], taken: Callable[[Iterator[Mapping[str, Any]]], Rows]) -> Rows:
         # Whatever the text and label are: rows come as they stand.
-        table = {"text": [], "label": "", **self.options, **(more or {}), "path": str(self._data.absolute())}
+        table = {"text": [], "label": "", **self.options, **more, "path": str(self._data.absolute())}
         try:
             dataset: Any = construct(self._cls, table, "dataset")
         except OptionError as error:
             raise UsageError(f"{self._data.name}: {error.message}") from None
         try:
-            return list(islice(dataset.rows(Context()), ROWS + 1))
+            return taken(iter(dataset.rows(Context())))
         except DataError as error:
             raise DataError(_as_option(error.message), _as_option(error.hint)) from None
+
+
+def _spread(rows: Iterator[Mapping[str, Any]]) -> Rows:
+    kept: list[Mapping[str, Any]] = []
+    step = 1
+    for number, row in enumerate(rows):
+        if number % step == 0:
+            kept.append(row)
+            if len(kept) > ROWS:
+                kept, step = kept[::2], step * 2
+    return kept
 
 
 def _as_option(text: str) -> str:

@@ -422,5 +422,5 @@ def test_of_a_long_file_the_beginning_is_looked_at(tmp_path: Path, monkeypatch: 
     (tmp_path / "long.csv").write_text(f"text,label\n{rows}")
     done = call("init", "long.csv")
     assert done.code == 0, done
-    assert f"note: only the first {ROWS:,} rows were looked at" in done.out
+    assert f"note: only {ROWS:,} of the rows were looked at" in done.out
     assert "labels" not in tomllib.loads((tmp_path / "experiment.toml").read_text(encoding="utf-8"))["dataset"]
