@@ -117,6 +117,7 @@ def guess(
     said = _with_known(_said(given or Given(), columns, source), known or {})
     found, left_out = _found(columns, table, said)
     taken = {name for each in found.values() for name in _columns(each)}
+    _refuse_nameless(found, columns, source)
     label, (text, *more) = columns[str(found["label"].value)], _columns(found["text"])
     about = [find_order(label), None if more else find_separator(columns[text]), find_stop(label)]
     ordered = [found[option] for option in ("text", "label", "group", "time", "split") if option in found]
@@ -138,6 +139,16 @@ def guess(
         left_out=left_out,
         notes=tuple(about_labels(respelt, labels)),
     )
+
+
+def _refuse_nameless(found: Mapping[str, Guess], columns: Mapping[str, Column], source: str) -> None:
+    for option, each in found.items():
+        for name in _columns(each):
+            if not name.strip():
+                raise DataError(
+                    f"{source}: column {list(columns).index(name) + 1} looks like the {option}, and has no name",
+                    f'write one into the line of column names, e.g. "{option}"',
+                )
 
 
 def _found(

@@ -483,3 +483,13 @@ def test_any_table_is_guessed_or_refused(rows: list[dict[str, Any]]) -> None:
     assert len(named) == len(set(named)) >= 2
     assert {name for name in named if name not in found.columns} == set()
     assert sum(found.labels.values()) <= found.rows == len(rows)
+
+
+@pytest.mark.parametrize(("names", "said"), [(("text", ""), "column 2 looks like the label"),
+                                             (("", "label"), "column 1 looks like the text")])  # fmt: skip
+def test_a_column_without_a_name_can_be_no_text_and_no_label(names: tuple[str, str], said: str) -> None:
+    text, label = names
+    with pytest.raises(DataError, match=f"{said}, and has no name") as caught:
+        guess(table(**{text: sentence, label: ["good", "bad"]}), source="d.csv")
+    assert "write one into the line of column names" in caught.value.hint
+    assert guess(table(**{"text": sentence, "label": ["good", "bad"], "": lambda row: row})).options["label"] == "label"
