@@ -15,7 +15,8 @@ from harness_local.api.errors import invalid, unsupported
 from harness_local.api.fields import Bias, Body, Int, Metadata, Text, always, only, told
 from harness_local.inference.work import Sampling
 
-MOST_PROMPTS = 128
+MOST_PROMPTS = 1024
+"""A label scored as a continuation is a prompt of its own: a task has as many labels at most."""
 _MOST_N = 128
 _LARGEST = 2**63 - 1
 _ROLES = {"developer": "system", "system": "system", "user": "user", "assistant": "assistant"}

@@ -20,7 +20,12 @@ MOST = 32
 
 _MOST_BYTES = 2**30
 _PREFIX, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
-_NOT_DONE = ("use_dora", "use_qalora", "lora_bias", "modules_to_save", "rank_pattern", "alpha_pattern")
+_NOT_DONE = (
+    "use_dora", "use_qalora", "use_bdlora", "lora_bias", "modules_to_save", "rank_pattern", "alpha_pattern",
+    "alora_invocation_tokens", "layer_replication", "arrow_config",
+)  # fmt: skip
+_BEGINNINGS = (None, True, False, "gaussian", "eva", "orthogonal")
+"""`init_lora_weights` that leave the base model as it is; PiSSA, OLoRA, CorDA, LoftQ and others subtract from it."""
 
 
 class AdapterError(Exception):
@@ -114,6 +119,11 @@ class Adapters:
     def _patches(self, settings: dict[str, Any], weights: dict[str, Any]) -> list[Patch]:
         if odd := [name for name in _NOT_DONE if settings.get(name)]:
             raise ValueError(f"{odd[0]} is not supported")
+        if (beginning := settings.get("init_lora_weights")) not in _BEGINNINGS:
+            raise ValueError(
+                f'it changes the base model (init_lora_weights = "{beginning}"): save it as plain LoRA, with '
+                "peft's path_initial_model_for_weight_conversion"
+            )
         rank = int(settings["r"])
         scale = settings["lora_alpha"] / (rank**0.5 if settings.get("use_rslora") else rank)
         patches = []

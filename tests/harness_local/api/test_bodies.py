@@ -79,7 +79,7 @@ def test_any_body_is_read_or_refused_in_the_api_s_words(kind: type[Body], data: 
         (CompletionBody, {"prompt": "\ud800"}, "invalid_type", "prompt"),
         (CompletionBody, {"prompt": [[]]}, "invalid_type", "prompt"),
         (CompletionBody, {"prompt": [1, "a"]}, "invalid_type", "prompt"),
-        (CompletionBody, {"prompt": ["a"] * 129}, "invalid_type", "prompt"),
+        (CompletionBody, {"prompt": ["a"] * 1025}, "invalid_type", "prompt"),
         (CompletionBody, {"stop": ["a"] * 5}, "invalid_type", "stop"),
         (CompletionBody, {"logit_bias": {"a": 1}}, "invalid_type", "logit_bias"),
         (CompletionBody, {"logit_bias": {str(i): 1 for i in range(1025)}}, "too_long", "logit_bias"),

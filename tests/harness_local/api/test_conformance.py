@@ -152,6 +152,12 @@ def test_the_scores_of_an_echo(small: Live, witness: Witness) -> None:
         assert "".join(choice.logprobs.tokens or ()) == choice.text
 
 
+def test_as_many_prompts_as_a_task_with_many_labels_has(client: OpenAI) -> None:
+    prompts = [f"a {'b' * (number % 7)} {number % 10}" for number in range(300)]
+    answer = client.completions.create(model=base(client), prompt=prompts, echo=True, max_tokens=0)
+    assert [choice.text for choice in answer.choices] == prompts
+
+
 @pytest.mark.parametrize(
     "options",
     [

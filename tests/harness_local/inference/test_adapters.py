@@ -152,8 +152,13 @@ def test_pickles_are_never_opened(
 
 
 @pytest.mark.parametrize(
-    "change", [{"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"r": 0}, {"lora_alpha": None}, {"r": "many"}]
-)
+    "change",
+    [
+        {"use_dora": True}, {"modules_to_save": ["lm_head"]}, {"r": 0}, {"lora_alpha": None}, {"r": "many"},
+        {"init_lora_weights": "pissa_niter_4"}, {"init_lora_weights": "olora"}, {"init_lora_weights": "loftq"},
+        {"alora_invocation_tokens": [1, 2]},
+    ],
+)  # fmt: skip
 def test_what_cannot_be_applied_is_refused(
     build: Callable[..., Any], adapters: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
@@ -165,6 +170,16 @@ def test_what_cannot_be_applied_is_refused(
     assert lab.ask(PROMPT)
     with pytest.raises(AdapterError):
         lab.engine.check_adapter(tmp_path / "a")
+
+
+@pytest.mark.parametrize("beginning", [True, False, "gaussian", "eva", "orthogonal"])
+def test_how_an_adapter_began_is_no_hindrance_where_the_base_stays_as_it_is(
+    build: Callable[..., Any], adapters: Path, tmp_path: Path, beginning: bool | str
+) -> None:
+    shutil.copytree(adapters / NAMES[0], tmp_path / "a")
+    config = tmp_path / "a" / "adapter_config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "init_lora_weights": beginning}))
+    build(tmp_path.joinpath).engine.check_adapter(tmp_path / "a")
 
 
 @pytest.mark.parametrize(
