@@ -11,6 +11,7 @@ from harness.estimation.earlier import Earlier, Measured
 from harness.estimation.estimate import (
     IN_PROCESS,
     LOCAL_BILL,
+    LOCAL_HOUR,
     NO_PRICE,
     ArmEstimate,
     Load,
@@ -67,12 +68,15 @@ class Counting:
             training=training,
             vocabulary=view.vocabulary.name,
             tokens_exact=view.vocabulary.exact,
-            usd_reason=LOCAL_BILL if backend.endpoint == LOCAL else NO_PRICE if unpriced else None,
+            usd_reason=self._local_reason() if backend.endpoint == LOCAL else NO_PRICE if unpriced else None,
             seconds=seconds,
             seconds_reason=seconds_reason,
             per_request=self._per_request(arm, ready[0], view),
             remarks=tuple(self._arm_remarks(arm, view, training)),
         )
+
+    def _local_reason(self) -> str:
+        return LOCAL_BILL if self.work.asking.prices.hour_usd is None else LOCAL_HOUR
 
     def _per_request(self, arm: Arm, one: Ready, view: Weighing) -> dict[str, Any]:
         """Returns what the payback is computed from: dollars, or seconds of this machine where it does the work."""

@@ -262,6 +262,7 @@ class Estimate:
 NO_PRICE = "no price is known"
 IN_PROCESS = "answers in this process: no bill"
 LOCAL_BILL = "runs on this machine: no bill"
+LOCAL_HOUR = "runs on this machine: what an hour of it costs counts by the time that the run takes"
 
 
 def payback_if_tied(

@@ -79,8 +79,11 @@ def _is_choice(choice: object) -> bool:
     """Whether a choice has the types of the API where it has something: an object, a text, a message."""
     if not isinstance(choice, dict) or not isinstance(choice.get("finish_reason"), str | None):
         return False
-    message = choice.get("message")
-    return isinstance(message, dict | None) and isinstance(choice.get("text"), str | None)
+    message, logprobs = choice.get("message"), choice.get("logprobs")
+    if not isinstance(message, dict | None) or not isinstance(logprobs, dict | None):
+        return False
+    content = message.get("content") if message else None
+    return isinstance(choice.get("text"), str | None) and isinstance(content, str | list | None)
 
 
 def _came_instead(error: object) -> str:

@@ -169,7 +169,7 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any]
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:
     """Returns path → value; members of a list that have a name are known by it."""
-    if isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and (value or path):  # one without members sets nothing
         parts = {f"{path}.{key}" if path else str(key): each for key, each in value.items()}
     elif isinstance(value, list) and value and all(isinstance(each, Mapping) and "name" in each for each in value):
         parts = {f"{path}[{each['name']}]": each for each in value}

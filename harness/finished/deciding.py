@@ -229,10 +229,10 @@ def _outcome(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _requests(entry: Mapping[str, Any]) -> str:
-    from harness.report.facts import paid_back_after, with_monthly
+    from harness.report.facts import never_paid_back, paid_back_after, with_monthly
 
     after, monthly = paid_back_after(entry), with_monthly(entry)
-    told = "never" if after is None else count(after)
+    told = count(after) if after is not None else "never" if never_paid_back(entry) else "not known"
     return f"{told}, {monthly}" if monthly else told
 
 

@@ -118,6 +118,14 @@ def paid_back_after(entry: Mapping[str, Any]) -> int | None:
     return found
 
 
+def never_paid_back(entry: Mapping[str, Any]) -> bool:
+    """Whether it is known that training is never paid back; otherwise it is, or costs are not known."""
+    if paid_back_after(entry) is not None:
+        return False
+    saving = entry.get("saving_per_1k")
+    return entry.get("requests") is not None or (saving is not None and (saving <= 0 or entry.get("fixed") is not None))
+
+
 def with_monthly(entry: Mapping[str, Any]) -> str:
     """Says of which monthly costs `paid_back_after` speaks; nothing where training alone is to be paid back."""
     monthly = entry.get("monthly")

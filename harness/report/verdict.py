@@ -16,6 +16,7 @@ from harness.report.facts import (
     contenders,
     cost_measure,
     latency,
+    never_paid_back,
     p_of,
     paid_back_after,
     payback,
@@ -194,14 +195,14 @@ def _payback(data: Data, first: Arm, second: Arm) -> Tile:
     entry, label = payback(data, [first["name"], second["name"]]), say("Payback")
     if entry is None:
         return Tile(label=label, value=numbers.MISSING, detail=say("nothing was trained"))
-    n, saving, monthly = paid_back_after(entry), entry.get("saving_per_1k"), with_monthly(entry)
+    n, monthly = paid_back_after(entry), with_monthly(entry)
     if monthly:
         never = say("Never")
         value = never if n is None else say_n(n, "{n} request", "{n} requests", n=numbers.count(n))
         return Tile(label=label, value=value, detail=monthly)
     if n is None:
-        known = saving is not None and (saving <= 0 or entry.get("fixed") is not None)
-        return Tile(label=label, value=say("Never") if known else numbers.MISSING, detail=_why(data, entry))
+        value = say("Never") if never_paid_back(entry) else numbers.MISSING
+        return Tile(label=label, value=value, detail=_why(data, entry))
     value = say_n(n, "{n} request", "{n} requests", n=numbers.count(n))
     if entry.get("fixed") is None:
         return Tile(label=label, value=value, detail=say("against {arm}", arm=entry["against"]))

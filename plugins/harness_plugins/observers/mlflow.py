@@ -116,6 +116,8 @@ def _params_of_run(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metrics_of_run(results: Mapping[str, Any]) -> dict[str, Any]:
+    from harness.report.facts import paid_back_after
+
     primary: Mapping[str, Any] = next((line for line in results["comparisons"] if line["primary"]), {})
     low, high = primary.get("ci") or (None, None)
     payback: Mapping[str, Any] = next((line for line in results["payback"] if line["role"] == "best-prompt"), {})
@@ -123,7 +125,7 @@ def _metrics_of_run(results: Mapping[str, Any]) -> dict[str, Any]:
         "difference": primary.get("difference"),
         "difference_low": low,
         "difference_high": high,
-        "payback_requests": payback.get("requests"),
+        "payback_requests": paid_back_after(payback),
     }
 
 

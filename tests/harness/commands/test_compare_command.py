@@ -201,3 +201,4 @@ def test_members_of_lists_are_known_by_name() -> None:
         {"key": "seeds", "a": [1, 2], "b": [1, 3]},
     ]
     assert _flat({}) == {"": {}}
+    assert differing({"prices": {"own": {}}}, {"prices": {}}) == []

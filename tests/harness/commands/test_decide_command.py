@@ -237,3 +237,10 @@ def test_a_run_of_another_version_lacks_what_it_lacks(made: Path, tmp_path: Path
     assert found["payback"][-1]["requests"] > 0
     assert found["payback"][-1]["ci"] is None
     assert decide(tmp_path).code == 0
+
+
+def test_what_is_not_known_is_not_called_never() -> None:
+    entry = {"requests": None, "saving_per_1k": None, "fixed": 2.0, "monthly": None}
+    assert deciding._requests(entry) == "not known"
+    assert deciding._requests({**entry, "saving_per_1k": -1.0}) == "never"
+    assert deciding._requests({**entry, "saving_per_1k": 1.0, "requests": 2000}) == "2,000"

@@ -88,6 +88,8 @@ ODD: list[tuple[str, Any, str]] = [
     ("a message that is a text", {"choices": [{"message": "good"}]}, "none of the API's"),
     ("a reason that is a list", {"choices": [{"message": {"content": "good"}, "finish_reason": []}]}, "none of the"),
     ("a text that is a number", {"choices": [{"text": 7}]}, "none of the API's"),
+    ("a content that is a number", {"choices": [{"message": {"content": 5}}]}, "none of the API's"),
+    ("logprobs that are a text", {"choices": [{"text": "good", "logprobs": "no"}]}, "none of the API's"),
     ("a choice that is a text", {"choices": ["good"]}, "none of the API's"),
     ("choices that are an object", {"choices": {"0": "good"}}, "has no choices"),
     ("a provider that broke off", {"choices": [{"text": "go", "finish_reason": "error"}]}, "the provider broke off"),

@@ -11,7 +11,7 @@ from support.cli import run_folder
 from support.items import write_items
 from support.lab import call
 
-from harness_plugins.observers.mlflow import MLflow
+from harness_plugins.observers.mlflow import MLflow, _metrics_of_run
 
 EXPERIMENT = """
 name = "logged"
@@ -71,6 +71,8 @@ def test_a_run_and_its_arms_are_logged_once(tmp_path: Path, monkeypatch: pytest.
     assert parent.data.tags["mlflow.note.content"] == results["verdict"]["sentence"]
     assert parent.data.params["seed"] == "7"
     assert [item.path for item in client.list_artifacts(parent.info.run_id)] == ["results.json"]
+    payback = {"role": "best-prompt", "requests": 100, "monthly": {"requests_per_month": 1000, "requests": 700}}
+    assert _metrics_of_run({**results, "payback": [payback]})["payback_requests"] == 700
     for arm in results["arms"]:
         child = first[arm["name"]]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
