@@ -41,11 +41,23 @@ def _silent(data: Data) -> Iterator[str]:
 def _repetition(data: Data) -> Iterator[str]:
     fixed = (data.get("run") or {}).get("not_varied") or ()
     if "shot-draw" in fixed:
-        yield say("Other examples in the prompts: each prompt with shots was tried with a single draw of them.")
+        if _draws(data) > 1:
+            yield say("Other examples in the prompts: the test met only the draw that did best on validation.")
+        else:
+            yield say("Other examples in the prompts: each prompt with shots was tried with a single draw of them.")
     if "training-seed" in fixed:
         yield say("Another training of the same model: each was trained once, with a single seed.")
     if "repeats" in fixed:
         yield say("Asking again: each question was asked once, so answers that change from time to time do not show.")
+
+
+def _draws(data: Data) -> int:
+    """Returns the most draws of shots among which a choice was made on validation."""
+    drawn = (
+        {(candidate.get("settings") or {}).get("shots.draw") for candidate in choice.get("candidates") or ()}
+        for choice in data.get("choices") or ()
+    )
+    return max(map(len, drawn), default=0)
 
 
 def _prompts(data: Data) -> Iterator[str]:

@@ -63,7 +63,10 @@ def together(data: Data, learning: Sequence[Curve], shots: Sequence[Curve]) -> C
     curves = [curve for curve in (*learning, *shots) if curve.get("summary")]
     if {curve["kind"] for curve in curves} != {"learning", "shots"}:
         return None
+    here = {arm["name"] for arm in data.get("arms") or () if arm.get("local")}
     for measure in MEASURES:
+        if measure.unit == "s" and not all(curve["arm"] in here for curve in curves):
+            continue  # others' machines: how long they took is no cost
         lines = [(curve, _spots(curve, measure, volume(data))) for curve in curves]
         if all(spots for _, spots in lines):
             return _chart(data, lines, measure)

@@ -328,6 +328,9 @@ def test_what_was_not_tried() -> None:
     assert begin(fixed) == [
         "Other examples in the prompts", "Another training of the same model", "Asking again", *LAST,
     ]  # fmt: skip
+    drawn = [{"candidates": [{"settings": {"shots.draw": draw}} for draw in draws]} for draws in ((1,), (1, 2, 2))]
+    assert "only the draw that did best on validation" in untested({**fixed, "choices": drawn})[0]
+    assert "with a single draw" in untested({**fixed, "choices": drawn[:1]})[0]
     arms = [arm("t", "fine-tuned", model="m"), arm("p", "few-shot", model="m"), arm("p#2", "few-shot", of="p"),
             arm("gone", "zero-shot", n=0)]  # fmt: skip
     assert untested({"arms": arms})[:5] == [

@@ -105,3 +105,17 @@ def test_tables_list_every_point_and_why_one_is_missing() -> None:
     assert learning.rows[1][5] == "$0.05"  # 32/900 for the training and one cent for the answers
     assert shots.rows[0][0].tags == ("simulated",)
     assert learning.folded
+
+
+@pytest.mark.parametrize(
+    ("local", "unit"), [(True, "s"), (False, "tokens")], ids=["on this machine", "on somebody's machine"]
+)
+def test_time_is_a_cost_on_this_machine_alone(local: bool, unit: str) -> None:
+    def change(data: dict[str, Any]) -> None:
+        for arm in data["arms"]:
+            arm["local"] = local
+        for curve in data["curves"]:
+            for point in curve["points"]:
+                point |= {"cost_usd": None, "training_usd": None, "seconds": 2.0, "training_s": 60.0}
+
+    assert blocks(changed(change), Chart)[-1].x.unit == unit
