@@ -10,6 +10,7 @@ from harness.scoring.answers import Figures
 from harness.scoring.contenders import TUNED
 from harness.scoring.costs import Arm, number, price_of
 from harness.scoring.facts import Decision
+from harness.scoring.searches import total
 
 HOURS_PER_MONTH = 730.5
 """365.25 days of 24 hours, in twelve parts."""
@@ -57,8 +58,8 @@ class Spent:
         spent = number(self.ledger.get("spent_usd"))
         if spent is None:
             return None
-        answers = [each.get("cost_usd") for choice in self.choices for each in choice.get("candidates") or ()]
-        return max(0.0, spent - (number(self.ledger.get("training_usd")) or 0.0) - (_known(answers) or 0.0))
+        answers = sum(_asked(choice) for choice in self.choices)
+        return max(0.0, spent - (number(self.ledger.get("training_usd")) or 0.0) - answers)
 
 
 def investment(arm: Arm, decision: Decision, spent: Spent, unit: str) -> list[Figures]:
@@ -101,6 +102,14 @@ def fixed_cost(lines: Sequence[Figures], unit: str) -> float | None:
     if not lines or lines[0][unit] is None:
         return None
     return float(sum(line[unit] for line in lines if line["counted"]))
+
+
+def _asked(choice: Mapping[str, Any]) -> float:
+    """Returns what the answers of a choice cost, as far as that is known; what candidates shared counts once."""
+    candidates = choice.get("candidates") or ()
+    asked, paid = _known([each.get("cost_usd") for each in candidates]) or 0.0, number(choice.get("usd"))
+    parts = total(candidates, "cost_usd", "training_usd")
+    return asked if paid is None or parts is None else asked - max(0.0, parts - paid)
 
 
 def training_of(arm: Arm, unit: str) -> float | None:

@@ -64,9 +64,22 @@ class Chosen:
         return sum({each.ready.job: each.ready.usd or 0.0 for each in self.tried}.values())
 
     @property
+    def doubled_usd(self) -> float:
+        """Dollars that are in what several candidates cost, and were paid once.
+
+        Candidates that differ in what is made of an answer (`calibrate`) ask the same; the dearest asks for all of it.
+        """
+        costs: dict[str, list[float]] = {}
+        for each in self.tried:
+            for answer in each.answers:
+                if answer.entry is not None:
+                    costs.setdefault(answer.entry.key, []).append(answer.prediction.cost_usd or 0.0)
+        return sum(sum(shared) - max(shared) for shared in costs.values())
+
+    @property
     def usd(self) -> float:
         """Dollars that the choice has cost: training and answers."""
-        return self.training_usd + sum(each.usd for each in self.tried)
+        return self.training_usd + sum(each.usd for each in self.tried) - self.doubled_usd
 
 
 @dataclass(kw_only=True)

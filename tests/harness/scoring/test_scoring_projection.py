@@ -232,6 +232,8 @@ def test_what_a_search_took_counts_once() -> None:
     assert Spent(choices=[{**choice, "usd": None}]).search(trained(), 40.0, "usd") == 2.0
     assert Spent().asking() is None
     assert Spent(ledger={"spent_usd": 3.0}).asking() == 3.0
+    both = [{"n": 4, "cost_usd": 1.0}, {"n": 4, "cost_usd": 1.2}]  # of the same answers
+    assert Spent(ledger={"spent_usd": 3.0}, choices=[{"candidates": both, "usd": 1.2}]).asking() == pytest.approx(1.8)
     assert Spent(ledger={"spent_usd": 3.0, "training_usd": 5.0}).asking() == 0.0
 
 

@@ -161,6 +161,10 @@ def test_calibration_and_whole_tables(lab: Lab, provider: Provider) -> None:
     assert [each["backend.calibrate"] for each in settings(choice(lab))] == [False, False, True, True]
     plugins = [each["formatter"]["plugin"] for each in settings(choice(lab))]
     assert plugins == ["chat", "plain"] * 2
+    # Calibrated or not, the items' requests are the same, and were paid once.
+    costs = [each["cost_usd"] for each in choice(lab)["candidates"]]
+    assert choice(lab)["usd"] == pytest.approx(max(costs[0], costs[2]) + max(costs[1], costs[3]))
+    assert choice(lab)["usd"] < 0.7 * sum(costs)
 
 
 def test_of_more_combinations_than_trials_a_draw_is_tried(lab: Lab, provider: Provider) -> None:
