@@ -7,6 +7,7 @@ network, a key or time, and are not run.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -14,6 +15,7 @@ import tomllib
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.cli import ROOT, harness
@@ -190,6 +192,26 @@ def test_reference_names_every_shipped_plugin_and_option(kind: str) -> None:
         assert f"`{record.name}`" in reference, record.name
         for field in fields(record.cls):
             assert f"`{field.name}`" in reference, f"{record.name}.{field.name}"
+
+
+def test_reference_names_every_key_of_the_results() -> None:
+    reference = (ROOT / "docs" / "reference" / "results.md").read_text(encoding="utf-8")
+    words = set(re.findall(r"[\w-]+", reference))
+    results = json.loads(next((ROOT / "reports").glob("demo-*/results.json")).read_text(encoding="utf-8"))
+    assert keys(results) - words == set()
+
+
+OPEN = {"figures", "settings", "chosen", "hyperparameters", "removed"}
+"""Keys of the results whose members are named by plugins, endpoints and experiments."""
+
+
+def keys(value: Any) -> set[str]:
+    """The keys of all objects within a value."""
+    if isinstance(value, list):
+        return set().union(*map(keys, value))
+    if not isinstance(value, dict):
+        return set()
+    return set(value).union(*(keys(each) for key, each in value.items() if key not in OPEN))
 
 
 def test_reference_names_every_check_of_the_data() -> None:
