@@ -136,7 +136,7 @@ class _Reader:
     def __init__(self, data: Path, plugins: Plugins, options: Mapping[str, Any]) -> None:
         self.options = dict(options)
         self.layout: list[Guess] = []
-        self.suffix = (Path(data.stem) if data.suffix.lower() in _PACKED else data).suffix.lower()
+        self.suffix = _suffix(data)
         self._data = data
         self._cls = plugins.get("dataset", "files").cls
 
@@ -197,6 +197,13 @@ class _Reader:
             return taken(iter(dataset.rows(Context())))
         except DataError as error:
             raise DataError(_as_option(error.message), _as_option(error.hint)) from None
+
+
+def _suffix(data: Path) -> str:
+    """Returns what kind of file a path names, in lower case; of a folder its first file counts."""
+    if data.is_dir():
+        data = min((each for each in data.iterdir() if each.is_file() and each.name[0] not in "._"), default=data)
+    return (Path(data.stem) if data.suffix.lower() in _PACKED else data).suffix.lower()
 
 
 def _spread(rows: Iterator[Mapping[str, Any]]) -> Rows:

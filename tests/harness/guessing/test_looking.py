@@ -61,3 +61,13 @@ def test_rows_at_equal_distances_come_from_all_of_a_file(n: int) -> None:
     assert kept[0] == 0
     assert n - kept[-1] <= max(steps, default=1)
     assert n <= len(kept) <= 400 if n <= 400 else 200 <= len(kept) <= 400
+
+
+def test_a_folder_is_looked_at_as_its_files_are(tmp_path: Path) -> None:
+    path = written(tmp_path / "d.csv", ["neg", "pos"] * 30)
+    headless = "".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[1:])
+    path.unlink()
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "one.csv").write_text(headless, encoding="utf-8")
+    (tmp_path / "parts" / ".DS_Store").write_bytes(b"\0")
+    assert look(tmp_path / "parts", discover()).options["columns"] == ["text", "label"]
