@@ -23,7 +23,7 @@ def write_whole(path: Path, content: bytes | str) -> None:
         UnfinishedError: The disk is full.
     """
     raw = content.encode("utf-8", "replace") if isinstance(content, str) else content
-    with _writable(path):
+    with writable(path):
         _write_whole(path, raw)
 
 
@@ -70,7 +70,7 @@ def write_together(folder: Path, files: Mapping[str, bytes], gone: Iterable[str]
         UsageError: `folder` cannot be written to.
         UnfinishedError: The disk is full.
     """
-    with _writable(folder):
+    with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _move(folder / _READY)
         clear(folder)
@@ -81,7 +81,7 @@ def write_together(folder: Path, files: Mapping[str, bytes], gone: Iterable[str]
 
 
 @contextmanager
-def _writable(place: Path) -> Iterator[None]:
+def writable(place: Path) -> Iterator[None]:
     """Says in plain words that nothing can be written somewhere.
 
     Raises:
@@ -100,6 +100,17 @@ def _writable(place: Path) -> Iterator[None]:
         if error.errno != errno.EROFS:
             raise
         raise UsageError(f"cannot write to {place}: {error.strerror}", "name another place") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it, where it is missing.
+
+    Raises:
+        UsageError: It cannot be made there.
+        UnfinishedError: The disk is full.
+    """
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _fill(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -139,13 +150,20 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def folder_whole(folder: Path) -> Iterator[Path]:
-    """Gives a folder to fill, which takes the place of `folder` when the block ends well."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_mine()))
+    """Gives a folder to fill, which takes the place of `folder` when the block ends well.
+
+    Raises:
+        UsageError: It cannot be made there; what the block raises comes out as it is.
+        UnfinishedError: The disk is full.
+    """
+    with writable(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_mine()))
     try:
         yield temporary
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.replace(folder)
+        with writable(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.replace(folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -167,6 +185,7 @@ def copy_folder(source: Path, target: Path) -> None:
     """Copies a folder, whole or not at all.
 
     Raises:
+        UsageError: `target` cannot be made there.
         UnfinishedError: The disk is full.
         OSError: A file cannot be read or written for another reason.
     """

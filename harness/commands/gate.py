@@ -65,9 +65,11 @@ def gate(run: str, least: Sequence[str], most: Sequence[str], others: Sequence[s
 
 def _summarise(text: str) -> None:
     """Appends to the step's summary, as GitHub's runners want it; writes to stdout anywhere else."""
+    from harness.files import writable
+
     place = os.environ.get("GITHUB_STEP_SUMMARY")
     if not place:
         click.echo(text)
         return
-    with Path(place).open("a", encoding="utf-8") as file:
+    with writable(Path(place)), Path(place).open("a", encoding="utf-8") as file:
         file.write(text + "\n")

@@ -19,7 +19,7 @@ from harness.errors import UnfinishedError, UsageError
 from harness.execution.targets import Target
 from harness.experiment import LOCAL
 from harness.experiment.file import EndpointTable
-from harness.files import copy_folder, folder_whole, write_json
+from harness.files import copy_folder, folder_whole, make_folder, write_json
 from harness.journal import reading
 
 KEY_NAME = "HARNESS_LOCAL_KEY"
@@ -122,7 +122,7 @@ class LocalEndpoint:
         return True
 
     def _start(self) -> Target:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         key = secrets.token_urlsafe(32)
         # -P: a `secrets.py` that lies where the user stands is not Python's own
         command = [sys.executable, "-P", "-m", "harness", "serve", "--port", "0", "--state", str(self.folder / STATE)]

@@ -15,6 +15,7 @@ from harness.errors import UsageError, nearest
 from harness.execution.questions import mark
 from harness.experiment import Arm, Experiment
 from harness.experiment.reader import loose_files, restored
+from harness.files import make_folder
 from harness.journal import Journal
 from harness.plugins import Plugins
 from harness.prepare.options import Prepared
@@ -208,12 +209,13 @@ def tools(
         siblings: Whose answers are taken over.
 
     Raises:
-        UsageError: A key is not in the environment, a price is missing under a budget, or a model is gone.
+        UsageError: A key is not in the environment, a price is missing under a budget, a model is gone, or
+            nothing can be written there.
     """
     options = RunOptions(out=run.folder.path.parent, max_usd=max_usd)
     require_keys(run.experiment, arms)
     require_prices(run.experiment, arms, options)
-    journal.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(journal.parent)
     session = Session(
         experiment=run.experiment,
         options=options,

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from harness.errors import HarnessError, UnfinishedError, UsageError
+from harness.files import writable
 from harness.journal.schema import answer_columns, bring_up
 
 PART = 500
@@ -96,7 +97,7 @@ class Journal:
     """A run's journal, held by one process at a time.
 
     Raises:
-        UsageError: Another live process holds it, or a newer version wrote it.
+        UsageError: Another live process holds it, a newer version wrote it, or it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,7 +107,8 @@ class Journal:
         self._owner = path.with_name(f"{path.name}.owner")
         self._lock = FileLock(path.with_name(f"{path.name}.lock"), thread_local=False)  # any thread may close it
         try:
-            self._lock.acquire(timeout=0)
+            with writable(path):
+                self._lock.acquire(timeout=0)
         except Timeout:
             owner = (self._owner.read_text() if self._owner.exists() else "") or "another process"
             raise UsageError(f"{path}: {owner} is working on this run", "wait for it, or end it") from None

@@ -23,7 +23,7 @@ from harness.execution.vectors import Vectors
 from harness.execution.work import Request
 from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment.error_costs import require_labels
-from harness.files import clear, write_json
+from harness.files import clear, make_folder, write_json
 from harness.journal import Journal
 from harness.prepare.options import Prepared
 from harness.prepare.stage import fingerprint
@@ -247,14 +247,14 @@ def opened(
     """Opens a run: its data prepared and judged, its journal held, its tools put together.
 
     Raises:
-        UsageError: Another process works on it, or the data cannot be used.
+        UsageError: Another process works on it, the data cannot be used, or nothing can be written there.
         GateError: A leak.
     """
     data = stage.prepared(experiment, loaded, console, options.limit)
     continuing.require_labels(experiment, data.labels)
     require_labels(experiment.decision.error_usd, data.labels, f"{experiment.path}: decision.error_usd")
     continuing.announce(experiment, console.say)
-    folder.data.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.data)
     scrub = Scrubber.of(experiment.secret_names())
     judged_with = manifest.judged_with(experiment, allow_leaks=options.allow_leaks)
     told = {"command": scrub(options.command), "judged_with": judged_with}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, UsageError
-from harness.files import clear, folder_whole, write_whole
+from harness.files import clear, folder_whole, make_folder, write_whole
 from harness.runs import RunFolder
 from harness.site.compared import page_name, render_pair
 from harness.site.index import Row, ours, pairs, read_row, read_rows, render_index
@@ -61,8 +61,12 @@ class Plan:
 
         Returns:
             The site's index.
+
+        Raises:
+            UsageError: Nothing can be written there.
+            UnfinishedError: The disk is full.
         """
-        self.site.mkdir(parents=True, exist_ok=True)
+        make_folder(self.site)
         clear(self.site)
         for staged in self.runs:
             with folder_whole(self.site / staged.name) as folder:

@@ -168,6 +168,38 @@ def test_stored_runs_are_listed_shown_and_rebuilt(tmp_path: Path) -> None:
     assert written == lab.results()
 
 
+def test_where_nothing_can_be_written_is_said_by_each_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab = Lab.make(tmp_path, 40)
+    lab.write(ARMS)
+    assert lab.run("--quiet").code == 0
+    run, data = lab.folder, tmp_path / "data.csv"
+    for name in ("predict", "rechecks"):
+        (run / name).write_text("in the way")
+    place = tmp_path / "file" / "deeper"
+    place.parent.write_text("no folder")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(place))
+    for said, arguments in (
+        (place, ["run", tmp_path / "experiment.toml", "--out", place, "--quiet"]),
+        (place, ["publish", run, "--site", place, "--yes"]),
+        (place, ["report", run, "-o", place]),
+        (place, ["gate", run, "--min", "accuracy=0", "--summary"]),
+        (run / "predict", ["predict", run, "--arm", "m", data, "-o", tmp_path / "out.csv", "--quiet"]),
+        (run / "rechecks", ["recheck", run, data, "--quiet"]),
+    ):
+        done = call(*arguments)
+        assert done.code == 2, done
+        assert f"error: cannot write to {said}" in done.err
+        assert "name another place" in done.err
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder in which nobody may write")
+def test_a_package_is_not_begun_where_nothing_can_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/proc")
+    done = call("new", "plugin", "my-plugins", "--kind", "metric")
+    assert done.code == 2, done
+    assert "cannot write to my-plugins" in done.err
+
+
 def test_unfinished_and_broken_runs_are_listed_too(tmp_path: Path) -> None:
     for name, results in (("a", None), ("b", "{"), ("c", "[]")):
         (tmp_path / name).mkdir()

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import UnfinishedError
-from harness.files import clear, folder_whole, write_json, write_together, write_whole
+from harness.errors import UnfinishedError, UsageError
+from harness.files import clear, folder_whole, make_folder, write_json, write_together, write_whole
 
 WRITER = """
 import sys
@@ -105,6 +105,29 @@ def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
             (filling / "model").write_text(content)
         assert (folder / "model").read_text() == content
     assert [path.name for path in folder.parent.iterdir()] == ["a"]
+
+
+def test_a_folder_that_cannot_be_made_is_said_and_what_the_block_raises_stays(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    place = tmp_path / "file" / "deeper"
+
+    def filled(folder: Path, error: Exception | None = None) -> None:
+        with folder_whole(folder) as filling:
+            (filling / "model").write_text("1")
+            if error is not None:
+                raise error
+
+    with pytest.raises(UsageError, match=re.escape(f"cannot write to {place}")):
+        make_folder(place)
+    for folder in (place / "model", place.parent):
+        with pytest.raises(UsageError, match=re.escape(f"cannot write to {folder}")):
+            filled(folder)
+    with pytest.raises(PermissionError):
+        filled(tmp_path / "model", PermissionError(errno.EACCES, "a file that is read"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import re
 import sqlite3
 import threading
 from pathlib import Path
@@ -93,6 +94,12 @@ def test_a_folder_that_is_no_folder_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unable to open database file") as caught:
         Journal(tmp_path / "journal.sqlite")
     assert caught.value.hint == FOLDER
+
+
+def test_a_lock_that_cannot_be_had_is_said(path: Path) -> None:
+    path.with_name("journal.sqlite.lock").mkdir()
+    with pytest.raises(UsageError, match=re.escape(f"cannot write to {path}")):
+        Journal(path)
 
 
 def test_who_holds_it_is_named_or_not_known(path: Path) -> None:
