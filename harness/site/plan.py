@@ -7,7 +7,6 @@ and the same command completes it. Nothing that is not ours is overwritten or de
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError, UsageError
-from harness.files import clear, folder_whole, make_folder, write_whole
+from harness.files import clear, copy_folder, make_folder, write_whole
 from harness.runs import RunFolder
 from harness.site.compared import page_name, render_pair
 from harness.site.index import Row, ours, pairs, read_row, read_rows, render_index
@@ -69,9 +68,7 @@ class Plan:
         make_folder(self.site)
         clear(self.site)
         for staged in self.runs:
-            with folder_whole(self.site / staged.name) as folder:
-                shutil.copytree(staged.folder, folder, dirs_exist_ok=True)
-                folder.chmod(0o755)
+            copy_folder(staged.folder, self.site / staged.name)
         for path, content in self.pages.items():
             write_whole(self.site / path, content)
         for path in self.stale:

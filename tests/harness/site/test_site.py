@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from support.report import Page, make_results, shipped_sections
 from support.site import publish, write_finished
 
 from harness.blocks import Results
-from harness.errors import DataError, GateError, UsageError
+from harness.errors import DataError, GateError, UnfinishedError, UsageError
 from harness.report.page import compose
 from harness.report.reading import load
 from harness.report.sentence import sentence
@@ -334,6 +335,24 @@ def test_a_run_that_cannot_be_moved_leaves_the_site_as_it_was(
         assert files(site) == before
         plan.write()
     assert "second/index.html" in files(site)
+
+
+def test_a_full_disk_leaves_the_site_as_it_was_and_is_unfinished(run: Path, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    publish([run], site, SECTIONS)
+    before = files(site)
+    with planned([a_run(tmp_path / "second", 2)], site, lambda _: SECTIONS, Wishes()) as plan:
+        free = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, free[1]))  # files that may not grow are a full disk
+        try:
+            with pytest.raises(UnfinishedError, match="cannot write"):
+                plan.write()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, free)
+        assert files(site) == before
+        plan.write()
+    assert "second/index.html" in files(site)
+    assert (site / "second").stat().st_mode == (site / "latest").stat().st_mode  # no longer private
 
 
 def leaking(folder: Path, where: str, what: str) -> Path:
