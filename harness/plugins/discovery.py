@@ -27,6 +27,7 @@ from harness.errors import PluginError, nearest
 from harness.plugins import OWN, Failure, Plugins, Record, reason
 from harness.plugins.asides import speaker
 from harness.plugins.origins import limited
+from harness.terms import FAMILIES
 
 KINDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "dataset": ("harness_datasets", ("load",)),
@@ -217,6 +218,9 @@ def _record(kind: str, cls: Any, members: Sequence[str], distribution: str, vers
         raise TypeError(f"{cls.__name__} is no {kind}: it lacks `{missing[0]}`")
     if (wrong := wrong_signature(kind, cls)) is not None:
         raise TypeError(wrong)
+    family = getattr(cls, "family", None)
+    if kind == "backend" and family not in FAMILIES and not hasattr(family, "__get__"):  # a property asks the options
+        raise TypeError(f'{cls.__name__}.family is "{family}"; {nearest(str(family), FAMILIES)}')
     return Record(
         kind=kind,
         name=name,

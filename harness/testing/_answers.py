@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.plugins.guard import wrong_field
+from harness.terms import FAMILIES
 from harness.testing._samples import REPLIES, context, good_reply, prompts, run_folder
 from harness.testing._trial import Trial, shown
 from harness.types import Answer, Call, JobSpec, Prompt, Reply, TrainingFiles
 
-FAMILIES = ("zero-shot", "few-shot", "fine-tuned", "classical", "mock", "other")
 PICKLES = (".pkl", ".pickle", ".joblib", ".pt", ".pth")
 SUM_TOLERANCE = 1e-3
 """How far probabilities may be from summing to 1."""

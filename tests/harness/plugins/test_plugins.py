@@ -112,6 +112,17 @@ def test_smallest_backend_runs(tmp_path: Path) -> None:
     assert 'constant has no option "lable"; did you mean "label"?' in done.err
 
 
+def test_a_family_may_hang_on_the_options(tmp_path: Path) -> None:
+    field = backend().replace("family: ClassVar[str]", "family: str")
+    asked = backend().replace('    family: ClassVar[str] = "other"\n', "") + (
+        "Own.family = property(lambda self: 'few-shot')\n"
+    )
+    for number, source in enumerate((field, asked)):
+        path = tmp_path / f"own{number}.py"
+        path.write_text(source)
+        assert discover([path]).get("backend", "own").distribution == str(path)
+
+
 BROKEN = [
     (
         backend().replace("def harness_backends", "def harness_backend"),
@@ -128,6 +139,9 @@ BROKEN = [
     (backend(decorator=""), "no frozen dataclass"),
     (backend().replace("def open", "def opened"), "lacks `open`"),
     (backend().replace('    family: ClassVar[str] = "other"\n', ""), "lacks `family`"),
+    (backend().replace('"other"', '"fine-tunned"'), 'Own.family is "fine-tunned"; did you mean "fine-tuned"?'),
+    (backend().replace('"other"', '"bayesian"'), "there is classical, few-shot, fine-tuned, mock, other, zero-shot"),
+    (backend().replace('"other"', "None"), 'Own.family is "None"; there is classical'),
     (backend().replace("[Own]", "[Own()]"), "must return classes"),
     (backend().replace("[Own]", "7"), "TypeError"),
 ]
