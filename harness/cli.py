@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -42,7 +45,22 @@ def cli(ctx: click.Context, debug: bool) -> None:
     ctx.obj = {"debug": debug}
 
 
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    """Spells what an encoding does not hold as JSON does, so that JSON stays JSON."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+def _spell_out() -> None:
+    """Has stdout spell out what it cannot show, such as a label on a Windows code page; stderr does so anyway."""
+    codecs.register_error("spelt", _spelt)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in {"strict", "surrogateescape"}:
+        sys.stdout.reconfigure(errors="spelt")
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with its code."""
+    _spell_out()
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(ended(lambda: cli.main(args=given, prog_name="harness", standalone_mode=False), debug="--debug" in given))

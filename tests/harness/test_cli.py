@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.cli import HARNESS, installed
+from support.cli import HARNESS, environment, installed
 from support.lab import Lab, call
 
 from harness import commands
@@ -253,6 +253,24 @@ def test_control_characters_of_data_do_not_reach_the_terminal(tmp_path: Path) ->
     assert done.code == 2
     assert "\\x1b[31mred\\x07" in done.err
     assert all(character.isprintable() or character == "\n" for character in done.err)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_what_a_terminal_cannot_show_is_spelt_out_and_json_stays_json(encoding: str, tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 40)
+    lab.write(ARMS.replace('"m"', '"다수 é 😀"'))
+    assert lab.run("--quiet").code == 0
+
+    def said(*arguments: str | Path) -> str:
+        env = environment({"PYTHONIOENCODING": encoding})
+        done = subprocess.run([HARNESS, *arguments], env=env, capture_output=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, done
+        return done.stdout.decode("utf-8" if encoding == "ascii" else encoding)  # click takes ASCII for a mistake
+
+    assert json.loads(said("show", lab.folder, "--json"))["arms"][0]["name"] == "다수 é 😀"
+    spelt = r"\ub2e4\uc218 \u00e9 \ud83d\ude00"
+    shown = {"ascii": spelt, "cp1252": spelt.replace(r"\u00e9", "é"), "utf-8": "다수 é 😀"}[encoding]
+    assert shown in said("show", lab.folder)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
