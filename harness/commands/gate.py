@@ -49,7 +49,7 @@ def gate(run: str, least: Sequence[str], most: Sequence[str], others: Sequence[s
     if options["junit"] is not None:
         write_whole(options["junit"], gating.to_junit(held))
     if options["summary"]:
-        _summarise(gating.to_markdown(held))
+        _summarise(gating.to_markdown(held), as_json=options["as_json"])
     if options["as_json"]:
         found = {"run": held.run, "arm": held.arm, "passed": not held.failed}
         conditions = [asdict(each) for each in held.findings]
@@ -63,13 +63,13 @@ def gate(run: str, least: Sequence[str], most: Sequence[str], others: Sequence[s
         click.echo(held.sentence())
 
 
-def _summarise(text: str) -> None:
-    """Appends to the step's summary, as GitHub's runners want it; writes to stdout anywhere else."""
+def _summarise(text: str, *, as_json: bool) -> None:
+    """Appends to the step's summary, as GitHub's runners want it; anywhere else, writes it where no JSON is."""
     from harness.files import writable
 
     place = os.environ.get("GITHUB_STEP_SUMMARY")
     if not place:
-        click.echo(text)
+        click.echo(text, err=as_json)
         return
     with writable(Path(place)), Path(place).open("a", encoding="utf-8") as file:
         file.write(text + "\n")

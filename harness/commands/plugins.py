@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 @command("harness plugins --check my-metric --option bins=10")
 @click.option("--check", metavar="NAME", help="Try a plugin: does it keep what its kind promises?")
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="An option of it, its value as in TOML.")
-@click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="The list, or what a check found, as JSON.")
 @plugin_options
 def plugins(
     check: str | None, options: Sequence[str], as_json: bool, files: Sequence[str], blocked: Sequence[str]
@@ -28,7 +29,7 @@ def plugins(
 
     found = discover(files, blocked)
     if check is not None:
-        _check(found, check, options)
+        _check(found, check, options, as_json=as_json)
         return
     if options:
         raise UsageError("--option is for --check", "name the plugin: --check NAME")
@@ -67,7 +68,7 @@ def _as_json(found: Plugins) -> dict[str, Any]:
     }
 
 
-def _check(found: Plugins, name: str, options: Sequence[str]) -> None:
+def _check(found: Plugins, name: str, options: Sequence[str], *, as_json: bool) -> None:
     """Tries the plugins of a name and says which promises they keep.
 
     Raises:
@@ -78,21 +79,28 @@ def _check(found: Plugins, name: str, options: Sequence[str]) -> None:
     from harness.plugins.options import OptionError
     from harness.testing import BrokenPromisesError, check_plugin
 
-    records = found.named(name)
-    broken = []
-    for record in records:
+    checked = []
+    for record in found.named(name):
+        told: dict[str, Any] = {"kind": record.kind, "name": record.name, "distribution": record.distribution}
         who = f'{record.kind} "{record.name}" ({record.distribution})'
         try:
             kept = check_plugin(record.kind, record.cls, _given(options), folder=Path())
         except OptionError as error:
             raise UsageError(f"{name}: {error.message}", "give it: --option KEY=VALUE, the value as in TOML") from None
         except BrokenPromisesError as error:
-            broken.append(record.kind)
-            click.echo(str(error))
+            told |= {"kept": None, "broken": [asdict(each) for each in error.violations]}
+            said = str(error)
         else:
-            click.echo(f"{who} keeps its {len(kept)} promises: {', '.join(kept)}")
-    if broken:
-        raise PluginError(f'the {" and the ".join(broken)} "{name}" broke promises; they are listed above')
+            told |= {"kept": kept, "broken": []}
+            said = f"{who} keeps its {len(kept)} promises: {', '.join(kept)}"
+        checked.append(told)
+        if not as_json:
+            click.echo(said)
+    if as_json:
+        say_json({"checked": checked})
+    kinds = [told["kind"] for told in checked if told["broken"]]
+    if kinds:
+        raise PluginError(f'the {" and the ".join(kinds)} "{name}" broke promises; they are listed above')
 
 
 def _given(options: Sequence[str]) -> dict[str, Any]:

@@ -235,7 +235,7 @@ def test_summary_goes_where_the_runner_says(run: Path, tmp_path: Path, monkeypat
     assert place.read_text(encoding="utf-8") == told
 
 
-def test_json_has_the_findings(run: Path) -> None:
+def test_json_has_the_findings(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = gate(run, "--min", "accuracy=0.1", "--json")
     found = json.loads(done.out)
     assert (found["passed"], found["arm"]) == (True, "good")
@@ -245,6 +245,10 @@ def test_json_has_the_findings(run: Path) -> None:
     failed = gate(run, "--min", "accuracy=1", "--json")
     assert failed.code == 3
     assert json.loads(failed.out)["passed"] is False
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    both = gate(run, "--min", "accuracy=0.1", "--json", "--summary")
+    assert json.loads(both.out) == found
+    assert "| accuracy ≥ 0.1 | pass |" in both.err
 
 
 def test_predictions_of_other_data_are_refused(run: Path, tmp_path: Path) -> None:

@@ -405,6 +405,13 @@ def test_check_from_the_command_line(site: Path, tmp_path: Path, monkeypatch: py
     done = call("plugins", "--check", "accuracy")
     assert done.code == 0, done
     assert "keeps its" in done.out
+    (kept,) = json.loads(call("plugins", "--check", "accuracy", "--json").out)["checked"]
+    assert (kept["kind"], kept["broken"]) == ("metric", [])
+    assert "light" in kept["kept"]
+    done = call("plugins", "--check", "own", "--option", "bins=3", "--json")
+    assert done.code == 2
+    ((broken,),) = (each["broken"] for each in json.loads(done.out)["checked"])
+    assert "ZeroDivisionError" in broken["said"]
     done = call("plugins", "--check", "acuracy")
     assert 'did you mean "accuracy"?' in done.err
     assert call("plugins", "--option", "a=b").code == 2
