@@ -106,6 +106,18 @@ def disk_full(error: BaseException, place: object = None) -> UnfinishedError | N
     )
 
 
+REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG, errno.ELOOP})
+"""How a system refuses a path: no right to it, a disk that is only read, in use, a name too long, links in a circle."""
+
+
+def refused(error: BaseException) -> UsageError | None:
+    """Returns what to tell where an error of the system says that it refuses a path; `None` for any other error."""
+    if not isinstance(error, OSError) or error.errno not in REFUSED:
+        return None
+    where = f"{error.filename}: " if error.filename else ""
+    return UsageError(f"{where}{error.strerror}", "check the path, and who may read and write there")
+
+
 def closest(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Returns the one of `names` that is most like `name`, whatever the case; `None` where none is close."""
     folded = {other.casefold(): other for other in names}

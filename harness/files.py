@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UsageError, disk_full
+from harness.errors import REFUSED, UsageError, disk_full
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -97,7 +96,7 @@ def writable(place: Path) -> Iterator[None]:
     except OSError as error:
         if (full := disk_full(error, place)) is not None:
             raise full from None
-        if error.errno != errno.EROFS:
+        if error.errno not in REFUSED:
             raise
         raise UsageError(f"cannot write to {place}: {error.strerror}", "name another place") from None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from harness.errors import HarnessError, UnfinishedError, disk_full, nearest
+from harness.errors import HarnessError, UnfinishedError, disk_full, nearest, refused
 from harness.plugins import OWN
 from harness.running.interrupts import INTERRUPTED
 
@@ -36,8 +36,8 @@ def ended(command: Callable[[], Any], *, debug: bool = False) -> int:
     except HarnessError as error:
         code = _say_error(error)
     except Exception as error:
-        full = disk_full(error)
-        code = _bug(error, debug=debug) if full is None else _say_error(full)
+        told = disk_full(error) or refused(error)
+        code = _bug(error, debug=debug) if told is None else _say_error(told)
     _let_stderr_go()
     return code if isinstance(code, int) else 0
 

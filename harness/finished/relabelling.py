@@ -137,7 +137,7 @@ def export(run: Stored, out: Path | None, controls: int | None, seed: int | None
     }
     mark = digest(key)[:8]
     path, sheet = out or run.folder.path / PLACE / f"{mark}.csv", _sheet(run, order)
-    if path.exists() and path.read_bytes() != sheet.encode("utf-8", "replace"):
+    if path.is_file() and path.read_bytes() != sheet.encode("utf-8", "replace"):
         raise UsageError(
             f"{path} is there already, and may be filled in", "apply it with --apply, or name another file"
         )
