@@ -9,6 +9,7 @@ from json.encoder import encode_basestring as spelt
 from pathlib import Path
 from typing import Any
 
+from harness.errors import DataError
 from harness.files import write_whole
 from harness.types import Example, Prediction, Split
 
@@ -66,6 +67,27 @@ def strings(values: Sequence[str | None]) -> Any:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
         return pa.array([None if value is None else _clean(value) for value in values], pa.string())
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
+    """Returns a table of a run.
+
+    Args:
+        path: A Parquet file.
+        columns: Those to read; by default all.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return pq.read_table(path, columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(
+            f"{path} cannot be read: {error}", "rebuild it: `harness run` scores again, sending nothing"
+        ) from None
 
 
 def is_prepared(path: Path) -> bool:

@@ -191,16 +191,17 @@ def _failed_items(folder: RunFolder) -> Iterator[dict[str, Any]]:
 
 def _failed_rows(folder: RunFolder) -> list[dict[str, Any]] | None:
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
+
+    from harness.tables import read_table
 
     if not folder.predictions.is_file():
         return None
-    table = pq.read_table(folder.predictions)
+    table = read_table(folder.predictions)
     failed = table.filter(pc.equal(table["status"], "failed"))
     rows = failed.to_pylist()
     texts: dict[str, str] = {}
     if rows and folder.examples.is_file():
-        examples = pq.read_table(folder.examples, columns=["id", "text"])
+        examples = read_table(folder.examples, ["id", "text"])
         wanted = examples.filter(pc.is_in(examples["id"], pc.unique(failed["example_id"])))
         texts = dict(zip(wanted["id"].to_pylist(), wanted["text"].to_pylist(), strict=True))
     return [

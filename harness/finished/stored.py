@@ -15,7 +15,7 @@ from harness.journal.siblings import sibling_keys
 from harness.plugins import Plugins
 from harness.plugins.options import OptionError, construct, taking_part
 from harness.runs import DEFAULT_OUT, RunFolder, find_run
-from harness.tables import PREDICTION_TYPES, read_examples
+from harness.tables import PREDICTION_TYPES, read_examples, read_table
 from harness.types import Check, Example, Prediction, Split, Status
 
 if TYPE_CHECKING:
@@ -236,16 +236,7 @@ def _fields(cls: type, told: Mapping[str, Any]) -> dict[str, Any]:
 
 def _predictions(path: Path) -> list[tuple[str | None, Prediction]]:
     """Reads predictions or trials, the latter with their candidate."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path} cannot be read: {error}", "rebuild it: `harness run` scores again, sending nothing"
-        ) from None
-    return [(row.get("candidate"), _prediction(row)) for row in rows]
+    return [(row.get("candidate"), _prediction(row)) for row in read_table(path).to_pylist()]
 
 
 def _prediction(row: Mapping[str, Any]) -> Prediction:

@@ -10,20 +10,24 @@ from typing import Any
 from harness.files import json_text
 from harness.report import scan
 from harness.report.reading import EXAMPLE_COLUMNS, PRIVATE, Samples
+from harness.tables import read_table
 
 INTERNAL = ("key", "probabilities")
 """Columns of predictions that no page needs."""
 
 
 def keep_predictions(run: Path, folder: Path, samples: Samples) -> tuple[tuple[str, ...], Any]:
-    """Writes what leaves of the answers; returns its columns and the ids of what any arm got wrong."""
+    """Writes what leaves of the answers; returns its columns and the ids of what any arm got wrong.
+
+    Raises:
+        DataError: They cannot be read.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     if not (run / "predictions.parquet").is_file():
         return (), None
-    table = pq.read_table(run / "predictions.parquet")
+    table = read_table(run / "predictions.parquet")
     table = table.drop_columns([name for name in INTERNAL if name in table.column_names])
     private = [name for name in PRIVATE if name in table.column_names]
     wrong = None
@@ -40,15 +44,18 @@ def keep_predictions(run: Path, folder: Path, samples: Samples) -> tuple[tuple[s
 
 
 def keep_examples(run: Path, folder: Path, samples: Samples, wrong: Any) -> int:
-    """Writes the test examples, their groups numbered, with the texts that may leave; returns how many those are."""
+    """Writes the test examples, their groups numbered, with the texts that may leave; returns how many those are.
+
+    Raises:
+        DataError: They cannot be read.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.parquet as pq
 
     path = run / "data" / "examples.parquet"
     if not path.is_file():
         return 0
-    table = pq.read_table(path)
+    table = read_table(path)
     if "split" in table.column_names:
         table = table.filter(pc.equal(table["split"], "test"))
     table = table.select([name for name in EXAMPLE_COLUMNS if name in table.column_names])

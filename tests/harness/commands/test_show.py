@@ -76,6 +76,16 @@ def test_items_that_failed_in_process_are_told_without_attempts(lab: Lab) -> Non
     assert all(item["error"] and item["key"] and item["attempts"] == [] for item in items)
 
 
+def test_answers_that_are_cut_off_are_said(lab: Lab) -> None:
+    lab.write('[[arms]]\nname = "m"\nbackend = { plugin = "majority" }\n')
+    assert lab.run().code == 0
+    path = lab.folder / "predictions.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    done = call("show", lab.folder, "--failed")
+    assert done.code == 2, done
+    assert f"{path} cannot be read" in done.err
+
+
 def test_items_of_a_published_run_failed_for_reasons_that_stayed_at_home(lab: Lab) -> None:
     lab.write(MOCK, dataset=SPLIT)
     lab.run()

@@ -221,6 +221,14 @@ def test_preview_and_names_that_are_no_folder_are_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "site").exists()
 
 
+@pytest.mark.parametrize("name", ["predictions.parquet", "data/examples.parquet"])
+def test_a_broken_table_is_said(run: Path, tmp_path: Path, name: str) -> None:
+    (run / name).write_bytes((run / name).read_bytes()[:100])
+    with pytest.raises(DataError, match=re.escape(f"{run / name} cannot be read")):
+        publish([run], tmp_path / "site", SECTIONS)
+    assert not (tmp_path / "site").exists()
+
+
 def test_foreign_files_stay(run: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     foreign = {
