@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -110,6 +111,20 @@ def make_folder(folder: Path) -> None:
     """
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Looks whether a file can be written, before anything is paid for what goes into it; makes its folder alone.
+
+    Raises:
+        UsageError: It cannot be written there.
+        UnfinishedError: The disk is full.
+    """
+    with writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        tempfile.TemporaryFile(dir=path.parent).close()
 
 
 def _fill(folder: Path, files: Mapping[str, bytes]) -> None:

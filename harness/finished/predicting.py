@@ -17,7 +17,7 @@ from harness import tables
 from harness.console import Console
 from harness.errors import UnfinishedError, UsageError
 from harness.execution.work import digest
-from harness.files import write_whole
+from harness.files import require_writable, write_whole
 from harness.finished import new_data
 from harness.finished.new_data import NewData, Source
 from harness.finished.reopening import Reopened, tools
@@ -58,7 +58,7 @@ def predict(run: Reopened, name: str, data: Source, out: Path, console: Console,
         max_usd: What this data may cost; what the run may where it is `None`.
 
     Raises:
-        UsageError: Arm, column, file or suffix is wrong; nothing was asked.
+        UsageError: Arm, column, file or suffix is wrong, or `out` cannot be written; nothing was asked.
         GateError: The budget ends, or personal data would leave this machine; what was answered is kept.
     """
     if out.suffix.lower() not in FORMS:
@@ -71,6 +71,7 @@ def predict(run: Reopened, name: str, data: Source, out: Path, console: Console,
     if taken:
         raise UsageError(f'{data.path} has a column "{taken[0]}", which is to be added', "rename it in the data")
     examples = new_data.without_personal_data(run.experiment, [arm], given.examples)
+    require_writable(out)
     asked = new_data.distinct(examples)
     folder = run.folder.path / PLACE / f"{slug(name)}-{digest([name, sorted(one.id for one in asked)])[:8]}"
     siblings = (run.folder, *_others(folder))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import UnfinishedError, UsageError
-from harness.files import clear, folder_whole, make_folder, write_json, write_together, write_whole
+from harness.files import clear, folder_whole, make_folder, require_writable, write_json, write_together, write_whole
 
 WRITER = """
 import sys
@@ -128,6 +128,17 @@ def test_a_folder_that_cannot_be_made_is_said_and_what_the_block_raises_stays(tm
     for _ in range(2):
         make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_looking_whether_a_file_can_be_written_leaves_nothing_there(tmp_path: Path) -> None:
+    (tmp_path / "old.csv").write_text("old")
+    for name in ("old.csv", "new.csv", "folder/new.csv"):
+        require_writable(tmp_path / name)
+    for name in ("folder", "old.csv/new.csv"):
+        with pytest.raises(UsageError, match=re.escape(f"cannot write to {tmp_path / name}")):
+            require_writable(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["folder", "old.csv"]
+    assert (tmp_path / "old.csv").read_text() == "old"
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])

@@ -281,6 +281,10 @@ def test_wrong_data_asks_nothing(
     done = predict(finished, "zero", other, tmp_path / ".." / tmp_path.name / other.name, "--text", "Text")
     assert (done.code, "is the data itself" in done.err) == (2, True), done
     assert other.read_bytes() == before
+    (tmp_path / "folder.csv").mkdir()
+    for place in (tmp_path / "folder.csv", other / "deeper.csv"):
+        done = predict(finished, "zero", other, place, "--text", "Text")
+        assert (done.code, f"cannot write to {place}" in done.err) == (2, True), done
     private = write(tmp_path / "private.csv", [["text"], ["write to jane.doe@example.com about it"]])
     assert predict(finished, "classical", private, tmp_path / "out.csv").code == 0  # it stays on this machine
     monkeypatch.delenv("FAKE_KEY")
