@@ -58,6 +58,7 @@ def test_a_prompt_without_search_is_named() -> None:
     assert "8-shot was tried in one way only, tuned in 9 on validation" in searched["prompt-without-search"]
     # Several prompts of which validation names the best are a search
     assert named(run(), [arm(TUNED), arm(PROMPT), arm(SECOND)]) == {}
+    assert "prompt-without-search" not in named(run(), [arm(TUNED), replace(arm(PROMPT), imported=True)])
     unknown = [arm(each, validation_accuracy=None) for each in (TUNED, PROMPT, SECOND)]
     assert "prompt-without-search" in named(run(), unknown)
     assert named(run(), [arm(PROMPT), arm(SECOND)]) == {}  # nothing was trained
