@@ -150,7 +150,7 @@ class _Reader:
         try:
             rows = self.rows()
         except DataError as error:
-            named = [attempt for attempt in _ATTEMPTS if f"dataset.{attempt.option}" in error.hint]
+            named = [attempt for attempt in _ATTEMPTS if f"[dataset] {attempt.option} (" in error.hint]
             rows = self._otherwise(named)
             if not rows:
                 raise
@@ -218,5 +218,6 @@ def _spread(rows: Iterator[Mapping[str, Any]]) -> Rows:
 
 
 def _as_option(text: str) -> str:
-    """Names the command's options where an error names those of the dataset."""
-    return re.sub(r'dataset\.(encoding|sheet) = (?=")', r"--\1 ", text)
+    """Names the command's options where an error names those of the dataset; others stand in an experiment alone."""
+    text = re.sub(r'dataset\.(encoding|sheet) = (?=")', r"--\1 ", text)
+    return re.sub(r"\bdataset\.(\w+) = ", r"[dataset] \1 (in an experiment file) = ", text)

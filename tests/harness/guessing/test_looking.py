@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.errors import DataError
 from harness.guessing import looking
 from harness.guessing.looking import in_blocks, look
 from harness.plugins.discovery import discover
@@ -71,3 +72,10 @@ def test_a_folder_is_looked_at_as_its_files_are(tmp_path: Path) -> None:
     (tmp_path / "parts" / "one.csv").write_text(headless, encoding="utf-8")
     (tmp_path / "parts" / ".DS_Store").write_bytes(b"\0")
     assert look(tmp_path / "parts", discover()).options["columns"] == ["text", "label"]
+
+
+def test_what_only_an_experiment_can_say_is_named_so(tmp_path: Path) -> None:
+    path = written(tmp_path / "d.data", ["neg", "pos"] * 30)
+    with pytest.raises(DataError) as caught:
+        look(path, discover())
+    assert caught.value.hint.startswith('say what it is: [dataset] format (in an experiment file) = "csv"')
