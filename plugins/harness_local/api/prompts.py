@@ -75,11 +75,12 @@ def _tokens(ids: Sequence[int], codec: Codec, vocabulary: int, context: int) -> 
     check_context(len(ids), 0, context, "prompt")  # before each of a million is spelled
     if max(ids) >= vocabulary:
         raise invalid("prompt", f"A token array must hold integers from 0 to {vocabulary - 1}.")
-    ends, text = [], ""
-    for piece in map(codec.piece, ids):
+    stream, ends, text = codec.stream(special=True), [], ""
+    for piece in map(stream.add, ids):  # apart, half a character is none, and a space may be lost
         text += piece
         ends.append(len(text))
-    return Piece(tuple(ids), text, tuple(ends))
+    text += stream.rest()
+    return Piece(tuple(ids), text, (*ends[:-1], len(text)))
 
 
 def check_context(prompt: int, answer: int, limit: int, field: str) -> None:

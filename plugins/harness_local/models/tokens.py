@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 Message = Mapping[str, str]
@@ -85,9 +86,9 @@ class Codec:
         text: str = self._template.decode(list(ids), skip_special_tokens=not special)
         return text
 
-    def stream(self) -> TextStream:
+    def stream(self, *, special: bool = False) -> TextStream:
         """Decodes tokens that come one by one, to the text that `decode` makes of all of them."""
-        return TextStream(self.decode, self._silent, self._bytes)
+        return TextStream(partial(self.decode, special=special), frozenset() if special else self._silent, self._bytes)
 
     def piece(self, token: int) -> str:
         """How one token is shown in a list of log-probabilities."""

@@ -46,7 +46,7 @@ class Letters:
     def piece(self, token: int) -> str:
         return chr(token)
 
-    def stream(self) -> LetterStream:
+    def stream(self, *, special: bool = False) -> LetterStream:
         return LetterStream()
 
 

@@ -117,3 +117,15 @@ def test_an_answer_is_learned_as_the_template_writes_it(how: str) -> None:
     (sample,) = samples([Line(messages=tuple(turns), weights=(True, True))], Codec(tokenizer), 2, 100)
     assert list(sample.ids) == tokenizer.apply_chat_template(turns, return_dict=False)
     assert len(sample.learned) == 2
+
+
+@pytest.mark.parametrize("how", ["prepend", "metaspace", "bytes", "tiny"])
+def test_a_prompt_of_tokens_is_spelled_as_a_whole(how: str, tiny: Path) -> None:
+    codec = codec_of(tiny) if how == "tiny" else Codec(prefixing(how))
+    text = "positive negative" if how != "tiny" else "Größe: naïve 🙂 café — 안녕"
+    for ids in (codec.encode(text).ids, codec.chat([{"role": "user", "content": "negative"}])):
+        (group,) = grouped([ids], codec, vocabulary=10**6, context=10**6, together=True)
+        assert group.stem.text == codec.decode(ids, special=True)
+        assert (len(group.stem.ends), group.stem.ends[-1]) == (len(ids), len(group.stem.text))
+        assert list(group.stem.ends) == sorted(group.stem.ends)
+    assert codec.decode(codec.encode(text).ids).strip() == text
