@@ -141,9 +141,13 @@ def _logprobs(rows: Sequence[tuple[Token, str, int]], wanted: int, codec: Codec)
 
 
 def _top(token: Token, piece: str, codec: Codec) -> dict[str, float] | None:
-    """The most probable tokens; the one that stands there is always among them."""
+    """The most probable tokens; the one that stands there is always among them, as it is spelled there.
+
+    Of tokens that are spelled alike, such as the halves of characters, the most probable counts.
+    """
     if token.logprob is None:
         return None
-    best = {codec.piece(other): finite(logprob) for other, logprob in token.top}
-    best.setdefault(piece, finite(token.logprob))
+    best: dict[str, float] = {}
+    for other, logprob in (*token.top, (token.id, token.logprob)):
+        best.setdefault(piece if other == token.id else codec.piece(other), finite(logprob))
     return best

@@ -24,16 +24,20 @@ from harness_local.state import State
 MESSAGES = [{"role": "user", "content": "hi"}]
 
 
+def letter(token: int) -> str:
+    return chr(token % 500)
+
+
 class LetterStream:
     def add(self, token: int) -> str:
-        return chr(token)
+        return letter(token)
 
     def rest(self) -> str:
         return ""
 
 
 class Letters:
-    """Spells each character as one token."""
+    """Spells each character as one token; 500 further on is one that is spelled alike."""
 
     has_chat_template = True
 
@@ -44,7 +48,7 @@ class Letters:
         return tuple(ord(c) for message in messages for c in message["content"])
 
     def piece(self, token: int) -> str:
-        return chr(token)
+        return letter(token)
 
     def stream(self, *, special: bool = False) -> LetterStream:
         return LetterStream()
@@ -179,6 +183,25 @@ def test_a_completion_grows(play: Any) -> None:
         assert usage["choices"] == []
         assert (usage["usage"]["prompt_tokens"], usage["usage"]["completion_tokens"]) == (4, 6)
         assert done == "[DONE]"
+
+    play(scene)
+
+
+def test_of_most_probable_tokens_that_are_spelled_alike_the_most_probable_counts(play: Any) -> None:
+    x, y, z = map(ord, "xyz")
+    best = ((y, -1.0), (500 + y, -2.0), (z, -3.0))
+    drawn = [Token(y, -1.0, best), Token(500 + z, -4.0, best), Token(x, -5.0, best)]
+
+    async def scene(app: Any, engine: Played) -> None:
+        client = Client(app, "/v1/completions", {"model": "m", "prompt": "ab", "logprobs": 3})
+        await until(lambda: engine.works)
+        engine.works[0][2].set_result(Outcome(continuations=[Continuation([], drawn, "yzx", "length")]))
+        await client.task
+        logprobs = json.loads(client.text)["choices"][0]["logprobs"]
+        assert logprobs["tokens"] == ["y", "z", "x"]
+        assert logprobs["token_logprobs"] == [-1.0, -4.0, -5.0]
+        alike = {"y": -1.0, "z": -3.0}
+        assert logprobs["top_logprobs"] == [alike, alike, {**alike, "x": -5.0}]
 
     play(scene)
 
