@@ -125,14 +125,11 @@ async def _check_files(services: Services, training: str, validation: str | None
         if file is None:
             continue
         try:
-            lines = await asyncio.to_thread(read, services.state.content(file), what)
+            await asyncio.to_thread(read, services.state.content(file), what, services.codec)
         except FileError as error:
             raise ApiError(400, error.message, code=error.code, param=f"{what}_file") from None
         except OSError:
             raise invalid(f"{what}_file", f"{file} was deleted meanwhile.", "invalid_file") from None
-        if lines[0].messages and not services.codec.has_chat_template:
-            message = f"{services.base} has no chat template: use prompt/completion lines."
-            raise ApiError(400, message, code="invalid_file_format", param=f"{what}_file")
 
 
 def _find(request: Request, name: str) -> Row:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from pydantic import ValidationError
 
 from harness_local.api.bodies import Conversation
@@ -45,6 +46,12 @@ class Line:
     weights: tuple[bool, ...] = ()
     weight: float = 1.0
 
+    @property
+    def learned(self) -> list[int]:
+        """Places of the messages that are learned."""
+        told = enumerate(zip(self.messages, self.weights, strict=True))
+        return [place for place, (message, learned) in told if learned and message["role"] == "assistant"]
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -60,8 +67,13 @@ class Sample:
     cut: bool = field(default=False, compare=False)
 
 
-def read(path: Path, what: str = "training") -> list[Line]:
+def read(path: Path, what: str = "training", codec: Codec | None = None) -> list[Line]:
     """Reads and checks a file of prompt/completion or chat lines; empty lines and a byte order mark are let pass.
+
+    Args:
+        path: The file.
+        what: What it is for, as errors say it.
+        codec: Of the model, whose chat template is tried with each conversation; None where that was done.
 
     Raises:
         FileError: A line is not an example, kinds are mixed, or there are too few.
@@ -76,6 +88,8 @@ def read(path: Path, what: str = "training") -> list[Line]:
             if lines and bool(line.messages) != bool(lines[0].messages):
                 message = f"Invalid file format. Line {number}: chat and prompt/completion lines are mixed."
                 raise FileError("invalid_file_format", message)
+            if line.messages and codec is not None:
+                _check_template(line, codec, number)
             lines.append(line)
     if what == "training" and len(lines) < LEAST:
         message = f"Training file has {len(lines)} example(s), but must have at least {LEAST} examples"
@@ -113,6 +127,18 @@ def _line(text: str, number: int) -> Line:
     return Line(prompt=value["prompt"], completion=value["completion"], weight=_weight(value, where))
 
 
+def _check_template(line: Line, codec: Codec, number: int) -> None:
+    """Refuses a conversation that the model's chat template does not write: many have roles alternate, or no system."""
+    where = f"Invalid file format. Line {number}: the model"
+    if not codec.has_chat_template:
+        raise FileError("invalid_file_format", f"{where} has no chat template: use prompt/completion lines.")
+    try:
+        for place in line.learned:
+            codec.render(line.messages[:place])
+    except TemplateError as error:
+        raise FileError("invalid_file_format", f"{where}'s chat template refuses it: {error}") from None
+
+
 def _weight(value: dict[str, Any], where: str) -> float:
     """An example's weight; 1 where none is given."""
     weight = value.get("weight", 1.0)
@@ -132,9 +158,10 @@ def _conversation(value: dict[str, Any], where: str) -> Line:
     weights = tuple(message.weight != 0 for message in conversation.messages)
     if messages[0]["role"] == "assistant":
         raise FileError("invalid_file_format", f"{where}: the first message is the assistant's.")
-    if not any(m["role"] == "assistant" and w for m, w in zip(messages, weights, strict=True)):
+    line = Line(messages=messages, weights=weights, weight=_weight(value, where))
+    if not line.learned:
         raise FileError("invalid_file_format", f"{where}: no assistant message to learn from.")
-    return Line(messages=messages, weights=weights, weight=_weight(value, where))
+    return line
 
 
 def samples(lines: Iterable[Line], codec: Codec, end: int, limit: int) -> list[Sample]:
@@ -164,9 +191,8 @@ def _pairs(line: Line, codec: Codec, end: int) -> Iterator[tuple[tuple[int, ...]
     if not line.messages:
         yield codec.encode(line.prompt).ids, (*codec.encode(line.completion, start=False).ids, end)
         return
-    for index, message in enumerate(line.messages):
-        if message["role"] == "assistant" and line.weights[index]:
-            yield codec.chat(line.messages[:index]), (*codec.turn(message["content"]), end)
+    for place in line.learned:
+        yield codec.chat(line.messages[:place]), (*codec.turn(line.messages[place]["content"]), end)
 
 
 def balanced(data: Sequence[Sample]) -> list[Sample]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import TemplateError
 from support.training import add_job
 
 from harness_local.api.app import build
@@ -46,6 +47,11 @@ class Letters:
 
     def chat(self, messages: list[dict[str, str]]) -> tuple[int, ...]:
         return tuple(ord(c) for message in messages for c in message["content"])
+
+    def render(self, messages: list[dict[str, str]]) -> str:
+        if messages[0]["role"] == "system":
+            raise TemplateError("no system messages")
+        return messages[0]["content"]
 
     def piece(self, token: int) -> str:
         return letter(token)
@@ -416,5 +422,26 @@ def test_a_model_that_an_open_job_trains_on_cannot_be_deleted(play: Any) -> None
         await deleted.task
         assert json.loads(deleted.text) == {"id": "ft:m:x", "object": "model", "deleted": True}
         assert state.model("ft:m:x") is None
+
+    play(scene)
+
+
+@pytest.mark.parametrize("field", ["training_file", "validation_file"])
+def test_a_file_that_the_chat_template_refuses_is_refused_with_its_job(play: Any, tmp_path: Path, field: str) -> None:
+    async def scene(app: Any, engine: Played) -> None:
+        state = app.state.services.state
+        plain = [*MESSAGES, {"role": "assistant", "content": "a"}]
+        files = {}
+        for name, last in (("good", plain), ("bad", [{"role": "system", "content": "s"}, *plain])):
+            path = tmp_path / name
+            path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in [*[plain] * 12, last]))
+            files[name] = state.add_file(path, name, "fine-tune")["id"]
+        body = {"model": "m", "training_file": files["good"], field: files["bad"]}
+        client = Client(app, "/v1/fine_tuning/jobs", body)
+        await client.task
+        error = json.loads(client.text)["error"]
+        assert (client.status, error["code"], error["param"]) == (400, "invalid_file_format", field)
+        assert "Line 13: the model's chat template refuses it: no system messages" in error["message"]
+        assert state.jobs() == []
 
     play(scene)

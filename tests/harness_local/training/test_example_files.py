@@ -81,6 +81,45 @@ def test_bad_lines_are_named(tmp_path: Path, content: bytes, words: str) -> None
     assert caught.value.code == "invalid_file_format"
 
 
+STRICT = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('roles must alternate') }}{% endif %}{{ m.role + m.content }}{% endfor %}"
+)
+
+
+def turns(*roles: str) -> bytes:
+    row = {"messages": [{"role": role, "content": "a"} for role in roles]}
+    return json.dumps(row).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "template", "words"),
+    [
+        (turns("user", "assistant", "user", "assistant") + turns("user", "assistant", "user"), STRICT, None),
+        (turns("user", "assistant", "assistant"), "{{ messages[0].content }}", None),
+        (b"\n" + turns("system", "user", "assistant"), STRICT, "Line 14: .* refuses it: roles must alternate"),
+        (turns("user", "assistant", "user", "user", "assistant"), STRICT, "Line 13: .* refuses it: roles must"),
+        (turns("user", "assistant"), "{% if %}", "Line 1: .* refuses it: "),
+        (turns("user", "assistant"), None, "Line 1: .* no chat template: use prompt/completion lines"),
+    ],
+)
+def test_conversations_that_the_model_s_template_refuses(
+    tmp_path: Path, model_folder: Path, content: bytes, template: str | None, words: str | None
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model_folder)
+    tokenizer.chat_template = template
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(CHAT * 12 + content)
+    if words is None:
+        assert read(path, codec=Codec(tokenizer)) == read(path)
+        return
+    with pytest.raises(FileError, match=words) as caught:
+        read(path, codec=Codec(tokenizer))
+    assert caught.value.code == "invalid_file_format"
+
+
 def test_many_lines_and_lines_of_a_megabyte_take_a_sane_room(tmp_path: Path, codec: Codec) -> None:
     path = tmp_path / "train.jsonl"
     path.write_bytes(lines(20_000))
