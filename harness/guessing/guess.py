@@ -144,7 +144,7 @@ def guess(
 def _refuse_nameless(found: Mapping[str, Guess], columns: Mapping[str, Column], source: str) -> None:
     for option, each in found.items():
         for name in _columns(each):
-            if not name.strip():
+            if not name.strip(" "):  # as readers call a column without one
                 raise DataError(
                     f"{source}: column {list(columns).index(name) + 1} looks like the {option}, and has no name",
                     f'write one into the line of column names, e.g. "{option}"',

@@ -44,7 +44,7 @@ def _search(
     if len(pair) < 2 or pair[0]["family"] not in TUNED or pair[1]["family"] not in PROMPTS:
         return
     tuned, prompt = pair
-    if prompt["imported"]:  # nobody knows what was tried elsewhere
+    if prompt.get("imported"):  # nobody knows what was tried elsewhere
         return
     tried = {choice["arm"]: len(choice.get("candidates") or ()) for choice in choices}
     # Several prompts of which validation has named the best are a search as well

@@ -364,7 +364,7 @@ def named(label: str) -> bool:
 
 @settings(max_examples=150)
 @given(
-    st.lists(NAME, min_size=4, max_size=4, unique=True),
+    st.lists(NAME.filter(str.strip), min_size=4, max_size=4, unique=True),
     st.lists(NAME.filter(named), min_size=2, max_size=5, unique_by=str.strip),
     TEXT,
     TEXT,
