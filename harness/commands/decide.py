@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import aligned, command, runs_option, say_json
+from harness.commands.shared import Finite, aligned, command, runs_option, say_json
 
-AMOUNT = click.FloatRange(min=0)
+AMOUNT = Finite(min=0)
 
 
 @command("harness decide food-reviews --requests-per-month 50000 --cache-hit 0.5 --error-usd 0.10")
 @click.argument("run", metavar="RUN")
-@click.option("--requests-per-month", type=click.FloatRange(min=0, min_open=True), metavar="N")
-@click.option("--horizon-months", type=click.FloatRange(min=0, min_open=True), metavar="N")
+@click.option("--requests-per-month", type=Finite(min=0, min_open=True), metavar="N")
+@click.option("--horizon-months", type=Finite(min=0, min_open=True), metavar="N")
 @click.option("--incumbent", metavar="ARM", help="The arm in use today.")
-@click.option("--cache-hit", type=click.FloatRange(0, 1), metavar="X", help="Share of prompt tokens found cached.")
+@click.option("--cache-hit", type=Finite(0, 1), metavar="X", help="Share of prompt tokens found cached.")
 @click.option("--price", "prices", multiple=True, metavar="MODEL.KEY=X", help="USD for a million tokens; local.hour.")
 @click.option("--error-usd", multiple=True, metavar="[LABEL=]X", help="What a wrong answer costs.")
 @click.option("--setup-hours", type=AMOUNT, metavar="N")
@@ -34,15 +34,11 @@ def decide(
     run: str, runs: Path, prices: Sequence[str], error_usd: Sequence[str], as_json: bool, **settings: Any
 ) -> None:
     """Verdict and payback under other assumptions; sends nothing."""
-    from harness.errors import UsageError
     from harness.finished.deciding import Wanted
     from harness.finished.deciding import decide as decide_anew
     from harness.runs import find_run
 
     given = {name: value for name, value in settings.items() if value is not None}
-    for name, value in given.items():  # a range lets nan and inf pass
-        if isinstance(value, float) and not abs(value) < float("inf"):
-            raise UsageError(f"--{name.replace('_', '-')}: a finite number is expected")
     if "labelling_usd" in given:
         given["label_usd"] = None
     wanted = Wanted(settings=given, error_usd=tuple(error_usd), prices=tuple(prices))

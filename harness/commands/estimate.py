@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import command, opened, out_option, plugin_options, say_json, screen_width
+from harness.commands.shared import Finite, command, opened, out_option, plugin_options, say_json, screen_width
 from harness.plugins.asides import spared_stdout
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--probe", is_flag=True, help="Ask three validation items of each arm: key, parser, logprobs, usage.")
 @out_option
 @click.option("--limit", type=click.IntRange(min=2), metavar="N", help="Of a preview on N test items.")
-@click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Hold it against X dollars.")
+@click.option("--max-usd", type=Finite(min=0), metavar="X", help="Hold it against X dollars.")
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")
 @click.option("--json", "as_json", is_flag=True, help="The estimate as one JSON object.")
 @plugin_options

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, listed, plugin_options, reopened, runs_option
+from harness.commands.shared import Finite, command, listed, plugin_options, reopened, runs_option
 from harness.plugins.asides import spared_stdout
 
 
@@ -20,7 +20,7 @@ from harness.plugins.asides import spared_stdout
     "-o", "out", type=click.Path(path_type=Path), required=True, metavar="FILE", help=".csv, .jsonl, .parquet"
 )
 @click.option("--text", metavar="COL,…", help="Columns in the place of the run's text columns.")
-@click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Spend at most X dollars on this data.")
+@click.option("--max-usd", type=Finite(min=0), metavar="X", help="Spend at most X dollars on this data.")
 @runs_option
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import aligned, command, listed, plugin_options, reopened, runs_option
+from harness.commands.shared import Finite, aligned, command, listed, plugin_options, reopened, runs_option
 from harness.plugins.asides import spared_stdout
 
 
@@ -17,7 +17,7 @@ from harness.plugins.asides import spared_stdout
 @click.argument("data", type=click.Path(path_type=Path), metavar="DATA")
 @click.option("--text", metavar="COL,…", help="Columns in the place of the run's text columns.")
 @click.option("--label", metavar="COL", help="The label's column, where it is not named as in the run.")
-@click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Spend at most X dollars on this data.")
+@click.option("--max-usd", type=Finite(min=0), metavar="X", help="Spend at most X dollars on this data.")
 @click.option("--no-reuse", is_flag=True, help="Ask anew what an earlier recheck of this data has asked.")
 @runs_option
 @click.option("--quiet", is_flag=True, help="Say nothing but the result.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.commands.shared import F, command, opened, out_option, plugin_options
+from harness.commands.shared import F, Finite, command, opened, out_option, plugin_options
 from harness.plugins.asides import spared_stdout
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def run_options(function: F) -> F:
             out_option,
             click.option("--only", multiple=True, metavar="ARM", help="Only this arm; repeatable."),
             click.option("--limit", type=click.IntRange(min=2), metavar="N", help="A preview on N test items."),
-            click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Spend at most X dollars."),
+            click.option("--max-usd", type=Finite(min=0), metavar="X", help="Spend at most X dollars."),
             click.option("--no-reuse", is_flag=True, help="Take nothing over from other runs."),
             click.option("--allow-leaks", is_flag=True, help="Go on although test items stand in train."),
             click.option("--offline", is_flag=True, help="Send nothing to other machines."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 import sys
@@ -173,6 +174,22 @@ def screen_width(piped: int = 10_000) -> int | None:
     from harness.console import is_terminal
 
     return None if is_terminal(sys.stdout) else piped
+
+
+class Finite(click.FloatRange):
+    """A range that lets neither nan nor inf pass: nothing is more than a budget of nan."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Reads a number.
+
+        Raises:
+            UsageError: It is not finite.
+        """
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            name = max(param.opts, key=len) if param is not None else "a number"
+            raise UsageError(f"{name} {value}: a finite number is expected")
+        return number
 
 
 out_option = click.option(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from harness.commands.shared import command, opened, out_option, plugin_options
+from harness.commands.shared import Finite, command, opened, out_option, plugin_options
 from harness.plugins.asides import spared_stdout
 
 
@@ -18,7 +18,7 @@ from harness.plugins.asides import spared_stdout
 @click.option("--follow", is_flag=True, help="Tell events and losses as they come, on stderr.")
 @out_option
 @click.option("--limit", type=click.IntRange(min=2), metavar="N", help="For a preview on N test items.")
-@click.option("--max-usd", type=click.FloatRange(min=0), metavar="X", help="Spend at most X dollars.")
+@click.option("--max-usd", type=Finite(min=0), metavar="X", help="Spend at most X dollars.")
 @click.option("--no-reuse", is_flag=True, help="Take nothing over from other runs.")
 @click.option("--allow-leaks", is_flag=True, help="Go on although test items stand in train.")
 @click.option("--offline", is_flag=True, help="Send nothing to other machines.")

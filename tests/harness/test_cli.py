@@ -58,6 +58,8 @@ def test_nothing_heavy_is_imported(arguments: list[str], tmp_path: Path) -> None
         (["run", "x.toml", "--onlyy", "a"], "--only"),
         (["run", "x.toml", "--limit", "1"], "--limit 1: a whole number of at least 2 is expected"),
         (["run", "x.toml", "--max-usd", "much"], "--max-usd much: a number of at least 0 is expected"),
+        (["run", "x.toml", "--max-usd", "nan"], "--max-usd nan: a finite number is expected"),
+        (["predict", "x", "--max-usd", "inf"], "--max-usd inf: a finite number is expected"),
         (["run", "."], ". is a folder; an experiment file (.toml) is expected\n`harness init DATA` writes one"),
         (["report", "x", "--format", "htm"], '--format htm: did you mean "html"?'),
         (["gate", "x", "--min", "accuracy", "0.9"], "one argument too many: 0.9"),
