@@ -25,9 +25,8 @@ def record(chosen: Chosen, hour_usd: float | None, groups: Mapping[str, str] | N
     seconds = busy_seconds({str(place): each.answers for place, each in enumerate(chosen.tried)})
     hourly = hour_usd if chosen.arm.endpoint == LOCAL else None
     candidates = [_candidate(each, seconds.get(str(place)), hourly, groups) for place, each in enumerate(chosen.tried)]
+    shared = chosen.shared_usd if hourly is None else 0.0  # seconds of this machine were shared out already
     budget, usd = chosen.arm.choose_budget, total(candidates, "cost_usd", "training_usd")
-    if usd is not None and hourly is None:  # seconds of this machine were shared out already
-        usd -= chosen.doubled_usd
     return {
         "arm": chosen.arm.name,
         "split": "validation",
@@ -38,7 +37,9 @@ def record(chosen: Chosen, hour_usd: float | None, groups: Mapping[str, str] | N
         "skipped": sum(chosen.why_skipped.values()),
         "why_skipped": dict(chosen.why_skipped),
         "budget": {"trials": budget.trials, "usd": budget.usd, "seconds": budget.seconds},
-        "usd": usd,
+        "usd": None if usd is None else usd - shared,
+        "shared_usd": shared,
+        "billed_usd": chosen.billed_usd,
         "seconds": total(candidates, "seconds", "training_s"),
         "wall_s": chosen.wall_s,
     }

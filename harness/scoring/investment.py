@@ -10,7 +10,6 @@ from harness.scoring.answers import Figures
 from harness.scoring.contenders import TUNED
 from harness.scoring.costs import Arm, number, price_of
 from harness.scoring.facts import Decision
-from harness.scoring.searches import total
 
 HOURS_PER_MONTH = 730.5
 """365.25 days of 24 hours, in twelve parts."""
@@ -53,13 +52,16 @@ class Spent:
         candidates = _known([candidate.get(each) for candidate in choice.get("candidates") or ()])
         return number(choice.get("usd" if unit == "usd" else "seconds")), candidates
 
-    def asking(self) -> float | None:
-        """Returns what this run has spent on answers, on test and validation, those of choices left out."""
+    def asking(self, arm: Arm) -> float | None:
+        """Returns what this run has spent on answers; those of the choice of the arm's settings are its search."""
         spent = number(self.ledger.get("spent_usd"))
         if spent is None:
             return None
-        answers = sum(_asked(choice) for choice in self.choices)
-        return max(0.0, spent - (number(self.ledger.get("training_usd")) or 0.0) - answers)
+        search = next((each for each in self.choices if each.get("arm") == arm["name"]), {})
+        billed = number(search.get("billed_usd"))
+        if billed is None:  # not said by earlier versions
+            billed = _known([each.get("cost_usd") for each in search.get("candidates") or ()])
+        return max(0.0, spent - (number(self.ledger.get("training_usd")) or 0.0) - (billed or 0.0))
 
 
 def investment(arm: Arm, decision: Decision, spent: Spent, unit: str) -> list[Figures]:
@@ -82,7 +84,7 @@ def investment(arm: Arm, decision: Decision, spent: Spent, unit: str) -> list[Fi
         ("failed jobs", number(arm.get("failed_training_usd")) if money else None, True),
         ("setup", hours or None, money),
         ("labelling", labels, money),
-        ("evaluation", spent.asking() if money else None, decision.count_evaluation),
+        ("evaluation", spent.asking(arm) if money else None, decision.count_evaluation),
     ]
     people = ("setup", "labelling")
     return [
@@ -102,14 +104,6 @@ def fixed_cost(lines: Sequence[Figures], unit: str) -> float | None:
     if not lines or lines[0][unit] is None:
         return None
     return float(sum(line[unit] for line in lines if line["counted"]))
-
-
-def _asked(choice: Mapping[str, Any]) -> float:
-    """Returns what the answers of a choice cost, as far as that is known; what candidates shared counts once."""
-    candidates = choice.get("candidates") or ()
-    asked, paid = _known([each.get("cost_usd") for each in candidates]) or 0.0, number(choice.get("usd"))
-    parts = total(candidates, "cost_usd", "training_usd")
-    return asked if paid is None or parts is None else asked - max(0.0, parts - paid)
 
 
 def training_of(arm: Arm, unit: str) -> float | None:

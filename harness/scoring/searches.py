@@ -49,8 +49,10 @@ def at_training_price(choice: Mapping[str, Any], price: float, before: float | N
     trained = [one for one in candidates if one.get("trained")]  # not said by earlier versions
     for one in trained:
         one["training_usd"] = trained_usd(one.get("trained_tokens"), price, before, one.get("training_usd"))
-    usd = total(candidates, "cost_usd", "training_usd") if trained else choice.get("usd")
-    return {**choice, "candidates": candidates, "usd": usd}
+    usd = total(candidates, "cost_usd", "training_usd")
+    if usd is not None:
+        usd -= number(choice.get("shared_usd")) or 0.0
+    return {**choice, "candidates": candidates, "usd": usd if trained else choice.get("usd")}
 
 
 def at_hour(choice: Mapping[str, Any], hour_usd: float) -> Figures:
@@ -64,4 +66,4 @@ def at_hour(choice: Mapping[str, Any], hour_usd: float) -> Figures:
         {**one, "cost_usd": usd(one.get("seconds")), "training_usd": usd(one.get("training_s"))}
         for one in choice.get("candidates") or ()
     ]
-    return {**choice, "candidates": candidates, "usd": usd(choice.get("seconds"))}
+    return {**choice, "candidates": candidates, "usd": usd(choice.get("seconds")), "shared_usd": 0.0}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.execution.answers import Answered, accuracy
-from harness.experiment import Arm
+from harness.experiment import LOCAL, Arm
 from harness.experiment.file import ChooseBudget
+from harness.journal import Entry
 from harness.running.arm_training import Trained
 from harness.types import Example
 
@@ -64,22 +65,31 @@ class Chosen:
         return sum({each.ready.job: each.ready.usd or 0.0 for each in self.tried}.values())
 
     @property
-    def doubled_usd(self) -> float:
+    def shared_usd(self) -> float:
         """Dollars that are in what several candidates cost, and were paid once.
 
         Candidates that differ in what is made of an answer (`calibrate`) ask the same; the dearest asks for all of it.
         """
+        return sum(sum(costs) - max(costs) for costs in self._costs(lambda _entry: True))
+
+    @property
+    def billed_usd(self) -> float:
+        """Dollars of its answers for which this run was billed: not what was taken over or asked of this machine."""
+        return sum(max(costs) for costs in self._costs(_billed))
+
+    def _costs(self, counts: Callable[[Entry], bool]) -> Iterable[list[float]]:
+        """Returns, for each answer that counts, what it costs each candidate that asks for it."""
         costs: dict[str, list[float]] = {}
         for each in self.tried:
             for answer in each.answers:
-                if answer.entry is not None:
+                if answer.entry is not None and counts(answer.entry):
                     costs.setdefault(answer.entry.key, []).append(answer.prediction.cost_usd or 0.0)
-        return sum(sum(shared) - max(shared) for shared in costs.values())
+        return costs.values()
 
     @property
     def usd(self) -> float:
         """Dollars that the choice has cost: training and answers."""
-        return self.training_usd + sum(each.usd for each in self.tried) - self.doubled_usd
+        return self.training_usd + sum(each.usd for each in self.tried) - self.shared_usd
 
 
 @dataclass(kw_only=True)
@@ -142,6 +152,11 @@ class Search:
     def chosen_usd(self) -> float:
         """Returns the dollars that the choice has cost so far."""
         return self.chosen().usd if self.tried else 0.0
+
+
+def _billed(entry: Entry) -> bool:
+    """Whether an answer is in the ledger's `spent_usd`: this run's own, of an endpoint that may send a bill for it."""
+    return entry.reused is None and entry.error is None and entry.endpoint not in ("", LOCAL)
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -14,6 +14,7 @@ from harness.scoring.investment import Spent, fixed_cost, investment, monthly_co
 from harness.scoring.payback import paybacks
 from harness.scoring.projection import Case, day_of, decide
 from harness.scoring.savings import Savings
+from harness.scoring.searches import at_training_price
 
 TODAY = "2026-11-20T09:12:30+00:00"
 
@@ -230,11 +231,18 @@ def test_what_a_search_took_counts_once() -> None:
     assert cheaper.search(trained(), 40.0, "usd") == 0.0
     assert cheaper.search(trained(), None, "usd") == 30.0
     assert Spent(choices=[{**choice, "usd": None}]).search(trained(), 40.0, "usd") == 2.0
-    assert Spent().asking() is None
-    assert Spent(ledger={"spent_usd": 3.0}).asking() == 3.0
-    both = [{"n": 4, "cost_usd": 1.0}, {"n": 4, "cost_usd": 1.2}]  # of the same answers
-    assert Spent(ledger={"spent_usd": 3.0}, choices=[{"candidates": both, "usd": 1.2}]).asking() == pytest.approx(1.8)
-    assert Spent(ledger={"spent_usd": 3.0, "training_usd": 5.0}).asking() == 0.0
+    assert Spent().asking(trained()) is None
+    assert Spent(ledger={"spent_usd": 3.0}).asking(trained()) == 3.0
+    assert Spent(ledger={"spent_usd": 3.0, "training_usd": 5.0}).asking(trained()) == 0.0
+    # Of its answers 0.5 are this run's; the rest was taken over, or is time of this machine at a price.
+    billed = Spent(ledger={"spent_usd": 3.0}, choices=[{**choice, "billed_usd": 0.5}])
+    assert billed.asking(trained()) == 2.5
+
+
+def test_what_candidates_share_counts_once_at_another_price_of_training_too() -> None:
+    job = {"n": 4, "model": "m", "cost_usd": 1.0, "trained": True, "training_usd": 5.0, "trained_tokens": 10**6}
+    choice = {"candidates": [job, {**job, "cost_usd": 1.2}], "usd": 6.2, "shared_usd": 1.0}
+    assert at_training_price(choice, 10.0, 5.0)["usd"] == pytest.approx(11.2)
 
 
 def test_labels_cost_together_or_each() -> None:

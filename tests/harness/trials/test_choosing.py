@@ -96,6 +96,28 @@ def test_every_key_of_a_training_reaches_its_job(lab: Lab, provider: Provider) -
     assert lab.results()["ledger"]["spent_usd"] == pytest.approx(spent)
 
 
+def test_what_a_run_has_spent_on_asking_is_its_own(lab: Lab, provider: Provider) -> None:
+    def ran(*more: str) -> tuple[dict[str, Any], dict[str, float | None]]:
+        write(lab, provider, few_shot("a", k=1, extra='[arms.choose]\n"shots.k" = [1, 2]\n'), chosen, *more)
+        assert lab.run().code == 0
+        results = lab.results(lab.runs[-1])
+        (entry,) = [line for line in results["payback"] if line["role"] == "best-prompt"]
+        return results, {line["name"]: line["usd"] for line in entry["investment"]}
+
+    chosen = tuned(lab, '"backend.n_epochs" = [1, 2]\ncheckpoints = false')
+    first, invested = ran()
+    costs = {one["arm"]: sum(each["cost_usd"] for each in one["candidates"]) for one in first["choices"]}
+    assert {one["arm"]: one["billed_usd"] for one in first["choices"]} == pytest.approx(costs)
+    # The search for a prompt is asking, too; the trained arm's own has a line of its own.
+    asked = first["ledger"]["spent_usd"] - first["ledger"]["training_usd"] - costs["tuned"]
+    assert invested["evaluation"] == pytest.approx(asked)
+
+    second, again = ran(few_shot("b", k=3))
+    assert [one["billed_usd"] for one in second["choices"]] == [0.0, 0.0]
+    assert second["ledger"]["training_usd"] is None
+    assert again == pytest.approx(invested | {"evaluation": second["ledger"]["spent_usd"]})
+
+
 def test_a_price_of_training_decides_as_the_same_price_in_the_file(lab: Lab, provider: Provider) -> None:
     def investment(paybacks: list[dict[str, Any]]) -> dict[str, float | None]:
         (entry,) = [line for line in paybacks if line["against"] == "zero"][:1]
@@ -165,6 +187,8 @@ def test_calibration_and_whole_tables(lab: Lab, provider: Provider) -> None:
     costs = [each["cost_usd"] for each in choice(lab)["candidates"]]
     assert choice(lab)["usd"] == pytest.approx(max(costs[0], costs[2]) + max(costs[1], costs[3]))
     assert choice(lab)["usd"] < 0.7 * sum(costs)
+    assert choice(lab)["billed_usd"] == pytest.approx(choice(lab)["usd"])
+    assert choice(lab)["usd"] == pytest.approx(sum(costs) - choice(lab)["shared_usd"])
 
 
 def test_of_more_combinations_than_trials_a_draw_is_tried(lab: Lab, provider: Provider) -> None:
