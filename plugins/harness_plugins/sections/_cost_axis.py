@@ -60,8 +60,8 @@ Line = tuple[Curve, list[_Spot]]
 
 def together(data: Data, learning: Sequence[Curve], shots: Sequence[Curve]) -> Chart | None:
     """Returns both kinds of curve over one axis of cost; `None` where one kind or every common quantity is missing."""
-    curves = [curve for curve in (*learning, *shots) if curve.get("summary")]
-    if {curve["kind"] for curve in curves} != {"learning", "shots"}:
+    curves = _over_the_same([curve for curve in (*learning, *shots) if curve.get("summary")])
+    if not curves:
         return None
     here = {arm["name"] for arm in data.get("arms") or () if arm.get("local")}
     for measure in MEASURES:
@@ -71,6 +71,18 @@ def together(data: Data, learning: Sequence[Curve], shots: Sequence[Curve]) -> C
         if all(spots for _, spots in lines):
             return _chart(data, lines, measure)
     return None
+
+
+def _over_the_same(curves: Sequence[Curve]) -> list[Curve]:
+    """Returns those that were asked about the same items, as many as both kinds have; none where there are no such.
+
+    Samples of one size are the same items (`choose.items`). Accuracies over others are not held against each other.
+    """
+    for items in sorted({curve.get("n_items") or 0 for curve in curves}, reverse=True):
+        alike = [curve for curve in curves if (curve.get("n_items") or 0) == items]
+        if {curve["kind"] for curve in alike} == {"learning", "shots"}:
+            return alike
+    return []
 
 
 def volume(data: Data) -> float:

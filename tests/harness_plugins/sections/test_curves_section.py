@@ -119,3 +119,17 @@ def test_time_is_a_cost_on_this_machine_alone(local: bool, unit: str) -> None:
                 point |= {"cost_usd": None, "training_usd": None, "seconds": 2.0, "training_s": 60.0}
 
     assert blocks(changed(change), Chart)[-1].x.unit == unit
+
+
+def test_arms_that_were_asked_about_other_items_do_not_stand_on_one_axis() -> None:
+    """Samples of one size are the same items; another size is another test."""
+
+    def alike(data: dict[str, Any]) -> None:
+        shots, learning = data["curves"]
+        data["curves"] += [{**shots, "arm": "zero-shot", "n_items": 7}, {**learning, "arm": "other", "n_items": 9}]
+
+    def apart(data: dict[str, Any]) -> None:
+        data["curves"][0]["n_items"] = 7
+
+    assert [series.arm for series in blocks(changed(alike), Chart)[-1].series] == ["tuned", "8-shot"]
+    assert len(blocks(changed(apart), Chart)) == 2
