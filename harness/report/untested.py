@@ -42,7 +42,10 @@ def _repetition(data: Data) -> Iterator[str]:
     fixed = (data.get("run") or {}).get("not_varied") or ()
     if "shot-draw" in fixed:
         if _draws(data) > 1:
-            yield say("Other examples in the prompts: the test met only the draw that did best on validation.")
+            yield say(
+                "Other examples in the prompts: the test met one draw of them for each prompt, the best on validation "
+                "where several were tried."
+            )
         else:
             yield say("Other examples in the prompts: each prompt with shots was tried with a single draw of them.")
     if "training-seed" in fixed:
@@ -52,12 +55,13 @@ def _repetition(data: Data) -> Iterator[str]:
 
 
 def _draws(data: Data) -> int:
-    """Returns the most draws of shots among which a choice was made on validation."""
-    drawn = (
-        {(candidate.get("settings") or {}).get("shots.draw") for candidate in choice.get("candidates") or ()}
-        for choice in data.get("choices") or ()
-    )
-    return max(map(len, drawn), default=0)
+    """Returns the most draws of shots among which a choice was made on validation; without shots there is none."""
+    most = 0
+    for choice in data.get("choices") or ():
+        tried = [candidate.get("settings") or {} for candidate in choice.get("candidates") or ()]
+        drawn = {one.get("shots.draw", (one.get("shots") or {}).get("draw")) for one in tried}
+        most = max(most, len(drawn - {None}))
+    return most
 
 
 def _prompts(data: Data) -> Iterator[str]:

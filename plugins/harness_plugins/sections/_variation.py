@@ -31,7 +31,7 @@ def varied(data: Data) -> Iterable[Block]:
     if run.get("varied"):
         said = [say("Intervals say how figures move with other test items.")]
         said += [say("The run also varied {sources}.", sources=listed(varied))] if varied else []
-        said += [say("The run did not vary {sources}.", sources=_either(fixed))] if fixed else []
+        said += [say("On the test items the run did not vary {sources}.", sources=_either(fixed))] if fixed else []
         yield Text(text=" ".join(said))
     lines = [line for line in data.get("variation") or () if line.get("sd_between") is not None]
     if not lines:

@@ -329,8 +329,10 @@ def test_what_was_not_tried() -> None:
         "Other examples in the prompts", "Another training of the same model", "Asking again", *LAST,
     ]  # fmt: skip
     drawn = [{"candidates": [{"settings": {"shots.draw": draw}} for draw in draws]} for draws in ((1,), (1, 2, 2))]
-    assert "only the draw that did best on validation" in untested({**fixed, "choices": drawn})[0]
+    assert "the best on validation where several were tried" in untested({**fixed, "choices": drawn})[0]
     assert "with a single draw" in untested({**fixed, "choices": drawn[:1]})[0]
+    zero = {"candidates": [{"settings": {"shots.k": 0}}, {"settings": {"shots.k": 4, "shots.draw": 1}}]}
+    assert "with a single draw" in untested({**fixed, "choices": [zero]})[0]  # without shots there is no draw
     arms = [arm("t", "fine-tuned", model="m"), arm("p", "few-shot", model="m"), arm("p#2", "few-shot", of="p"),
             arm("gone", "zero-shot", n=0)]  # fmt: skip
     assert untested({"arms": arms})[:5] == [
