@@ -31,7 +31,8 @@ def gaps(results: Results, data: Data, *, dropped: int = 0) -> tuple[Callout, ..
         data: Their completed data.
         dropped: Entries of `results.json` that could not be read.
     """
-    said = [*_arms(data), *_items(data), *_files(results)]
+    look = _failed(results, data)
+    said = [*_arms(data, look), *_items(data, look), *_files(results)]
     if dropped:
         said.append(
             say_n(
@@ -44,7 +45,7 @@ def gaps(results: Results, data: Data, *, dropped: int = 0) -> tuple[Callout, ..
     return tuple(Callout(text=text, level="warning") for text in said)
 
 
-def _arms(data: Data) -> Iterator[str]:
+def _arms(data: Data, look: str | None) -> Iterator[str]:
     """Says which arms have no answers, and why."""
     arms = data.get("arms") or ()
     if not arms:
@@ -59,13 +60,9 @@ def _arms(data: Data) -> Iterator[str]:
         elif arm.get("refused"):
             yield say("{arm} has no answers: its training was refused.", arm=name)
         elif arm.get("n"):
-            yield say(
-                "{arm} has no answers: none of its {n} items was answered. `{command}` lists the attempts; the same "
-                "command as before asks again.",
-                arm=name,
-                n=numbers.count(arm["n"]),
-                command=_failed(data),
-            )
+            none = say("{arm} has no answers: none of its {n} items was answered.", arm=name, n=numbers.count(arm["n"]))
+            again = say("`{command}` lists the attempts; the same command as before asks again.", command=look)
+            yield f"{none} {again}" if look else none
         else:
             yield say("{arm} was not asked: the same command goes on where it stopped.", arm=name)
 
@@ -76,7 +73,7 @@ def unanswered(arm: Arm) -> bool:
     return arm.get("accuracy") is None if None in known else not any(known)
 
 
-def _items(data: Data) -> Iterator[str]:
+def _items(data: Data, look: str | None) -> Iterator[str]:
     """Says how many items have no answer in arms that answered others."""
     lost = [arm for arm in data.get("arms") or () if arm.get("failed") and not unanswered(arm)]
     if lost:
@@ -89,14 +86,15 @@ def _items(data: Data) -> Iterator[str]:
             )
             for arm in lost
         )
-        yield say(
-            "Items without an answer, which count as wrong: {shares}. `{command}` lists them with each attempt.",
-            shares=shares,
-            command=_failed(data),
-        )
+        wrong = say("Items without an answer, which count as wrong: {shares}.", shares=shares)
+        each = say("`{command}` lists them with each attempt.", command=look)
+        yield f"{wrong} {each}" if look else wrong
 
 
-def _failed(data: Data) -> str:
+def _failed(results: Results, data: Data) -> str | None:
+    """Returns what lists attempts; `None` of a published run, whose answers lack the keys by which they are found."""
+    if results.predictions and "key" not in results.predictions:
+        return None
     run = data.get("run") or {}
     return f"harness show {run.get('id') or run.get('name') or 'RUN'} --failed"
 

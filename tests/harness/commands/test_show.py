@@ -95,6 +95,11 @@ def test_items_of_a_published_run_failed_for_reasons_that_stayed_at_home(lab: La
     lines = shown.out.splitlines()
     assert len(lines) == lab.arms()["m"]["failed"] > 0
     assert all(line.startswith("m · ") and line.endswith(": –") for line in lines)
+    # Whoever reads the published page has neither the run nor its journal; the run's own page says how to look.
+    page, own = lab.path / "site" / lab.folder.name / "index.html", lab.folder / "report.html"
+    told = [path.read_text("utf-8") for path in (page, own)]
+    assert all(f"which count as wrong: m: {len(lines)} of 30." in text for text in told)
+    assert ["--failed" in text for text in told] == [False, True]
 
 
 def test_the_journal_is_asked_by_sql(lab: Lab) -> None:

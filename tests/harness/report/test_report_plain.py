@@ -8,7 +8,7 @@ import pytest
 
 from harness.blocks import Results
 from harness.report.complete import completed
-from harness.report.gaps import gaps
+from harness.report.gaps import ANSWERS, gaps
 from harness.report.plain import advice, compared, price, right, sentences
 from harness.report.untested import untested
 from harness.report.verdict import tiles
@@ -394,6 +394,9 @@ def test_what_has_no_answers_says_why() -> None:
         "r has no answers: its training was refused.",
     ]
     assert said[2].startswith("p has no answers: none of its 9 items was answered.")
+    assert "`harness show x --failed` lists the attempts" in said[2]
+    published = Results(data=found, predictions=dict.fromkeys(ANSWERS, ()))  # without the keys to the journal
+    assert gaps(published, found)[2].text == "p has no answers: none of its 9 items was answered."
     assert said[3] == "q was not asked: the same command goes on where it stopped."
     assert not any(text.startswith("ok ") for text in said)
     assert gaps(Results(data={}), {})[0].text.startswith("This run has no arms with results yet")
