@@ -18,7 +18,7 @@ from harness.numbers import usd as usd_text
 from harness.running.arm_prices import unpriced
 from harness.running.arm_training import ArmTraining
 from harness.trials.notes import is_closed, mark_of, noted
-from harness.types import Usage
+from harness.types import Example, Usage
 
 OUTPUT_TOKENS = 8
 """Tokens of an answer that names a label."""
@@ -47,14 +47,34 @@ class Sweeps:
         answers = None if ready is None else self.work.asking.there(ready, self.work.sample(items))
         return None if answers is None else sum(each.prediction.cost_usd or 0.0 for each in answers)
 
-    def _asking(self, one: Arm, items: int | None) -> float:
-        """Returns the dollars that asking a candidate would cost."""
-        asking = self.work.asking
-        prompts = asking.asker.prompts(one, self.work.sample(items))
+    def _asking(self, one: Arm, items: int | None, asked: set[str] | None = None) -> float:
+        """Returns the dollars that asking a candidate would cost, each of an item's requests as much as its prompt.
+
+        Args:
+            one: The candidate.
+            items: How many validation examples it is asked about; all where `None`.
+            asked: Keys of what others ask before; those of its own are added.
+        """
+        asking, examples = self.work.asking, self.work.sample(items)
+        prompts = asking.asker.prompts(one, examples)
         sizes = [len(p.text) + sum(len(m.content) for m in p.messages) for p in prompts]
         usages = [Usage(input=size // 3 + 1, output=OUTPUT_TOKENS) for size in sizes]
-        costs = [asking.prices.request_usd(str(one.endpoint), self._model(one), usage) for usage in usages]
-        return sum(cost or 0.0 for cost in costs)
+        costs = [asking.prices.request_usd(str(one.endpoint), self._model(one), usage) or 0.0 for usage in usages]
+        times = self._requests(one, examples, set() if asked is None else asked)
+        return sum(cost * n for cost, n in zip(costs, times, strict=True))
+
+    def _requests(self, one: Arm, examples: Sequence[Example], asked: set[str]) -> list[int]:
+        """Returns how many requests that have no answer each example takes; one where they cannot be known yet."""
+        ready, asking = self._ready(one), self.work.asking
+        if ready is None or asking.asker.lacking(ready, examples):
+            return [1] * len(examples)
+        questions = asking.asker.questions(ready, examples)
+        asked |= asking.journal.known([key for question in questions for key in question.keys])
+        counts = []
+        for question in questions:
+            counts.append(len(set(question.keys) - asked))
+            asked.update(question.keys)
+        return counts
 
     def training(self, one: Arm) -> float:
         """Returns the dollars of a candidate's job, 0 where its model is there."""
@@ -108,14 +128,15 @@ class Sweeps:
         begun = {number for number, (settings, _) in enumerate(candidates)
                  if spent[number] is not None or mark_of(settings) in note.get("begun", ())}  # fmt: skip
         kept: set[int] = set()
-        asked, jobs = 0.0, dict[str, float]()
+        asked, jobs, keys = 0.0, dict[str, float](), set[str]()
         for number in (*sorted(begun), *(other for other in range(len(candidates)) if other not in begun)):
             one, usd = candidates[number][1], spent[number]
-            more = self._asking(one, items) if usd is None else usd
+            theirs = set(keys)
+            more = self._asking(one, items, theirs) if usd is None else usd
             billed = jobs | self._billed(one)
             if number in begun or not kept or asked + more + sum(billed.values()) <= budget.usd:
                 kept.add(number)
-                asked, jobs = asked + more, billed
+                asked, jobs, keys = asked + more, billed, theirs
         return [candidates[number] for number in sorted(kept)]
 
     def refuse(self, arms: Sequence[Arm]) -> None:

@@ -199,6 +199,16 @@ def test_of_more_combinations_than_trials_a_draw_is_tried(lab: Lab, provider: Pr
     assert (found["tried"], found["combinations"], found["skipped"]) == (3, 40, 0)
 
 
+def test_dollars_are_kept_only_for_requests_that_have_no_answer(lab: Lab, provider: Provider) -> None:
+    """Calibrated, a candidate takes one request more than the one whose answers it shares: about $0.00006."""
+    grid = '"backend.calibrate" = [false, true]\nitems = 4\nbudget = { usd = 0.00032 }\n'  # a candidate: about $0.00024
+    write(lab, provider, few_shot("a", options=', answer = "choose"', extra=f"[arms.choose]\n{grid}"))
+    told = call("estimate", lab.path / "experiment.toml", "--json")
+    assert json.loads(told.out)["arms"][0]["requests_for"]["choosing"] == 5
+    assert lab.run().code == 0
+    assert (choice(lab)["tried"], choice(lab)["skipped"]) == (2, 0)
+
+
 DRAWS = '"shots.draw" = [1, 2, 3, 4, 5, 6]\nitems = 5\n'
 
 
