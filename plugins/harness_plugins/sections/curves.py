@@ -206,7 +206,7 @@ def _table(results: Results, curves: Sequence[Curve], caption: str) -> Table:
             cells.share(point.get("accuracy"), point.get("accuracy_ci")),
             numbers.duration(point.get("training_s")) if learning else numbers.count(point.get("input_tokens_mean")),
         ]
-        row += [numbers.usd(_cost(point))] if money else []
+        row += [numbers.usd(_cost(point, learning))] if money else []
         row += [say(str(point.get("reason") or ""))] if reasons else []
         rows.append(tuple(row))
     return Table(
@@ -217,9 +217,10 @@ def _table(results: Results, curves: Sequence[Curve], caption: str) -> Table:
     )
 
 
-def _cost(point: Mapping[str, Any]) -> float | None:
-    parts = [cost for cost in (point.get("training_usd"), point.get("cost_usd")) if cost is not None]
-    return sum(parts) if parts else None
+def _cost(point: Mapping[str, Any], learning: bool) -> float | None:
+    """Returns what a point has cost, its training included; `None` where a part of it is not known."""
+    training, answers = point.get("training_usd") if learning else 0.0, point.get("cost_usd")
+    return None if training is None or answers is None else float(training + answers)
 
 
 @harness.hookimpl

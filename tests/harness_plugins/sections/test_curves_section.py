@@ -94,6 +94,7 @@ def test_tables_list_every_point_and_why_one_is_missing() -> None:
         point = data["curves"][1]["points"][0]
         point |= dict.fromkeys(("accuracy", "accuracy_ci", "training_usd", "training_s", "cost_usd"))
         point["reason"] = "too few examples"
+        data["curves"][1]["points"][2]["training_usd"] = None
         data["arms"][1]["simulated"] = True
 
     learning, shots = blocks(changed(change), Table)
@@ -103,6 +104,8 @@ def test_tables_list_every_point_and_why_one_is_missing() -> None:
     first = [cell.text if isinstance(cell, Cell) else cell for cell in learning.rows[0]]
     assert first == ["tuned", "32", "0", "–", "–", "–", "too few examples"]
     assert learning.rows[1][5] == "$0.05"  # 32/900 for the training and one cent for the answers
+    assert learning.rows[2][5] == "–"  # what the training cost is not known
+    assert shots.rows[0][5].startswith("$")
     assert shots.rows[0][0].tags == ("simulated",)
     assert learning.folded
 
