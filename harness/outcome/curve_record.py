@@ -71,7 +71,7 @@ def _point(point: Point, seconds: float | None) -> dict[str, Any]:
         "accuracy_ci": None if interval is None else list(interval),
         "unparsed": sum(row.status is Status.UNPARSED for row in rows) if n else None,
         "failed": sum(row.status is Status.FAILED for row in rows) if n else None,
-        "cost_usd": whole([row.cost_usd for row in rows]),
+        "cost_usd": whole([row.cost_usd for row in rows if row.status is not Status.FAILED]),
         "training_usd": ready.usd if ready is not None and learning else None,
         "training_s": ready.seconds if ready is not None and learning else None,
         "seconds": seconds,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,3 +45,14 @@ def test_candidates_and_points_of_curves_have_the_intervals_of_their_groups(grou
     candidate = choice_record._candidate(tried, 0.0, None, groups)
     assert candidate["accuracy_ci"] == pytest.approx(expected)
     assert curve_record._point(point, 0.0)["accuracy_ci"] == pytest.approx(expected)
+
+
+def test_an_item_without_an_answer_leaves_the_cost_of_the_others_known() -> None:
+    rows = [replace(each, prediction=replace(each.prediction, cost_usd=0.5)) for each in answers()]
+    rows[0] = replace(rows[0], prediction=replace(rows[0].prediction, status=Status.FAILED, cost_usd=None))
+    ready = SimpleNamespace(model="m", seconds=None, usd=None, tokens=None, refusal=None)
+    tried: Any = SimpleNamespace(settings={"shots.k": 2}, answers=rows, ready=ready)
+    spot = SimpleNamespace(kind="shots", x=2, run=1, items=ITEMS)
+    point: Any = SimpleNamespace(spot=spot, answers=rows, ready=None, reason=None)
+    assert choice_record._candidate(tried, 0.0, None, None)["cost_usd"] == 14.5
+    assert curve_record._point(point, 0.0)["cost_usd"] == 14.5
