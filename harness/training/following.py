@@ -325,7 +325,7 @@ def _count(value: Any) -> int | None:
     """Returns a whole number, which some endpoints write as text."""
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

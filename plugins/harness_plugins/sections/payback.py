@@ -16,6 +16,7 @@ from harness.report.facts import (
     arm_named,
     contenders,
     cost_measure,
+    never_paid_back,
     paid_back_after,
     payback,
     with_monthly,
@@ -292,9 +293,7 @@ def _interval(line: Mapping[str, Any]) -> Cell:
 def _requests(entry: Mapping[str, Any]) -> Cell:
     n, monthly = paid_back_after(entry), with_monthly(entry)
     if n is None:
-        saving = entry.get("saving_per_1k")
-        known = saving is not None and (saving <= 0 or entry.get("fixed") is not None)
-        return Cell(text=say("never") if known else numbers.MISSING, note=monthly)
+        return Cell(text=say("never") if never_paid_back(entry) else numbers.MISSING, note=monthly)
     if monthly:
         return Cell(text=say_n(n, "{n} request", "{n} requests", n=numbers.count(n)), note=monthly)
     low, high = entry.get("ci") or (None, None)
