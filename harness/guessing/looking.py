@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from harness.types import Context
 
 ROWS = 20_000
 """Rows that a look takes in."""
-_RUN = 20
-"""Rows in which a column stays as it is, on average, where a file is in blocks: ordered by that column."""
+_RUN = 5
+"""Rows that a sample takes together: those of one group, which often stand together, are seen as such."""
 
 _DELIMITED = frozenset({".csv", ".tsv", ".tab"})
 _HEADED = _DELIMITED | {".xlsx"}
@@ -71,7 +72,7 @@ class Look:
 
 
 def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapping[str, Any] | None = None) -> Look:
-    """Looks at the first 20,000 rows of a file; where they stand in blocks, at rows from all of it.
+    """Looks at the rows of a file; of more than 20,000, at as many from all of it.
 
     Args:
         data: Whatever the dataset `files` reads: CSV, TSV, JSON, JSONL, Parquet, …
@@ -90,26 +91,29 @@ def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapp
         if found is not None:
             reader.take(found)
             rows = reader.rows()
-    whole = len(rows) <= ROWS
-    if not whole and in_blocks(rows):
-        rows = reader.spread()
     if is_prepared(data):
-        guesses = guess(readable(rows[:ROWS]), given, source=data.name, known=known(rows[:ROWS]))
+        guesses = guess(readable(rows), given, source=data.name, known=known(rows))
     else:
         named = all(found.option != "columns" for found in reader.layout)
-        guesses = guess(rows[:ROWS], given, source=data.name, named=named)
+        guesses = guess(rows, given, source=data.name, named=named)
     options = {**guesses.options, **reader.options}
-    return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=whole)
+    return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=reader.whole)
 
 
-def in_blocks(rows: Rows) -> bool:
-    """Whether equal values of a column stand together, so that the first rows may say little of the others."""
-    for column in rows[0]:
-        values = [row.get(column) for row in rows]
-        runs = 1 + sum(value != before for before, value in pairwise(values))
-        if runs * _RUN <= len(rows):
-            return True
-    return False
+def sample(rows: Iterator[Mapping[str, Any]]) -> tuple[Rows, bool]:
+    """Returns the rows, or of more than 20,000 as many from all of them; and whether these are all.
+
+    Runs of neighbours are drawn, each as probably as any other and the same ones each time, and stay in their order.
+    """
+    draw, most = random.Random(0), ROWS // _RUN
+    kept: list[tuple[int, Rows]] = []
+    seen = 0
+    while run := list(islice(rows, _RUN)):
+        place = seen if seen < most else int(draw.random() * (seen + 1))
+        if place < most:
+            kept[place : place + 1] = [(seen, run)]
+        seen += 1
+    return [row for _, run in sorted(kept, key=lambda each: each[0]) for row in run], seen <= most
 
 
 def check_file(data: Path) -> None:
@@ -131,12 +135,14 @@ def _nearest_file(name: str, folder: Path) -> str:
 
 
 class _Reader:
-    """Reads a file's first rows, and takes down what it has to say to the dataset `files` for that."""
+    """Reads a file's rows, and takes down what it has to say to the dataset `files` for that."""
 
     def __init__(self, data: Path, plugins: Plugins, options: Mapping[str, Any]) -> None:
         self.options = dict(options)
         self.layout: list[Guess] = []
         self.suffix = _suffix(data)
+        self.whole = True
+        """Whether the rows that were read last are all rows."""
         self._data = data
         self._cls = plugins.get("dataset", "files").cls
 
@@ -174,29 +180,23 @@ class _Reader:
         return ()
 
     def rows(self, more: Mapping[str, Any] | None = None) -> Rows:
-        """Reads the first rows.
+        """Reads the file, and returns a sample of it where it is long.
 
         Raises:
             DataError: The file cannot be read; the hint names this command's options.
             UsageError: The dataset has no such option.
         """
-        return self._read(more or {}, lambda rows: list(islice(rows, ROWS + 1)))
-
-    def spread(self) -> Rows:
-        """Reads all of the file and returns between 10,000 and 20,000 rows at equal distances."""
-        return self._read({}, _spread)
-
-    def _read(self, more: Mapping[str, Any], taken: Callable[[Iterator[Mapping[str, Any]]], Rows]) -> Rows:
         # Whatever the text and label are: rows come as they stand.
-        table = {"text": [], "label": "", **self.options, **more, "path": str(self._data.absolute())}
+        table = {"text": [], "label": "", **self.options, **(more or {}), "path": str(self._data.absolute())}
         try:
             dataset: Any = construct(self._cls, table, "dataset")
         except OptionError as error:
             raise UsageError(f"{self._data.name}: {error.message}") from None
         try:
-            return taken(iter(dataset.rows(Context())))
+            rows, self.whole = sample(iter(dataset.rows(Context())))
         except DataError as error:
             raise DataError(_as_option(error.message), _as_option(error.hint)) from None
+        return rows
 
 
 def _suffix(data: Path) -> str:
@@ -204,17 +204,6 @@ def _suffix(data: Path) -> str:
     if data.is_dir():
         data = min((each for each in data.iterdir() if each.is_file() and each.name[0] not in "._"), default=data)
     return (Path(data.stem) if data.suffix.lower() in _PACKED else data).suffix.lower()
-
-
-def _spread(rows: Iterator[Mapping[str, Any]]) -> Rows:
-    kept: list[Mapping[str, Any]] = []
-    step = 1
-    for number, row in enumerate(rows):
-        if number % step == 0:
-            kept.append(row)
-            if len(kept) > ROWS:
-                kept, step = kept[::2], step * 2
-    return kept
 
 
 def _as_option(text: str) -> str:

@@ -416,7 +416,7 @@ def test_many_labels_on_this_machine_are_said_to_take_long(tmp_path: Path, monke
     assert "one by one" not in hosted.out
 
 
-def test_of_a_long_file_the_beginning_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_long_file_some_rows_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = "".join(f"{sentence(row % 50)} {row},{'ab'[row % 2] if row < ROWS else 'c'}\n" for row in range(ROWS + 5))
     (tmp_path / "long.csv").write_text(f"text,label\n{rows}")

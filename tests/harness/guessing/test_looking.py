@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
+from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError
 from harness.guessing import looking
-from harness.guessing.looking import in_blocks, look
+from harness.guessing.looking import look, sample
 from harness.plugins.discovery import discover
 
 WORDS = ("good", "bad", "fine", "film", "plot", "actor", "music", "scene", "story", "night", "light", "cold", "warm")
@@ -35,33 +35,39 @@ def test_all_classes_of_a_file_in_their_order_are_seen(tmp_path: Path, labels: l
     seen = look(written(tmp_path / "d.csv", [label for label in labels for _ in range(450)]), discover())
     assert seen.options["label"] == "label"
     assert list(seen.guesses.labels) == labels
-    assert not seen.whole
-    assert 200 <= seen.guesses.rows <= 400
-
-
-def test_of_a_mixed_file_the_first_rows_say_enough(tmp_path: Path) -> None:
-    rows = ["neg", "pos"] * 300
-    path = written(tmp_path / "d.csv", rows)
-    with path.open("a", encoding="utf-8") as file:
-        file.write('a row that nobody reads,"with a quote that stays open\n')
-    seen = look(path, discover())
     assert (seen.guesses.rows, seen.whole) == (400, False)
 
 
-@given(st.lists(st.integers(1, 400), min_size=1, max_size=40))
-def test_blocks_are_runs_of_twenty_on_average(runs: list[int]) -> None:
-    rows = [{"id": number, "of": place} for place, length in enumerate(runs) for number in range(length)]
-    assert in_blocks(rows) is (20 * len(runs) <= sum(runs))
+@pytest.mark.parametrize("labels", ["ab" * 300 + "cd" * 300, "abcd" * 450, "aaabbb" * 200])
+def test_a_sample_is_no_part_and_no_period_of_a_file(tmp_path: Path, labels: str) -> None:
+    path = written(tmp_path / "d.csv", [f"{label},en" for label in labels])
+    path.write_text(path.read_text(encoding="utf-8").replace("text,label", "text,label,language"), encoding="utf-8")
+    counts = look(path, discover()).guesses.labels
+    assert set(counts) == set(labels)
+    assert min(counts.values()) > 0.6 * 400 / len(counts)
+
+
+def test_rows_of_one_group_are_seen_together_in_a_long_file(tmp_path: Path) -> None:
+    path = written(tmp_path / "d.csv", [f"{label},{row // 3}" for row, label in enumerate(islice(cycle("ab"), 20_000))])
+    path.write_text(path.read_text(encoding="utf-8").replace("text,label", "text,label,thread"), encoding="utf-8")
+    assert look(path, discover()).options["group"] == "thread"
+
+
+def test_what_makes_a_file_unreadable_is_found_in_all_of_it(tmp_path: Path) -> None:
+    path = written(tmp_path / "d.csv", ["neg", "pos"] * 300)
+    with path.open("a", encoding="utf-8") as file:
+        file.write('"a quote" that is text,pos\n')
+    assert look(path, discover()).options["quotes"] is False
 
 
 @given(st.integers(1, 5000))
-def test_rows_at_equal_distances_come_from_all_of_a_file(n: int) -> None:
-    kept = [row["n"] for row in looking._spread(iter([{"n": number} for number in range(n)]))]
-    steps = {after - before for before, after in pairwise(kept)}
-    assert len(steps) <= 1
-    assert kept[0] == 0
-    assert n - kept[-1] <= max(steps, default=1)
-    assert n <= len(kept) <= 400 if n <= 400 else 200 <= len(kept) <= 400
+def test_a_sample_has_all_of_a_short_file_and_as_many_of_a_long_one(n: int) -> None:
+    rows, whole = sample(iter([{"n": number} for number in range(n)]))
+    kept = [row["n"] for row in rows]
+    assert whole is (n <= 400)
+    assert kept == sorted(set(kept))
+    assert len(kept) == n if whole else 395 < len(kept) <= 400
+    assert rows == sample(iter([{"n": number} for number in range(n)]))[0]
 
 
 def test_a_folder_is_looked_at_as_its_files_are(tmp_path: Path) -> None:
