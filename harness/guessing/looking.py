@@ -140,11 +140,18 @@ class _Reader:
     def __init__(self, data: Path, plugins: Plugins, options: Mapping[str, Any]) -> None:
         self.options = dict(options)
         self.layout: list[Guess] = []
-        self.suffix = _suffix(data)
+        self.files: tuple[Path, ...] = ()
+        """The files that the rows come from."""
         self.whole = True
         """Whether the rows that were read last are all rows."""
         self._data = data
         self._cls = plugins.get("dataset", "files").cls
+
+    @property
+    def suffix(self) -> str:
+        """What kind of file the data is, in lower case; of several, what the first one is."""
+        first = self.files[0]
+        return (Path(first.stem) if first.suffix.lower() in _PACKED else first).suffix.lower()
 
     def take(self, found: Guess) -> None:
         """Takes a guess about the file."""
@@ -157,7 +164,7 @@ class _Reader:
             rows = self.rows()
         except DataError as error:
             named = [attempt for attempt in _ATTEMPTS if f"[dataset] {attempt.option} (" in error.hint]
-            rows = self._otherwise(named)
+            rows = self._otherwise(named) or self._headless()
             if not rows:
                 raise
         names = list(rows[0]) if rows else []
@@ -179,6 +186,20 @@ class _Reader:
                 return rows
         return ()
 
+    def _headless(self) -> Rows:
+        """Returns the rows of files of which the first has no line of column names; none where it has one."""
+        if len(self.files) < 2 or self.suffix not in _HEADED or "columns" in self.options:
+            return ()
+        try:
+            found = find_header(self.rows({"path": str(self.files[0])}))
+            if found is None:
+                return ()
+            rows = self.rows({"columns": found.value})
+        except DataError:
+            return ()
+        self.take(found)
+        return rows
+
     def rows(self, more: Mapping[str, Any] | None = None) -> Rows:
         """Reads the file, and returns a sample of it where it is long.
 
@@ -187,23 +208,18 @@ class _Reader:
             UsageError: The dataset has no such option.
         """
         # Whatever the text and label are: rows come as they stand.
-        table = {"text": [], "label": "", **self.options, **(more or {}), "path": str(self._data.absolute())}
+        path = str(self._data.absolute())
+        table = {"text": [], "label": "", "path": path, **self.options, **(more or {})}
         try:
             dataset: Any = construct(self._cls, table, "dataset")
         except OptionError as error:
             raise UsageError(f"{self._data.name}: {error.message}") from None
         try:
+            self.files = dataset.reads(Path())
             rows, self.whole = sample(iter(dataset.rows(Context())))
         except DataError as error:
             raise DataError(_as_option(error.message), _as_option(error.hint)) from None
         return rows
-
-
-def _suffix(data: Path) -> str:
-    """Returns what kind of file a path names, in lower case; of a folder its first file counts."""
-    if data.is_dir():
-        data = min((each for each in data.iterdir() if each.is_file() and each.name[0] not in "._"), default=data)
-    return (Path(data.stem) if data.suffix.lower() in _PACKED else data).suffix.lower()
 
 
 def _as_option(text: str) -> str:

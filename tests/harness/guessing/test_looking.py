@@ -77,7 +77,26 @@ def test_a_folder_is_looked_at_as_its_files_are(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "one.csv").write_text(headless, encoding="utf-8")
     (tmp_path / "parts" / ".DS_Store").write_bytes(b"\0")
+    (tmp_path / "parts" / "README.md").write_text("# Whose these are", encoding="utf-8")
     assert look(tmp_path / "parts", discover()).options["columns"] == ["text", "label"]
+
+
+def test_parts_without_column_names_are_one_table(tmp_path: Path) -> None:
+    rows = written(tmp_path / "d.csv", ["neg", "pos"] * 30).read_text(encoding="utf-8").splitlines(keepends=True)[1:]
+    (tmp_path / "parts").mkdir()
+    for part in range(3):
+        (tmp_path / "parts" / f"{part}.csv").write_text("".join(rows[part::3]), encoding="utf-8")
+    seen = look(tmp_path / "parts", discover())
+    assert (seen.options["columns"], seen.guesses.rows) == (["text", "label"], 60)
+
+
+def test_parts_with_other_column_names_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    for part in ("one", "two"):
+        path = written(tmp_path / "parts" / f"{part}.csv", ["neg", "pos"] * 30)
+        path.write_text(path.read_text(encoding="utf-8").replace("text,", f"text {part},"), encoding="utf-8")
+    with pytest.raises(DataError, match="files must have the same columns"):
+        look(tmp_path / "parts", discover())
 
 
 def test_what_only_an_experiment_can_say_is_named_so(tmp_path: Path) -> None:
