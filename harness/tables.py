@@ -23,9 +23,13 @@ PREDICTION_TYPES = {
 }  # fmt: skip
 """Columns of `predictions.parquet`: the first eighteen are promised, the others have grown since."""
 
+Forms = Mapping[str, Mapping[str, str]]
+"""Formatter → its options."""
 
 _PREPARED = b"finetune-harness examples"
 """Key of a Parquet file's metadata by which prepared examples are known."""
+_FORMS = b"finetune-harness forms"
+"""… and under which they say how their training lines were formed, where that is not as usual."""
 
 
 def write_examples(path: Path, examples: Sequence[Example]) -> None:
@@ -33,10 +37,14 @@ def write_examples(path: Path, examples: Sequence[Example]) -> None:
     write_whole(path, examples_file(examples))
 
 
-def examples_file(examples: Sequence[Example]) -> bytes:
+def examples_file(examples: Sequence[Example], forms: Forms | None = None) -> bytes:
     """Returns `examples.parquet`: id, split, label, text, fields (JSON), group, slices (JSON), time.
 
     Each text field and slice has a column of its own beside them, where its name is free: an experiment can name them.
+
+    Args:
+        examples: The examples.
+        forms: How their training lines were formed, for whoever prepares them again.
     """
     import pyarrow as pa
 
@@ -56,7 +64,9 @@ def examples_file(examples: Sequence[Example]) -> bytes:
     for name in dict.fromkeys([name for example in examples for name in example.slices]):
         if name not in columns:
             columns[name] = strings([example.slices.get(name) for example in examples])
-    return as_bytes(pa.table(columns).replace_schema_metadata({_PREPARED: b"1"}))
+    own = {name: dict(options) for name, options in (forms or {}).items() if options}
+    said = {_PREPARED: b"1", **({_FORMS: _json(own).encode("utf-8", "replace")} if own else {})}
+    return as_bytes(pa.table(columns).replace_schema_metadata(said))
 
 
 def strings(values: Sequence[str | None]) -> Any:
@@ -127,6 +137,22 @@ def read_examples(path: Path) -> list[Example] | None:
         )
         for row in rows
     ]
+
+
+def read_forms(path: Path) -> Forms:
+    """Returns how the training lines of prepared examples were formed; empty where it was as usual."""
+    import pyarrow.parquet as pq
+
+    try:
+        said = json.loads((pq.read_schema(path).metadata or {}).get(_FORMS, b"{}"))
+    except ValueError:
+        return {}
+    tables = said.items() if isinstance(said, dict) else ()
+    return {
+        name: {option: value for option, value in options.items() if isinstance(value, str) and value}
+        for name, options in tables
+        if isinstance(options, dict)
+    }
 
 
 def write_predictions(path: Path, predictions: Iterable[Prediction], candidates: Sequence[str] | None = None) -> None:

@@ -26,18 +26,21 @@ BESIDE = ("examples.parquet", "quality.json")
 """What is written beside the training files."""
 
 
-def write(folder: Path, data: Prepared, files: Mapping[str, bytes]) -> dict[str, Any]:
+def write(
+    folder: Path, data: Prepared, files: Mapping[str, bytes], forms: tables.Forms | None = None
+) -> dict[str, Any]:
     """Writes prepared data: examples, training files and the quality report, all of them or none.
 
     Args:
         folder: Where to; other files in it are left alone.
         data: The prepared data.
         files: Name → content of the training files.
+        forms: How their lines were formed.
 
     Returns:
         `quality.json` as a dict.
     """
-    whole = {**files, "examples.parquet": tables.examples_file(data.examples)}
+    whole = {**files, "examples.parquet": tables.examples_file(data.examples, forms)}
     report = quality(data, {name: _sha256(content) for name, content in sorted(whole.items())})
     gone = [name for name in _written_before(folder) if name not in whole]
     # The report comes last: where it is new, the files that it names are new as well.

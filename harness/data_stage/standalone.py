@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from harness.types import Check, Context
 SEED: int = ExperimentFile.model_fields["seed"].default
 MARGIN = VerdictTable().margin
 """As an experiment has them by default."""
+_OWN = {"completion": ("separator", "stop"), "chat": ("instruction",)}
+"""The forms that providers train on, each a formatter, and the options in which a file may have its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class Source:
     loaded: Loaded
     options: PrepareOptions
     sets: tuple[TrainingSet, ...]
+    forms: tables.Forms = field(default_factory=dict)
+    """What a file itself had between prompt and completion, at their end, or as its instruction."""
     experiment: Experiment | None = None
     """Whose data it is, where it is an experiment's."""
     guessed: tuple[Guess, ...] = ()
@@ -91,8 +95,8 @@ def of_file(
 ) -> Source:
     """Looks at a file, guesses what is not given, and reads it.
 
-    Prepared examples (`examples.parquet`) are taken as they are, split included. Where a class has fewer rows than
-    there are splits, they stand in train first, as in the experiment that `harness init` begins.
+    Prepared examples (`examples.parquet`) are taken as they are, split and forms included. Where a class has fewer rows
+    than there are splits, they stand in train first, as in the experiment that `harness init` begins.
 
     Args:
         data: The file.
@@ -106,8 +110,14 @@ def of_file(
     ready = tables.read_examples(data)
     if ready is not None:
         _nothing_else(data, given, reading or {})
-        sets = _sets(plugins, wanted, {}, "")
-        return Source(loaded=Loaded(examples=ready), options=options, sets=sets, read=frozenset([data.resolve()]))
+        forms = _of_its_own(tables.read_forms(data))
+        return Source(
+            loaded=Loaded(examples=ready),
+            options=options,
+            sets=_sets(plugins, wanted, forms),
+            forms=forms,
+            read=frozenset([data.resolve()]),
+        )
     seen = look(data, plugins, given, reading)
     table = {"path": str(data.absolute()), **seen.options}
     dataset: Any = construct(plugins.get("dataset", "files").cls, table, "dataset")
@@ -115,10 +125,12 @@ def of_file(
     with attributed(dataset, "load"):
         examples = list(dataset.load(Context(seed=SEED, folder=Path(), tell=told.append)))
     told += _of_the_file(data, dataset, set(seen.guesses.columns), PROFILES[wanted.provider])
+    forms = _of_its_own({name: {**seen.options, "instruction": own_instruction(seen.guesses)} for name in _OWN})
     return Source(
         loaded=Loaded(examples=examples, told=tuple(told)),
         options=replace(options, labels=dataset.labels, ordered=dataset.ordered),
-        sets=_sets(plugins, wanted, seen.options, own_instruction(seen.guesses)),
+        sets=_sets(plugins, wanted, forms),
+        forms=forms,
         guessed=seen.found,
         read=_read_by(dataset, Path()),
     )
@@ -181,15 +193,18 @@ def _others(columns: Collection[str]) -> list[str]:
     return sorted(set(columns) - {"prompt", "completion"})
 
 
-def _sets(plugins: Plugins, target: Target, reading: Mapping[str, Any], instruction: str) -> tuple[TrainingSet, ...]:
-    """Returns the two forms that providers train on: prompt and completion, and chat.
+def _of_its_own(said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Returns what of the forms is a file's own, where it says it."""
+    return {
+        form: {name: str(said[form][name]) for name in names if said.get(form, {}).get(name)}
+        for form, names in _OWN.items()
+    }
 
-    What the file itself had between prompt and completion, at their end, or as its instruction, is kept.
-    """
+
+def _sets(plugins: Plugins, target: Target, forms: tables.Forms) -> tuple[TrainingSet, ...]:
+    """Returns a training set of each form."""
     local = target.provider == "local"
     price = None if local else Prices(own={}, urls={}).training_usd(target.named, 1_000_000)
-    kept = {name: reading[name] for name in ("separator", "stop") if name in reading}
-    options = {"completion": kept, "chat": {"instruction": instruction} if instruction else {}}
     return tuple(
         TrainingSet(
             name=name,
@@ -199,7 +214,7 @@ def _sets(plugins: Plugins, target: Target, reading: Mapping[str, Any], instruct
             local=local,
             usd_per_million=price,
         )
-        for name, own in options.items()
+        for name, own in forms.items()
     )
 
 
@@ -227,7 +242,7 @@ def carry_out(source: Source, folder: Path, console: Console, *, allow_leaks: bo
         refused = error
     files = {} if refused is not None else made.files
     _spare(source.read, folder, (*files, *quality_report.BESIDE))
-    report = quality_report.write(folder, replace(data, checks=(*data.checks, *made.checks)), files)
+    report = quality_report.write(folder, replace(data, checks=(*data.checks, *made.checks)), files, source.forms)
     return Result(folder=folder, report=report, guessed=source.guessed, refused=refused, files=tuple(sorted(files)))
 
 

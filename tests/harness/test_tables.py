@@ -9,7 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness.tables import PREDICTION_TYPES, is_prepared, read_examples, write_examples, write_predictions
+from harness.tables import (
+    PREDICTION_TYPES,
+    examples_file,
+    is_prepared,
+    read_examples,
+    read_forms,
+    write_examples,
+    write_predictions,
+)
 from harness.types import Example, Prediction, Split, Status
 
 PROMISED = [
@@ -87,6 +95,28 @@ def test_prepared_examples_are_known_whatever_the_case_of_their_suffix(tmp_path:
     write_examples(tmp_path / name, examples)
     assert is_prepared(tmp_path / name)
     assert read_examples(tmp_path / name) == examples
+
+
+def test_prepared_examples_say_how_their_training_lines_were_formed(tmp_path: Path) -> None:
+    examples = [Example(fields={"text": "one"}, label="x")]
+    forms = {"completion": {"separator": "\n->", "stop": " END"}, "chat": {"instruction": "Wie viele Sterne? ★"}}
+    (tmp_path / "e.parquet").write_bytes(examples_file(examples, forms))
+    assert read_examples(tmp_path / "e.parquet") == examples
+    assert read_forms(tmp_path / "e.parquet") == forms
+    write_examples(tmp_path / "plain.parquet", examples)
+    assert read_forms(tmp_path / "plain.parquet") == {}
+    assert examples_file(examples, {"completion": {}, "chat": {}}) == (tmp_path / "plain.parquet").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "said", [b"{", b"\xff", b"[]", b'{"chat": "x", "completion": {"separator": 5, "stop": "", "own": ["x"]}}']
+)
+def test_what_is_no_form_of_training_lines_is_let_be(said: bytes, tmp_path: Path) -> None:
+    write_examples(tmp_path / "e.parquet", [Example(fields={"text": "one"}, label="x")])
+    table = pq.read_table(tmp_path / "e.parquet")
+    known = {**table.schema.metadata, b"finetune-harness forms": said}
+    pq.write_table(table.replace_schema_metadata(known), tmp_path / "e.parquet")
+    assert not any(read_forms(tmp_path / "e.parquet").values())
 
 
 def test_other_files_are_no_prepared_examples(tmp_path: Path) -> None:

@@ -353,6 +353,17 @@ def test_a_file_keeps_its_separator_its_stop_and_its_instruction(tmp_path: Path)
     assert {line["messages"][0]["content"] for line in said} == {"How many stars?"}
 
 
+@pytest.mark.parametrize("kind", ["chat", "completion"])
+def test_what_a_file_had_of_its_own_is_kept_when_it_is_prepared_again(kind: str, tmp_path: Path) -> None:
+    own = [{"prompt": f"{row['title']}. {row['body']} ->", "completion": f" {row['stars']} END"} for row in ROWS]
+    rows = own if kind == "completion" else [chat(row) for row in ROWS]
+    (tmp_path / "own.jsonl").write_text(lines(rows), encoding="utf-8")
+    assert call("prepare", tmp_path / "own.jsonl", "-o", tmp_path / "a", "--quiet").code == 0
+    assert call("prepare", tmp_path / "a" / "examples.parquet", "-o", tmp_path / "b", "--quiet").code == 0
+    first, second = contents(tmp_path / "a"), contents(tmp_path / "b")
+    assert {name for name in FILES if first[name] != second[name]} == {"quality.json"}
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "json"])
 def test_the_rules_for_training_files_hold_for_any_file_of_prompts_and_completions(suffix: str, tmp_path: Path) -> None:
     rows = [{"prompt": f"{row['title']}. {row['body']}", "completion": row["stars"]} for row in ROWS]
