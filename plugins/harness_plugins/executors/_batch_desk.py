@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import harness
-from harness_plugins.executors._batch_files import RETRIED
+from harness_plugins.executors._batch_files import RETRIED, is_unpaid
 from harness_plugins.executors._batch_tickets import Ticket, keep
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ ATTEMPTS = 8
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
 OLDER_S = 86_400.0
 """Batches that were created so long before a ticket was written are not searched; clocks may differ."""
-NO_CREDIT = 402
-SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
-"""Codes that no waiting cures and no change of the experiment either."""
 LOCALLY = 'set executor = { plugin = "local" }; the same command then asks at once, at the full price'
 ABSENT = frozenset({404, 405, 501})
 
@@ -175,12 +172,12 @@ class Desk:
             raise Passing(self.send.scrub(f"{self}: {error}")) from None
 
     def _judged(self, error: openai.APIStatusError) -> Exception:
-        status, code = error.status_code, str(error.code or "")
+        status = error.status_code
         said = " ".join(self.send.scrub(str(error.message)).split())[:300]  # a cut key would not be found
         message = f"{self} said {said}"
         if status in ABSENT:
             return Unknown(said)
-        if status == NO_CREDIT or code in SPENT or error.type in SPENT:
+        if is_unpaid(status, said, error.code, error.type):
             return Passing(message, hopeless=True)
         if status in RETRIED or status >= 500:
             return Passing(message, retry_after_s=_seconds(error.response.headers.get("retry-after")))

@@ -13,6 +13,11 @@ RETRIED = frozenset({408, 409, 424, 425, 429, 498, 499})
 """Client errors that pass; 424, 498 and 499 are of gateways."""
 PASSING = RETRIED | {401, 402, 403, 404}
 """Client errors that do not speak of the one request: asking it anew shows what they mean."""
+NO_CREDIT = 402
+SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
+"""Codes that no waiting cures and no change of the experiment either."""
+BROKE = ("balance is too low", "insufficient balance", "insufficient credit", "insufficient funds")
+"""What a 400 or 403 says where there is no credit and no code for that, in lower case."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +91,8 @@ class Collected:
     """Key → why asking again would not help."""
     passing: dict[str, str] = field(default_factory=dict)
     """Key → why there is no answer so far."""
+    unpaid: set[str] = field(default_factory=set)
+    """Those of them for which there is no credit: another batch now would bring them no answer either."""
     broken: int = 0
     """Lines that are no JSON objects."""
     useless: int = 0
@@ -118,10 +125,25 @@ def read(
         if status == 200 and isinstance(body, dict) and isinstance(body.get("choices"), list) and body["choices"]:
             into.answered += 1
             answer(key, body)
-        elif isinstance(status, int) and 400 <= status < 500 and status not in PASSING:
-            into.refused[key] = f"{status} {said(body)}"
-        else:
-            into.passing[key] = f"{status} {said(body)}" if response else said(row.get("error"))
+            continue
+        error = _error(body if response else row.get("error"))
+        unpaid = is_unpaid(status, str(error.get("message")), error.get("code"), error.get("type"))
+        final = isinstance(status, int) and 400 <= status < 500 and status not in PASSING and not unpaid
+        if unpaid:
+            into.unpaid.add(key)
+        (into.refused if final else into.passing)[key] = f"{status} {_said(error)}" if response else _said(error)
+
+
+def is_unpaid(status: int | None, message: str, *codes: Any) -> bool:
+    """Whether an error says that there is no credit, which is the fault of no request.
+
+    Args:
+        status: The reply's, where there is one.
+        message: What it says.
+        codes: Its code and its type, as they stand there.
+    """
+    broke = status in (400, 403) and any(words in message.lower() for words in BROKE)
+    return broke or status == NO_CREDIT or any(str(code) in SPENT for code in codes)
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -132,9 +154,13 @@ def _object(line: str) -> dict[str, Any]:
     return row if isinstance(row, dict) else {}
 
 
-def said(error: Any) -> str:
-    """Returns code and message of an error as it stands in a file, one line of at most 300 characters."""
-    inner = error.get("error", error) if isinstance(error, dict) else {}
-    inner = inner if isinstance(inner, dict) else {}
-    words = [str(inner[name]) for name in ("code", "message") if inner.get(name)]
+def _error(given: Any) -> dict[str, Any]:
+    """Returns an error as an object, however it stands in a file."""
+    inner = given.get("error", given) if isinstance(given, dict) else given
+    return inner if isinstance(inner, dict) else {"message": inner} if isinstance(inner, str) else {}
+
+
+def _said(error: Mapping[str, Any]) -> str:
+    """Returns code and message of an error, one line of at most 300 characters."""
+    words = [str(error[name]) for name in ("code", "message") if error.get(name)]
     return " ".join(": ".join(words).split())[:300] or "the line has neither answer nor error"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import harness
 from harness_plugins.executors import _batch_files as files
-from harness_plugins.executors._batch_desk import SPENT, Desk, Passing, Unknown, blamed, counted, moment, promised
+from harness_plugins.executors._batch_desk import Desk, Passing, Unknown, blamed, counted, moment, promised
 from harness_plugins.executors._batch_tickets import Group, Live, forget, keep, kept, ticket_for
 
 if TYPE_CHECKING:
@@ -328,7 +328,7 @@ class Work:
                 continue
             reason = found.passing.get(key, f"{batch.id} {batch.status} without an answer to it")
             self.rounds[key] = self.rounds.get(key, 0) + 1
-            if batch.status == "cancelled" or self.rounds[key] >= ROUNDS:
+            if batch.status == "cancelled" or key in found.unpaid or self.rounds[key] >= ROUNDS:
                 self.send.give_up(call, reason, final=False)
             else:
                 self._wait_again({key: call})
@@ -342,7 +342,7 @@ class Work:
             return
         where = f"{batch.id}{f', line {line} of its file' if line else ''}"
         told = self.send.scrub(f"{self._desk(live.group.endpoint)} refused {where}: {message}")
-        if code in SPENT:
+        if files.is_unpaid(400, message, code):
             self._give_up(live.calls, told)
             return
         raise harness.UsageError(

@@ -14,10 +14,11 @@ from openai.types import Batch
 from support.batch_bench import KEY, TEXTS, Bench, Ran, notes, requests, right, said
 
 from harness.errors import UsageError
+from harness.execution import faults
 from harness.execution.budget import Budget
 from harness.secrets import Scrubber
 from harness.types import Usage
-from harness_plugins.executors import _batch_desk, _batch_work
+from harness_plugins.executors import _batch_desk, _batch_files, _batch_work
 from harness_plugins.executors._batch_tickets import ticket_for
 from harness_plugins.executors.openai_batch import OpenAIBatch
 
@@ -153,6 +154,59 @@ def test_items_that_fail(bench: Bench) -> None:
     assert "invalid_prompt" in str(ran.answers[calls[3].key].error)
     right(Ran({k: e for k, e in ran.answers.items() if not e.error}, {}, [], False), calls[:3] + calls[4:])
     assert [len(batch["requests"]) for batch in bench.batches()] == [11, 2]
+
+
+@pytest.mark.parametrize("unpaid", [TEXTS[3:6], TEXTS[:12]], ids=["in its midst", "from the start"])
+def test_credit_that_has_run_out_is_no_items_fault(bench: Bench, unpaid: list[str]) -> None:
+    bench.provider.set(unpaid_400=unpaid)
+    calls = requests(TEXTS[:12])
+    ran = bench.run(calls, try_first=False)
+    assert ran.error is None
+    assert set(ran.failed) == {call.key for call in calls if call.body["messages"][0]["content"] in unpaid}
+    assert "400 invalid_request_error: Your credit balance is too low" in next(iter(ran.failed.values()))
+    assert len(ran.answers) == 12 - len(unpaid)
+    assert len(bench.batches()) == 1  # another would come to nothing as well
+    bench.provider.set(unpaid_400=[])
+    right(bench.run(calls), calls)
+
+
+def test_a_batch_that_is_refused_for_want_of_credit_is_handed_in_by_the_next_command(bench: Bench) -> None:
+    bench.provider.set(batch_error={"code": "invalid_request_error", "message": "Insufficient Balance", "line": None})
+    calls = requests(TEXTS[:9])
+    ran = bench.run(calls)
+    assert (len(ran.failed), ran.error) == (8, None)
+    bench.provider.set(batch_error={})
+    right(bench.run(calls), calls)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "unpaid"),
+    [
+        (402, {"message": "Insufficient Balance"}, True),
+        (402, None, True),
+        (400, {"message": "Your credit balance is too low to access the API."}, True),
+        (403, {"code": "billing_not_active", "message": "m"}, True),
+        (429, {"type": "insufficient_quota", "message": "m"}, True),
+        (None, {"code": "insufficient_quota", "message": "m"}, True),
+        (429, {"code": "rate_limit_exceeded", "message": "m"}, False),
+        (400, {"message": "your prompt about a balance is too long"}, False),
+        (500, {"message": "insufficient funds"}, False),
+    ],
+)
+def test_a_line_speaks_of_credit_where_the_same_reply_would_at_once(
+    status: int | None, error: Any, unpaid: bool
+) -> None:
+    response = None if status is None else {"status_code": status, "body": {"error": error}}
+    line = json.dumps({"custom_id": "k", "response": response, "error": error if response is None else None})
+    found = _batch_files.Collected()
+    _batch_files.read([line], frozenset("k"), found, set(), lambda _key, _body: None)
+    assert found.unpaid == ({"k"} if unpaid else set())
+    assert not unpaid or "k" in found.passing
+
+
+def test_credit_is_spoken_of_in_the_engines_words() -> None:
+    ours, engines = ((words.SPENT, words.NO_CREDIT, words.BROKE, words.RETRIED) for words in (_batch_files, faults))
+    assert ours == engines
 
 
 def test_a_batch_of_which_every_request_is_refused_ends_the_command(bench: Bench) -> None:
@@ -356,12 +410,18 @@ def test_no_part_of_a_key_is_left_at_the_cut_of_a_refusal() -> None:
         assert KEY[:6] not in str(_batch_desk.Desk(name="fake", client=client, send=send)._judged(error)), before
 
 
-@pytest.mark.parametrize(("status", "hopeless"), [(402, True), (424, False), (498, False), (503, False)])
-def test_what_passes_is_no_fault_of_the_experiment(status: int, hopeless: bool) -> None:
+BROKE = "Your credit balance is too low to access the API."
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "hopeless"),
+    [(402, "not now", True), (400, BROKE, True), (424, "not now", False), (498, "", False), (503, BROKE, False)],
+)
+def test_what_passes_is_no_fault_of_the_experiment(status: int, message: str, hopeless: bool) -> None:
     client: Any = SimpleNamespace(base_url="http://127.0.0.1/v1/")
     send: Any = SimpleNamespace(scrub=Scrubber(()))
     response = httpx2.Response(status, request=httpx2.Request("POST", "http://127.0.0.1/v1/batches"))
-    error = openai.APIStatusError("not now", response=response, body=None)
+    error = openai.APIStatusError(message, response=response, body=None)
     judged = _batch_desk.Desk(name="fake", client=client, send=send)._judged(error)
     assert isinstance(judged, _batch_desk.Passing)
     assert judged.hopeless is hopeless

@@ -111,7 +111,7 @@ class Api:
 
     def _refuse_items(self, body: Mapping[str, Any]) -> None:
         s = self.settings
-        if not (s.always_500 or s.always_400):
+        if not (s.always_500 or s.always_400 or s.unpaid_400):
             return
         asked = chat_text(body["messages"]) if "messages" in body else body["prompt"]
         for prompt in asked if isinstance(asked, list) else [asked]:
@@ -120,6 +120,8 @@ class Api:
                 raise ApiError(500, "server_error", "The server had an error while processing your request.")
             if text in s.always_400:
                 raise ApiError(400, "invalid_prompt", "Your prompt was flagged by the content filter.")
+            if text in s.unpaid_400:
+                raise ApiError(400, "invalid_request_error", "Your credit balance is too low to access the API.")
 
     def _deployed(self, name: Any) -> Any:
         """Returns the model behind a name: where there are deployments, trained models have no other."""

@@ -155,6 +155,8 @@ class Settings:
     """Prompts about these items always end with 500."""
     always_400: tuple[str, ...] = ()
     """Prompts about these items are always refused with 400 ``invalid_prompt``."""
+    unpaid_400: tuple[str, ...] = ()
+    """Prompts about these items are refused with a 400 whose words alone say that there is no credit."""
     leak_key: bool = False
     """Error messages repeat the client's key."""
     keep_requests: int = 200
