@@ -68,7 +68,7 @@ def unsendable(variable: str) -> str | None:
     if not key:
         return "is empty"
     wrong = next((place for place, sign in enumerate(key, 1) if not (sign.isascii() and sign.isprintable())), None)
-    return None if wrong is None else f"holds what no key has: character {wrong} of {len(key)}"
+    return None if wrong is None else f"holds a character that no key has, at place {wrong} of {len(key)}"
 
 
 @cache
