@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import blocks, parsing
+from harness import blocks, parsing, replies
 from harness.blocks import Results
 from harness.contract import Carrier, Send
 from harness.errors import (
@@ -104,5 +104,6 @@ __all__ = [
     "nearest",
     "nearly_same",
     "parsing",
+    "replies",
     "shingles",
 ]

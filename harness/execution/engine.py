@@ -19,13 +19,14 @@ from harness.errors import GateError, HarnessError, UnfinishedError, UsageError
 from harness.execution.attempts import attempt, says_nothing
 from harness.execution.budget import Budget
 from harness.execution.connection import Connection
-from harness.execution.faults import MORE_QUOTA, SPENT, BadBody, Fate, backoff_s, judge, setup_error
+from harness.execution.faults import MORE_QUOTA, BadBody, Fate, backoff_s, judge, setup_error
 from harness.execution.fresh import ABSENT, FRESH, Fresh
 from harness.execution.lanes import PATIENCE_S, Feed, Lane
 from harness.execution.sending import Committer, Sending
 from harness.execution.targets import Target
 from harness.execution.work import Request, tokens_of
 from harness.journal import Entry, Fault, Record
+from harness.replies import speaks_of_credit
 from harness.secrets import Scrubber
 from harness.types import Call, Reply
 
@@ -374,7 +375,7 @@ class Engine:
         if not self.failed:
             return None
         first = max(self.failed.values(), key=lambda failed: failed.endpoint_down)  # the first of equals
-        spent = any(code in first.message for code in SPENT)
+        spent = speaks_of_credit(first.message)
         return UnfinishedError(
             f"{len(self.failed):,} requests have no answer; {first.message}",
             MORE_QUOTA if spent else "what was answered is kept: the same command goes on where this one stopped",

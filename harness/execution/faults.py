@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import os
 import random
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import UsageError
-from harness.execution.rate import RESET_MAX_S
 from harness.execution.targets import Target
+from harness.replies import RETRIED, is_unpaid, retry_after
 from harness.secrets import Scrubber
 
 if TYPE_CHECKING:
     import openai
 
-RETRIED = frozenset({408, 409, 424, 425, 429, 498, 499})
-"""Client errors that pass, after the `openai` package's own list; 5xx pass as well.
-
-424, 498 and 499 are of gateways: what is behind them failed, has no capacity (Groq), or took too long.
-"""
-SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
-"""Codes of a 429 or 403 that no waiting cures."""
-NO_CREDIT = 402
-BROKE = ("balance is too low", "insufficient balance", "insufficient credit", "insufficient funds")
-"""What a 400 or 403 says where there is no credit and no code for that, in lower case."""
 FLAGGED = ("moderation", "flagged")
 """What a 403 says where it is the one text that is not let through, in lower case."""
 MORE_QUOTA = "add credit, or raise the limit there; then the same command goes on where this one stopped"
@@ -124,8 +111,7 @@ def _refused(causes: Sequence[BaseException]) -> str:
 def _status(error: openai.APIStatusError, scrub: Scrubber) -> Fate:
     code, status, said = scrub(str(error.code or "")), error.status_code, scrub.line(_said(error))
     message = f"{status} {code}: {said}" if code else f"{status}: {said}"
-    broke = status in (400, 403) and any(words in said.lower() for words in BROKE)
-    if code in SPENT or error.type == "insufficient_quota" or status == NO_CREDIT or broke:
+    if is_unpaid(status, said, code, error.type):
         return Fate(scope="endpoint", kind="quota", message=message)
     if status in RETRIED or status >= 500:
         kind = "rate-limit" if status == 429 else "server-error" if status >= 500 else f"status-{status}"
@@ -148,31 +134,6 @@ def _said(error: openai.APIStatusError) -> str:
     body = error.body
     said = body.get("message") if isinstance(body, dict) else None
     return str(said or error.message)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Returns the seconds that a server asks to wait: `retry-after-ms` wins over `retry-after`.
-
-    The latter may be a date, too (RFC 9110, section 10.2.3). They may be more than anybody waits; what
-    `rate.RESET_MAX_S` calls no duration is none here either.
-    """
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        said = headers.get(name, "")
-        try:
-            value = float(said) / unit
-        except ValueError:
-            value = _until(said)
-        if 0 <= value <= RESET_MAX_S:
-            return value
-    return None
-
-
-def _until(date: str) -> float:
-    """Returns the seconds from now until a date as HTTP writes it; NaN where it is none."""
-    try:
-        return parsedate_to_datetime(date).timestamp() - time.time()
-    except (ValueError, OverflowError):
-        return math.nan
 
 
 def backoff_s(tries: int) -> float:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from harness.replies import LONGEST_WAIT_S
 from harness.types import Call
 
 START = 20
@@ -25,8 +26,6 @@ SATURATED = 0.8
 BLIND_S = 1.0
 """Seconds to wait where an allowance is used up and the endpoint does not say for how long."""
 KINDS = ("requests", "tokens")
-RESET_MAX_S = 31 * 86_400.0
-"""A reset later than this is no duration: some gateways tell a moment, in seconds or more since the epoch."""
 SHORTEST_S = 0.005
 """Seconds between two looks at an allowance that is used up, at least."""
 
@@ -172,7 +171,7 @@ class Allowances:
                 continue
             reset = duration_s(headers.get(f"x-ratelimit-reset-{kind}"))
             limit = max(_number(headers.get(f"x-ratelimit-limit-{kind}")) or left, 1.0)
-            every = BLIND_S if reset is None or reset > RESET_MAX_S else max(reset, SHORTEST_S)
+            every = BLIND_S if reset is None or reset > LONGEST_WAIT_S else max(reset, SHORTEST_S)
             shared = (kind, limit)
             self._windows[_model(call), kind] = self._latest[shared] = _Window(
                 left=left, limit=limit, resets_at=now + every, every_s=every, begun=self._begun.get(shared, 0.0)

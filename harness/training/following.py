@@ -10,7 +10,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -18,6 +17,7 @@ from harness import numbers
 from harness.errors import HarnessError, UnfinishedError
 from harness.execution.faults import BadBody
 from harness.journal import Job
+from harness.replies import moment
 from harness.training.control import Control
 from harness.training.events import Events
 from harness.training.launching import once
@@ -307,18 +307,8 @@ def _over(current: FineTuningJob) -> bool:
 
 
 def _seconds(current: FineTuningJob) -> float | None:
-    began, ended = (_moment(getattr(current, name, None)) for name in ("created_at", "finished_at"))
+    began, ended = (moment(getattr(current, name, None)) for name in ("created_at", "finished_at"))
     return None if began is None or ended is None else ended - began
-
-
-def _moment(at: Any) -> float | None:
-    """Returns a time in seconds since 1970; some endpoints write it as ISO 8601."""
-    if isinstance(at, int | float):
-        return float(at)
-    try:
-        return datetime.fromisoformat(str(at)).timestamp()
-    except ValueError:
-        return None
 
 
 def _count(value: Any) -> int | None:

@@ -6,11 +6,10 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import harness
-from harness_plugins.executors._batch_files import RETRIED, is_unpaid
+from harness.replies import RETRIED, is_unpaid, moment, retry_after
 from harness_plugins.executors._batch_tickets import Ticket, keep
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ T = TypeVar("T")
 TAG = "harness_tag"
 ATTEMPTS = 8
 BACKOFF_S, BACKOFF_MAX_S = 0.5, 20.0
+LONGEST_S = 600.0
+"""Seconds that are waited at most before the next attempt, whatever the endpoint asks for."""
 OLDER_S = 86_400.0
 """Batches that were created so long before a ticket was written are not searched; clocks may differ."""
 LOCALLY = 'set executor = { plugin = "local" }; the same command then asks at once, at the full price'
@@ -139,7 +140,7 @@ class Desk:
                     return batch
                 if ticket.file is not None and batch.input_file_id == ticket.file:
                     return batch
-                if moment(batch.created_at) < ticket.made - OLDER_S:
+                if (moment(batch.created_at) or ticket.made) < ticket.made - OLDER_S:
                     return None
             if not page.has_next_page():
                 return None
@@ -180,7 +181,7 @@ class Desk:
         if is_unpaid(status, said, error.code, error.type):
             return Passing(message, hopeless=True)
         if status in RETRIED or status >= 500:
-            return Passing(message, retry_after_s=_seconds(error.response.headers.get("retry-after")))
+            return Passing(message, retry_after_s=min(retry_after(error.response.headers) or 0.0, LONGEST_S))
         cures = {401: "put a valid key into the variable of its api_key_env", 413: "make the executor's megabytes less"}
         return harness.UsageError(message, cures.get(status, LOCALLY))
 
@@ -189,23 +190,6 @@ class Desk:
             f"{self} does not answer by the batch, it has no /files or no /batches ({error})",
             LOCALLY,
         )
-
-
-def _seconds(value: str | None) -> float:
-    try:
-        return min(max(float(value or 0), 0.0), 600.0)
-    except ValueError:
-        return 0.0
-
-
-def moment(at: Any) -> float:
-    """Returns a time in seconds since 1970, now where there is none; some endpoints write it as ISO 8601."""
-    if isinstance(at, int | float):
-        return float(at)
-    try:
-        return datetime.fromisoformat(str(at)).timestamp()
-    except ValueError:
-        return time.time()
 
 
 def counted(batch: Batch) -> tuple[int, int]:

@@ -9,15 +9,8 @@ from typing import Any
 
 import harness
 
-RETRIED = frozenset({408, 409, 424, 425, 429, 498, 499})
-"""Client errors that pass; 424, 498 and 499 are of gateways."""
-PASSING = RETRIED | {401, 402, 403, 404}
+PASSING = harness.replies.RETRIED | {401, 402, 403, 404}
 """Client errors that do not speak of the one request: asking it anew shows what they mean."""
-NO_CREDIT = 402
-SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
-"""Codes that no waiting cures and no change of the experiment either."""
-BROKE = ("balance is too low", "insufficient balance", "insufficient credit", "insufficient funds")
-"""What a 400 or 403 says where there is no credit and no code for that, in lower case."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,23 +120,11 @@ def read(
             answer(key, body)
             continue
         error = _error(body if response else row.get("error"))
-        unpaid = is_unpaid(status, str(error.get("message")), error.get("code"), error.get("type"))
+        unpaid = harness.replies.is_unpaid(status, str(error.get("message")), error.get("code"), error.get("type"))
         final = isinstance(status, int) and 400 <= status < 500 and status not in PASSING and not unpaid
         if unpaid:
             into.unpaid.add(key)
         (into.refused if final else into.passing)[key] = f"{status} {_said(error)}" if response else _said(error)
-
-
-def is_unpaid(status: int | None, message: str, *codes: Any) -> bool:
-    """Whether an error says that there is no credit, which is the fault of no request.
-
-    Args:
-        status: The reply's, where there is one.
-        message: What it says.
-        codes: Its code and its type, as they stand there.
-    """
-    broke = status in (400, 403) and any(words in message.lower() for words in BROKE)
-    return broke or status == NO_CREDIT or any(str(code) in SPENT for code in codes)
 
 
 def _object(line: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import harness
 from harness_plugins.executors import _batch_files as files
-from harness_plugins.executors._batch_desk import Desk, Passing, Unknown, blamed, counted, moment, promised
+from harness_plugins.executors._batch_desk import Desk, Passing, Unknown, blamed, counted, promised
 from harness_plugins.executors._batch_tickets import Group, Live, forget, keep, kept, ticket_for
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ class Work:
 
     def _read(self, live: Live, batch: Batch) -> tuple[files.Collected, int]:
         """Reads a batch's files and commits the answers; returns the rest, and of how many keys there is a line."""
-        started = moment(batch.in_progress_at or batch.created_at)
+        started = harness.replies.moment(batch.in_progress_at or batch.created_at) or time.time()
         found, keys, seen = files.Collected(), frozenset(live.ticket.keys), set[str]()
         replies: list[harness.Reply] = []
 
@@ -342,7 +342,7 @@ class Work:
             return
         where = f"{batch.id}{f', line {line} of its file' if line else ''}"
         told = self.send.scrub(f"{self._desk(live.group.endpoint)} refused {where}: {message}")
-        if files.is_unpaid(400, message, code):
+        if harness.replies.is_unpaid(400, message, code):
             self._give_up(live.calls, told)
             return
         raise harness.UsageError(

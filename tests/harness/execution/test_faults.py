@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +9,8 @@ import aiohttp
 import httpx2
 import openai
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from harness.execution.faults import judge, retry_after
-from harness.execution.rate import RESET_MAX_S
+from harness.execution.faults import judge
 from harness.secrets import SHORTEST, Scrubber
 
 NONE = Scrubber()
@@ -88,35 +83,3 @@ def test_anything_else_is_the_items_own() -> None:
     fate = judge(UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), NONE)
     assert fate.scope == "item"
     assert fate.kind == "UnicodeEncodeError"
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"retry-after": "2"}, 2.0),
-        ({"retry-after-ms": "250", "retry-after": "2"}, 0.25),
-        ({"retry-after-ms": "soon", "retry-after": "2"}, 2.0),
-        ({"retry-after": "86400"}, 86_400.0),
-        ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, None),
-        ({"retry-after": "-1"}, None),
-        ({"retry-after": "1e9"}, None),
-        ({"retry-after": "nan"}, None),
-        ({}, None),
-    ],
-)
-def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
-    assert retry_after(headers) == seconds
-
-
-def test_retry_after_may_be_a_date() -> None:
-    date = email.utils.formatdate(time.time() + 90, usegmt=True)  # whole seconds
-    seconds = retry_after({"retry-after": date})
-    assert seconds is not None
-    assert 80 < seconds <= 90
-    assert retry_after({"retry-after-ms": "250", "retry-after": date}) == 0.25
-
-
-@given(st.dictionaries(st.sampled_from(["retry-after", "retry-after-ms"]), st.text(max_size=10)))
-def test_retry_after_is_always_bearable(headers: dict[str, str]) -> None:
-    seconds = retry_after(headers)
-    assert seconds is None or 0 <= seconds <= RESET_MAX_S
