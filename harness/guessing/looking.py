@@ -120,8 +120,10 @@ def check_file(data: Path) -> None:
     """Refuses a path that names nothing.
 
     Raises:
-        DataError: There is no such file; the nearest name is said.
+        DataError: There is no such file, and the nearest name is said; or it is a folder of prepared data.
     """
+    if is_prepared(examples := data / "examples.parquet"):
+        raise DataError(f"{data} is a folder that `harness prepare` wrote", f"give its examples: {examples}")
     if data.is_file() or data.is_dir() or any(sign in data.name for sign in "*?["):
         return  # a folder or a pattern: the dataset says what is wrong with it
     if not data.parent.is_dir():

@@ -77,9 +77,9 @@ class Delimited:
         records = self._records()
         if self._source.header is None:
             next(records, None)
-        for line, cells in records:
+        for number, (line, cells) in enumerate(records):
             if len(cells) != expected:
-                raise self._uneven(line, len(cells))
+                raise self._uneven(line, len(cells), titled=number == 0 and len(cells) > expected)
             yield line, pick(cells)
 
     def objects(self) -> Iterator[Mapping[str, Any]]:
@@ -87,7 +87,8 @@ class Delimited:
         for _, cells in self.select(self.columns):
             yield dict(zip(self.columns, cells, strict=True))
 
-    def _uneven(self, line: int, n: int) -> harness.DataError:
+    def _uneven(self, line: int, n: int, *, titled: bool) -> harness.DataError:
+        """Returns the error of a row; `titled`: it is the first, and may be the names below a line with a title."""
         hint = "put quotes around cells that hold the separator or a line break"
         if self._source.format == "tsv":
             hint = "if cells stand in quotes, set dataset.quotes = true"
@@ -95,7 +96,10 @@ class Delimited:
             hint = (
                 f'if "{shown(self.other_delimiter)}" separates the cells: dataset.delimiter = "{self.other_delimiter}"'
             )
-        return harness.DataError(f"{self.where(line)}: {n} cells, expected {len(self.columns)}", hint)
+        elif titled and self._source.header is None:
+            hint = f"if the column names stand in line {line}, delete what is above them; or {hint}"
+        cells = f"{n} cell{'s' if n != 1 else ''}"
+        return harness.DataError(f"{self.where(line)}: {cells}, expected {len(self.columns)}", hint)
 
     def _records(self) -> Generator[tuple[int, list[str]], None, None]:
         """Yields the rows that are not blank, each with the number of its first line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -51,13 +52,28 @@ READERS: Mapping[str, Callable[[Source], Table]] = {
 }
 """Format → what reads it."""
 
+ONLY: Mapping[str, Sequence[Format]] = {
+    "quotes": ("csv", "tsv"),
+    "delimiter": ("csv", "tsv"),
+    "sheet": ("xlsx",),
+}
+"""Option → the formats that it is for."""
+
 
 def read(source: Source) -> Table:
     """Opens a table.
 
     Raises:
-        harness.DataError: The file is not what it should be: file, line, what was expected.
+        harness.DataError: The file is not what it should be: file, line, what was expected; or an option that is given
+            is for files of another format.
     """
+    for option, formats in ONLY.items():
+        value = getattr(source, option)
+        if value is not None and source.format not in formats:
+            raise harness.DataError(
+                f"{source.name} is read as {source.format.upper()}, which has no {option}",
+                f"leave out dataset.{option} = {json.dumps(value)}; it is for {' and '.join(map(str.upper, formats))}",
+            )
     check_packed(source)
     return READERS[source.format](source)
 

@@ -286,6 +286,7 @@ def test_a_separator_within_a_text_is_told_and_replaced(tmp_path: Path) -> None:
         (["r.csv", "--label", "star"], 'did you mean "stars"?'),
         (["r.csv", "--text", "bdy"], 'did you mean "body"?'),
         (["r.csv", "--provider", "azur"], "azure"),
+        (["r.csv", "--sheet", "May"], 'leave out --sheet "May"'),
     ],
 )
 def test_wrong_commands_name_the_nearest_right_name(
@@ -436,3 +437,7 @@ def test_prepared_data_says_itself_what_is_what(tmp_path: Path) -> None:
     done = call("prepare", tmp_path / "out" / "examples.parquet", "--label", "stars")
     assert done.code == 2
     assert "--label" in done.err
+    for command in ("prepare", "init"):
+        done = call(command, tmp_path / "out")
+        assert done.code == 2
+        assert f"give its examples: {tmp_path / 'out' / 'examples.parquet'}" in done.err

@@ -132,7 +132,7 @@ REFUSED = [
     Case(id="surrogate-bytes", content=CSV.encode() + b"\xed\xa0\xbd,a\n", fragment="data.csv, line 38: byte 0xed"),
     Case(id="unknown-encoding", content=CSV.encode(), options='encoding = "utf-9"', fragment="is no encoding"),
     Case(id="not-of-text", content=CSV.encode(), options='encoding = "hex"', fragment='"hex" is no encoding'),
-    Case(id="too-few-cells", content=(CSV + "alone\n").encode(), fragment="data.csv, line 38: 1 cells, expected 2"),
+    Case(id="too-few-cells", content=(CSV + "alone\n").encode(), fragment="data.csv, line 38: 1 cell, expected 2"),
     Case(id="too-many-cells", content=(CSV + "a,b,c\n").encode(), fragment="data.csv, line 38: 3 cells, expected 2"),
     Case(id="open-quote", content=(CSV + '"open,good\n').encode(),
          fragment="data.csv, line 38: a quoted cell is never"),
