@@ -22,6 +22,7 @@ from harness.experiment.file import (
 )
 from harness.plugins import Plugins
 from harness.types import Continued
+from harness.weights import GGUF, fingerprint_at
 
 LOCAL = "local"
 """The endpoint that the harness starts itself."""
@@ -197,13 +198,23 @@ class Experiment:
             "arms": [arm.resolved() for arm in self.arms],
         }
 
-    def identities(self) -> dict[str, str]:
+    def identities(self, weights: str = "") -> dict[str, str]:
         """Returns endpoint name → what identifies it in the keys of answers and of trained models.
 
         That is its base URL, or `local`: with the place of a model that a folder or a GGUF file holds, for it is asked
-        by the last part of that alone, and another place may hold another model of this name.
+        by the last part of that alone, and another place may hold another model of this name; and with the fingerprint
+        of its weights, which a training may have replaced.
+
+        Args:
+            weights: The fingerprint that counts where there is none to be read: see `local_weights`.
         """
-        return {name: table.base_url or _local_identity(table.model) for name, table in self.endpoints.items()}
+        local = _local_identity(self.endpoints[LOCAL].model, self.local_weights(weights))
+        return {name: table.base_url or local for name, table in self.endpoints.items()}
+
+    def local_weights(self, before: str = "") -> str:
+        """Returns the fingerprint of a model in a folder or a GGUF file; `before` where it has gone; else ""."""
+        path = _place_of(self.endpoints[LOCAL].model)
+        return "" if path is None else fingerprint_at(path) or before
 
     def asks_for(self, kind: str, plugin: Any) -> bool:
         """Whether the experiment's tables or `--plugin` name a plugin that would take part anyway.
@@ -221,11 +232,17 @@ class Experiment:
         return tuple(sorted({name for table in self.endpoints.values() for name in table.variables}))
 
 
-def _local_identity(model: str | None) -> str:
+def _place_of(model: str | None) -> Path | None:
+    """Returns where a model lies that is given by its place on this machine."""
     path = Path(model or "").expanduser()
-    if model and (path.exists() or path.is_absolute()):
-        return f"{LOCAL} {path.resolve()}"
-    return f"{LOCAL} {model}" if path.suffix == ".gguf" else LOCAL  # one file of a model on Hugging Face
+    return path if model and (path.exists() or path.is_absolute()) else None
+
+
+def _local_identity(model: str | None, weights: str) -> str:
+    path = _place_of(model)
+    if path is not None:
+        return " ".join([LOCAL, str(path.resolve()), *([weights] if weights else [])])
+    return f"{LOCAL} {model}" if model and model.endswith(GGUF) else LOCAL  # one file of a model on Hugging Face
 
 
 def plain(plugin: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from harness import tables
 from harness.console import Console
 from harness.errors import UsageError, nearest
 from harness.execution.questions import mark
-from harness.experiment import Arm, Experiment
+from harness.experiment import LOCAL, Arm, Experiment
 from harness.experiment.reader import loose_files, restored
 from harness.files import make_folder
 from harness.journal import Journal
@@ -82,9 +82,12 @@ class Reopened:
         return [arm for arm in ready if arm is not None]
 
     def edited(self, arms: Iterable[Arm]) -> list[str]:
-        """Says which plugins of these arms are no longer what the run was judged with."""
+        """Says which plugins of these arms, or whose weights, are no longer what the run was judged with."""
         before, said = self.manifest.get("plugins", {}), []
+        weights = self.manifest.get("weights") or ""
         for arm in arms:
+            if arm.endpoint == LOCAL and weights and self.experiment.local_weights(weights) != weights:
+                said.append("the local model's weights have changed since the run: it may answer otherwise")
             for plugin in (arm.backend, arm.formatter, *([arm.shots.selector] if arm.shots else [])):
                 record = self.experiment.plugins.find(plugin)
                 old = None if record is None else before.get(f"{record.kind} {record.name}")

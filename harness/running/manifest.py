@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.work import digest
-from harness.experiment import Arm, Experiment, plain
+from harness.experiment import LOCAL, Arm, Experiment, plain
 from harness.files import write_json
 from harness.plugins import Record, attributed
 from harness.prepare.options import Prepared
@@ -55,6 +55,7 @@ def begin(
         "seeds": {"experiment": experiment.seed, "split": experiment.prepare.split.seed},
         "experiment": settings,
         "tables": kept_tables(experiment),
+        "weights": weights_of(experiment, old),
         "continued": continuing.told(experiment),
         "repeats": experiment.repeats,
         "plugins": _plugins(experiment),
@@ -97,13 +98,25 @@ def keep_tables(folder: RunFolder, experiment: Experiment) -> None:
         write_json(folder.manifest, {**manifest, "tables": tables})
 
 
-def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
+def weights_of(experiment: Experiment, before: Mapping[str, Any]) -> str:
+    """Returns the fingerprint of a local model in a folder or a GGUF file, "" of any other.
+
+    Args:
+        experiment: The experiment.
+        before: The manifest as the last command left it: what it says counts where the weights have gone.
+    """
+    return experiment.local_weights(str(before.get("weights") or ""))
+
+
+def judged_with(experiment: Experiment, folder: RunFolder, *, allow_leaks: bool) -> str:
     """Returns a digest of what results and page depend on beside first answers: assumptions, prices, repeats, curves.
 
-    Options of metrics and sections are part of it, and files that a backend reads its answers from.
+    Options of metrics and sections are part of it, files that a backend reads its answers from, and the weights of a
+    model in a folder.
     """
     from harness import __version__
 
+    weights = weights_of(experiment, folder.read_manifest())
     active = {"metrics": experiment.metrics, "sections": experiment.sections}
     return digest(
         [
@@ -127,6 +140,7 @@ def judged_with(experiment: Experiment, *, allow_leaks: bool) -> str:
                 for arm in experiment.arms
                 if hasattr(arm.backend, "depends_on")
             ),
+            *([weights] if weights else []),
         ]
     )
 
@@ -189,10 +203,12 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def edited_plugins(
+def outdated(
     folder: RunFolder, manifest: Mapping[str, Any], arms: Sequence[Arm], answers: Mapping[str, int]
 ) -> list[str]:
-    """Names the backends whose source has changed since the run began, and how many answers that makes out of date.
+    """Names what has changed since the run began, and how many answers that makes out of date.
+
+    That is a backend's source, or the weights of the local model.
 
     Args:
         folder: The run's, its manifest as the last command left it.
@@ -200,16 +216,23 @@ def edited_plugins(
         arms: The experiment's.
         answers: Arm → answers in the journal.
     """
-    before = folder.read_manifest().get("plugins")
+    old = folder.read_manifest()
+    before, said = old.get("plugins"), _other_weights(old.get("weights"), manifest["weights"], arms, answers)
     if not isinstance(before, dict):
-        return []
-    said = []
+        return said
     for name, used in manifest["plugins"].items():
         if name.startswith("backend ") and name in before and before[name]["source"] != used["source"]:
             plugin = name.removeprefix("backend ")
             lost = sum(answers.get(arm.name, 0) for arm in arms if arm.backend.name == plugin)
             said.append(f"the plugin {plugin} was edited since this run began: its {lost:,} answers are asked again")
     return said
+
+
+def _other_weights(before: Any, now: str, arms: Sequence[Arm], answers: Mapping[str, int]) -> list[str]:
+    if not before or before == now:
+        return []
+    lost = sum(answers.get(arm.name, 0) for arm in arms if arm.endpoint == LOCAL)
+    return [f"the local model's weights have changed since this run began: its {lost:,} answers are asked again"]
 
 
 def _used(experiment: Experiment) -> Iterable[Record]:

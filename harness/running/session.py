@@ -195,7 +195,7 @@ def _asking(
             train=session.data.of(Split.TRAIN),
             labels=session.data.labels,
             seed=experiment.seed,
-            identities=experiment.identities(),
+            identities=experiment.identities(manifest.weights_of(experiment, session.folder.read_manifest())),
             source_hash=lambda plugin: r.source_hash if (r := experiment.plugins.find(plugin)) else "",
             folder=experiment.path.parent,
             fitting=Fitting(contexts={n: table.context for n, table in experiment.endpoints.items() if table.context}),
@@ -256,13 +256,13 @@ def opened(
     continuing.announce(experiment, console.say)
     make_folder(folder.data)
     scrub = Scrubber.of(experiment.secret_names())
-    judged_with = manifest.judged_with(experiment, allow_leaks=options.allow_leaks)
+    judged_with = manifest.judged_with(experiment, folder, allow_leaks=options.allow_leaks)
     told = {"command": scrub(options.command), "judged_with": judged_with}
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder.journal))
         clear(folder.path, deep=True)
         record = manifest.begin(experiment, folder, data, _settings(experiment, options), told)
-        edited = manifest.edited_plugins(folder, record, experiment.arms, journal.answers_by_arm())
+        edited = manifest.outdated(folder, record, experiment.arms, journal.answers_by_arm())
         if not manifest.stands(folder, record):
             write_json(folder.manifest, record)
         quality_report.write(folder.data, data, {})

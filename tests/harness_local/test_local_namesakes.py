@@ -10,7 +10,7 @@ from support.lab import Lab
 
 from harness.execution.local_endpoint import adapter_of
 from harness.runs import RunFolder
-from harness_local.models.loading import fingerprint
+from harness.weights import fingerprint
 
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.2, test = 0.4 }\n"
 ARMS = """
@@ -52,3 +52,20 @@ def test_a_model_by_the_name_of_another_is_asked_and_trained_anew(tiny: Path, tm
         models.append(lab.arms(run)["tuned"]["model"])
         assert adapter_of(RunFolder(run).endpoint, models[-1]) is not None
     assert len(set(models)) == 2
+
+
+@pytest.mark.thorough
+def test_weights_that_were_replaced_in_their_place_are_asked_anew(tiny: Path, tmp_path: Path) -> None:
+    lab, place = Lab.make(tmp_path, 30), tmp_path / "checkpoint-500"
+    shutil.copytree(tiny, place)
+    lab.write(ARMS.split("\n\n[[arms]]")[0], dataset=f'{SPLIT}[endpoints.local]\nmodel = "{place}"\n')
+    assert lab.run().code == 0
+    n = len(lab.predictions())
+    assert "everything is there" in lab.run().err
+    other_weights(place)
+    done = lab.run()
+    assert done.code == 0, done
+    assert f"weights have changed since this run began: its {n} answers are asked again" in done.err
+    assert lab.journal("SELECT count(*) FROM answers") == [(2 * n,)]
+    shutil.rmtree(place)
+    assert "everything is there" in lab.run().err  # all that the weights have answered is still there

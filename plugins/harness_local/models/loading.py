@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
@@ -15,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.weights import DIGITS, GGUF, fingerprint, weight_files
 from harness_local.models import embedded
 
-_GGUF = ".gguf"
 _HOSTED = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:/(\w[\w.-]*\.gguf))?", flags=re.ASCII)
 _CONTEXT = 2048  # where a model does not say
 _FAST_BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16"})  # the last is what arm64 calls it
-_SAMPLE, _SAMPLES, _DIGITS = 1024, 2048, 16  # bytes; of each file; of a fingerprint
 DEVICES = ("cpu", "cuda", "mps")
 DTYPES = ("bfloat16", "float16", "float32")
 
@@ -108,14 +105,14 @@ def find(model: str | None, say: Callable[[str], None] | None = None) -> Source:
     """
     if model is None or model.casefold() == embedded.NAME.casefold():
         # Its files are written on this machine, and by another version maybe otherwise.
-        weights = embedded.MODEL.sha256[:_DIGITS]
+        weights = embedded.MODEL.sha256[:DIGITS]
         return Source(id=embedded.NAME, location=str(embedded.embedded_model(say)), weights=weights)
     path = Path(model).expanduser()
     if model and path.is_dir():
         return _folder(model, path.resolve())
     if path.is_file():
-        if path.suffix != _GGUF:
-            raise UsageError(f"--model {model}: not a *{_GGUF} file", "give a GGUF file, or the model's whole folder")
+        if path.suffix != GGUF:
+            raise UsageError(f"--model {model}: not a *{GGUF} file", "give a GGUF file, or the model's whole folder")
         path = path.resolve()
         return Source(id=path.stem, location=str(path.parent), gguf=path.name)
     if hosted := _HOSTED.fullmatch(model):
@@ -135,7 +132,7 @@ def _folder(model: str, path: Path) -> Source:
     """A model in a folder: safetensors, or one GGUF file. What else lies there is not looked at."""
     if any(path.glob("*.safetensors")) and path.joinpath("config.json").is_file():
         return Source(id=path.name, location=str(path))
-    files = sorted(file.name for file in path.glob(f"*{_GGUF}"))
+    files = sorted(file.name for file in path.glob(f"*{GGUF}"))
     if len(files) == 1:
         return Source(id=Path(files[0]).stem, location=str(path), gguf=files[0])
     if files:
@@ -147,7 +144,7 @@ def _folder(model: str, path: Path) -> Source:
             f"--model {model}: the folder holds an adapter, not a model", "give the model that it was trained on"
         )
     raise UsageError(
-        f"--model {model}: the folder holds no model, which is config.json with *.safetensors, or a *{_GGUF} file",
+        f"--model {model}: the folder holds no model, which is config.json with *.safetensors, or a *{GGUF} file",
         "pickled weights (*.bin, *.pt) are never loaded: save them as safetensors",
     )
 
@@ -251,36 +248,7 @@ def load(
 
 def _identified(source: Source, folder: Path) -> Source:
     """The same source with the fingerprint of the weights that lie in its folder."""
-    return source if source.weights else replace(source, weights=fingerprint(_weights(folder, source.gguf)))
-
-
-def fingerprint(files: Sequence[Path]) -> str:
-    """What tells weights from others of the same shape: their sizes and samples of their bytes, 16 hexadecimal digits.
-
-    A training changes its matrices throughout, and reading gigabytes would take as long as loading them.
-
-    Raises:
-        OSError: A file cannot be read.
-    """
-    digest = hashlib.sha256()
-    for file in files:
-        size = file.stat().st_size
-        digest.update(f"{size}\n".encode())
-        with file.open("rb", buffering=0) as stream:
-            for place in range(0, size, max(_SAMPLE, size // _SAMPLES)):
-                stream.seek(place)
-                digest.update(stream.read(_SAMPLE))
-    return digest.hexdigest()[:_DIGITS]
-
-
-def _weights(folder: Path, gguf: str | None) -> list[Path]:
-    """The files that `transformers` reads a model's weights from, in an order that is always the same."""
-    if gguf is not None:
-        return [folder / gguf]
-    whole, parts = folder / "model.safetensors", folder / "model.safetensors.index.json"
-    if whole.is_file() or not parts.is_file():
-        return [whole]
-    return sorted({folder / file for file in json.loads(parts.read_text("utf-8"))["weight_map"].values()})
+    return source if source.weights else replace(source, weights=fingerprint(weight_files(folder, source.gguf)))
 
 
 def _fetched(source: Source, say: Callable[[str], None] | None) -> str:
@@ -307,7 +275,7 @@ def _fetched(source: Source, say: Callable[[str], None] | None) -> str:
 def _whole(folder: Path, gguf: str | None) -> bool:
     """Whether a folder of the cache has what a model needs: other programs may have fetched a part of it."""
     described = gguf is not None or folder.joinpath("config.json").is_file()
-    return described and all(file.is_file() for file in _weights(folder, gguf))
+    return described and all(file.is_file() for file in weight_files(folder, gguf))
 
 
 def _unloadable(source: Source, error: Exception) -> UsageError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -104,11 +105,11 @@ def test_two_models_of_one_name_on_this_machine_are_two_endpoints(
     monkeypatch.setenv("HOME", str(tmp_path))
     for run in ("run-a", "run-b"):
         (tmp_path / run / "checkpoint-500").mkdir(parents=True)
-        (tmp_path / run / "m.gguf").touch()
+        (tmp_path / run / "m.gguf").write_bytes(b"weights")
 
-    def identity(model: str | None) -> str:
+    def identity(model: str | None, weights: str = "") -> str:
         local = f'[endpoints.local]\nmodel = "{model}"\n' if model else ""
-        found = read(tmp_path, GOOD.replace("[prices", f"{local}[prices", 1), plugins).identities()
+        found = read(tmp_path, GOOD.replace("[prices", f"{local}[prices", 1), plugins).identities(weights)
         assert found["api"] == "https://api.example.com/v1"
         return found["local"]
 
@@ -116,17 +117,22 @@ def test_two_models_of_one_name_on_this_machine_are_two_endpoints(
     assert {identity(model) for model in (None, "SmolLM2-135M-Instruct", "Qwen/Qwen2.5-0.5B")} == {"local"}
     for name in ("checkpoint-500", "m.gguf"):
         there = identity(f"run-a/{name}")
-        assert there == f"local {tmp_path.resolve()}/run-a/{name}"
+        assert there.startswith(f"local {tmp_path.resolve()}/run-a/{name}")
         assert {
             identity(f"./run-b/../run-a/{name}"),
             identity(f"~/run-a/{name}"),
             identity(f"{tmp_path}/run-a/{name}"),
         } == {there}
         assert identity(f"run-b/{name}") != there
-    gone = tmp_path / "run-a" / "checkpoint-500"
-    before = identity(str(gone))
-    gone.rmdir()
-    assert identity(str(gone)) == before  # all that it has answered is still there
+    place = tmp_path / "run-a" / "checkpoint-500"
+    nameless = identity(str(place))
+    (place / "model.safetensors").write_bytes(b"weights")
+    before = identity(str(place))
+    (place / "model.safetensors").write_bytes(b"weighty")
+    assert identity(str(place)) not in (before, nameless)  # a training has replaced them
+    shutil.rmtree(place)
+    assert identity(str(place)) == nameless
+    assert identity(str(place), before.split()[-1]) == before  # all that it has answered is still there
     assert identity("one/Qwen-GGUF/q.gguf") != identity("two/Qwen-GGUF/q.gguf")  # both are asked for as "q"
 
 

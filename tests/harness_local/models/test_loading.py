@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from support.models import hub_cache, make, write_gguf
 from harness.errors import UsageError
 from harness_local.models.embedded import MODEL, NAME
 from harness_local.models.fitness import check
-from harness_local.models.loading import Loaded, Placement, find, fingerprint, load, place, windows
+from harness_local.models.loading import Loaded, Placement, find, load, place, windows
 from harness_local.models.tokens import Codec
 
 HERE = Placement(device="cpu", dtype="float32", threads=1)
@@ -86,20 +85,6 @@ def test_models_are_told_apart_by_their_weights(tiny: Path, copy: Path, tmp_path
     parts = loaded(tmp_path / "parts").source.weights
     assert parts == loaded(tmp_path / "parts").source.weights
     assert find(None).weights == MODEL.sha256[:16]  # wherever and by whichever version it was unpacked
-
-
-def test_large_files_are_told_apart_by_samples_of_them(tmp_path: Path) -> None:
-    file = tmp_path / "weights"
-    with file.open("wb") as stream:
-        stream.truncate(2**33)  # it takes no room on the disk
-    began = time.thread_time()
-    first = fingerprint([file])
-    assert time.thread_time() - began < 1
-    with file.open("r+b") as stream:
-        stream.seek(2**32)
-        stream.write(b"1" * 2**24)
-    second = fingerprint([file])
-    assert len({first, second, fingerprint([file, file]), fingerprint([])}) == 4
 
 
 def test_gguf_as_a_file_and_as_a_folder(tmp_path: Path) -> None:
