@@ -138,13 +138,12 @@ def _price_hint(arm: ArmEstimate) -> str:
 
 def _payback(line: Mapping[str, Any]) -> str:
     from harness.numbers import count
-    from harness.report.facts import amount, paid_back_after, with_monthly
+    from harness.report.facts import amount, never_paid_back, paid_back_after, with_monthly
 
     pair = f"{line['arm']} against {line['against']}, were they equally accurate"
-    if line["saving_per_1k"] is None:
-        return f"{pair}: payback not known: {line['reason']}"
     if line["requests"] is None:
-        return f"{pair}: never pays back: {line['reason']}"
+        told = "never pays back" if never_paid_back(line) else "payback not known"
+        return f"{pair}: {told}: {line['reason']}"
     saved = amount(line["saving_per_1k"], line["unit"])
     n, monthly = paid_back_after(line), with_monthly(line)
     if n is None:

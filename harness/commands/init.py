@@ -61,12 +61,13 @@ def init(data: Path, out: Path, force: bool, **options: Any) -> None:
         guesses=seen.guesses,
         options=seen.options,
         guessed=seen.found,
+        forms=seen.forms,
         whole=seen.whole,
         prompt=_prompt(options["prompt"], seen),
         endpoint=endpoint,
         model=options["model"],
     )
-    size = sizes(seen.guesses)
+    size = sizes(seen.guesses, whole=seen.whole)
     write_whole(out, experiment_text(start, size))
     _tell(seen, start.prompt, [*size.notes, *_notes(seen, slow=slow(start))])
     click.echo(f"\nwritten: {out}")
@@ -124,7 +125,8 @@ def _tell(seen: Look, prompt: OwnPrompt | None, notes: list[str]) -> None:
         click.echo(found.line)
     labels = seen.guesses.labels
     some = [f"{label[:30]} ({labels[label]:,})" for label in list(labels)[:6]]
-    click.echo(f"{len(labels)} labels, with their rows: {', '.join(some)}{', …' if len(labels) > 6 else ''}")
+    among = "" if seen.whole else f" among the {seen.guesses.rows:,} rows looked at"
+    click.echo(f"{len(labels)} labels{among}, with their rows: {', '.join(some)}{', …' if len(labels) > 6 else ''}")
     if prompt is not None:
         click.echo(f"prompt: {prompt.said}")
     for note in notes:

@@ -16,6 +16,7 @@ from harness.data_stage.training_sets import TrainingSet, Written, sets_of, writ
 from harness.errors import DataError, GateError, HarnessError, UsageError
 from harness.experiment import Experiment
 from harness.experiment.file import ExperimentFile, VerdictTable
+from harness.guessing.forms import prepared_forms
 from harness.guessing.guess import Given, Guess
 from harness.guessing.looking import look
 from harness.plugins import Plugins, attributed
@@ -24,14 +25,11 @@ from harness.prepare.format import completion_findings
 from harness.prepare.options import Fractions, PrepareOptions
 from harness.prepare.profiles import PROFILES, Profile
 from harness.prices import Prices
-from harness.starter.arms import own_instruction
 from harness.types import Check, Context
 
 SEED: int = ExperimentFile.model_fields["seed"].default
 MARGIN = VerdictTable().margin
 """As an experiment has them by default."""
-_OWN = {"completion": ("separator", "stop"), "chat": ("instruction",)}
-"""The forms that providers train on, each a formatter, and the options in which a file may have its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +108,7 @@ def of_file(
     ready = tables.read_examples(data)
     if ready is not None:
         _nothing_else(data, given, reading or {})
-        forms = _of_its_own(tables.read_forms(data))
+        forms = prepared_forms(data)
         return Source(
             loaded=Loaded(examples=ready),
             options=options,
@@ -125,12 +123,11 @@ def of_file(
     with attributed(dataset, "load"):
         examples = list(dataset.load(Context(seed=SEED, folder=Path(), tell=told.append)))
     told += _of_the_file(data, dataset, set(seen.guesses.columns), PROFILES[wanted.provider])
-    forms = _of_its_own({name: {**seen.options, "instruction": own_instruction(seen.guesses)} for name in _OWN})
     return Source(
         loaded=Loaded(examples=examples, told=tuple(told)),
         options=replace(options, labels=dataset.labels, ordered=dataset.ordered),
-        sets=_sets(plugins, wanted, forms),
-        forms=forms,
+        sets=_sets(plugins, wanted, seen.forms),
+        forms=seen.forms,
         guessed=seen.found,
         read=_read_by(dataset, Path()),
     )
@@ -191,14 +188,6 @@ def _columns(rows: Sequence[tuple[Any, Any]]) -> tuple[Any, Any]:
 
 def _others(columns: Collection[str]) -> list[str]:
     return sorted(set(columns) - {"prompt", "completion"})
-
-
-def _of_its_own(said: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
-    """Returns what of the forms is a file's own, where it says it."""
-    return {
-        form: {name: str(said[form][name]) for name in names if said.get(form, {}).get(name)}
-        for form, names in _OWN.items()
-    }
 
 
 def _sets(plugins: Plugins, target: Target, forms: tables.Forms) -> tuple[TrainingSet, ...]:

@@ -33,6 +33,8 @@ class Answered:
     """Shots that did not fit into the prompt."""
     further: tuple[Entry, ...] = ()
     """Entries of the question's further requests (calibration) that no other item shares."""
+    common: tuple[Entry, ...] = ()
+    """… and of those that others share."""
 
 
 def accuracy(answers: Sequence[Answered]) -> float:
@@ -82,7 +84,8 @@ def _with_further(
             reasoning_tokens=_more(row.reasoning_tokens, usage.reasoning, share),
             cost_usd=None if row.cost_usd is None or usd is None else row.cost_usd + usd / share,
         )
-    return replace(one, prediction=row, further=tuple(entry for entry in further if shared[entry.key] == 1))
+    own = tuple(entry for entry in further if shared[entry.key] == 1)
+    return replace(one, prediction=row, further=own, common=tuple(entry for entry in further if entry not in own))
 
 
 def _more(tokens: int | None, further: int, share: int) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,16 @@ READING = ("encoding", "format", "columns", "quotes", "delimiter", "sheet", "unp
 CONTENT = ("separator", "stop", "turns")
 """Those about what stands in the columns, whatever the file."""
 PACKED = (".gz", ".zst")
+_CELLS = frozenset({".csv", ".tsv", ".tab"})
+_SHEETS = frozenset({".xlsx", ".xlsm"})
+_ONLY: Mapping[str, Collection[str]] = {
+    "delimiter": _CELLS,
+    "quotes": _CELLS,
+    "sheet": _SHEETS,
+    "columns": _CELLS | _SHEETS,
+}
+"""Option → the kinds of file that it is for, by their suffixes; others are for all."""
+_KNOWN = _CELLS | _SHEETS | {".json", ".jsonl", ".ndjson", ".parquet", ".pq", ".txt"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +71,8 @@ def read(run: Reopened, source: Source, *, labelled: bool) -> NewData:
         UsageError: A column is not there; the nearest is named.
     """
     check_file(source.path)
-    data, reading = source.path, _reading(run, source.path)
-    files = run.experiment.plugins.get("dataset", "files").cls
+    data, files = source.path, run.experiment.plugins.get("dataset", "files").cls
+    reading = _reading(run, _kind(files, data))
     told = Context(folder=Path(), seed=run.experiment.seed)
     plain: Any = construct(files, {**reading, "path": str(data.absolute()), "text": "", "label": ""}, "dataset")
     with attributed(plain, "rows"):
@@ -87,13 +97,27 @@ def read(run: Reopened, source: Source, *, labelled: bool) -> NewData:
     )
 
 
-def _reading(run: Reopened, data: Path) -> dict[str, Any]:
+def _kind(files: type[Any], data: Path) -> str:
+    """Returns the suffix of a file, of a folder's or a pattern's first file."""
+    dataset: Any = construct(files, {"path": str(data.absolute()), "text": "", "label": ""}, "dataset")
+    with attributed(dataset, "reads"):
+        return _suffix(dataset.reads(Path())[0].name)
+
+
+def _reading(run: Reopened, kind: str) -> dict[str, Any]:
+    """Returns how a file is read: as the run's own, where it is of that kind.
+
+    Of a run over a folder, whose files are not named, each option holds that such a file can have, but for `format`.
+    """
     dataset = run.experiment.dataset
     if dataset.name != "files":
         return {}
     paths = getattr(dataset, "path", "")
     first = paths if isinstance(paths, str) else next(iter(paths), "")
-    names = CONTENT + (READING if _suffix(first) == _suffix(data.name) else ())
+    own = _suffix(first)
+    some = [name for name in READING if name != "format" and kind in _ONLY.get(name, (kind,))]
+    alike = READING if own == kind else () if own in _KNOWN else some
+    names = (*CONTENT, *alike)
     options = {name: getattr(dataset, name, None) for name in names}
     return {name: value for name, value in options.items() if value is not None}
 

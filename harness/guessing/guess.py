@@ -147,7 +147,8 @@ def _refuse_nameless(found: Mapping[str, Guess], columns: Mapping[str, Column], 
             if not name.strip(" "):  # as readers call a column without one
                 raise DataError(
                     f"{source}: column {list(columns).index(name) + 1} looks like the {option}, and has no name",
-                    f'write one into the line of column names, e.g. "{option}"',
+                    f'write one into the line of column names, e.g. "{option}"; if the names stand in a line below, '
+                    "delete what is above it",
                 )
 
 

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, UsageError, nearest
+from harness.guessing.forms import forms_of
 from harness.guessing.guess import Given, Guesses, guess
 from harness.guessing.layout import find_header, find_quotes
 from harness.guessing.prepared import known, readable
 from harness.guessing.rules import Guess
 from harness.plugins import Plugins
 from harness.plugins.options import OptionError, construct
-from harness.tables import is_prepared
+from harness.tables import Forms, is_prepared
 from harness.types import Context
 
 ROWS = 20_000
@@ -62,6 +63,8 @@ class Look:
     """Guesses about the file itself: `columns`, `quotes`."""
     options: Mapping[str, Any]
     """Options of the dataset `files` for this file, the path left out."""
+    forms: Forms
+    """What the file has of its own of the forms that providers train on."""
     whole: bool
     """Whether all rows were seen."""
 
@@ -97,7 +100,13 @@ def look(data: Path, plugins: Plugins, given: Given | None = None, reading: Mapp
         named = all(found.option != "columns" for found in reader.layout)
         guesses = guess(rows, given, source=data.name, named=named)
     options = {**guesses.options, **reader.options}
-    return Look(guesses=guesses, layout=tuple(reader.layout), options=options, whole=reader.whole)
+    return Look(
+        guesses=guesses,
+        layout=tuple(reader.layout),
+        options=options,
+        forms=forms_of(data, options, guesses),
+        whole=reader.whole,
+    )
 
 
 def sample(rows: Iterator[Mapping[str, Any]]) -> tuple[Rows, bool]:
@@ -169,18 +178,22 @@ class _Reader:
             rows = self._otherwise(named) or self._headless()
             if not rows:
                 raise
+        return self._separated(rows)
+
+    def _separated(self, rows: Rows, more: Mapping[str, Any] | None = None) -> Rows:
+        """Returns the rows as another separator reads them, where the only column's name seems to hold one."""
         names = list(rows[0]) if rows else []
         if self.suffix in _DELIMITED and len(names) == 1 and _SEPARATING & set(names[0]):
-            rows = self._otherwise([attempt for attempt in _ATTEMPTS if attempt.option == "delimiter"]) or rows
+            return self._otherwise([each for each in _ATTEMPTS if each.option == "delimiter"], more) or rows
         return rows
 
-    def _otherwise(self, attempts: Sequence[_Attempt]) -> Rows:
-        """Returns the rows as read by the first attempt that works; none where none does."""
+    def _otherwise(self, attempts: Sequence[_Attempt], more: Mapping[str, Any] | None = None) -> Rows:
+        """Returns the rows as read by the first attempt that works, `more` options given; none where none does."""
         for attempt in attempts:
             if attempt.option in self.options:
                 continue
             try:
-                rows = self.rows({attempt.option: attempt.value})
+                rows = self.rows({**(more or {}), attempt.option: attempt.value})
             except DataError:
                 continue
             if rows and (attempt.option != "delimiter" or len(rows[0]) > 1):
@@ -192,8 +205,9 @@ class _Reader:
         """Returns the rows of files of which the first has no line of column names; none where it has one."""
         if len(self.files) < 2 or self.suffix not in _HEADED or "columns" in self.options:
             return ()
+        first = {"path": str(self.files[0])}
         try:
-            found = find_header(self.rows({"path": str(self.files[0])}))
+            found = find_header(self._separated(self.rows(first), first))
             if found is None:
                 return ()
             rows = self.rows({"columns": found.value})

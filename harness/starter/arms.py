@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.guessing.guess import Guesses
 from harness.starter import toml_writing as toml
 from harness.starter.own_prompt import OwnPrompt, shown
 from harness.starter.start import Endpoint, Sizes, Start
@@ -71,7 +70,7 @@ def _local(start: Start) -> _Way:
     labels = list(start.guesses.labels)
     choose = len(labels) <= MOST_CHOICES
     options = {"template": _template(start.guesses.text, start.guesses.label)}
-    instruction = own_instruction(start.guesses) or ("" if choose else _named(labels))
+    instruction = start.forms["chat"].get("instruction", "") or ("" if choose else _named(labels))
     model = start.model or LOCAL_MODEL
     path = Path(model).expanduser()
     # The local endpoint calls a model by its folder's or file's name.
@@ -88,7 +87,7 @@ def _local(start: Start) -> _Way:
 
 def _hosted(start: Start, endpoint: Endpoint) -> _Way:
     labels = list(start.guesses.labels)
-    instruction = own_instruction(start.guesses)
+    instruction = start.forms["chat"].get("instruction", "")
     options = {"instruction": instruction} if instruction else {}
     if not instruction and len("".join(labels)) > MOST_NAMED:
         options = {"instruction": "Classify the text. Answer with its label and nothing else."}
@@ -98,14 +97,6 @@ def _hosted(start: Start, endpoint: Endpoint) -> _Way:
     return _Way(
         endpoint=endpoint.name, model=start.model or "", calibrate=False, answer="", formatter="chat", options=options
     )
-
-
-def own_instruction(guesses: Guesses) -> str:
-    """Returns the one system message of a chat file, which is a prompt that somebody wrote for this task."""
-    column = guesses.columns.get("instruction")
-    if column is None or column.distinct != 1 or "instruction" in guesses.text:
-        return ""
-    return next(iter(column.counts))
 
 
 def _named(labels: list[str]) -> str:
@@ -179,8 +170,7 @@ def _fine_tuned(start: Start, size: Sizes, way: _Way) -> Iterator[str]:
         yield "# The same small model, really trained on this machine: the bare text, a separator, the label; no shots."
         settings = f", n_epochs = {2 if size.train >= 1500 else 4}, training_seed = 7"
     yield from _arm("fine-tuned", f'{{ plugin = "fine-tuned", {_model(way, "base", settings)} }}')
-    marks = {name: str(start.options[name]) for name in ("separator", "stop") if name in start.options}
-    yield from _formatter("chat", way.options) if hosted else _formatter("completion", marks)
+    yield from _formatter("chat", way.options) if hosted else _formatter("completion", start.forms["completion"])
 
 
 def _arm(name: str, backend: str) -> Iterator[str]:

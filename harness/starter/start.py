@@ -16,6 +16,7 @@ from harness.prepare.duplicates import near_earlier
 from harness.prepare.normalise import fold
 from harness.prepare.shingles import prefixes
 from harness.starter.own_prompt import OwnPrompt
+from harness.tables import Forms
 
 SPLITS = 3
 SMALL = 20
@@ -47,6 +48,8 @@ class Start:
     """Options of the dataset `files`."""
     guessed: tuple[Guess, ...]
     """All guesses, those about the file included."""
+    forms: Forms
+    """What the file has of its own of the forms that providers train on."""
     whole: bool
     """Whether all rows were looked at."""
     prompt: OwnPrompt | None = None
@@ -91,8 +94,13 @@ def endpoint_of(url: str) -> Endpoint:
     return Endpoint(name=name, url=url, key=key, loopback=host in ("localhost", "127.0.0.1", "::1"))
 
 
-def sizes(guesses: Guesses) -> Sizes:
-    """Counts what is left of each class without exact duplicates, and shares it out: the smaller, the more to test."""
+def sizes(guesses: Guesses, *, whole: bool = True) -> Sizes:
+    """Counts what is left of each class without exact duplicates, and shares it out: the smaller, the more to test.
+
+    Args:
+        guesses: What the rows looked at have shown.
+        whole: Whether these are all rows; a part of them does not show what is too small.
+    """
     columns = [guesses.columns[name].values for name in guesses.text]
     first: dict[str, str] = {}
     length = 0
@@ -111,7 +119,7 @@ def sizes(guesses: Guesses) -> Sizes:
         length=length / max(1, guesses.rows),
         shares=shares,
         stratify="where-possible" if rare else True,
-        notes=() if guesses.get("split") else tuple(_notes(classes, rare, rows, shares[2])),
+        notes=() if guesses.get("split") or not whole else tuple(_notes(classes, rare, rows, shares[2])),
     )
 
 

@@ -43,7 +43,7 @@ def experiment_text(start: Start, size: Sizes | None = None) -> str:
     Raises:
         DataError: A name in the data cannot be written.
     """
-    known = size or sizes(start.guesses)
+    known = size or sizes(start.guesses, whole=start.whole)
     tables = (_head(start), _dataset(start), _prepare(start, known), _endpoint(start), _verdict(start))
     lines = [line for table in (*tables, arms(start, known)) for line in (*table, "")]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -100,9 +100,10 @@ def _labels(start: Start) -> Iterator[str]:
         yield from _comment(f"Every label; another one in the data is an error. Rows of each: {shown}.")
         yield f"labels = {toml.value(labels)}"
     else:
-        shown = quoted(labels[:3])
+        among = "" if start.whole else " among the rows looked at"
         yield from _comment(
-            f"{len(labels)} labels, e.g. {shown}: those that occur. To have others refused, list them all."
+            f"{len(labels)} labels{among}, e.g. {quoted(labels[:3])}: those that occur. To have others refused, list "
+            "them all."
         )
         yield "# labels = [ … ]"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,21 +70,22 @@ class Chosen:
 
         Candidates that differ in what is made of an answer (`calibrate`) ask the same; the dearest asks for all of it.
         """
-        return sum(sum(costs) - max(costs) for costs in self._costs(lambda _entry: True))
-
-    @property
-    def billed_usd(self) -> float:
-        """Dollars of its answers for which this run was billed: not what was taken over or asked of this machine."""
-        return sum(max(costs) for costs in self._costs(_billed))
-
-    def _costs(self, counts: Callable[[Entry], bool]) -> Iterable[list[float]]:
-        """Returns, for each answer that counts, what it costs each candidate that asks for it."""
         costs: dict[str, list[float]] = {}
         for each in self.tried:
             for answer in each.answers:
-                if answer.entry is not None and counts(answer.entry):
+                if answer.entry is not None:
                     costs.setdefault(answer.entry.key, []).append(answer.prediction.cost_usd or 0.0)
-        return costs.values()
+        return sum(sum(each) - max(each) for each in costs.values())
+
+    @property
+    def billed_usd(self) -> float:
+        """Dollars of its answers for which this run was billed: not what was taken over or asked of this machine.
+
+        As in the ledger, at the prices of the time: what they would cost now is in `usd`.
+        """
+        answers = (answer for each in self.tried for answer in each.answers)
+        asked = (entry for one in answers for entry in (one.entry, *one.further, *one.common))
+        return sum({entry.key: entry.usd or 0.0 for entry in asked if entry is not None and _billed(entry)}.values())
 
     @property
     def usd(self) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.errors import ExperimentError
+from harness.execution.answers import Answered
 from harness.experiment import LOCAL, Arm
 from harness.experiment.candidates import worded
 from harness.journal import Job
@@ -37,15 +38,14 @@ class Sweeps:
             one: The candidate.
             items: How many validation examples it is asked about; all where `None`.
         """
-        if one.endpoint in (None, LOCAL) or self._spent(one, items) is not None:
+        if one.endpoint in (None, LOCAL) or self._there(one, items) is not None:
             return 0.0
         return self.training(one) + self._asking(one, items)
 
-    def _spent(self, one: Arm, items: int | None) -> float | None:
-        """Returns the dollars of a candidate's answers, this run's or another's; `None` where one is missing."""
+    def _there(self, one: Arm, items: int | None) -> Sequence[Answered] | None:
+        """Returns a candidate's answers, this run's or another's; `None` where one is missing."""
         ready = self._ready(one)
-        answers = None if ready is None else self.work.asking.there(ready, self.work.sample(items))
-        return None if answers is None else sum(each.prediction.cost_usd or 0.0 for each in answers)
+        return None if ready is None else self.work.asking.there(ready, self.work.sample(items))
 
     def _asking(self, one: Arm, items: int | None, asked: set[str] | None = None) -> float:
         """Returns the dollars that asking a candidate would cost, each of an item's requests as much as its prompt.
@@ -124,15 +124,15 @@ class Sweeps:
         candidates = self._open(arm, note)
         if budget.usd is None or arm.endpoint in (None, LOCAL) or is_closed(note, budget):
             return candidates
-        spent = [self._spent(one, items) for _, one in candidates]
+        there = [self._there(one, items) for _, one in candidates]
         begun = {number for number, (settings, _) in enumerate(candidates)
-                 if spent[number] is not None or mark_of(settings) in note.get("begun", ())}  # fmt: skip
+                 if there[number] is not None or mark_of(settings) in note.get("begun", ())}  # fmt: skip
         kept: set[int] = set()
-        asked, jobs, keys = 0.0, dict[str, float](), set[str]()
+        asked, jobs, keys, paid = 0.0, dict[str, float](), set[str](), dict[str, float]()
         for number in (*sorted(begun), *(other for other in range(len(candidates)) if other not in begun)):
-            one, usd = candidates[number][1], spent[number]
+            one, answers = candidates[number][1], there[number]
             theirs = set(keys)
-            more = self._asking(one, items, theirs) if usd is None else usd
+            more = self._asking(one, items, theirs) if answers is None else _beyond(paid, answers)
             billed = jobs | self._billed(one)
             if number in begun or not kept or asked + more + sum(billed.values()) <= budget.usd:
                 kept.add(number)
@@ -185,6 +185,18 @@ class Sweeps:
         base = self.work.plan(one, candidate=True).spec.base
         self.work.asking.prices.trained[f"ft:{base}"] = base
         return f"ft:{base}"
+
+
+def _beyond(paid: dict[str, float], answers: Sequence[Answered]) -> float:
+    """Returns the dollars of answers that are not `paid` with those of candidates before, and adds them there.
+
+    Candidates that ask the same share it, and the dearest asks for all of it: see `Chosen.shared_usd`.
+    """
+    before = sum(paid.values())
+    for each in answers:
+        if each.entry is not None:
+            paid[each.entry.key] = max(each.prediction.cost_usd or 0.0, paid.get(each.entry.key, 0.0))
+    return sum(paid.values()) - before
 
 
 def _refuse(arm: Arm, limit: tuple[str, float], what: str, usd: float) -> None:

@@ -33,7 +33,9 @@ class _Measure:
         if asked is None or self.unit == "tokens":
             return None if asked is None else float(asked)
         trained = point.get(self.training) if curve["kind"] == "learning" else 0.0
-        items = curve.get("n_items")
+        items = curve.get("n_items") or 0
+        if self.unit == "usd":  # nobody knows what failed items were billed: they are in no sum
+            items -= point.get("failed") or 0
         return None if trained is None or not items else float(trained + asked / items * volume)
 
 

@@ -343,3 +343,27 @@ def test_a_kill_loses_only_what_was_under_way(provider: Provider, tmp_path: Path
     assert len(TEXTS) <= provider.counts()[CHAT] <= len(TEXTS) + 4  # two under way, two on their way to the disk
     assert [row["text"] for row in read(out)] == TEXTS
     assert {row["status"] for row in read(out)} == {"answered"}
+
+
+def test_files_like_those_of_a_folder_are_read_as_they_were(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path, 60)
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    lines = [f"{text};{label}" for text, label in task(60).items()]
+    (parts / "1.csv").write_text("\n".join(["text;label", *lines]), encoding="utf-8")
+    lab.write(CLASSICAL, dataset=f'delimiter = ";"\n{SPLIT}')
+    file = lab.path / "experiment.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace('"data.csv"', '"parts"'), encoding="utf-8")
+    assert lab.run().code == 0
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new.csv").write_text("\n".join(["text;label", *lines[:5]]), encoding="utf-8")
+    whole = [json.dumps({"text": text}) for text in TEXTS[:5]]
+    (tmp_path / "new" / "1.jsonl").write_text("\n".join(whole), encoding="utf-8")
+    for data, columns in (("new.csv", {"text", "label"}), ("new", {"text"}), ("new/1.jsonl", {"text"})):
+        out = tmp_path / f"of-{data.replace('/', '-')}.csv"
+        done = predict(lab, "classical", tmp_path / data, out)
+        assert done.code == 0, done
+        rows = read(out)
+        assert len(rows) == 5
+        assert columns < {*rows[0]}
+        assert "text;label" not in rows[0]

@@ -492,4 +492,5 @@ def test_a_column_without_a_name_can_be_no_text_and_no_label(names: tuple[str, s
     with pytest.raises(DataError, match=f"{said}, and has no name") as caught:
         guess(table(**{text: sentence, label: ["good", "bad"]}), source="d.csv")
     assert "write one into the line of column names" in caught.value.hint
+    assert "if the names stand in a line below, delete what is above it" in caught.value.hint
     assert guess(table(**{"text": sentence, "label": ["good", "bad"], "": lambda row: row})).options["label"] == "label"

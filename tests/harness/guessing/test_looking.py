@@ -90,6 +90,17 @@ def test_parts_without_column_names_are_one_table(tmp_path: Path) -> None:
     assert (seen.options["columns"], seen.guesses.rows) == (["text", "label"], 60)
 
 
+def test_parts_without_column_names_may_have_another_separator(tmp_path: Path) -> None:
+    rows = written(tmp_path / "d.csv", ["neg", "pos"] * 30).read_text(encoding="utf-8").splitlines(keepends=True)[1:]
+    (tmp_path / "parts").mkdir()
+    for part in range(3):
+        lines = "".join(rows[part::3]).replace(",", ";")
+        (tmp_path / "parts" / f"{part}.csv").write_text(lines, encoding="utf-8")
+    seen = look(tmp_path / "parts", discover())
+    assert (seen.options["delimiter"], seen.options["columns"]) == (";", ["text", "label"])
+    assert seen.guesses.rows == 60
+
+
 def test_parts_with_other_column_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     for part in ("one", "two"):

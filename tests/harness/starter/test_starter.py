@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from harness.errors import DataError
 from harness.experiment import Experiment
 from harness.experiment.reader import load
+from harness.guessing.forms import guessed_forms
 from harness.guessing.guess import Given, guess
 from harness.plugins.discovery import discover
 from harness.starter import toml_writing
@@ -40,7 +41,13 @@ def started(table: list[dict[str, Any]], given: Given | None = None, **changes: 
     """Returns a start from a table."""
     guesses = guess(table, given)
     start = Start(
-        name="task", path="data.csv", guesses=guesses, options=guesses.options, guessed=guesses.found, whole=True
+        name="task",
+        path="data.csv",
+        guesses=guesses,
+        options=guesses.options,
+        guessed=guesses.found,
+        forms=guessed_forms(guesses.options, guesses),
+        whole=True,
     )
     return replace(start, **changes)
 
@@ -171,6 +178,17 @@ def test_a_class_that_is_too_small_to_split_is_named_and_does_not_stop_the_run()
 def test_few_rows_are_said_to_be_few_and_enough_are_not() -> None:
     assert any("a test of about 21 rows" in note for note in sizes(started(rows(60)).guesses).notes)
     assert sizes(started(rows(2000)).guesses).notes == ()
+
+
+def test_a_part_of_the_rows_shows_no_class_too_small() -> None:
+    few = [{"text": f"Nothing like the others, {label}", "label": label} for label in ("rare", "rarer")]
+    table = [*rows(400), *few]
+    start = started(table, whole=False)
+    assert sizes(start.guesses).notes
+    assert sizes(start.guesses, whole=False).notes == ()
+    text = experiment_text(start)
+    assert "fewer than" not in text
+    assert "# 4 labels among the rows looked at" in text
 
 
 def test_a_date_offers_a_split_by_time_that_is_not_in_force(tmp_path: Path) -> None:

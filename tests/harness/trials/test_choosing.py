@@ -112,6 +112,13 @@ def test_what_a_run_has_spent_on_asking_is_its_own(lab: Lab, provider: Provider)
     asked = first["ledger"]["spent_usd"] - first["ledger"]["training_usd"] - costs["tuned"]
     assert invested["evaluation"] == pytest.approx(asked)
 
+    # At another price nothing is bought anew: what was billed stays.
+    dear = PRICES.replace("input = 1.0", "input = 20.0")
+    write(lab, provider, few_shot("a", k=1, extra='[arms.choose]\n"shots.k" = [1, 2]\n'), chosen, prices=dear)
+    assert lab.run().code == 0
+    dearer = lab.results(lab.runs[-1])
+    assert {one["arm"]: one["billed_usd"] for one in dearer["choices"]} == pytest.approx(costs)
+
     second, again = ran(few_shot("b", k=3))
     assert [one["billed_usd"] for one in second["choices"]] == [0.0, 0.0]
     assert second["ledger"]["training_usd"] is None

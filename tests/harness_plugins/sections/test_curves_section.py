@@ -124,6 +124,22 @@ def test_time_is_a_cost_on_this_machine_alone(local: bool, unit: str) -> None:
     assert blocks(changed(change), Chart)[-1].x.unit == unit
 
 
+def test_what_a_request_costs_is_that_of_an_answered_one() -> None:
+    def change(failed: int) -> Callable[[dict[str, Any]], None]:
+        def changes(data: dict[str, Any]) -> None:
+            for curve in data["curves"]:
+                for point in curve["points"]:
+                    answered = curve["n_items"] - failed
+                    point |= {"cost_usd": 0.01 * answered, "training_usd": 2.0, "failed": failed}
+
+        return changes
+
+    every, some = (blocks(changed(change(failed)), Chart)[-1] for failed in (0, 2))
+    assert every.x.unit == "usd"
+    costs = [[point.x for series in chart.series for point in series.points] for chart in (every, some)]
+    assert costs[1] == pytest.approx(costs[0])
+
+
 def test_arms_that_were_asked_about_other_items_do_not_stand_on_one_axis() -> None:
     """Samples of one size are the same items; another size is another test."""
 
