@@ -18,13 +18,23 @@ RETRIED = frozenset({408, 409, 424, 425, 429, 498, 499})
 
 424, 498 and 499 are of gateways: what is behind them failed, has no capacity (Groq), or took too long.
 """
+OF_THE_REQUEST = frozenset({400, 413, 414, 415, 422, 451})
+"""Client errors that speak of the one request; others, if any request was answered, of the account or the endpoint."""
 LONGEST_WAIT_S = 31 * 86_400.0
 """What is longer is no duration: some gateways tell a moment, in seconds or more since the epoch."""
 _NO_CREDIT = 402
-_SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"})
+_SPENT = frozenset(
+    {
+        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "access_terminated"),
+        "exceeded_current_quota_error",  # Moonshot
+    }
+)
 """Codes, or types, that no waiting cures and no change of the experiment either."""
-_BROKE = ("balance is too low", "insufficient balance", "insufficient credit", "insufficient funds")
-"""What a 400 or 403 says where there is no credit and no code for that, in lower case."""
+_BROKE = (
+    *("balance is too low", "insufficient balance", "insufficient credit", "insufficient funds"),
+    *("exceeded current quota", "monthly spending limit"),  # Moonshot, Fireworks
+)
+"""What a client error says where there is no credit and no code for that, in lower case."""
 
 
 def is_unpaid(status: int | None, message: str, *codes: object) -> bool:
@@ -35,7 +45,7 @@ def is_unpaid(status: int | None, message: str, *codes: object) -> bool:
         message: What it says.
         codes: Its code and its type, as they stand there.
     """
-    broke = status in (400, 403) and any(words in message.lower() for words in _BROKE)
+    broke = status is not None and 400 <= status < 500 and any(words in message.lower() for words in _BROKE)
     return broke or status == _NO_CREDIT or any(str(code) in _SPENT for code in codes)
 
 

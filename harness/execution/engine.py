@@ -22,6 +22,7 @@ from harness.execution.connection import Connection
 from harness.execution.faults import MORE_QUOTA, BadBody, Fate, backoff_s, judge, setup_error
 from harness.execution.fresh import ABSENT, FRESH, Fresh
 from harness.execution.lanes import PATIENCE_S, Feed, Lane
+from harness.execution.refusals import Failed, Refusals, refusal
 from harness.execution.sending import Committer, Sending
 from harness.execution.targets import Target
 from harness.execution.work import Request, tokens_of
@@ -40,14 +41,6 @@ STRIKES = 5
 """Items out of retries in a row after which the endpoint counts as down; refused items after which the arm does."""
 _TIMES = ("started", "service_s", "queue_s", "retry_s", "attempts", "first_token_s", "usd", "tier")
 """What a reply's `timing` may hold: fields of `Entry`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """A request that has no answer now."""
-
-    message: str
-    endpoint_down: bool
 
 
 @dataclass(kw_only=True)
@@ -75,8 +68,8 @@ class Engine:
     """Set by `interrupt`: what was in flight has come in, nothing more was sent."""
     failed: dict[str, Failed] = field(default_factory=dict)
     """Key → what happened, for the requests that have no answer."""
-    held: dict[str, list[Record]] = field(default_factory=dict)
-    """Arm without any answer → its refused items: it may be the arm that is refused, not the items."""
+    held: Refusals = field(default_factory=Refusals)
+    """Refused items of arms without any answer, and those that may be refused because of the account."""
     _sending: Sending | None = None
     _heard: set[str] = field(default_factory=set)
     """Arms that had an answer."""
@@ -112,8 +105,8 @@ class Engine:
 
     def commit_held(self) -> None:
         """Records the refused items of arms that were not refused as a whole."""
-        for arm in list(self.held):
-            self.journal.add(self.held.pop(arm))
+        for refused in self.held.pop_all():
+            self.journal.add([*refused])
 
     def interrupt(self) -> bool:
         """Lets nothing more be sent; for signal handlers. Returns whether something is under way that comes in."""
@@ -179,11 +172,10 @@ class Engine:
         """Takes notice of an item that was refused for good; returns what is to be committed now."""
         self.failed.pop(entry.key, None)
         self.progress(entry.arm, {"failed": 1})
-        held = self.held.setdefault(entry.arm, [])
-        held.append(entry)
+        held = self.held.add(entry)
         if entry.arm in self._heard:
-            return self.held.pop(entry.arm)
-        if len(held) >= STRIKES and not self._answers(entry.arm):
+            return [*self.held.pop(entry.arm)]
+        if held >= STRIKES and not self._answers(entry.arm):
             said = f"refused the first {STRIKES} requests of the arm {entry.arm}: {entry.error}"
             self.stop(refusal=setup_error(self.connect(entry.endpoint), entry.arm, "refused", said))
         return []
@@ -293,7 +285,7 @@ class Engine:
 
     async def _answered(self, request: Request, reply: Reply, done: Done) -> None:
         if done == self.done:
-            await self._commit([self._entry(request, reply), *self.held.pop(request.arm, [])])
+            await self._commit([self._entry(request, reply), *self.held.pop(request.arm)])
             self.heard(request, reply)
         else:
             await asyncio.to_thread(done, request, reply)
@@ -303,35 +295,47 @@ class Engine:
         lane.learn(request, fate.headers)
         if fate.kind == "rate-limit":
             lane.rate.limited(fate.retry_after_s)
-        if fate.kind == "permission" and lane.strikes < STRIKES and self._answers(request.arm):
+        answers = fate.scope in ("account", "text") and self._answers(request.arm)
+        if answers and fate.scope == "text" and lane.strikes < STRIKES:
             lane.strikes += 1
-            self.give_up(request, fate.message, endpoint_down=False)  # it may be the one text that is not let through
+            self._doubt(request, fate, tries)
             return None
-        if fate.scope == "setup":
+        if fate.scope == "setup" or (fate.scope == "text" and not answers):
             self.stop(refusal=setup_error(lane.target, request.arm, fate.kind, f"said {fate.message}"))
         if self.over:
             return None
-        if fate.scope == "item":
-            entry = Entry(
-                key=request.key, arm=request.arm, endpoint=request.endpoint, body={}, error=fate.message, attempts=tries
-            )
-            if records := self.refused(entry):
+        if fate.scope == "item" or (fate.scope == "account" and not answers):
+            if records := self.refused(refusal(request, fate, tries)):
                 await self._commit(records)
             return None
         if fate.kind == ABSENT:
             self.give_up(request, fate.message, endpoint_down=False)
             return None
         limit = CONNECTION_ATTEMPTS if fate.kind == "connection" else ATTEMPTS
-        final = fate.scope == "endpoint" or lane.down is not None
+        final = fate.scope == "endpoint" or answers or lane.down is not None
         wait_s = max(backoff_s(tries), fate.retry_after_s or 0.0)
         if final or tries >= limit or spent_s + wait_s > PATIENCE_S:
             lane.strikes += 1
             if lane.down is None and (final or lane.strikes >= STRIKES or fate.kind == "connection"):
                 lane.down = f"the endpoint {lane.target.name} ({lane.target.base_url}): {fate.message}"
                 lane.wake_all()
+                self._take_back(request.endpoint, lane.down)
             self.give_up(request, fate.message, endpoint_down=lane.down is not None)
             return None
         return wait_s
+
+    def _doubt(self, request: Request, fate: Fate, tries: int) -> None:
+        """Takes notice of a 403: it is the one text that is not let through, if the arm answers again after it."""
+        if request.arm in self._heard:
+            self.held.add(refusal(request, fate, tries))
+            self.progress(request.arm, {"failed": 1})
+        else:
+            self.give_up(request, fate.message, endpoint_down=False)
+
+    def _take_back(self, endpoint: str, why: str) -> None:
+        """Gives up items that were held as refused: it was not them."""
+        for entry in self.held.pop_of(endpoint, self._heard):
+            self.failed[entry.key] = Failed(message=why, endpoint_down=True)
 
     async def _again(self, lane: Lane, request: Request, wait_s: float, fate: Fate) -> bool:
         """Waits until a request's next attempt may go; False: there is none."""

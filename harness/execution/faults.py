@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from harness.errors import UsageError
 from harness.execution.targets import Target
-from harness.replies import RETRIED, is_unpaid, retry_after
+from harness.replies import OF_THE_REQUEST, RETRIED, is_unpaid, retry_after
 from harness.secrets import Scrubber
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ UNSUPPORTED = frozenset({"unsupported_parameter", "unsupported_value", "unknown_
 class Fate:
     """What follows from a failed attempt."""
 
-    scope: Literal["retry", "item", "endpoint", "setup"]
+    scope: Literal["retry", "item", "text", "account", "endpoint", "setup"]
+    """What cannot go on. `text` and `account` hang on what came before: of an arm that has answered, one text is not
+    let through, or nothing more of the account is answered; else its setup is wrong, or its items are refused."""
     kind: str
     """Short and constant, e.g. `rate-limit`, `server-error`, `unknown-model`."""
     message: str
@@ -119,15 +121,16 @@ def _status(error: openai.APIStatusError, scrub: Scrubber) -> Fate:
         return Fate(scope="retry", kind=kind, message=message, retry_after_s=retry_after(headers), headers=headers)
     if status == 401:
         return Fate(scope="setup", kind="authentication", message=message)
-    if status == 403 and any(word in said.lower() for word in FLAGGED):
+    if status == 403 and any(word in said.lower() for word in FLAGGED) and "account" not in said.lower():
         return Fate(scope="item", kind="flagged", message=message)
     if status == 403:
-        return Fate(scope="setup", kind="permission", message=message)
+        return Fate(scope="text", kind="permission", message=message)
     if status == 404:
         return Fate(scope="setup", kind="unknown-model" if "model" in message else "not-found", message=message)
     if code in UNSUPPORTED:
         return Fate(scope="setup", kind="unsupported", message=message)
-    return Fate(scope="item", kind=code or f"status-{status}", message=message)
+    scope: Literal["item", "account"] = "item" if status in OF_THE_REQUEST else "account"
+    return Fate(scope=scope, kind=code or f"status-{status}", message=message)
 
 
 def _said(error: openai.APIStatusError) -> str:

@@ -166,7 +166,7 @@ class Sender:
                     reply = Reply(record.body, request)
                     reply.timing = {"usd": self.engine.budget.charge(request, reply)}
                     kept += [replace(record, usd=reply.timing["usd"])]
-                    kept += self.engine.held.pop(request.arm, [])
+                    kept += self.engine.held.pop(request.arm)
                     answered.append((request, reply))
                 self.engine.budget.release(request)
         self.journal.add(kept)

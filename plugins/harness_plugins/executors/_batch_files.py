@@ -9,9 +9,6 @@ from typing import Any
 
 import harness
 
-PASSING = harness.replies.RETRIED | {401, 402, 403, 404}
-"""Client errors that do not speak of the one request: asking it anew shows what they mean."""
-
 
 @dataclass(slots=True, kw_only=True)
 class Part:
@@ -121,7 +118,7 @@ def read(
             continue
         error = _error(body if response else row.get("error"))
         unpaid = harness.replies.is_unpaid(status, str(error.get("message")), error.get("code"), error.get("type"))
-        final = isinstance(status, int) and 400 <= status < 500 and status not in PASSING and not unpaid
+        final = status in harness.replies.OF_THE_REQUEST and not unpaid  # else asking anew shows what it means
         if unpaid:
             into.unpaid.add(key)
         (into.refused if final else into.passing)[key] = f"{status} {_said(error)}" if response else _said(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -141,31 +142,61 @@ def test_a_piece_that_is_none_of_the_api_s_is_asked_for_again(
     assert len(asked) == 2
 
 
-@pytest.mark.parametrize(
-    ("said", "recorded"),
-    [("Input was flagged by moderation", True), ("Access denied", False)],
-    ids=["flagged", "denied"],
-)
-def test_one_text_that_is_forbidden_ends_no_arm_that_is_answered(tmp_path: Path, said: str, recorded: bool) -> None:
+def refusing(status: int, said: str) -> Callable[[bytes], Said]:
+    """Answers every text that is not evil."""
+
     def answer(came: bytes) -> Said:
         if b"evil" in came:
-            return Said(403, json.dumps({"error": {"message": said}}).encode())
+            return Said(status, json.dumps({"error": {"message": said}}).encode())
         return Said(200, GOOD)
 
-    with canned(answer) as (url, _), Journal(tmp_path / "journal.sqlite") as journal:
-        texts = [*(f"text {number}" for number in range(9)), "evil", *(f"more {number}" for number in range(9))]
-        asked = [replace(REQUEST, body={"prompt": text}, key=text) for text in texts]
+    return answer
+
+
+def of(texts: Iterable[str]) -> list[Request]:
+    return [replace(REQUEST, body={"prompt": text}, key=text) for text in texts]
+
+
+GOOD_TEXTS = [f"text {number}" for number in range(9)]
+EVIL = [f"evil {number}" for number in range(9)]
+
+
+@pytest.mark.parametrize("said", ["Input was flagged by moderation", "Access denied"])
+def test_one_text_that_is_forbidden_ends_no_arm_that_is_answered(tmp_path: Path, said: str) -> None:
+    with canned(refusing(403, said)) as (url, _), Journal(tmp_path / "journal.sqlite") as journal:
         made = plain(url, journal, concurrency=1)
-        made.send(asked, made.done)
-        answers = journal.answers(texts)
-        assert sum(entry.error is None for entry in answers.values()) == 18
-        assert ("evil" in answers) is recorded
-        assert set(made.failed) == (set() if recorded else {"evil"})  # the same command asks for it again
-        forbidden = [replace(REQUEST, body={"prompt": f"evil {number}"}, key=f"evil {number}") for number in range(9)]
-        if not recorded:  # the key may have lost its right
-            with pytest.raises(UsageError, match="Access denied"):
-                made.send(forbidden, made.done)
-            assert journal.known([request.key for request in forbidden]) == set()
+        made.send(of([*GOOD_TEXTS[:5], *EVIL[:3], *GOOD_TEXTS[5:], EVIL[3]]), made.done)
+        answers = journal.answers([*GOOD_TEXTS, *EVIL])
+        assert sum(entry.error is None for entry in answers.values()) == len(GOOD_TEXTS)
+        assert sum(said in str(entry.error) for entry in answers.values()) == 4
+        assert made.failed == {}
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["in this command", "before"])
+@pytest.mark.parametrize(
+    ("status", "said"), [(403, "Access denied"), (403, "Your account was flagged"), (412, "Account x is suspended")]
+)
+def test_an_account_that_is_blocked_loses_no_item(tmp_path: Path, status: int, said: str, heard: bool) -> None:
+    with canned(refusing(status, said)) as (url, asked), Journal(tmp_path / "journal.sqlite") as journal:
+        made = plain(url, journal, concurrency=1)
+        made.send(of(GOOD_TEXTS), made.done)
+        if not heard:
+            made = plain(url, journal, concurrency=1)
+        made.send(of(EVIL), made.done)
+        assert made.failed.keys() == {*EVIL}
+        assert made.endpoint_down
+        assert said in str(made.unfinished())
+        assert journal.known(EVIL) == set()
+        assert len(asked) <= len(GOOD_TEXTS) + 6
+
+
+def test_an_arm_that_was_never_answered_is_refused_as_a_whole(tmp_path: Path) -> None:
+    for status, said in ((403, "Access denied"), (410, "This model is gone")):
+        with canned(refusing(status, said)) as (url, _), Journal(tmp_path / f"{status}.sqlite") as journal:
+            made = plain(url, journal, concurrency=1)
+            with pytest.raises(UsageError, match=said):
+                made.send(of(EVIL), made.done)
+            assert journal.known(EVIL) == set()
 
 
 def told_faults(path: Path) -> list[str]:
