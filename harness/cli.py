@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -61,6 +63,8 @@ def _spell_out() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line and exits with its code."""
+    if sys.stderr is None:  # it was closed before this began
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the process
     _spell_out()
     given = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(ended(lambda: cli.main(args=given, prog_name="harness", standalone_mode=False), debug="--debug" in given))

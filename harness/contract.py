@@ -257,6 +257,11 @@ class Send(Protocol):
         """Whether nothing more may be sent: the budget, a refusal or the user said so."""
         ...
 
+    @property
+    def command(self) -> str:
+        """What names this command and no other one: an executor runs several times in it."""
+        ...
+
     def key(self, call: Call) -> str:
         """Returns what names a call in the journal, 64 hex digits."""
         ...

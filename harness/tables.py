@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from json.encoder import encode_basestring as spelt
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
+from harness.errors import DataError, refused
 from harness.files import write_whole
 from harness.types import Example, Prediction, Split
 
@@ -26,6 +27,7 @@ PREDICTION_TYPES = {
 Forms = Mapping[str, Mapping[str, str]]
 """Formatter → its options."""
 
+_PARQUET = b"PAR1"
 _PREPARED = b"finetune-harness examples"
 """Key of a Parquet file's metadata by which prepared examples are known."""
 _FORMS = b"finetune-harness forms"
@@ -88,6 +90,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
 
     Raises:
         DataError: It cannot be read.
+        UsageError: The system refuses it.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -95,9 +98,20 @@ def read_table(path: Path, columns: Sequence[str] | None = None) -> Any:
     try:
         return pq.read_table(path, columns=columns)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(
+        raise refused(error) or DataError(
             f"{path} cannot be read: {error}", "rebuild it: `harness run` scores again, sending nothing"
         ) from None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file begins and ends as Parquet does: one that was cut off, or is empty, does not."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_PARQUET))
+            file.seek(-len(_PARQUET), os.SEEK_END)
+            return head == file.read() == _PARQUET
+    except OSError:
+        return False
 
 
 def is_prepared(path: Path) -> bool:

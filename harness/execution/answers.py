@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 from harness.errors import UsageError
 from harness.execution.counting import counted
-from harness.execution.engine import Failed
 from harness.execution.in_process import answer_of
 from harness.execution.questions import Question
+from harness.execution.refusals import Failed
 from harness.execution.work import tokens_of
 from harness.experiment import Arm
 from harness.journal import Entry

@@ -234,7 +234,7 @@ class Engine:
 
     async def _one(self, lane: Lane, connection: Connection, request: Request, done: Done, queue_s: float) -> None:
         """Asks until there is an answer or none is to be had; either way it is on disk afterwards."""
-        first, number, tries, empty, paid = time.perf_counter(), 0, 0, 0, 0.0
+        first, number, tries, empty = time.perf_counter(), 0, 0, 0
         while True:
             number += 1
             began, clock = time.time(), time.perf_counter()
@@ -242,9 +242,8 @@ class Engine:
                 came = await attempt(connection, lane.target, request, self.scrub)
             except Exception as error:
                 fate = self.fresh.judged(request, judge(error, self.scrub))
-                paid += self._billed(request, error)
                 tries += fate.kind not in {"rate-limit", FRESH}
-                await self._commit([self._fault(request, number, fate)])
+                await self._commit([self._fault(request, number, fate, self._billed(request, error))])
                 wait_s = await self._settle(lane, request, tries, clock - first, fate)
                 lane.leave(request)  # only now: what was learnt counts for whoever comes next
                 if wait_s is None or not await self._again(lane, request, wait_s, fate):
@@ -253,8 +252,8 @@ class Engine:
             reply = Reply(came.body, request)
             usd = self.budget.charge(request, reply)
             if says_nothing(came.body) and empty < self.empty_again and self.budget.holds:
-                empty, paid = empty + 1, paid + (usd or 0.0)
-                await self._commit([self._fault(request, number, NOTHING_SAID)])
+                empty += 1
+                await self._commit([self._fault(request, number, NOTHING_SAID, usd)])
                 lane.leave(request)
                 if not await self._again(lane, request, backoff_s(empty), NOTHING_SAID):
                     return
@@ -266,7 +265,7 @@ class Engine:
                 "retry_s": clock - first if number > 1 else 0.0,
                 "attempts": number,
                 "first_token_s": came.first_token_s,
-                "usd": None if usd is None else usd + paid,
+                "usd": usd,
             }
             lane.learn(request, came.headers)
             lane.clean()
@@ -274,14 +273,14 @@ class Engine:
             lane.leave(request)  # until it is on disk it is under way: that is what a crash may lose
             return
 
-    def _billed(self, request: Request, error: Exception) -> float:
+    def _billed(self, request: Request, error: Exception) -> float | None:
         """Charges what came instead of an answer and is billed all the same; returns its cost in USD."""
         if not isinstance(error, BadBody) or error.body is None:
-            return 0.0
+            return None
         usd = self.budget.charge(request, Reply(error.body, request))
         if not self.budget.holds:
             self.stop(stopped=self.budget.error())
-        return usd or 0.0
+        return usd
 
     async def _answered(self, request: Request, reply: Reply, done: Done) -> None:
         if done == self.done:
@@ -363,10 +362,10 @@ class Engine:
         times = {"started": time.time()} | {name: given[name] for name in _TIMES if name in given}
         return Entry(key=request.key, arm=request.arm, endpoint=request.endpoint, body=dict(reply), **times)
 
-    def _fault(self, request: Request, attempt: int, fate: Fate) -> Fault:
+    def _fault(self, request: Request, attempt: int, fate: Fate, usd: float | None) -> Fault:
         return Fault(
             time=time.time(), key=request.key, arm=request.arm, endpoint=request.endpoint, attempt=attempt,
-            kind=fate.kind, message=fate.message,
+            kind=fate.kind, message=fate.message, usd=usd,
         )  # fmt: skip
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ class Sender:
     tell: Callable[[str], None]
     siblings: tuple[Path, ...] = ()
     """Journals of other runs of the experiment, from which something may be taken over."""
+    command: str = field(default_factory=lambda: secrets.token_hex(8))
+    """What names this command."""
     _out: dict[str, Request] = field(default_factory=dict)
     """Key → call that was admitted and has not come back."""
     _carried: bool = False

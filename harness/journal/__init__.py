@@ -21,7 +21,7 @@ from typing import Any, TypeAlias
 
 from harness.errors import HarnessError, UnfinishedError, UsageError
 from harness.files import writable
-from harness.journal.schema import answer_columns, bring_up
+from harness.journal.schema import answer_columns, bring_up, fault_usd
 
 PART = 500
 """Keys in one statement."""
@@ -60,6 +60,8 @@ class Fault:
     attempt: int
     kind: str
     message: str
+    usd: float | None = None
+    """What came instead of an answer and is billed all the same."""
 
 
 Record: TypeAlias = Entry | Fault
@@ -365,6 +367,7 @@ def read_spent(connection: sqlite3.Connection) -> float:
     """Returns the dollars that a run's own answers and training jobs have cost, as far as prices were known."""
     queries = (
         "SELECT total(usd) FROM answers WHERE reused IS NULL",
+        f"SELECT total({fault_usd(connection)}) FROM faults",  # noqa: S608 - a column of ours
         "SELECT total(json_extract(result, '$.usd')) FROM jobs WHERE json_extract(result, '$.reused') IS NULL",
     )
     return float(sum(connection.execute(query).fetchone()[0] for query in queries))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.journal import reading
+from harness.journal.schema import fault_usd
 from harness.numbers import counted, usd
 
 _BILLED = "endpoint NOT IN ('', 'local') AND error IS NULL"
@@ -39,9 +40,13 @@ def of(journal: Path) -> dict[str, Any]:
     with reading(journal) as connection:
         answers, reused, billed, priced, all_usd, own, own_priced, own_usd = connection.execute(_ANSWERS).fetchone()
         jobs_usd, training_usd = connection.execute(_JOBS).fetchone()
-        failed = connection.execute("SELECT count(*) FROM faults").fetchone()[0]
-    spent = _sum(own_usd, known=bool(own_priced) or bool(billed and not own), beside=training_usd)
-    without = _sum(all_usd, known=bool(priced), beside=jobs_usd or None)
+        column = fault_usd(connection)
+        failed, charged, in_vain = connection.execute(
+            f"SELECT count(*), count(*) FILTER (WHERE {column} > 0), total({column}) FROM faults"  # noqa: S608 - a column of ours
+        ).fetchone()
+    known = bool(own_priced or charged) or bool(billed and not own)
+    spent = _sum(own_usd + in_vain, known=known, beside=training_usd)
+    without = _sum(all_usd + in_vain, known=bool(priced or charged), beside=jobs_usd or None)
     return {
         "spent_usd": spent,
         "without_reuse_usd": without,

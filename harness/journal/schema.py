@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 
-VERSION = 2
+VERSION = 3
 
 _META = "CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
 
@@ -33,7 +33,8 @@ CREATE TABLE answers (
 _FAULTS = """
 CREATE TABLE faults (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, arm TEXT NOT NULL, endpoint TEXT NOT NULL,
-    attempt INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL
+    attempt INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL,
+    usd REAL                   -- what came instead of an answer and is billed all the same
 );
 """
 
@@ -67,6 +68,14 @@ ALTER TABLE answers ADD COLUMN first_token_s REAL;
 ALTER TABLE answers ADD COLUMN tier TEXT NOT NULL DEFAULT '';
 """
 
+_FROM_2 = "ALTER TABLE faults ADD COLUMN usd REAL;"
+_STEPS = {
+    None: (_META, _ANSWERS, _FAULTS, _JOBS, _SINCE_2),
+    1: (_FROM_1, _SINCE_2, _FROM_2),
+    2: (_FROM_2,),
+}
+"""Version that is found → what makes it today's."""
+
 
 def bring_up(connection: sqlite3.Connection, path: Path) -> None:
     """Creates the tables, or turns those of an earlier version into today's; all of it or nothing.
@@ -82,15 +91,19 @@ def bring_up(connection: sqlite3.Connection, path: Path) -> None:
         raise UsageError(
             f"{path}: written by a newer version (schema {found}, this one knows {VERSION})", "update finetune-harness"
         )
-    steps = (_FROM_1, _SINCE_2) if found == 1 else (_META, _ANSWERS, _FAULTS, _JOBS, _SINCE_2)
     mark = f"INSERT OR REPLACE INTO meta VALUES ('schema', '{VERSION}');"  # noqa: S608 - a number of ours
-    connection.executescript("".join(["BEGIN IMMEDIATE;", *steps, mark, "COMMIT;"]))
+    connection.executescript("".join(["BEGIN IMMEDIATE;", *_STEPS[found], mark, "COMMIT;"]))
 
 
 def answer_columns(connection: sqlite3.Connection) -> str:
     """Returns the columns of an answer, in order, also of a journal of an earlier version that may not be changed."""
     first = "key, arm, endpoint, body, error, started, service_s, queue_s, retry_s, attempts, reused, usd"
     return f"{first}, NULL, ''" if _version(connection) == 1 else f"{first}, first_token_s, tier"
+
+
+def fault_usd(connection: sqlite3.Connection) -> str:
+    """Returns the column of what failed attempts were billed; nothing where an earlier version wrote the journal."""
+    return "usd" if (_version(connection) or VERSION) > 2 else "NULL"
 
 
 def _version(connection: sqlite3.Connection) -> int | None:

@@ -20,6 +20,7 @@ from harness.plugins import Record, attributed
 from harness.prepare.options import Prepared
 from harness.prices import Prices
 from harness.runs import RunFolder
+from harness.tables import is_whole
 from harness.training import continuing
 
 SCHEMA = 1
@@ -185,12 +186,13 @@ def finish(
 def stored_sentence(folder: RunFolder, judged_with: str, arms: Sequence[str]) -> str | None:
     """Returns the verdict of a run that is complete for these arms and was judged under the same assumptions."""
     manifest = folder.read_manifest()
-    files = (folder.results, folder.predictions, folder.report)
+    tables = (folder.predictions, folder.examples)
     if (
         not manifest.get("finished")
         or manifest.get("judged_with") != judged_with
         or not set(arms) <= set(manifest.get("arms") or ())
-        or not all(f.is_file() for f in files)
+        or not (folder.results.is_file() and folder.report.is_file())
+        or not all(is_whole(path) for path in tables)
     ):
         return None
     raw = folder.results.read_bytes()

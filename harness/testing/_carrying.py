@@ -28,6 +28,7 @@ class FakeSend:
     """Whether every call can be sent from this process alone."""
     label: str = "good"
     stopped: bool = False
+    command: str = "checked"
     sent: list[Call] = field(default_factory=list)
     given_up: list[Call] = field(default_factory=list)
     said: list[str] = field(default_factory=list)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import UsageError, nearest
+from harness.errors import UnfinishedError, UsageError, nearest
 from harness.execution.faults import BadBody
 from harness.execution.targets import Target
 from harness.execution.work import digest
@@ -102,6 +102,8 @@ class Trainer:
     """Seconds before a job is looked at for the second time."""
     launching: threading.Lock = field(default_factory=threading.Lock)
     """Held while a job is launched: of jobs side by side, each finds the files that the one before has uploaded."""
+    unfinished: dict[str, UnfinishedError] = field(default_factory=dict)
+    """Tag → what a job has come to: it is for the next command to launch it anew, and not for another arm of this."""
 
     def ensure(
         self, arm: str, spec: JobSpec, upload: Upload, identity: str, admit: Callable[[], None] = lambda: None
@@ -121,6 +123,8 @@ class Trainer:
             UsageError: The endpoint refuses the files, the base model or a hyperparameter.
         """
         tag = job_tag(spec, upload, identity)
+        if tag in self.unfinished:
+            raise self.unfinished[tag]
         known = self._known(arm, spec, tag)
         if known is not None and known.model is not None:
             return self._written(known)
@@ -144,7 +148,11 @@ class Trainer:
                 control=control, job=job, save=self.journal.save_job, say=self.say, progress=self.progress,
                 detail=self.detail, first_s=self.first_s,
             )  # fmt: skip
-            return self._written(following.to_its_end())
+            try:
+                return self._written(following.to_its_end())
+            except UnfinishedError as error:
+                self.unfinished[tag] = error
+                raise
 
     def runs(self, tag: str) -> bool:
         """Whether a job is under way, launched by this or by another run."""

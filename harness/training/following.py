@@ -86,23 +86,24 @@ class Following:
             UnfinishedError: It failed, was cancelled, or is not known any more; it has no model yet; or the endpoint
                 cannot be reached.
         """
-        wait, modelless = self.first_s, 0
+        wait, looks = self.first_s, 0
         while True:
             current = self._retrieved()
             for event in self._events.new():
                 self._tell(event)
             status = status_of(current)
-            if status == "succeeded" and not current.fine_tuned_model:
-                modelless += 1
-                if modelless == LOOKS:
-                    raise UnfinishedError(
-                        f"the training job {self.job.job} of {self.job.arm} has succeeded, but {self.control.where} "
-                        "does not say what its model is called",
-                        "the same command asks again; nothing is trained anew",
-                    )
-            elif _over(current):
+            over = _over(current)
+            nameless = over and not current.fine_tuned_model and status not in ENDED - {"succeeded"}
+            looks += nameless
+            if nameless and status == "succeeded" and looks == LOOKS:
+                raise UnfinishedError(
+                    f"the training job {self.job.job} of {self.job.arm} has succeeded, but {self.control.where} "
+                    "does not say what its model is called",
+                    "the same command asks again; nothing is trained anew",
+                )
+            if over and not (nameless and looks < LOOKS):
                 return self._ended(current)
-            else:
+            if not over:
                 self._tell_status(status)
                 if status != self.job.status:
                     self.job = replace(self.job, status=status)
@@ -303,7 +304,7 @@ def _over(current: FineTuningJob) -> bool:
     """Whether a job has ended, be it with a status that is not known here."""
     status = status_of(current)
     known = ENDED | UNDER_WAY | PAUSED
-    return status in ENDED or (status not in known and current.finished_at is not None)
+    return status in ENDED or (status not in known and (moment(current.finished_at) or 0.0) > 0)  # 0: not yet
 
 
 def _seconds(current: FineTuningJob) -> float | None:

@@ -243,6 +243,9 @@ def test_publishing_asks_and_without_a_terminal_that_is_exit_2(tmp_path: Path) -
         assert done.returncode == 2, done
         assert "--yes" in done.stderr
         assert not (tmp_path / "site").exists()
+    shown = shlex.join([str(HARNESS), "show", str(lab.folder)])
+    done = subprocess.run(f"{shown} 2>&-", shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, call("show", lab.folder).out)
     published = call("publish", *options, "--yes")
     assert published.code == 0, published
     assert Path(published.out.strip()).is_file()

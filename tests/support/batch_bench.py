@@ -55,8 +55,11 @@ class Bench:
     siblings: tuple[Path, ...] = ()
     """Journals of other runs of the experiment."""
 
-    def run(self, calls: Sequence[Request], *, budget: Budget | None = None, **options: Any) -> Ran:
-        """Carries out what has no answer yet, as a command does after a restart; what it raises is in the result."""
+    def run(self, calls: Sequence[Request], *, budget: Budget | None = None, stages: int = 1, **options: Any) -> Ran:
+        """Carries out what has no answer yet, as a command does after a restart; what it raises is in the result.
+
+        In each stage of the command all of them are asked.
+        """
         given = {"at_least": 2, "poll_s": 0.01, **options}
         self.told = []
         with Journal(self.path) as journal:
@@ -67,12 +70,13 @@ class Bench:
                 engine=engine, journal=journal, endpoints={}, secret_names=(), tell=self.told.append,
                 siblings=self.siblings,
             )  # fmt: skip
-            keys = [call.key for call in calls]
-            known, error = journal.known(keys), None
+            keys, error = [call.key for call in calls], None
             try:
-                OpenAIBatch(**given).run([call for call in calls if call.key not in known], sender, engine.done)
-                if engine.refusal is None:
-                    engine.commit_held()
+                for _ in range(stages):
+                    known = journal.known(keys)
+                    OpenAIBatch(**given).run([call for call in calls if call.key not in known], sender, engine.done)
+                    if engine.refusal is None:
+                        engine.commit_held()
             except (Exception, KeyboardInterrupt) as raised:
                 error = raised
             failed = {key: of.message for key, of in engine.failed.items()}

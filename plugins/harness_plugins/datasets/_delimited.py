@@ -79,7 +79,7 @@ class Delimited:
             next(records, None)
         for number, (line, cells) in enumerate(records):
             if len(cells) != expected:
-                raise self._uneven(line, len(cells), titled=number == 0 and len(cells) > expected)
+                raise self._uneven(line, len(cells), titled=number == 0 and expected == 1)
             yield line, pick(cells)
 
     def objects(self) -> Iterator[Mapping[str, Any]]:
@@ -97,7 +97,7 @@ class Delimited:
                 f'if "{shown(self.other_delimiter)}" separates the cells: dataset.delimiter = "{self.other_delimiter}"'
             )
         elif titled and self._source.header is None:
-            hint = f"if the column names stand in line {line}, delete what is above them; or {hint}"
+            hint += f"; if the column names stand in line {line}, delete what is above them"
         cells = f"{n} cell{'s' if n != 1 else ''}"
         return harness.DataError(f"{self.where(line)}: {cells}, expected {len(self.columns)}", hint)
 

@@ -31,6 +31,8 @@ class Ticket:
     batch: str | None = None
     lost: bool = False
     """The endpoint said once that it does not know the batch, or did not give what it says to have answered."""
+    said_by: str = ""
+    """The command that was told so, and that must not buy its requests anew itself."""
     elsewhere: bool = False
     """Another run has handed it in."""
 
@@ -66,6 +68,18 @@ class Live:
     heard_at: float = field(default_factory=time.monotonic)
     short: int = 0
     """Looks at which its files held less than it has answered."""
+    passing: str = ""
+    """What has come in the place of its files."""
+
+    def news(self, status: str, answered: int, failed: int) -> str | None:
+        """Says how far it is, where that is another status than was told, or a twentieth more of its requests."""
+        now = (status, answered, failed)
+        step = 0 if self.told is None else answered + failed - self.told[1] - self.told[2]
+        if self.told is not None and status == self.told[0] and step < len(self.ticket.keys) / 20:
+            return None
+        self.told = now
+        more = f", {failed:,} failed" if failed else ""
+        return f"{self.ticket.batch}: {status}, {answered:,} of {len(self.ticket.keys):,} answered{more}"
 
 
 def ticket_for(endpoint: str, path: str, keys: tuple[str, ...], content: bytes) -> Ticket:

@@ -96,8 +96,12 @@ class Work:
             # An endpoint's URL stands in its keys, its name does not: of several the batch's own, or who wants most.
             group, _ = max(found, key=lambda each: (each[0].endpoint == ticket.endpoint, len(each[1])))
             calls = {key: call for _, wanted in found for key, call in wanted.items()}
-            for key, call in calls.items():
-                del self.waiting[Group.of(call)][key]
+            for call in calls.values():
+                del self.waiting[Group.of(call)][self.send.key(call)]
+            if ticket.lost and ticket.said_by == self.send.command:
+                self._give_up(calls, f"{ticket.batch} is lost, or its answers are")
+                continue
+            for call in calls.values():
                 self._admit(call, "batch")  # it is bought already; what it may cost must not be spent twice
             if ticket.elsewhere:  # from here on it is this run's too
                 ticket = keep(self.send, replace(ticket, endpoint=group.endpoint))
@@ -242,9 +246,10 @@ class Work:
         """Asks how a batch stands and collects it where it has ended; returns whether it is done with."""
         try:
             batch = self._desk(live.group.endpoint).batch(live.ticket)
-            live.heard_at = time.monotonic()
-            self._tell(live, batch)
+            if (news := live.news(str(batch.status), *counted(batch))) is not None:
+                self.send.say(news)
             if batch.status not in ENDED:
+                live.heard_at = time.monotonic()
                 return False
             if batch.status == "failed":
                 self._failed(live, batch)
@@ -254,18 +259,13 @@ class Work:
             self._lost(live)
         except Passing as error:
             if time.monotonic() - live.heard_at < PATIENCE_S:
+                if str(error) != live.passing:
+                    live.passing = str(error)
+                    self.send.say(f"{live.ticket.batch}: {error}; it is asked again")
                 return False
             self._give_up(live.calls, f"nothing was heard of {live.ticket.batch}: {error}")
             del self.live[live.ticket.tag]
         return True
-
-    def _tell(self, live: Live, batch: Batch) -> None:
-        now = (str(batch.status), *counted(batch))
-        step = 0 if live.told is None else now[1] + now[2] - live.told[1] - live.told[2]
-        if live.told is None or now[0] != live.told[0] or step >= len(live.ticket.keys) / 20:
-            live.told = now
-            failed = f", {now[2]:,} failed" if now[2] else ""
-            self.send.say(f"{batch.id}: {now[0]}, {now[1]:,} of {len(live.ticket.keys):,} answered{failed}")
 
     def _collect(self, live: Live, batch: Batch) -> bool:
         """Takes what a batch has come to; its ticket goes when that is on disk. Returns whether it is done with."""
@@ -376,7 +376,7 @@ class Work:
     def _ask_for_word(self, live: Live, what: str) -> None:
         """Leaves a batch whose answers cannot be had; the user's word for buying them again is the same command."""
         del self.live[live.ticket.tag]
-        keep(self.send, replace(live.ticket, lost=True))
+        keep(self.send, replace(live.ticket, lost=True, said_by=self.send.command))
         self._give_up(
             live.calls, f"{what}. If they are lost, the same command looks once more, then hands the requests in anew"
         )

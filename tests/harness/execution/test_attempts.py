@@ -110,11 +110,12 @@ def test_what_is_no_answer_is_asked_for_again_and_charged_where_it_is_billed(
     with canned(odd, json.dumps(good).encode()) as (url, asked), Journal(tmp_path / "journal.sqlite") as journal:
         made = plain(url, journal, budget=Budget(price=lambda _request, _usage, _tier: 0.5))
         made.send([REQUEST], made.done)
-        entry = journal.answers(["k"])["k"]
+        entry, spent = journal.answers(["k"])["k"], journal.spent()
     (told,) = told_faults(tmp_path / "journal.sqlite")
     assert said in told
     assert (len(asked), entry.body["choices"][0]["text"]) == (2, " good")
-    assert entry.usd == made.budget.spent == (1.0 if usage else 0.5)
+    assert entry.usd == 0.5
+    assert spent == made.budget.spent == (1.0 if usage else 0.5)
 
 
 def test_what_is_billed_without_an_answer_ends_with_the_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,6 +124,7 @@ def test_what_is_billed_without_an_answer_ends_with_the_budget(tmp_path: Path, m
     with canned(odd) as (url, asked), Journal(tmp_path / "journal.sqlite") as journal:
         made = plain(url, journal, budget=Budget(max_usd=2.2, price=lambda _request, _usage, _tier: 0.5))
         made.send([REQUEST], made.done)
+        assert journal.spent() == 2.0  # also for the next command
     assert made.stopped is not None
     assert (len(asked), made.budget.spent) == (4, 2.0)  # a fifth might have cost 0.5
 

@@ -10,8 +10,8 @@ import pytest
 
 from harness.errors import PluginError, UsageError
 from harness.execution.answers import inspect, predictions
-from harness.execution.engine import Failed
 from harness.execution.questions import Asker, draw_seed
+from harness.execution.refusals import Failed
 from harness.experiment import Arm, Shots
 from harness.journal import Entry
 from harness.types import Answer, Call, Example, Prompt, Reply, Split, Status

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from support.journals import fault_counts
 
 from harness.errors import UnfinishedError, UsageError
-from harness.journal import Entry, Fault, Job, Journal
+from harness.journal import Entry, Fault, Job, Journal, ledger
 from harness.journal.siblings import sibling_answers, sibling_job
 
 
@@ -204,6 +204,19 @@ def test_a_journal_of_version_1_is_brought_up(old: Path) -> None:
         assert journal.answers(["new"])["new"].tier == "batch"
     with closing(sqlite3.connect(old)) as db:
         assert db.execute("SELECT arm, service_s, tier FROM requests WHERE key = 'k'").fetchall() == [("a", 0.5, "")]
+
+
+def test_a_journal_of_version_2_is_brought_up(old: Path) -> None:
+    Journal(old).close()
+    with closing(sqlite3.connect(old)) as db, db:
+        db.execute("ALTER TABLE faults DROP COLUMN usd")
+        db.execute("UPDATE meta SET value = '2' WHERE key = 'schema'")
+    assert ledger.of(old)["spent_usd"] == 0.25
+    fault = Fault(time=1, key="k", arm="a", endpoint="e", attempt=1, kind="bad-body", message="m", usd=0.5)
+    with Journal(old) as journal:
+        journal.add([fault])
+        assert journal.spent() == 0.75
+    assert ledger.of(old)["spent_usd"] == 0.75
 
 
 def test_answers_are_taken_over_from_a_journal_of_version_1_which_stays_as_it_is(old: Path) -> None:

@@ -19,8 +19,8 @@ def entry(key: str, usd: float | None = None, endpoint: str = "api", **more: Any
     return Entry(key=key, arm="a", endpoint=endpoint, body={"x": 1}, usd=usd, **more)
 
 
-def fault(key: str) -> Fault:
-    return Fault(time=0, key=key, arm="a", endpoint="api", attempt=1, kind="rate", message="429")
+def fault(key: str, usd: float | None = None) -> Fault:
+    return Fault(time=0, key=key, arm="a", endpoint="api", attempt=1, kind="rate", message="429", usd=usd)
 
 
 def job(tag: str, **result: Any) -> Job:
@@ -49,6 +49,13 @@ def test_by_hand(tmp_path: Path) -> None:
     }  # fmt: skip
     said = line({"ledger": found})
     assert said == "spent $2.50; $6.75 without what was taken over from other runs; 1 answer without a known price"
+
+
+def test_what_was_billed_without_an_answer_is_spent(tmp_path: Path) -> None:
+    found = ledger(tmp_path, entry("1", endpoint="local"), fault("2", 0.5), fault("2", 0.25), fault("3"))
+    assert (found["spent_usd"], found["without_reuse_usd"], found["failed_attempts"]) == (0.75, 0.75, 3)
+    (tmp_path / "own").mkdir()
+    assert ledger(tmp_path / "own", entry("1", 0.0, endpoint="local"), fault("2", 0.0))["spent_usd"] is None
 
 
 def test_jobs_that_came_to_nothing_after_some_training(tmp_path: Path) -> None:

@@ -64,6 +64,16 @@ def test_a_missing_file_is_made_again(lab: Lab, name: str) -> None:
     assert lab.said() == before
 
 
+@pytest.mark.parametrize("name", ["predictions.parquet", "data/examples.parquet"])
+def test_a_table_that_was_cut_off_is_made_again(lab: Lab, name: str) -> None:
+    whole = (lab.folder / name).read_bytes()
+    for content in (whole[:300], b""):
+        (lab.folder / name).write_bytes(content)
+        assert lab.run().code == 0
+        assert (lab.folder / name).read_bytes() == whole
+        assert "everything is there" in lab.run().err
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"finished": "x"}', '{"plugins": 3, "arms": null}'])
 def test_a_broken_manifest_costs_nothing_but_scoring(lab: Lab, content: str) -> None:
     before = lab.said()

@@ -21,7 +21,7 @@ from harness.execution.targets import Target
 from harness.journal import Job, Journal
 from harness.secrets import Scrubber
 from harness.training import Trainer, following, upload_of
-from harness.training.following import Detail
+from harness.training.following import LOOKS, Detail
 from harness.types import JobSpec, TrainingFiles
 
 KEY = "sk-test-following-0123456789"
@@ -260,7 +260,8 @@ def test_an_endpoint_that_knows_less_than_the_api_says(tmp_path: Path, files: Tr
 
 
 def test_an_unknown_end_without_a_model_is_a_failure(tmp_path: Path, files: TrainingFiles) -> None:
-    with sparse(iter(["queued", "expired"])) as (url, _), pytest.raises(HarnessError, match="expired") as caught:
+    statuses = iter(["queued", *["expired"] * LOOKS])
+    with sparse(statuses) as (url, _), pytest.raises(HarnessError, match="expired") as caught:
         ensure(url, tmp_path / "run", files)
     assert caught.value.exit_code == 4
     with sparse(iter(["queued", "succeeded"])) as (url, asked):

@@ -243,6 +243,21 @@ def test_a_failed_job_is_said_and_launched_again_by_the_same_command(
     assert job.job == second["id"]
 
 
+def test_a_failed_job_is_not_launched_again_for_another_arm_of_the_same_command(
+    provider: Provider, tmp_path: Path, spec: JobSpec, files: TrainingFiles
+) -> None:
+    provider.set(job_error="server_error")
+    with Journal(tmp_path / "j") as journal:
+        trainer = Trainer(
+            journal=journal, connect=lambda _: target(provider), say=lambda _arm, _said: None,
+            progress=lambda *_: None, scrub=Scrubber((KEY,)),
+        )  # fmt: skip
+        for arm in ("tuned", "picked"):
+            with pytest.raises(UnfinishedError, match="failed: The job failed: server_error"):
+                trainer.ensure(arm, spec, upload_of(files), provider.base_url)
+    assert len(own_jobs(provider, spec)) == 1
+
+
 def test_a_crash_while_a_second_attempt_is_launched(
     provider: Provider, tmp_path: Path, spec: JobSpec, files: TrainingFiles
 ) -> None:

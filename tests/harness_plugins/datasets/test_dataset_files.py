@@ -212,7 +212,7 @@ def test_times(tmp_path, value, time):
         (
             "Export of May\n\ntext,label\na,b\n",
             *("data.csv", {"text": "Export of May", "label": ""}),
-            "if the column names stand in line 3, delete what is above them; or put quotes around cells",
+            "a line break; if the column names stand in line 3, delete what is above them",
         ),
         ('text,label\na,b\n"open,c\nd,e\n', "data.csv", {}, "data.csv, line 3: a quoted cell is never closed"),
         ('text,label\n"a"x,b\n', "data.csv", {}, "data.csv, line 2:"),

@@ -332,6 +332,31 @@ def test_answers_that_are_lost_are_bought_anew_by_the_second_command(
     assert len(bench.batches()) == 2
 
 
+def test_answers_that_are_lost_are_not_bought_anew_by_the_same_command(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_batch_desk.Desk, "lines", lambda _desk, _file_id: PAGE)
+    ran = bench.run(requests(TEXTS[:9]), stages=2)
+    assert (len(ran.failed), len(bench.batches())) == (8, 1)
+
+
+def test_a_file_that_never_comes_is_not_waited_for_without_an_end(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lines(_desk: _batch_desk.Desk, _file_id: str) -> list[str]:
+        raise _batch_desk.Passing("502: a proxy broke off")
+
+    calls = requests(TEXTS[:9])
+    with monkeypatch.context() as patched:
+        patched.setattr(_batch_desk.Desk, "lines", lines)
+        patched.setattr(_batch_work, "PATIENCE_S", 0.3)
+        ran = bench.run(calls)
+    assert len(ran.failed) == 8
+    assert sum("a proxy broke off; it is asked again" in said for said in ran.told) == 1
+    right(bench.run(calls), calls)
+    assert len(bench.batches()) == 1
+
+
 def test_what_a_batch_says_of_itself_may_be_written_otherwise() -> None:
     whole = {"id": "batch_1", "status": "completed", "output_file_id": "file-1", "created_at": "2026-01-01T00:00:00Z"}
 
