@@ -55,18 +55,13 @@ def profile_of(experiment: Experiment, endpoint: str) -> Profile:
     return profile_for(None if endpoint == LOCAL else table.base_url, table.profile)
 
 
-def sets_of(experiment: Experiment, tokenizer: Path | None = None) -> tuple[TrainingSet, ...]:
-    """Returns the training set of each arm that an endpoint trains.
-
-    Args:
-        experiment: The experiment.
-        tokenizer: That of the local endpoint's model, where it is known.
-    """
+def sets_of(experiment: Experiment) -> tuple[TrainingSet, ...]:
+    """Returns the training set of each arm that an endpoint trains."""
     prices = Prices(own=experiment.prices, urls={})
-    return tuple(_set_of(experiment, arm, prices, tokenizer) for arm in experiment.arms if arm.trained)
+    return tuple(_set_of(experiment, arm, prices) for arm in experiment.arms if arm.trained)
 
 
-def _set_of(experiment: Experiment, arm: Arm, prices: Prices, tokenizer: Path | None) -> TrainingSet:
+def _set_of(experiment: Experiment, arm: Arm, prices: Prices) -> TrainingSet:
     options: Any = arm.backend
     endpoint, base, epochs = options.endpoint, str(options.base), getattr(options, "n_epochs", None)
     local = endpoint == LOCAL
@@ -80,7 +75,7 @@ def _set_of(experiment: Experiment, arm: Arm, prices: Prices, tokenizer: Path | 
         choose=getattr(options, "answer", None) == "choose" and not local,
         epochs=epochs if isinstance(epochs, int) else None,
         usd_per_million=None if local else prices.training_usd(base, 1_000_000),
-        tokenizer=tokenizer if local else None,
+        tokenizer=experiment.local_tokenizer() if local else None,
     )
 
 

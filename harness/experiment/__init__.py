@@ -216,6 +216,11 @@ class Experiment:
         path = _place_of(self.endpoints[LOCAL].model)
         return "" if path is None else fingerprint_at(path) or before
 
+    def local_tokenizer(self) -> Path | None:
+        """Returns the tokenizer's file of a local model in a folder, where it has one."""
+        path = _place_of(self.endpoints[LOCAL].model)
+        return None if path is None or not (found := path / "tokenizer.json").is_file() else found
+
     def asks_for(self, kind: str, plugin: Any) -> bool:
         """Whether the experiment's tables or `--plugin` name a plugin that would take part anyway.
 

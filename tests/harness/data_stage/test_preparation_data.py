@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.lab import Lab, call, endpoint, few_shot, fine_tuned, task
@@ -114,6 +115,27 @@ def test_what_a_job_would_fail_for_is_said_before_anything_is_sent(lab: Lab, pro
     assert "special-token-strings" in done.err
     assert "<|endoftext|>" in done.err
     assert provider.counts() == {}
+
+
+def test_lines_for_a_local_model_in_a_folder_are_counted_by_its_own_tokenizer(lab: Lab) -> None:
+    tokenizers = pytest.importorskip("tokenizers")
+    place = lab.path / "my-model"
+    place.mkdir()
+    arm = '[[arms]]\nname = "tuned"\nbackend = { plugin = "fine-tuned", endpoint = "local", base = "my-model" }\n'
+    lab.write(arm, dataset=f'split = "split"\n[endpoints.local]\nmodel = "{place}"')
+
+    def counted() -> dict[str, Any]:
+        done = call("prepare", lab.path / "experiment.toml", "-o", lab.path / "out", "--json")
+        assert done.code == 0, done
+        return next(check for check in json.loads(done.out)["checks"] if check["kind"] == "training-tokens")
+
+    guessed = counted()
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    words.save(str(place / "tokenizer.json"))
+    own = counted()
+    assert "estimated" in guessed["message"]
+    assert "estimated" not in own["message"]
 
 
 def test_a_label_that_train_lacks_is_said_before_anything_is_sent(lab: Lab, provider: Provider) -> None:
