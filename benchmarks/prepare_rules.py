@@ -57,8 +57,9 @@ seconds = time.perf_counter() - began
 assert found
 """
 NEW = f"""{CHECKS}
+from harness.prepare.format.raw import layout
 began = time.perf_counter()
-completion_table(Path(sys.argv[1]).read_bytes(), Path(sys.argv[1]))
+completion_table(data := Path(sys.argv[1]).read_bytes(), Path(sys.argv[1]), layout(data))
 read = time.perf_counter() - began
 """
 

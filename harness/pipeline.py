@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from harness.collector import uncollected
 from harness.console import Console
@@ -148,6 +146,8 @@ def _scored(opening: Opened, came_to: Outcome, left: HarnessError | None, select
 
 def _written(opening: Opened, came_to: Outcome, left: HarnessError | None, *, begun: bool = False) -> Finished:
     """Scores a run, writes its files, and says in the manifest what of it is finished: nothing where it has `begun`."""
+    from harness.report.page import build
+
     asking = opening.work.asking
     folder, experiment = asking.folder, asking.experiment
     asking.console.say("scoring and writing the report")
@@ -159,7 +159,7 @@ def _written(opening: Opened, came_to: Outcome, left: HarnessError | None, *, be
     )
     with uncollected():
         results = result_files.write(folder, experiment, opening.data, came_to, opening.manifest)
-        build_report(folder, experiment.sections)
+        build(folder.path, experiment.sections)
     lacking = came_to.curves.lacking()
     names = [
         arm.name
@@ -169,13 +169,6 @@ def _written(opening: Opened, came_to: Outcome, left: HarnessError | None, *, be
     complete = left is None and not begun
     manifest.finish(folder, opening.manifest, result_files.chain(came_to), arms=names, complete=complete)
     return Finished(sentence=str(results["verdict"]["sentence"]), folder=folder, unfinished=left)
-
-
-def build_report(folder: RunFolder, sections: Sequence[Any]) -> Path:
-    """Builds a run's page from its result files."""
-    from harness.report.page import build
-
-    return build(folder.path, sections)
 
 
 def _selected(experiment: Experiment, options: RunOptions) -> list[Arm]:

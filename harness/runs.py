@@ -1,4 +1,4 @@
-"""A run's folder: its name, its files, its siblings; whole files or none."""
+"""A run's folder: its name, its files, its siblings."""
 
 from __future__ import annotations
 

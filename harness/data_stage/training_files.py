@@ -10,12 +10,11 @@ from typing import Any, NoReturn
 from harness.errors import DataError
 from harness.prepare.format import chat_findings, completion_findings, raw_findings
 from harness.prepare.format.plain_chat import plain_chat_findings
-from harness.prepare.format.raw import BOM, Layout, first_invalid, layout
+from harness.prepare.format.raw import BOM, Layout, layout
 from harness.prepare.profiles import Profile
 from harness.types import Check
 
 LINES = (".jsonl", ".ndjson", ".json")
-TABLES = {".csv": ",", ".tsv": "\t"}
 
 _NAMES = ("prompt", "completion")
 _EXTRA = b"extra_columns"
@@ -37,22 +36,18 @@ def content_findings(data: bytes, profile: Profile, path: Path) -> tuple[Check, 
     Args:
         data: The whole file.
         profile: The provider that is to take it.
-        path: Where it is or will be: its suffix says what it is, errors name it.
+        path: Where it is or will be: errors name it.
 
     Raises:
         DataError: The content cannot be read: which line, and what was expected.
     """
-    shape = None
-    if path.suffix.lower() in TABLES:
-        told: tuple[Check, ...] = (_not_lines(path),)
-    else:
-        shape = layout(data)
-        told = raw_findings(data, profile, shape)
-        if any(check.kind == "invalid-utf8" for check in told):
-            return told
-        if _is_chat(data):
-            plain = plain_chat_findings(data, shape, profile)
-            return told + (chat_findings(chat_lines(data, path), profile=profile) if plain is None else plain)
+    shape = layout(data)
+    told = raw_findings(data, profile, shape)
+    if any(check.kind == "invalid-utf8" for check in told):
+        return told
+    if _is_chat(data):
+        plain = plain_chat_findings(data, shape, profile)
+        return told + (chat_findings(chat_lines(data, path), profile=profile) if plain is None else plain)
     table = completion_table(data, path, shape)
     weights = table["weight"] if "weight" in table.column_names else None
     return told + completion_findings(
@@ -81,9 +76,6 @@ def extra_columns(table: Any) -> tuple[str, ...]:
 
 
 def _data(path: Path) -> bytes:
-    known = [*LINES, *TABLES]
-    if path.suffix.lower() not in known:
-        raise DataError(f"{path}: training files are {', '.join(known)}", "convert it, or rename it if it is one")
     try:
         return path.read_bytes()
     except OSError as error:
@@ -101,13 +93,13 @@ def _is_chat(data: bytes) -> bool:
     return False
 
 
-def completion_table(data: bytes, path: Path, shape: Layout | None = None) -> Any:
-    """Reads prompt/completion rows from JSON Lines or, where `path` ends in `.csv` or `.tsv`, from a table.
+def completion_table(data: bytes, path: Path, shape: Layout) -> Any:
+    """Reads prompt/completion rows from JSON Lines.
 
     Args:
-        data: The whole file.
-        path: Where it is or will be: its suffix says what it is, errors name it.
-        shape: How it is cut into lines, where that is known already.
+        data: The whole file, in UTF-8.
+        path: Where it is or will be: errors name it.
+        shape: How it is cut into lines.
 
     Returns:
         A `pyarrow.Table`: `prompt` and `completion` (strings, null where a row has none) and, if the file has it,
@@ -117,15 +109,7 @@ def completion_table(data: bytes, path: Path, shape: Layout | None = None) -> An
     Raises:
         DataError: A line is not as described: file, line, field.
     """
-    if (place := first_invalid(data)) is not None:
-        line = data.count(b"\n", 0, place) + 1
-        raise DataError(
-            f"{path}, line {line}: byte {data[place]:#04x} at offset {place:,} is not UTF-8",
-            "write the file anew in UTF-8",
-        )
-    if (suffix := path.suffix.lower()) in TABLES:
-        return _from_table(path, data, TABLES[suffix])
-    table = _fast(data, shape or layout(data))
+    table = _fast(data, shape)
     return _slow(path, data) if table is None else table
 
 
@@ -190,8 +174,6 @@ def _objects(path: Path, data: bytes) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, text in _texts(data):
         try:
             value = json.loads(text, object_pairs_hook=_once)
-        except UnicodeDecodeError:
-            _refuse(path, number, "is not UTF-8", "write the file anew in UTF-8")
         except RecursionError:
             _refuse(path, number, "is nested too deeply", "expected one flat JSON object a line")
         except ValueError as error:
@@ -255,41 +237,3 @@ def chat_lines(data: bytes, path: Path) -> list[dict[str, Any]]:
         DataError: A line is no JSON object: file and line.
     """
     return [value for _, value in _objects(path, data)]
-
-
-def _from_table(path: Path, data: bytes, delimiter: str) -> Any:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    read = csv.ReadOptions(use_threads=True, block_size=_BLOCK)
-    parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
-    kinds = csv.ConvertOptions(column_types={name: pa.string() for name in _NAMES}, strings_can_be_null=False)
-    try:
-        table = csv.read_csv(pa.BufferReader(data), read, parse, kinds)
-    except pa.ArrowException:
-        try:  # without threads, errors name the row
-            read = csv.ReadOptions(use_threads=False, block_size=max(_BLOCK, len(data)))
-            table = csv.read_csv(pa.BufferReader(data), read, parse, kinds)
-        except pa.ArrowException as error:
-            told = " ".join(str(error).split())[:160]
-            raise DataError(f"{path}: {told}", "expected a header line and as many values in every row") from None
-    double = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
-    if double:
-        raise DataError(f'{path}: two columns are called "{double[0]}"', "give every column a name of its own")
-    for name in _NAMES:
-        if name not in table.column_names:
-            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
-    made = _made(table)
-    if made is None:
-        raise DataError(f"{path}: the column weight holds no numbers", "write weights as 1 or 0.5")
-    return made
-
-
-def _not_lines(path: Path) -> Check:
-    return Check(
-        kind="not-json-lines",
-        level="warning",
-        message=f"{path.name} is a table, training files are JSON Lines",
-        heading="quality",
-        advice="Let `harness prepare` write it as one.",
-    )

@@ -43,7 +43,6 @@ class Rate:
     clock: Callable[[], float]
     limit: int = 0
     active: int = 0
-    episodes: int = 0
     resumes_at: float = -math.inf
     """Nothing is sent before: the endpoint said so."""
     _slow_start: bool = True
@@ -88,7 +87,6 @@ class Rate:
             self.resumes_at = max(self.resumes_at, now + retry_after_s)
         if now >= self._cool_at:
             self.limit = max(1, int(self.limit * SHRINK))
-            self.episodes += 1
         self._slow_start, self._clean, self._peak = False, 0, 0
         self._cool_at = max(self._cool_at, now + max(COOLDOWN_S, retry_after_s or 0.0))
 

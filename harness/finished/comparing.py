@@ -122,24 +122,25 @@ def _paired(a: Stored, before: Sequence[Prediction], after: Sequence[Prediction]
 def _two_samples(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Compares accuracies of different items by their own intervals; the p value is the normal one at their width."""
     from harness.scoring.drift import moved
-    from harness.scoring.statistics import LEVEL
 
     gap, (low, high) = moved(first["accuracy"], first["accuracy_ci"], second["accuracy"], second["accuracy_ci"])
     return {
         "difference": gap,
         "ci": [low, high],
         "ci_method": "square-and-add of two samples",
-        "p": _normal_p(gap, high - low, LEVEL),
+        "p": _normal_p(gap, high - low),
         "p_method": "normal, of two samples",
     }
 
 
-def _normal_p(gap: float, width: float, level: float) -> float:
+def _normal_p(gap: float, width: float) -> float:
     from scipy.special import ndtr, ndtri
+
+    from harness.scoring.statistics import LEVEL
 
     if not width:
         return 1.0
-    return float(2 * ndtr(-abs(gap) / (width / (2 * ndtri(0.5 + level / 2)))))
+    return float(2 * ndtr(-abs(gap) / (width / (2 * ndtri(0.5 + LEVEL / 2)))))
 
 
 def _adjust(lines: Sequence[dict[str, Any]]) -> None:

@@ -69,10 +69,7 @@ def write(
     here = [name for name, one in outcome.ready.items() if takes_this_machine(one.arm)]
     seconds = busy_seconds({name: outcome.test.get(name, ()) for name in here})
     computed, lost = _metrics(experiment, data, outcome)
-    arms = [
-        replace(_arm_facts(arm, experiment, data, outcome, prices, seconds), metrics=computed[arm.name])
-        for arm in outcome.arms
-    ]
+    arms = [replace(_arm_facts(arm, outcome, prices, seconds), metrics=computed[arm.name]) for arm in outcome.arms]
     checks = (*data.checks, *outcome.checks, *outcome.curves.checks, *lost)
     checks += (*_price_checks(outcome, prices), *_choose_checks(outcome, data), *_dropped_checks(outcome))
     results = build(_run_facts(experiment, data, outcome, manifest, checks), arms)
@@ -167,9 +164,7 @@ def decision_facts(table: DecisionTable) -> Any:
     return Decision(**{name: getattr(table, name) for name in Decision.__dataclass_fields__})
 
 
-def _arm_facts(
-    arm: Arm, experiment: Experiment, data: Prepared, outcome: Outcome, prices: Prices, seconds: Mapping[str, float]
-) -> Any:
+def _arm_facts(arm: Arm, outcome: Outcome, prices: Prices, seconds: Mapping[str, float]) -> Any:
     from harness.scoring.facts import ArmFacts
 
     ready = outcome.ready[arm.name]

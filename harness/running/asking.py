@@ -25,7 +25,6 @@ from harness.plugins import attributed
 from harness.prices import Prices
 from harness.running.watching import Watching
 from harness.runs import RunFolder
-from harness.secrets import Scrubber
 from harness.types import Check, Context, Example, Prediction, Reply, Usage
 
 
@@ -42,7 +41,6 @@ class Asking:
     prices: Prices
     console: Console
     watching: Watching
-    scrub: Scrubber
     siblings: tuple[RunFolder, ...] = ()
     _in_process: bool = False
     """Whether a backend in this process is answering."""
@@ -262,7 +260,7 @@ class Asking:
 
         self._in_process = True
         try:
-            in_process.answer(backend, ctx, prompts, self.scrub, commit, lambda: self.engine.interrupted)
+            in_process.answer(backend, ctx, prompts, self.engine.scrub, commit, lambda: self.engine.interrupted)
         finally:
             self._in_process = False
         # On disk, for a run that goes on does not open the backend again

@@ -204,7 +204,6 @@ def _asking(
         prices=prices,
         console=console,
         watching=watching,
-        scrub=session.scrub,
         siblings=siblings,
     )
 

@@ -88,7 +88,7 @@ def _prices(stake: Stake, bills: Bills) -> Iterator[Figures]:
             prices = [each * factor if index == place else each for index, each in enumerate(bills.prices)]
             return replace(bills, prices=(prices[0], prices[1]))
 
-        for factor, rising in _changes(stake, at, 0.0, math.inf) if cost else ():
+        for factor, rising in _changes(stake, at, math.inf) if cost else ():
             yield _point(stake, f"{name}_price", factor, "factor", tuned_above=rising)
             yield _point(stake, f"{name}_cost_per_1k", factor * cost, "usd", tuned_above=rising)
 
@@ -105,7 +105,7 @@ def _cache_hit(stake: Stake) -> Iterator[Figures]:
         decision = replace(stake.decision, cache_hit=share)
         return Bills.of(*arms, decision)
 
-    for share, rising in _changes(stake, at, 0.0, 1.0):
+    for share, rising in _changes(stake, at, 1.0):
         yield _point(stake, "cache_hit", share, "share", tuned_above=rising)
 
 
@@ -121,20 +121,19 @@ def _errors(stake: Stake, bills: Bills) -> Iterator[Figures]:
     def at(cost: float) -> Bills:
         return replace(bills, errors=(each[0] * cost, each[1] * cost))
 
-    for cost, rising in _changes(stake, at, 0.0, math.inf):
+    for cost, rising in _changes(stake, at, math.inf):
         if by_label:
             yield _point(stake, "error_usd_factor", cost, "factor", tuned_above=rising)
         else:
             yield _point(stake, "error_usd", cost, "usd", tuned_above=rising)
 
 
-def _changes(stake: Stake, at: Callable[[float], Bills], low: float, high: float) -> Iterator[tuple[float, bool]]:
-    """Yields the values between `low` and `high` at which the answer changes, and whether training pays above them.
+def _changes(stake: Stake, at: Callable[[float], Bills], high: float) -> Iterator[tuple[float, bool]]:
+    """Yields the values between 0 and `high` at which the answer changes, and whether training pays above them.
 
     Args:
         stake: All that stays as it is.
         at: Value → bills, linear in the value.
-        low: The least value, left out.
         high: The greatest value, left out.
     """
     (x0, y0), (x1, y1) = at(0.0).totals, at(1.0).totals
@@ -143,7 +142,7 @@ def _changes(stake: Stake, at: Callable[[float], Bills], low: float, high: float
     lines = ((y0 - x0 - stake.need, y1 - x1), (level * y0 - x0, level * y1 - x1), (level * x0 - y0, level * x1 - y1))
     roots = sorted({-constant / slope for constant, slope in lines if slope})
     for root in roots:
-        if low < root < high:
+        if 0.0 < root < high:
             step = NEAR * root
             before, after = stake.pays(at(root - step)), stake.pays(at(root + step))
             if before != after:

@@ -22,7 +22,7 @@ POWER = 0.8
 Interval = tuple[float, float]
 
 
-def wilson(right: float, n: float, level: float = LEVEL) -> Interval:
+def wilson(right: float, n: float) -> Interval:
     """Returns the score interval of a proportion.
 
     Wilson (1927), J. Am. Stat. Assoc. 22:209–212; method 3 of Newcombe (1998), Stat. Med. 17:857–872.
@@ -30,9 +30,8 @@ def wilson(right: float, n: float, level: float = LEVEL) -> Interval:
     Args:
         right: Number of successes.
         n: Number of trials, above 0; may be a fraction where trials that depend on each other count for less.
-        level: Confidence level.
     """
-    z = float(ndtri(0.5 + level / 2))
+    z = float(ndtri(0.5 + LEVEL / 2))
     share, shrink = right / n, 1 + z * z / n
     centre = share + z * z / (2 * n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
@@ -41,7 +40,7 @@ def wilson(right: float, n: float, level: float = LEVEL) -> Interval:
     return low, high
 
 
-def tango(only_a: int, only_b: int, n: int, level: float = LEVEL) -> Interval:
+def tango(only_a: int, only_b: int, n: int) -> Interval:
     """Returns the score interval of the difference between two paired proportions, accuracy(a) − accuracy(b).
 
     Tango (1998), Stat. Med. 17:891–908: it inverts the score test whose case of no difference is McNemar's, keeps
@@ -52,12 +51,11 @@ def tango(only_a: int, only_b: int, n: int, level: float = LEVEL) -> Interval:
         only_a: Examples that only a answered correctly.
         only_b: Examples that only b answered correctly.
         n: Number of examples, at least 1.
-        level: Confidence level.
     """
     if only_a < only_b:
-        low, high = tango(only_b, only_a, n, level)
+        low, high = tango(only_b, only_a, n)
         return -high, -low
-    z = float(ndtri(0.5 + level / 2))
+    z = float(ndtri(0.5 + LEVEL / 2))
     estimate = (only_a - only_b) / n
 
     def excess(difference: float, bound: float) -> float:

@@ -14,11 +14,10 @@ from typing import Any, TypeAlias
 
 from harness.prepare.format import chat, columns, raw, shape
 from harness.prepare.format.facts import Facts, facts_of
-from harness.prepare.format.mend import mended
 from harness.prepare.profiles import Profile
 from harness.types import Check
 
-RawRule: TypeAlias = Callable[[Any, raw.Layout, Profile], Iterator[Check]]
+RawRule: TypeAlias = Callable[[bytes, raw.Layout, Profile], Iterator[Check]]
 CompletionRule: TypeAlias = Callable[[Facts], Iterator[Check]]
 ChatRule: TypeAlias = Callable[[chat.Chat], Iterator[Check]]
 
@@ -82,22 +81,21 @@ CHAT_RULES: tuple[ChatRule, ...] = (
 )
 
 
-def raw_findings(data: Any, profile: Profile, layout: raw.Layout | None = None) -> tuple[Check, ...]:
+def raw_findings(data: bytes, profile: Profile, layout: raw.Layout) -> tuple[Check, ...]:
     """Returns what is to be said of a file's bytes.
 
     Args:
-        data: The whole file: bytes, a memory map or another buffer.
+        data: The whole file.
         profile: The provider that is to take it.
-        layout: The file's layout, where it is known already.
+        layout: How it is cut into lines.
     """
-    shaped = raw.layout(data) if layout is None else layout
-    return tuple(check for rule in RAW_RULES for check in rule(data, shaped, profile))
+    return tuple(check for rule in RAW_RULES for check in rule(data, layout, profile))
 
 
 def completion_findings(
     prompts: Any, completions: Any, *, profile: Profile, extra_columns: Sequence[str] = (), weights: Any = None
 ) -> tuple[Check, ...]:
-    """Returns what is to be said of a file of prompt/completion lines. What its findings call mended, `mended` does.
+    """Returns what is to be said of a file of prompt/completion lines.
 
     Args:
         prompts: Column of texts, `pyarrow.Array` or `ChunkedArray`; null counts as empty, null throughout as missing.
@@ -130,6 +128,5 @@ __all__ = [
     "RAW_RULES",
     "chat_findings",
     "completion_findings",
-    "mended",
     "raw_findings",
 ]

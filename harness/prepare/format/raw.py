@@ -50,8 +50,8 @@ class Layout:
     """Whether every line that is not blank begins with `{` and ends with `}`: then no value goes over a line's end."""
 
 
-def layout(data: Any) -> Layout:
-    """Looks at the bytes of a file (bytes, a memory map or the like) without a step for each line."""
+def layout(data: bytes) -> Layout:
+    """Looks at the bytes of a file without a step for each line."""
     import numpy as np
 
     raw = np.frombuffer(data, np.uint8)
@@ -62,7 +62,7 @@ def layout(data: Any) -> Layout:
     stops = np.concatenate((ends, [size]))
     if starts[-1] >= size:  # nothing stands after the last line feed
         starts, stops = starts[:-1], stops[:-1]
-    returns = np.flatnonzero(raw == ord("\r")) if holds(data, b"\r") else raw[:0]
+    returns = np.flatnonzero(raw == ord("\r")) if b"\r" in data else raw[:0]
     crlf = int(np.count_nonzero(np.isin(ends - 1, returns))) if len(returns) else 0
     blank, objects = _blank(raw, starts, stops)
     return Layout(
@@ -94,12 +94,7 @@ def _blank(raw: NDArray[np.uint8], starts: NDArray[Any], stops: NDArray[Any]) ->
     return blank, objects
 
 
-def holds(data: Any, text: bytes) -> bool:
-    """Whether a buffer holds `text`: bytes and memory maps search by themselves."""
-    return bool((data if hasattr(data, "find") else bytes(data)).find(text) >= 0)
-
-
-def file_size(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
+def file_size(data: bytes, shape: Layout, profile: Profile) -> Iterator[Check]:
     """`file-size`: larger than the provider takes."""
     if profile.max_bytes is not None and shape.size > profile.max_bytes:
         yield Check(
@@ -112,7 +107,7 @@ def file_size(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
         )
 
 
-def byte_order_mark(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
+def byte_order_mark(data: bytes, shape: Layout, profile: Profile) -> Iterator[Check]:
     """`byte-order-mark`: missing where the provider wants one, there where it wants none."""
     if shape.bom != profile.bom:
         wants = "wants files that begin with one" if profile.bom else "asks for none"
@@ -126,7 +121,7 @@ def byte_order_mark(data: Any, shape: Layout, profile: Profile) -> Iterator[Chec
         )
 
 
-def invalid_utf8(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
+def invalid_utf8(data: bytes, shape: Layout, profile: Profile) -> Iterator[Check]:
     """`invalid-utf8`: bytes that are no UTF-8."""
     place = first_invalid(data)
     if place is not None:
@@ -134,22 +129,21 @@ def invalid_utf8(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
         yield Check(
             kind="invalid-utf8",
             level="error",
-            message=f"line {line} is not UTF-8: byte {memoryview(data)[place]:#04x} at offset {place:,}",
+            message=f"line {line} is not UTF-8: byte {data[place]:#04x} at offset {place:,}",
             figures={"line": line, "offset": place},
             heading="quality",
             advice="Write the file anew in UTF-8.",
         )
 
 
-def _line(data: Any, place: int) -> int:
-    """Returns the number of the line that a byte stands in; in pieces, so that memory stays flat."""
-    view = memoryview(data)[:place]
-    return 1 + sum(bytes(view[start : start + _PIECE]).count(b"\n") for start in range(0, place, _PIECE))
+def _line(data: bytes, place: int) -> int:
+    """Returns the number of the line that a byte stands in."""
+    return data.count(b"\n", 0, place) + 1
 
 
-def first_invalid(data: Any) -> int | None:
+def first_invalid(data: bytes) -> int | None:
     """Returns the offset of the first byte that is no UTF-8, or `None`; in pieces, so that memory stays flat."""
-    if isinstance(data, bytes) and data.isascii():
+    if data.isascii():
         return None
     view = memoryview(data)
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -162,7 +156,7 @@ def first_invalid(data: Any) -> int | None:
     return None
 
 
-def line_ends(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
+def line_ends(data: bytes, shape: Layout, profile: Profile) -> Iterator[Check]:
     """`line-ends`: carriage returns before line feeds (let pass), or in the place of them."""
     if shape.crlf or shape.lone_cr:
         yield Check(
@@ -176,7 +170,7 @@ def line_ends(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
         )
 
 
-def blank_lines(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
+def blank_lines(data: bytes, shape: Layout, profile: Profile) -> Iterator[Check]:
     """`blank-lines`: lines without a value; some readers refuse them, and they shift line numbers."""
     check = Check(
         kind="blank-lines",
@@ -188,7 +182,7 @@ def blank_lines(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
     yield from found.at(shape.blank, check, "line")
 
 
-def lone_surrogates(data: Any, shape: Layout, profile: Profile) -> Iterator[Check]:
+def lone_surrogates(data: bytes, shape: Layout, profile: Profile) -> Iterator[Check]:
     r"""`lone-surrogates`: an escape such as `\ud83d` without its other half, which no text in UTF-8 can hold."""
     if not holds_escape(data):
         return
@@ -206,7 +200,7 @@ def lone_surrogates(data: Any, shape: Layout, profile: Profile) -> Iterator[Chec
         )
 
 
-def holds_escape(data: Any) -> bool:
+def holds_escape(data: bytes) -> bool:
     """Whether an escape of a surrogate may stand in the file."""
     import numpy as np
 

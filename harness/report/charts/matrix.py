@@ -194,7 +194,7 @@ class _Grid:
         thick = 2.0 if side >= 14 else 1.0 if side >= 5 else 0.5
         grid = tag("path", d="".join(lines), stroke=PAPER, stroke_width=thick)
         places = [(n, figure.columns.index(name)) for n, name in enumerate(figure.rows) if name in figure.columns]
-        same = "".join(self._square(row, column, 1) for row, column in places)
+        same = "".join(self._square(row, column) for row, column in places)
         diagonal = tag("path", d=same, fill="none", stroke=SOFT, stroke_width=1 if side >= 8 else 0.5)
         return [ground, grid, self._together() if self.many else self._apart(), diagonal]
 
@@ -246,8 +246,8 @@ class _Grid:
         """Returns a label as an address has it; a star, which no such label is, for several labels."""
         return "*" if name == self.figure.folded else "" if name == self.figure.missing else _quoted(name)
 
-    def _square(self, row: int, column: int, inset: float) -> str:
-        inset = inset if self.side >= 8 else 0.25
+    def _square(self, row: int, column: int) -> str:
+        inset = 1 if self.side >= 8 else 0.25
         long = num(self.side - 2 * inset)
         return (
             f"M{num(self.left + self.side * column + inset)} {num(self.top + self.side * row + inset)}"
@@ -256,7 +256,7 @@ class _Grid:
 
     def _cell(self, row: int, column: int, count: int, share: float) -> Markup:
         figure, side = self.figure, self.side
-        parts = [tag("path", d=self._square(row, column, 1), fill_opacity=f"{0.12 + 0.88 * share:.2f}")]
+        parts = [tag("path", d=self._square(row, column), fill_opacity=f"{0.12 + 0.88 * share:.2f}")]
         text = numbers.count(count)
         if width(text) <= side - 3:
             x, y = self.left + side * (column + 0.5), self.top + side * (row + 0.5) + 4

@@ -99,11 +99,11 @@ def no_json(why: object) -> ApiError:
     return ApiError(400, f"The body is not JSON: {str(why)[:_LONGEST]}.", code="invalid_json")
 
 
-def not_found(what: str, name: str, known: Iterable[str], *, code: str | None = None, param: str = "id") -> ApiError:
+def not_found(what: str, name: str, known: Iterable[str], *, code: str | None = None) -> ApiError:
     """A 404 that names what comes nearest."""
     near = get_close_matches(name, list(known), n=3, cutoff=0.4)
     hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return ApiError(404, f"No such {what}: {name[:_LONGEST]!r}.{hint}", code=code, param=param)
+    return ApiError(404, f"No such {what}: {name[:_LONGEST]!r}.{hint}", code=code, param="id")
 
 
 def model_not_found(name: str, known: Iterable[str]) -> ApiError:

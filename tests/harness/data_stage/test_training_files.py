@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.data_stage.training_files import chat_lines, completion_table, extra_columns, file_findings
 from harness.errors import DataError
+from harness.prepare.format.raw import layout
 from harness.prepare.profiles import AZURE, LOCAL, OPENAI
 from harness.prepare.training import training_file
 from harness.types import Example
@@ -25,7 +26,7 @@ def file(tmp_path, content, name="train.jsonl"):
 
 
 def table_of(path):
-    return completion_table(path.read_bytes(), path)
+    return completion_table(data := path.read_bytes(), path, layout(data))
 
 
 def rows(*values):
@@ -78,7 +79,6 @@ def test_lines_become_columns(tmp_path, content, prompts, extra):
         ('{"prompt": "a", "weight": "1"}', "line 3: weight is a text, expected a number"),
         ('{"prompt": "a", "weight": true}', "line 3: weight is true or false, expected a number"),
         (f'{{"prompt": {"[" * 100_000}', "line 3 is "),
-        (b'{"prompt": "\xff"}', "line 3: byte 0xff at offset 49 is not UTF-8"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path, wrong, message):
@@ -145,34 +145,6 @@ def test_any_file_is_read_or_refused(tmp_path_factory, content):
         said, told = error.message, ()
     assert said.startswith(str(path))
     assert all(check.kind for check in told)
-
-
-def test_tables_are_read_as_text(tmp_path):
-    content = 'prompt,completion,id\n"a, b\nc",1,7\n,NA,8\n'
-    table = table_of(file(tmp_path, BOM + content.encode(), "train.csv"))
-    assert columns(table) == {"prompt": ["a, b\nc", ""], "completion": ["1", "NA"]}
-    assert extra_columns(table) == ("id",)
-    tabs = table_of(file(tmp_path, "Prompt\tcompletion\na\tb\n", "train.tsv"))
-    assert columns(tabs) == {"prompt": [None], "completion": ["b"]}
-    assert extra_columns(tabs) == ("Prompt",)
-    found = {check.kind for check in file_findings(tmp_path / "train.tsv", OPENAI)}
-    assert {"not-json-lines", "missing-column"} <= found
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("train.csv", "prompt,completion\na,b\na,b,c\n", "Row #3"),
-        ("train.csv", "prompt,prompt\na,b\n", 'two columns are called "prompt"'),
-        ("train.csv", "prompt,completion,weight\na,b,heavy\n", "weight holds no numbers"),
-        ("train.csv", "", "Empty CSV"),
-        ("train.csv", b"prompt,completion\n\xe9,b\n", "line 2: byte 0xe9"),
-        ("train.xlsx", "", "training files are .jsonl"),
-    ],
-)
-def test_bad_tables_are_refused(tmp_path, name, content, words):
-    with pytest.raises(DataError, match=words):
-        file_findings(file(tmp_path, content, name), OPENAI)
 
 
 def test_a_missing_file_is_said(tmp_path):

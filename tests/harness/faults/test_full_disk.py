@@ -17,7 +17,7 @@ from support.lab import Lab
 from support.provider import Provider
 from support.stops import CONCURRENCY, PLANNED, asked, complete, running, same, whole
 
-from harness import pipeline
+from harness.report import page
 
 IN_FLIGHT = 2 * CONCURRENCY
 """Answers that a full disk can cost: those under way, and as many that wait for their commit."""
@@ -108,7 +108,7 @@ def test_whatever_cannot_be_written_says_so(lab: Lab, monkeypatch: pytest.Monkey
     def fails(*_: object) -> None:
         raise OSError(number, os.strerror(number), "some/file")
 
-    monkeypatch.setattr(pipeline, "build_report", fails)
+    monkeypatch.setattr(page, "build", fails)
     done = lab.run("--only", "mock")
     assert done.code == 4, done
     assert f"unfinished: cannot write some/file: {os.strerror(number)}\nfree some space" in done.err

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.prepare import format as rules
-from harness.prepare.format import completion_findings, mended
+from harness.prepare.format import completion_findings
 from harness.prepare.format.facts import facts_of
 from harness.prepare.profiles import LOCAL, OPENAI
 from harness.types import Check
@@ -54,7 +54,7 @@ def replaced(values, *new):
 def test_every_rule_names_its_kind_and_the_documentation_has_each():
     every = [*rules.RAW_RULES, *rules.COMPLETION_RULES, *rules.CHAT_RULES]
     assert all(len(kinds(rule)) == 1 for rule in every)
-    assert set().union(*map(kinds, every)) | {"not-json-lines"} <= set(DOCUMENTED)
+    assert set().union(*map(kinds, every)) <= set(DOCUMENTED)
 
 
 def test_a_good_file_has_facts_alone():
@@ -314,14 +314,3 @@ def test_letters_are_counted_as_python_counts_them(rows):
     letters = "".join(values)
     assert upper == sum(map(str.isupper, letters))
     assert lower == sum(map(str.islower, letters))
-
-
-@given(files)
-def test_mending_leaves_nothing_to_mend_and_invents_nothing(rows):
-    kept = mended(*table(*rows))
-    assert [column.to_pylist() for column in mended(*kept)] == [column.to_pylist() for column in kept]
-    assert sum(check.mended for check in completion_findings(*kept, profile=OPENAI)) == 0
-    given_rows = {(p or "", c if c[:1] == " " else f" {c}") for p, c in zip(*rows, strict=True) if c and c.strip()}
-    pairs = list(zip(*(column.to_pylist() for column in kept), strict=True))
-    assert set(pairs) == given_rows
-    assert len(pairs) == len(given_rows)

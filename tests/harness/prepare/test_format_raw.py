@@ -1,7 +1,5 @@
 """Rules on a file's bytes."""
 
-import mmap
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,7 +13,7 @@ ROW = b'{"prompt": "a", "completion": " b"}\n'
 
 
 def findings(data, profile=OPENAI):
-    return {check.kind: check for check in raw_findings(data, profile)}
+    return {check.kind: check for check in raw_findings(data, profile, raw.layout(data))}
 
 
 @pytest.mark.parametrize(
@@ -63,13 +61,6 @@ def test_pairs_of_escapes_and_escaped_backslashes_are_text():
     assert findings(b'{"prompt": "\\ud83d\\ude00 \\\\\\ud83d\\ude00 \\\\\\\\ud83d"}\n') == {}
 
 
-def test_a_file_may_stay_on_disk(tmp_path):
-    path = tmp_path / "train.jsonl"
-    path.write_bytes(ROW * 20 + b"\n")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        assert raw_findings(mapped, OPENAI) == raw_findings(path.read_bytes(), OPENAI)
-
-
 pieces = st.lists(
     st.sampled_from([b"\n", b"\r", b" ", b"\t", b"{", b"}", b"a", b"{}", ROW, BOM, b"\xff", "é".encode(), b"\\ud83d"]),
     max_size=14,
@@ -110,5 +101,5 @@ def test_the_first_byte_that_is_no_utf8_is_found_in_pieces_too(data, size):
 @given(pieces)
 def test_any_bytes_are_spoken_of(data):
     for profile in (OPENAI, AZURE, LOCAL):
-        for check in raw_findings(data, profile):
+        for check in raw_findings(data, profile, raw.layout(data)):
             assert "\n" not in check.message

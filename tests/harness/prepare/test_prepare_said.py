@@ -20,6 +20,7 @@ import test_format_raw as raw_files
 from harness.prepare import checks, clean
 from harness.prepare.clean import Cluster
 from harness.prepare.format import chat_findings, completion_findings, raw_findings
+from harness.prepare.format.raw import layout
 from harness.prepare.options import Fractions, Leak, PrepareOptions
 from harness.prepare.profiles import LOCAL, OPENAI
 from harness.prepare.signals import signals
@@ -105,10 +106,11 @@ def formats():
     yield "chat with two prompts", of_kind(chat(*[messages(user, chat_files.said("assistant", a)) for a in "abc"]),
                                            "conflicting-completions")  # fmt: skip
     for name, (data, profile, kind, *_) in raw_files.CASES.items():
-        yield f"raw {name}", of_kind(raw_findings(data, profile), kind)
+        yield f"raw {name}", of_kind(raw_findings(data, profile, layout(data)), kind)
     row = raw_files.ROW
-    yield "raw with windows and one old line end", raw_findings(row.replace(b"\n", b"\r\n") + b"\r" + row, OPENAI)
-    yield "raw with many halves", raw_findings(b'{"prompt": "\\ud83d"}\n' * 25, OPENAI)
+    mixed, halves = row.replace(b"\n", b"\r\n") + b"\r" + row, b'{"prompt": "\\ud83d"}\n' * 25
+    yield "raw with windows and one old line end", raw_findings(mixed, OPENAI, layout(mixed))
+    yield "raw with many halves", raw_findings(halves, OPENAI, layout(halves))
 
 
 def counts(tokens, **more):

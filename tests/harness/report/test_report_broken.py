@@ -17,7 +17,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from support.lab import call
-from support.report import Page, make_results, shipped_sections, with_choices, with_curves, with_training, write_run
+from support.report import Page, everything, make_results, shipped_sections, write_run
 
 from harness.blocks import Callout, Results
 from harness.report.arms import looks
@@ -30,12 +30,6 @@ from harness.report.writers.terminal import sections_to_terminal, to_terminal
 
 SECTIONS = shipped_sections()
 NOTHING = re.compile(r"\b(?:nan|NaN|None|undefined|inf|Infinity|null)\b")
-
-
-def everything(data: dict[str, Any]) -> None:
-    with_choices(data)
-    with_curves(data)
-    with_training(data)
 
 
 REAL = make_results(n=30, arms=3, change=everything)

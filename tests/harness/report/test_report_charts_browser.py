@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from support.browser import violations
-from support.report import make_results, shipped_sections, with_choices, with_curves, with_training
+from support.report import everything, make_results, shipped_sections
 
 from harness.blocks import Results
 from harness.report.page import render
@@ -84,12 +84,6 @@ def renamed(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: renamed(item, names) for key, item in value.items()}
     return [renamed(item, names) for item in value] if isinstance(value, list) else value
-
-
-def everything(data: dict[str, Any]) -> None:
-    with_choices(data)
-    with_curves(data)
-    with_training(data)
 
 
 def with_labels(results: Results, labels: tuple[str, ...], splits: bool = True) -> Results:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from support.report import make_results, shipped_sections, with_choices, with_curves, with_training
+from support.report import everything, make_results, shipped_sections
 from support.verdicts import CASES, run
 
 from harness import findings
@@ -34,12 +34,6 @@ ALLOWED = """CI CSV F1 JSON USD UTF TF IDF Macro McNemar Holm Tango Wilson Heaps
     predictions parquet data examples test prices experiment toml few shot zero lang"""
 """Names, commands, keys and units that stay as they are in any language."""
 DIGITS = re.compile(r"\d[\d,]*(?:\.\d+)?(?:-\d+)*")
-
-
-def everything(data: dict[str, Any]) -> None:
-    with_choices(data)
-    with_curves(data)
-    with_training(data)
 
 
 def groups(data: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 from support.lab import call
-from support.report import make_results, shipped_sections, twins, with_choices, with_curves, with_training, write_run
+from support.report import everything, make_results, shipped_sections, twins, write_run
 
 from harness.blocks import Axis, Dot, DotRow, Dots, Interval, Intervals, Matrix, Results
 from harness.report.arms import looks
@@ -32,12 +32,6 @@ def printed(*parts: Any, width: int = 140) -> str:
 def told(results: Results, width: int = 140, rows: int = 100) -> str:
     report = tell(results, shipped_sections())
     return printed(*sections_to_terminal(report.sections, looks(report.data), rows=rows), width=width)
-
-
-def full(data: dict[str, Any]) -> None:
-    with_choices(data)
-    with_curves(data)
-    with_training(data)
 
 
 def test_no_arm_is_left_out_however_many_there_are() -> None:
@@ -76,7 +70,7 @@ def test_rich_markup_in_a_name_is_text() -> None:
 
 @pytest.mark.parametrize("width", [50, 120])
 def test_every_section_is_shown_within_the_width(width: int) -> None:
-    results = make_results(n=60, change=full)
+    results = make_results(n=60, change=everything)
     text = told(results, width)
     for spoken in tell(results, shipped_sections()).sections:
         assert f"{spoken.title} ─" in text
@@ -85,7 +79,7 @@ def test_every_section_is_shown_within_the_width(width: int) -> None:
 
 
 def test_long_tables_are_cut_with_a_remark() -> None:
-    results = make_results(n=60, change=full)
+    results = make_results(n=60, change=everything)
     assert "more rows: --limit shows more." in told(results, rows=3)
     assert "--limit" not in told(results, rows=1000)
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import pytest
 from support.prose import strange_numbers
-from support.report import make_results, shipped_sections, with_choices, with_curves, with_training
+from support.report import everything, make_results, shipped_sections
 from support.results import ARMS, make_arm, make_examples, make_run
 
 from harness.blocks import Block, Callout, Explorer, Figure, Passage, Table, Text, Tiles
@@ -45,16 +45,10 @@ def run_of(kind: str) -> dict[str, Any]:
         local = [replace(arm, price=None, local=True, training_usd=None) for arm in ARMS[:4]]
         made = build(make_run(examples), [make_arm(arm, examples) for arm in local])
     elif kind == "full":
-        made = dict(make_results(n=120, arms=3, change=full).data)
+        made = dict(make_results(n=120, arms=3, change=everything).data)
     else:
         made = dict(make_results(n=120, arms=1 if kind == "one arm" else 4, groups=kind == "groups").data)
     return dict(json.loads(json.dumps(made)))
-
-
-def full(data: dict[str, Any]) -> None:
-    with_choices(data)
-    with_curves(data)
-    with_training(data)
 
 
 @pytest.mark.parametrize("kind", ["money", "machine", "one arm", "groups", "full"])
