@@ -10,6 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, overload
 
+PROMPTS = ("few-shot", "zero-shot")
+"""Families of arms that only a prompt tells what to do."""
+TUNED = ("fine-tuned",)
+"""Families of arms whose model was trained."""
+
 
 class Split(StrEnum):
     """Which part of the data an example belongs to."""

@@ -30,7 +30,7 @@ from harness.running.arm_training import ArmTraining
 from harness.tokens import line_tokens, training_limit, vocabulary_of
 from harness.trials import curves, validation
 from harness.trials.sweeps import Sweeps
-from harness.types import Example, Split
+from harness.types import PROMPTS, Example, Split
 
 NOT_MEASURED = "nothing like it has been measured yet: an earlier run of this name, or --probe, would tell"
 
@@ -132,7 +132,7 @@ class Counting:
         for spot in curves.learning_spots(self.work, arm):
             if spot.reason is None:
                 yield replace(self, work=spot.work)._ready(spot.arm, candidate=False), spot.items
-        for other in self.experiment.arms if arm.family in curves.PROMPTED else ():
+        for other in self.experiment.arms if arm.family in PROMPTS else ():
             if other.learning_curve:
                 yield replace(one, job=None), self.work.sample(other.choose_items)
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from harness.scoring.contenders import PROMPTS, TUNED
 from harness.scoring.facts import Decision, Price
 from harness.scoring.investment import Spent
 from harness.scoring.payback import paybacks
+from harness.types import PROMPTS, TUNED
 
 SCHEMA = 1
 

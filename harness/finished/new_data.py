@@ -11,7 +11,7 @@ from typing import Any
 from harness.errors import DataError, GateError, UsageError, nearest
 from harness.experiment import Arm, Experiment
 from harness.finished.reopening import Reopened
-from harness.guessing.looking import check_file
+from harness.guessing.looking import check_file, kind_of
 from harness.numbers import counted
 from harness.plugins import attributed
 from harness.plugins.options import construct
@@ -22,7 +22,6 @@ READING = ("encoding", "format", "columns", "quotes", "delimiter", "sheet", "unp
 """Options of the dataset `files` that say how a file of one kind is written."""
 CONTENT = ("separator", "stop", "turns")
 """Those about what stands in the columns, whatever the file."""
-PACKED = (".gz", ".zst")
 _CELLS = frozenset({".csv", ".tsv", ".tab"})
 _SHEETS = frozenset({".xlsx", ".xlsm"})
 _ONLY: Mapping[str, Collection[str]] = {
@@ -101,7 +100,7 @@ def _kind(files: type[Any], data: Path) -> str:
     """Returns the suffix of a file, of a folder's or a pattern's first file."""
     dataset: Any = construct(files, {"path": str(data.absolute()), "text": "", "label": ""}, "dataset")
     with attributed(dataset, "reads"):
-        return _suffix(dataset.reads(Path())[0].name)
+        return kind_of(dataset.reads(Path())[0])
 
 
 def _reading(run: Reopened, kind: str) -> dict[str, Any]:
@@ -114,17 +113,12 @@ def _reading(run: Reopened, kind: str) -> dict[str, Any]:
         return {}
     paths = getattr(dataset, "path", "")
     first = paths if isinstance(paths, str) else next(iter(paths), "")
-    own = _suffix(first)
+    own = kind_of(Path(first))
     some = [name for name in READING if name != "format" and kind in _ONLY.get(name, (kind,))]
     alike = READING if own == kind else () if own in _KNOWN else some
     names = (*CONTENT, *alike)
     options = {name: getattr(dataset, name, None) for name in names}
     return {name: value for name, value in options.items() if value is not None}
-
-
-def _suffix(name: str) -> str:
-    path = Path(name.lower())
-    return (path.with_suffix("") if path.suffix in PACKED else path).suffix
 
 
 def _text_columns(run: Reopened, source: Source, columns: Sequence[str]) -> tuple[str, ...]:

@@ -125,6 +125,11 @@ def sample(rows: Iterator[Mapping[str, Any]]) -> tuple[Rows, bool]:
     return [row for _, run in sorted(kept, key=lambda each: each[0]) for row in run], seen <= most
 
 
+def kind_of(file: Path) -> str:
+    """Returns a file's suffix in lower case, of a packed file the one before."""
+    return (Path(file.stem) if file.suffix.lower() in _PACKED else file).suffix.lower()
+
+
 def check_file(data: Path) -> None:
     """Refuses a path that names nothing.
 
@@ -161,8 +166,7 @@ class _Reader:
     @property
     def suffix(self) -> str:
         """What kind of file the data is, in lower case; of several, what the first one is."""
-        first = self.files[0]
-        return (Path(first.stem) if first.suffix.lower() in _PACKED else first).suffix.lower()
+        return kind_of(self.files[0])
 
     def take(self, found: Guess) -> None:
         """Takes a guess about the file."""

@@ -13,8 +13,8 @@ from harness.scoring.confidence import rows_interval
 from harness.scoring.curves import Measured, crossing, fit, summary
 from harness.scoring.facts import groups_of
 from harness.scoring.searches import whole
-from harness.trials.curves import PROMPTED, Curve, Curves, Point
-from harness.types import Prediction, Status
+from harness.trials.curves import Curve, Curves, Point
+from harness.types import PROMPTS, Prediction, Status
 
 
 def results(curves: Curves, seed: int) -> tuple[dict[str, Any], ...]:
@@ -98,7 +98,7 @@ def _prompts(curve: Curve, shots: Sequence[Curve]) -> Iterator[tuple[str, int | 
     for other in shots:
         draws: dict[int, list[Mapping[str, float]]] = defaultdict(list)
         for point in other.points:
-            if point.answers and point.spot.arm.family in PROMPTED:
+            if point.answers and point.spot.arm.family in PROMPTS:
                 draws[point.spot.x].append(_right(point.answers))
         for k, found in draws.items():
             yield other.arm, k, {name: sum(one[name] for one in found) / len(found) for name in found[0]}

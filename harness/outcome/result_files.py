@@ -23,9 +23,9 @@ from harness.prices import Prices
 from harness.running import arm_prices
 from harness.running.arm_training import Trained
 from harness.runs import RunFolder
-from harness.trials.curves import PROMPTED, Curves
+from harness.trials.curves import Curves
 from harness.trials.search import Chosen
-from harness.types import Check, Prediction, Split
+from harness.types import PROMPTS, TUNED, Check, Prediction, Split
 from harness.words import noted
 
 
@@ -178,7 +178,7 @@ def _arm_facts(arm: Arm, outcome: Outcome, prices: Prices, seconds: Mapping[str,
         each = busy_s / busy_n / 3600 * hour
         rows = [replace(row, cost_usd=each) for row in rows]
     validation = outcome.validation.get(arm.name)
-    shown = arm.family in (*PROMPTED, "fine-tuned") and not asked.imported  # what was shown elsewhere is not known
+    shown = arm.family in (*PROMPTS, *TUNED) and not asked.imported  # what was shown elsewhere is not known
     return ArmFacts(
         name=arm.name,
         family=arm.family,

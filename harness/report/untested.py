@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.report.facts import Data, latency
+from harness.types import PROMPTS, TUNED
 from harness.words import say, say_n
 
-PROMPTS = ("few-shot", "zero-shot")
-TUNED = ("fine-tuned",)
 NAMED = 3
 """Arms or models that a sentence names; more are counted."""
 

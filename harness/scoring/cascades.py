@@ -12,9 +12,10 @@ import numpy as np
 from harness.scoring.answers import Answers, Figures, Flags, Floats, complete, confidences, is_right
 from harness.scoring.comparisons import Panel, Resamples
 from harness.scoring.confidence import WANTED, threshold
-from harness.scoring.contenders import PROMPTS, TUNED, by_validation
+from harness.scoring.contenders import by_validation
 from harness.scoring.costs import unbilled
 from harness.scoring.facts import ArmFacts, RunFacts
+from harness.types import PROMPTS, TUNED
 
 PERSON = "a person"
 """Last stage that is taken to be right: the labels are a person's."""

@@ -11,12 +11,12 @@ from dataclasses import asdict
 from typing import Any
 
 from harness.scoring.answers import Figures
-from harness.scoring.contenders import TUNED
 from harness.scoring.costs import NEGLIGIBLE, SAME, Arm, cacheable, error_usd, missed, number, price_of
 from harness.scoring.facts import Decision
 from harness.scoring.investment import HOURS_PER_MONTH, Spent, investment
 from harness.scoring.judging import assumptions, on_this_machine
 from harness.scoring.projection import DAYS_PER_MONTH, FARTHEST_MONTHS, day_of
+from harness.types import TUNED
 
 CONSTANTS: Mapping[str, Any] = {
     "same": SAME,

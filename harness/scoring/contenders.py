@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.scoring.answers import Figures
-
-TUNED = ("fine-tuned",)
-PROMPTS = ("few-shot", "zero-shot")
+from harness.types import PROMPTS, TUNED
 
 
 def by_validation(arm: Figures) -> tuple[Any, ...]:

@@ -10,9 +10,9 @@ import numpy as np
 
 from harness.scoring.answers import SUM_TOLERANCE, Answers, Codes, Figures, Flags, Floats, probabilities
 from harness.scoring.bootstrap import group_codes
-from harness.scoring.contenders import PROMPTS, TUNED
 from harness.scoring.facts import ArmFacts, RunFacts
 from harness.scoring.resampling import interval, kinds_of, method, resampled
+from harness.types import PROMPTS, TUNED
 from harness.words import noted
 
 PARTS = ("format", "prior", "task")

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.findings.fairness import MESSAGES
-from harness.scoring.contenders import PROMPTS, TUNED
-from harness.types import Check
+from harness.types import PROMPTS, TUNED, Check
 from harness.words import noted
 
 MODES = ("generate", "choose", "schema")

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.scoring.answers import Figures
-from harness.scoring.contenders import TUNED
 from harness.scoring.costs import Arm, number, price_of
 from harness.scoring.facts import Decision
+from harness.types import TUNED
 
 HOURS_PER_MONTH = 730.5
 """365.25 days of 24 hours, in twelve parts."""

@@ -8,11 +8,11 @@ from typing import Any
 
 from harness import numbers
 from harness.scoring.answers import Figures
-from harness.scoring.contenders import PROMPTS, TUNED
 from harness.scoring.costs import Arm, Bills, cache_hits, number, usd_per_1k
 from harness.scoring.facts import Decision
 from harness.scoring.investment import Spent, fixed_cost, investment, monthly_more, training_of
 from harness.scoring.savings import Savings
+from harness.types import PROMPTS, TUNED
 
 TIMES = 10.0
 """From here on a ratio is said as "times as much", not in percent."""

@@ -9,8 +9,8 @@ import numpy as np
 
 from harness.scoring.answers import Answers, Codes, Figures, Floats, complete
 from harness.scoring.bootstrap import group_codes
-from harness.scoring.contenders import TUNED
 from harness.scoring.facts import ArmFacts, RunFacts
+from harness.types import TUNED
 
 
 def covariance_of_means(columns: Floats, codes: Codes) -> Floats | None:

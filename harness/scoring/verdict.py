@@ -12,9 +12,9 @@ from typing import Any
 from harness import findings
 from harness.numbers import count, number, percent, points, usd
 from harness.scoring import wording
-from harness.scoring.contenders import TUNED
 from harness.scoring.duel import Duel, Ruling, arm_of, between, payback_of, turned
 from harness.scoring.wording import Line, Named
+from harness.types import TUNED
 from harness.words import say
 
 BASELINES = ("classical", "zero-shot")

@@ -21,9 +21,8 @@ from harness.findings import finding
 from harness.numbers import counted
 from harness.prepare.subsets import subset
 from harness.running.arm_training import ArmTraining, Trained
-from harness.types import Check, Example, Status
+from harness.types import PROMPTS, Check, Example, Status
 
-PROMPTED = ("zero-shot", "few-shot")
 NOT_YET = "not measured yet: the same command goes on"
 
 
@@ -209,7 +208,7 @@ def measure(
         found.setdefault(name, []).append(point)
     curves = [Curve(arm=name, kind="shots", points=_told_apart(points)) for name, points in found.items()]
     trained = {arm.name: of for arm in able if (of := learning_spots(work, arm, settings.get(arm.name)))}
-    prompts = [ready[arm.name].arm for arm in able if arm.family in PROMPTED]
+    prompts = [ready[arm.name].arm for arm in able if arm.family in PROMPTS]
     references = {
         name: stage.measured(_references(work, prompts, of[0].items), "what learning curves are held against")
         for name, of in trained.items()

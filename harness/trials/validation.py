@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from harness.execution.answers import Answered
 from harness.experiment import Arm
 from harness.running.arm_training import ArmTraining, Trained
-from harness.trials.curves import PROMPTED
 from harness.trials.search import Chosen
-from harness.types import Status
+from harness.types import PROMPTS, Status
 
 
 def contending(arms: Sequence[Arm]) -> set[str]:
@@ -18,7 +17,7 @@ def contending(arms: Sequence[Arm]) -> set[str]:
     Sides are the fine-tuned and the prompted arms; where one of them is empty, all arms stand on one side.
     """
     tuned = [arm.name for arm in arms if arm.family == "fine-tuned"]
-    prompted = [arm.name for arm in arms if arm.family in PROMPTED]
+    prompted = [arm.name for arm in arms if arm.family in PROMPTS]
     if tuned and prompted:
         return {name for side in (tuned, prompted) if len(side) > 1 for name in side}
     return {arm.name for arm in arms} if len(arms) > 2 else set()
