@@ -58,8 +58,7 @@ class Forker:
                     self._ended(key.data[1])
                 elif key.data[1] in self.children:  # or it has ended in the same breath
                     self.selector.unregister(key.fileobj)
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(key.data[1], signal.SIGKILL)
+                    _kill(key.data[1])
 
     def _fork(self) -> dict[str, Any] | None:
         line, _ = self.listener.accept()
@@ -102,10 +101,16 @@ class Forker:
 
     def _end(self) -> None:
         for pid in self.children:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            _kill(pid)
         shutil.rmtree(Path(self.listener.getsockname()).parent, ignore_errors=True)
         os._exit(0)
+
+
+def _kill(pid: int) -> None:
+    """Kills a fork and what it has started; one that is just made may not lead its session yet."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            kill(pid, signal.SIGKILL)
 
 
 def _request(line: socket.socket) -> tuple[bytes | None, list[int]]:
