@@ -175,5 +175,6 @@ def _selected(experiment: Experiment, options: RunOptions) -> list[Arm]:
     names = [arm.name for arm in experiment.arms]
     for name in options.only:
         if name not in names:
-            raise UsageError(f'--only {name}: there is no arm "{name}"; {nearest(name, names)}')
+            several = "give --only once for each arm; " if "," in name else ""
+            raise UsageError(f'--only {name}: there is no arm "{name}"; {several}{nearest(name, names)}')
     return [arm for arm in experiment.arms if not options.only or arm.name in options.only]

@@ -213,12 +213,12 @@ class Experiment:
 
     def local_weights(self, before: str = "") -> str:
         """Returns the fingerprint of a model in a folder or a GGUF file; `before` where it has gone; else ""."""
-        path = _place_of(self.endpoints[LOCAL].model)
+        path = _place_of(self.endpoints[LOCAL].model, gone=bool(before))
         return "" if path is None else fingerprint_at(path) or before
 
     def local_tokenizer(self) -> Path | None:
         """Returns the tokenizer's file of a local model in a folder, where it has one."""
-        path = _place_of(self.endpoints[LOCAL].model)
+        path = _place_of(self.endpoints[LOCAL].model, gone=False)
         return None if path is None or not (found := path / "tokenizer.json").is_file() else found
 
     def asks_for(self, kind: str, plugin: Any) -> bool:
@@ -237,14 +237,14 @@ class Experiment:
         return tuple(sorted({name for table in self.endpoints.values() for name in table.variables}))
 
 
-def _place_of(model: str | None) -> Path | None:
-    """Returns where a model lies that is given by its place on this machine."""
+def _place_of(model: str | None, *, gone: bool) -> Path | None:
+    """Returns where a model lies that is given by its place on this machine; `gone`: it may have lain there before."""
     path = Path(model or "").expanduser()
-    return path if model and (path.exists() or path.is_absolute()) else None
+    return path if model and (gone or path.exists() or path.is_absolute()) else None
 
 
 def _local_identity(model: str | None, weights: str) -> str:
-    path = _place_of(model)
+    path = _place_of(model, gone=bool(weights))
     if path is not None:
         return " ".join([LOCAL, str(path.resolve()), *([weights] if weights else [])])
     return f"{LOCAL} {model}" if model and model.endswith(GGUF) else LOCAL  # one file of a model on Hugging Face

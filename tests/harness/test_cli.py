@@ -301,3 +301,11 @@ def test_shells_complete_commands_and_options(shell: str, tmp_path: Path) -> Non
     found = installed(cwd=tmp_path, env={"_HARNESS_COMPLETE": f"{shell}_complete", **words})
     assert "publish" in found.out
     assert "prepare" not in found.out
+
+
+def test_several_arms_are_named_one_by_one(tmp_path: Path) -> None:
+    lab = Lab.make(tmp_path)
+    lab.write(ARMS)
+    done = lab.run("--only", "one,two")
+    assert done.code == 2
+    assert "give --only once for each arm" in done.err

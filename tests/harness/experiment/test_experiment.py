@@ -133,6 +133,7 @@ def test_two_models_of_one_name_on_this_machine_are_two_endpoints(
     shutil.rmtree(place)
     assert identity(str(place)) == nameless
     assert identity(str(place), before.split()[-1]) == before  # all that it has answered is still there
+    assert identity("run-a/checkpoint-500", before.split()[-1]) == before
     assert identity("one/Qwen-GGUF/q.gguf") != identity("two/Qwen-GGUF/q.gguf")  # both are asked for as "q"
 
 
