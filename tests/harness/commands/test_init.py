@@ -424,3 +424,17 @@ def test_of_a_long_file_some_rows_are_looked_at(tmp_path: Path, monkeypatch: pyt
     assert done.code == 0, done
     assert f"note: only {ROWS:,} of the rows were looked at" in done.out
     assert "labels" not in tomllib.loads((tmp_path / "experiment.toml").read_text(encoding="utf-8"))["dataset"]
+
+
+def test_a_prepared_file_keeps_the_instruction_of_the_chat_file_before_it(tmp_path: Path) -> None:
+    def line(text: str, label: str) -> str:
+        said = (("system", "How is it?"), ("user", text), ("assistant", label))
+        return json.dumps({"messages": [{"role": role, "content": content} for role, content in said]}) + "\n"
+
+    texts = (("A fine thing, number", "good"), ("Broken and late, item", "bad"))
+    lines = [line(f"{words} {n} words more", label) for n in range(40) for words, label in texts]
+    (tmp_path / "c.jsonl").write_text("".join(lines), encoding="utf-8")
+    assert call("prepare", tmp_path / "c.jsonl", "-o", tmp_path / "out", "--quiet").code == 0
+    for data in (tmp_path / "c.jsonl", tmp_path / "out" / "examples.parquet"):
+        assert call("init", data, "-o", tmp_path / "e.toml", "--force").code == 0
+        assert "How is it?" in (tmp_path / "e.toml").read_text(encoding="utf-8"), data

@@ -798,3 +798,25 @@ def test_an_arm_that_nobody_trains_has_no_checkpoints(lab: Lab, provider: Provid
         done = lab.run()
         assert done.code == 2, done
         assert "arms[0].choose.checkpoints: no endpoint trains this arm" in done.err
+
+
+def test_a_raised_budget_is_foreseen_where_candidates_share_answers(lab: Lab, provider: Provider) -> None:
+    def estimated(usd: float) -> int:
+        grid = f'"shots.k" = [0, 1, 2]\n"backend.calibrate" = [false, true]\nitems = 4\nbudget = {{ usd = {usd} }}\n'
+        write(lab, provider, few_shot("a", k=1, options=', answer = "choose"', extra=f"[arms.choose]\n{grid}"))
+        done = call("estimate", lab.path / "experiment.toml", "--out", lab.path / "runs", "--json")
+        (arm,) = json.loads(done.out)["arms"]
+        return int(arm["requests_for"]["choosing"])
+
+    def ran() -> int:
+        before = len(lab.journal("SELECT key FROM answers")) if lab.runs else 0
+        assert lab.run().code == 0
+        return len(lab.journal("SELECT key FROM answers")) - before
+
+    assert estimated(0.0005) > 0
+    ran()
+    tried = len(choice(lab)["candidates"])
+    foreseen = estimated(0.0008)
+    assert ran() > 0
+    assert len(choice(lab)["candidates"]) > tried
+    assert foreseen > 0
