@@ -51,7 +51,8 @@ def run(experiment: Experiment, options: RunOptions, console: Console) -> Finish
     require_prices(experiment, arms, options)
     loaded = stage.load_examples(experiment, console)
     folder = folder_of(experiment, options, loaded)
-    judged_with = manifest.judged_with(experiment, folder, allow_leaks=options.allow_leaks)
+    weights = manifest.weights_of(experiment, folder)
+    judged_with = manifest.judged_with(experiment, weights, allow_leaks=options.allow_leaks)
     sentence = manifest.stored_sentence(folder, judged_with, [arm.name for arm in arms])
     if sentence is not None:
         manifest.keep_tables(folder, experiment)

@@ -107,6 +107,7 @@ def _on_paper(
             folder=folder,
             data=data,
             scrub=Scrubber.of(experiment.secret_names()),
+            weights=experiment.local_weights(),
         )
         yield put_together(session, stack.enter_context(Journal(folder.journal)), stack)
 

@@ -206,9 +206,9 @@ class Experiment:
         of its weights, which a training may have replaced.
 
         Args:
-            weights: The fingerprint that counts where there is none to be read: see `local_weights`.
+            weights: What `local_weights` has returned.
         """
-        local = _local_identity(self.endpoints[LOCAL].model, self.local_weights(weights))
+        local = _local_identity(self.endpoints[LOCAL].model, weights)
         return {name: table.base_url or local for name, table in self.endpoints.items()}
 
     def local_weights(self, before: str = "") -> str:

@@ -20,6 +20,7 @@ from harness.journal import Journal
 from harness.plugins import Plugins
 from harness.prepare.options import Prepared
 from harness.running.arm_training import ArmTraining
+from harness.running.manifest import weights_of
 from harness.running.session import RunOptions, Session, put_together, require_keys, require_prices
 from harness.runs import RunFolder
 from harness.secrets import Scrubber
@@ -226,6 +227,7 @@ def tools(
         folder=run.folder,
         data=run.data,
         scrub=Scrubber.of(run.experiment.secret_names()),
+        weights=weights_of(run.experiment, run.folder),
         siblings=siblings,
     )
     with ExitStack() as stack:

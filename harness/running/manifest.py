@@ -36,7 +36,7 @@ def begin(
         folder: The run's folder.
         data: The prepared data.
         settings: What changes an answer: the experiment as resolved.
-        told: `command`, and `judged_with` as the function of that name returned it.
+        told: `command`, `weights` as `weights_of` returned them, and `judged_with` as the function of that name did.
     """
     from harness import __version__
 
@@ -56,7 +56,7 @@ def begin(
         "seeds": {"experiment": experiment.seed, "split": experiment.prepare.split.seed},
         "experiment": settings,
         "tables": kept_tables(experiment),
-        "weights": weights_of(experiment, old),
+        "weights": told["weights"],
         "continued": continuing.told(experiment),
         "repeats": experiment.repeats,
         "plugins": _plugins(experiment),
@@ -99,17 +99,15 @@ def keep_tables(folder: RunFolder, experiment: Experiment) -> None:
         write_json(folder.manifest, {**manifest, "tables": tables})
 
 
-def weights_of(experiment: Experiment, before: Mapping[str, Any]) -> str:
+def weights_of(experiment: Experiment, folder: RunFolder) -> str:
     """Returns the fingerprint of a local model in a folder or a GGUF file, "" of any other.
 
-    Args:
-        experiment: The experiment.
-        before: The manifest as the last command left it: what it says counts where the weights have gone.
+    Where the weights have gone, what the manifest says of them counts.
     """
-    return experiment.local_weights(str(before.get("weights") or ""))
+    return experiment.local_weights(str(folder.read_manifest().get("weights") or ""))
 
 
-def judged_with(experiment: Experiment, folder: RunFolder, *, allow_leaks: bool) -> str:
+def judged_with(experiment: Experiment, weights: str, *, allow_leaks: bool) -> str:
     """Returns a digest of what results and page depend on beside first answers: assumptions, prices, repeats, curves.
 
     Options of metrics and sections are part of it, files that a backend reads its answers from, and the weights of a
@@ -117,7 +115,6 @@ def judged_with(experiment: Experiment, folder: RunFolder, *, allow_leaks: bool)
     """
     from harness import __version__
 
-    weights = weights_of(experiment, folder.read_manifest())
     active = {"metrics": experiment.metrics, "sections": experiment.sections}
     return digest(
         [

@@ -105,6 +105,8 @@ class Session:
     folder: RunFolder
     data: Prepared
     scrub: Scrubber
+    weights: str
+    """The fingerprint of the local model: see `manifest.weights_of`."""
     siblings: tuple[RunFolder, ...] | None = None
     """Whose answers and models are taken over; by default those of the other runs of the experiment."""
 
@@ -195,7 +197,7 @@ def _asking(
             train=session.data.of(Split.TRAIN),
             labels=session.data.labels,
             seed=experiment.seed,
-            identities=experiment.identities(manifest.weights_of(experiment, session.folder.read_manifest())),
+            identities=experiment.identities(session.weights),
             source_hash=lambda plugin: r.source_hash if (r := experiment.plugins.find(plugin)) else "",
             folder=experiment.path.parent,
             fitting=Fitting(contexts={n: table.context for n, table in experiment.endpoints.items() if table.context}),
@@ -255,8 +257,9 @@ def opened(
     continuing.announce(experiment, console.say)
     make_folder(folder.data)
     scrub = Scrubber.of(experiment.secret_names())
-    judged_with = manifest.judged_with(experiment, folder, allow_leaks=options.allow_leaks)
-    told = {"command": scrub(options.command), "judged_with": judged_with}
+    weights = manifest.weights_of(experiment, folder)
+    judged_with = manifest.judged_with(experiment, weights, allow_leaks=options.allow_leaks)
+    told = {"command": scrub(options.command), "weights": weights, "judged_with": judged_with}
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(folder.journal))
         clear(folder.path, deep=True)
@@ -270,7 +273,13 @@ def opened(
         require_classes(selected, data)
         require_validation(selected, data)
         session = Session(
-            experiment=experiment, options=options, console=console, folder=folder, data=data, scrub=scrub
+            experiment=experiment,
+            options=options,
+            console=console,
+            folder=folder,
+            data=data,
+            scrub=scrub,
+            weights=weights,
         )
         work = put_together(session, journal, stack)
         for message in edited:

@@ -109,7 +109,8 @@ def test_two_models_of_one_name_on_this_machine_are_two_endpoints(
 
     def identity(model: str | None, weights: str = "") -> str:
         local = f'[endpoints.local]\nmodel = "{model}"\n' if model else ""
-        found = read(tmp_path, GOOD.replace("[prices", f"{local}[prices", 1), plugins).identities(weights)
+        loaded = read(tmp_path, GOOD.replace("[prices", f"{local}[prices", 1), plugins)
+        found = loaded.identities(loaded.local_weights(weights))
         assert found["api"] == "https://api.example.com/v1"
         return found["local"]
 
