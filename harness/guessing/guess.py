@@ -125,12 +125,7 @@ def guess(
     stop = next((str(each.value) for each in everything if each.option == "stop"), "")
     of_rows, respelt = one_spelling(as_labels(value.removesuffix(stop) for value in label.values))
     labels = _counted(of_rows)
-    if len(labels) < 2:
-        has = f'only "{next(iter(labels))[:40]}"' if labels else "nothing"
-        raise DataError(
-            f'{source}: column "{label.name}" holds {has}: there is nothing to tell apart',
-            f"pass another one as --label; its columns: {quoted(columns)}",
-        )
+    _refuse_alone(labels, label, columns, source)
     return Guesses(
         found=everything,
         labels=labels,
@@ -139,6 +134,15 @@ def guess(
         left_out=left_out,
         notes=tuple(about_labels(respelt, labels)),
     )
+
+
+def _refuse_alone(labels: Mapping[str, int], label: Column, columns: Mapping[str, Column], source: str) -> None:
+    if len(labels) < 2:
+        has = f'only "{next(iter(labels))[:40]}"' if labels else "nothing"
+        raise DataError(
+            f'{source}: column "{label.name}" holds {has}: there is nothing to tell apart',
+            f"pass another one as --label; its columns: {quoted(columns)}",
+        )
 
 
 def _refuse_nameless(found: Mapping[str, Guess], columns: Mapping[str, Column], source: str) -> None:
