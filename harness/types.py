@@ -83,7 +83,7 @@ class Example:
     """Examples of one group never stand on both sides of a split."""
     split: Split | None = None
     """Given by the data set, or set by the split stage."""
-    slices: Mapping[str, str] = field(default_factory=dict)
+    slices: Mapping[str, str] = field(default_factory=ReadOnly)
     """Names of the parts of the data that the report tells apart."""
     time: str | None = None
     """ISO 8601 date of the example, where it has one."""
@@ -96,7 +96,7 @@ class Example:
     @property
     def text(self) -> str:
         """The non-empty text fields, one on a line: what an untrained eye would read."""
-        return "\n".join([value for value in self.fields.values() if value])
+        return "\n".join(filter(None, self.fields.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,10 @@ def output_limit(body: Mapping[str, Any]) -> int:
     return max(each, 0) * max(prompts, 1) * max(answers, 1)
 
 
+def _no_price(_request: Request, _usage: Usage, _tier: str) -> float | None:
+    return None
+
+
 @dataclass(kw_only=True)
 class Budget:
     """Dollars spent, and those that requests in flight may cost at worst.
@@ -40,7 +44,7 @@ class Budget:
     """
 
     max_usd: float | None = None
-    price: Callable[[Request, Usage, str], float | None] = lambda _request, _usage, _tier: None
+    price: Callable[[Request, Usage, str], float | None] = _no_price
     spent: float = 0.0
     reserved: float = 0.0
     """Dollars that requests in flight may cost at worst."""

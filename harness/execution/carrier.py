@@ -11,12 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from harness.errors import HarnessError, UsageError
+from harness.execution.budget import Budget
 from harness.execution.engine import Engine
 from harness.execution.targets import Target, remote_target
+from harness.execution.work import Request
 from harness.experiment.file import EndpointTable
 from harness.journal import GROUP, Record
 from harness.secrets import Scrubber, unsendable
-from harness.types import Call
+from harness.types import Call, Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +84,7 @@ class EngineCarrier:
         parts: How many processes share each endpoint's concurrency.
         concurrency: The most for each process and endpoint.
         seed: The run's.
+        price: What a failed attempt that is billed costs; see `Budget`.
     """
 
     endpoints: Mapping[str, EndpointTable]
@@ -89,6 +92,7 @@ class EngineCarrier:
     parts: int
     concurrency: int | None
     seed: int
+    price: Callable[[Request, Usage, str], float | None]
 
     @property
     def slots(self) -> int:
@@ -111,10 +115,11 @@ class EngineCarrier:
     @cached_property
     def _engine(self) -> Engine:
         scrub = Scrubber.of(self.secret_names)
-        # What an empty answer costs is not known here: each attempt must come home to be charged.
-        made = Engine(journal=self._outbox, connect=self._target, scrub=scrub, seed=self.seed, empty_again=0)
-        made.progress = self._progress
-        return made
+        # Whether the cap allows another attempt is not known here: each empty answer must come home to be charged.
+        return Engine(
+            journal=self._outbox, connect=self._target, scrub=scrub, seed=self.seed, empty_again=0,
+            budget=Budget(price=self.price), progress=self._progress,
+        )  # fmt: skip
 
     def _work(self, calls: Iterable[Call]) -> None:
         try:

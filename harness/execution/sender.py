@@ -138,6 +138,7 @@ class Sender:
             parts=parts,
             concurrency=concurrency,
             seed=self.engine.seed,
+            price=self.engine.budget.price,
         )
 
     def take(self, records: Sequence[Any]) -> Collection[str]:
@@ -147,6 +148,7 @@ class Sender:
         settled: set[str] = set()
         for record in records:
             if isinstance(record, Fault):
+                self.engine.budget.spent += record.usd or 0.0
                 kept.append(record)
             elif isinstance(record, Refused):
                 self.engine.stop(refusal=UsageError(record.message, record.hint))
@@ -173,6 +175,8 @@ class Sender:
                     answered.append((request, reply))
                 self.engine.budget.release(request)
         self.journal.add(kept)
+        if not self.engine.budget.holds:
+            self.engine.stop(stopped=self.engine.budget.error())
         for request, reply in answered:
             self.engine.heard(request, reply)
         return settled

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -61,6 +61,14 @@ Variable = Annotated[str, AfterValidator(_variable)]
 """The name of an environment variable."""
 
 
+def _is_port(parts: SplitResult) -> bool:
+    """Whether a URL names a port that there is, or none."""
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
+
+
 class EnvironmentValue(_Table):
     """A header's value that stands in an environment variable."""
 
@@ -102,6 +110,8 @@ class EndpointTable(_Table):
             raise ValueError("a URL like https://api.example.com/v1 is expected")
         if parts.username or parts.password:
             raise ValueError("a URL must not hold a name or password; name an environment variable in api_key_env")
+        if not _is_port(parts):
+            raise ValueError("the port after the host is a number from 1 to 65535")
         return url.rstrip("/")
 
     @field_validator("profile")

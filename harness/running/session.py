@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,12 +212,14 @@ def _asking(
 
 
 def _budget(session: Session, prices: Prices, journal: Journal) -> Budget:
-    def price(request: Request, usage: Usage, tier: str) -> float | None:
-        if request.endpoint == LOCAL:
-            return 0.0
-        return prices.request_usd(request.endpoint, str(request.body.get("model")), usage, tier)
+    cap = _cap(session.experiment, session.options)
+    return Budget(max_usd=cap, price=partial(_request_usd, prices), spent=journal.spent())
 
-    return Budget(max_usd=_cap(session.experiment, session.options), price=price, spent=journal.spent())
+
+def _request_usd(prices: Prices, request: Request, usage: Usage, tier: str) -> float | None:
+    if request.endpoint == LOCAL:
+        return 0.0
+    return prices.request_usd(request.endpoint, str(request.body.get("model")), usage, tier)
 
 
 def _connector(experiment: Experiment, local: LocalEndpoint, offline: bool) -> Callable[[str], Target]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import platform
 import time
@@ -9,10 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.canned import canned
 from support.lab import task
 from support.provider import Provider
 
 from harness.errors import GateError, UsageError
+from harness.execution import faults
 from harness.execution.budget import Budget
 from harness.execution.carrier import EngineCarrier, GivenUp, Refused
 from harness.execution.engine import STRIKES, Engine
@@ -52,8 +55,13 @@ def tables(provider: Provider, concurrency: int = 8) -> dict[str, EndpointTable]
 
 def carrier(provider: Provider, *, parts: int = 2, concurrency: int | None = None) -> EngineCarrier:
     return EngineCarrier(
-        endpoints=tables(provider), secret_names=("FAKE_KEY",), parts=parts, concurrency=concurrency, seed=1
-    )
+        endpoints=tables(provider), secret_names=("FAKE_KEY",), parts=parts, concurrency=concurrency, seed=1,
+        price=half_a_dollar,
+    )  # fmt: skip
+
+
+def half_a_dollar(_call: Request, _usage: Usage, _tier: str) -> float:
+    return 0.5
 
 
 def requests(n: int = 60, *, endpoint: str = "fake", arm: str = "a") -> list[Request]:
@@ -208,6 +216,24 @@ def test_an_endpoint_that_is_down_gets_no_more(send: Sender) -> None:
     assert send.engine.failed[second.key].message == "the quota has ended"
     send.carrier(parts=1)  # another stage: it may be back
     assert send.admit(second) is True
+
+
+def test_what_is_billed_there_without_an_answer_is_charged(
+    send: Sender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+    answers = [json.dumps({"choices": choices, "usage": usage}).encode() for choices in ([], [{"text": " good"}])]
+    calls = requests(2)
+    send.engine.budget = Budget(max_usd=1.4, price=half_a_dollar)
+    assert [send.admit(call) for call in calls] == [True, True]
+    with canned(*answers) as (url, _):
+        send.endpoints = {"fake": EndpointTable(base_url=url)}
+        for group in pickle.loads(pickle.dumps(send.carrier(parts=1))).carry(calls[:1]):
+            send.take(group)
+    assert send.journal.answers([calls[0].key])[calls[0].key].usd == 0.5
+    assert send.engine.budget.spent == send.journal.spent() == 1.0
+    assert isinstance(send.engine.stopped, GateError)  # the second call may cost more than the 0.4 that are left
 
 
 def test_a_patient_executor_waits_for_what_is_under_way(send: Sender) -> None:
