@@ -144,7 +144,9 @@ def _paid_back(entry: dict[str, Any]) -> str:
 def _paid_back_monthly(monthly: dict[str, Any], n: int | None, values: dict[str, str]) -> str:
     """Says it of an arm that takes something each month beside its requests."""
     if monthly.get("requests_per_month") is None:
-        return say(
+        return say_n(
+            n or 0,
+            "What {arm} takes each month left out, it is paid back after {requests} request against {against}.",
             "What {arm} takes each month left out, it is paid back after {requests} requests against {against}.",
             **values,
         )

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from harness import terms
 from harness.numbers import count, duration, invested, number, percent, percent_interval, points, points_interval, usd
 from harness.scoring.costs import NEGLIGIBLE
-from harness.words import say
+from harness.words import say, say_n
 
 Line: TypeAlias = Mapping[str, Any]
 """An arm, a comparison or a payback of `results.json`."""
@@ -164,7 +164,13 @@ def paid_back(payback: Line) -> str:
     elif requests == 0:
         return say("with nothing to pay back")
     else:
-        said = say("{training} paid back after {n} requests", training=training(payback), n=count(requests))
+        said = say_n(
+            requests,
+            "{training} paid back after {n} request",
+            "{training} paid back after {n} requests",
+            training=training(payback),
+            n=count(requests),
+        )
     if payback["error_saving_per_1k"] is not None and payback["unit"] == "usd":
         return say("{paid_back}, errors counted", paid_back=said)
     return said
@@ -176,7 +182,12 @@ def _paid_back_monthly(payback: Line, monthly: Line) -> str:
     if monthly["requests_per_month"] is None:
         if not invested:
             return say("with nothing to pay back, monthly costs left out")
-        return say("{training} paid back after {n} requests, monthly costs left out", **said)
+        return say_n(
+            payback["requests"],
+            "{training} paid back after {n} request, monthly costs left out",
+            "{training} paid back after {n} requests, monthly costs left out",
+            **said,
+        )
     said["volume"] = about(monthly["requests_per_month"])
     if monthly["requests"] is None:
         if not invested:
@@ -185,7 +196,12 @@ def _paid_back_monthly(payback: Line, monthly: Line) -> str:
     if not invested:
         return say("with nothing to pay back")
     said["n"] = count(monthly["requests"])
-    return say("{training} paid back after {n} requests at {volume} a month", **said)
+    return say_n(
+        monthly["requests"],
+        "{training} paid back after {n} request at {volume} a month",
+        "{training} paid back after {n} requests at {volume} a month",
+        **said,
+    )
 
 
 def about(volume: float) -> str:

@@ -101,20 +101,20 @@ def candidate(**given: Any) -> dict[str, Any]:
 
 def test_a_choice_costs_what_its_jobs_cost_at_the_new_price(stored: dict[str, Any]) -> None:
     """Two candidates of one job, one of another whose tokens nobody counted, and a checkpoint."""
-    one = candidate(model="m-t", cost_usd=0.5, training_usd=8.0, trained_tokens=2_000_000)
+    one = candidate(model="m-t", cost_usd=0.5, training_usd=8.0, trained_tokens=1_500_000)  # $2 of it are no tokens'
     checkpoint = candidate(model="m-t:1", cost_usd=0.5, trained=False)
     other = candidate(model="m-u", cost_usd=0.5, training_usd=4.0)
     refused = candidate(n=0, trained=False)
     choice = {"arm": "small", "usd": 14.0, "candidates": [one, one, checkpoint, other, refused]}
     of_others = [{"arm": "large", "usd": 1.0, "candidates": [one]}, {"arm": "gone", "usd": 1.0, "candidates": []}]
-    results = {**stored, "choices": [choice, *of_others], "training": [{"arm": "small", "trained_tokens": 2_000_000}]}
+    results = {**stored, "choices": [choice, *of_others], "training": [{"arm": "small", "trained_tokens": 1_500_000}]}
     found = rejudge(results, Decision(), Repricing(models={"m-t": NEW}))
-    assert found["choices"][0]["usd"] == pytest.approx(4 * 0.5 + 12.0 + 6.0)
-    assert [each["training_usd"] for each in found["choices"][0]["candidates"]] == [12.0, 12.0, None, 6.0, None]
+    assert found["choices"][0]["usd"] == pytest.approx(4 * 0.5 + 9.0 + 6.0)
+    assert [each["training_usd"] for each in found["choices"][0]["candidates"]] == [9.0, 9.0, None, 6.0, None]
     assert found["choices"][1:] == of_others
     assert results["choices"][0] == choice
     lines = {line["name"]: line["usd"] for line in found["payback"][0]["investment"]}
-    assert (lines["training"], lines["search"]) == (12.0, pytest.approx(4 * 0.5 + 6.0))
+    assert (lines["training"], lines["search"]) == (9.0, pytest.approx(4 * 0.5 + 6.0))
     same = rejudge(results, Decision(), Repricing(models={"m-t": replace(NEW, training=4.0)}))
     assert same["choices"] == results["choices"]
     older = {**results, "choices": [{"arm": "small", "usd": 14.0, "candidates": [{"cost_usd": 0.5}]}]}

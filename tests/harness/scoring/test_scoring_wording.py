@@ -93,12 +93,21 @@ def test_the_price_of_an_extra_correct_answer() -> None:
         ({"requests": None}, "but its $86.00 of training is not paid back"),
         ({"requests": None, "fixed": None}, ""),
         ({"requests": 0}, "with nothing to pay back"),
+        ({"requests": 1}, "its $86.00 of training paid back after 1 request"),
         ({"saving_per_1k": None}, ""),
         ({"monthly": monthly()}, "its $86.00 of training paid back after 95,556 requests, monthly costs left out"),
         ({"monthly": monthly(10_000)}, "but its $86.00 of training is not paid back at 10,000 requests a month"),
         (
             {"monthly": monthly(10_050, 860_000), "error_saving_per_1k": 0.2},
             "its $86.00 of training paid back after 860,000 requests at 10,050 a month, errors counted",
+        ),
+        (
+            {"monthly": monthly(), "requests": 1},
+            "its $86.00 of training paid back after 1 request, monthly costs left out",
+        ),
+        (
+            {"monthly": monthly(10_050, 1), "requests": 1},
+            "its $86.00 of training paid back after 1 request at 10,050 a month",
         ),
         ({"monthly": monthly(), "requests": 0}, "with nothing to pay back, monthly costs left out"),
         ({"monthly": monthly(10_000, 0), "requests": 0}, "with nothing to pay back"),
