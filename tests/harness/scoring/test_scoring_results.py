@@ -48,6 +48,19 @@ def test_every_promised_key_is_there_and_nothing_is_not_a_number(n: int, arms: i
     assert json.loads(json.dumps(results, allow_nan=False)) == results
 
 
+def test_what_the_run_has_recorded_is_handed_on() -> None:
+    examples = make_examples(20)
+    recorded: dict[str, Any] = {
+        name: (
+            {"arm": f"{name} 1", "accuracy": [], "reason": None},
+            {"arm": f"{name} 2", "accuracy": [], "reason": None},
+        )
+        for name in ("choices", "curves", "training", "repeats")
+    }
+    results = build(make_run(examples, **recorded), [make_arm(ARMS[0], examples)])
+    assert {name: tuple(results[name]) for name in recorded} == recorded
+
+
 def test_the_same_facts_in_any_order_give_the_same_results() -> None:
     examples = make_examples(120, groups=True)
     facts = [make_arm(arm, examples) for arm in ARMS[:5]]
