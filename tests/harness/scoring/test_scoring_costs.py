@@ -9,6 +9,7 @@ import pytest
 
 from harness.scoring.costs import (
     Bills,
+    as_bought,
     cache_hits,
     cacheable,
     economy,
@@ -197,3 +198,14 @@ def test_bills_that_cannot_be_compared_or_are_level_save_nothing() -> None:
     # Dollars of errors are not set against seconds
     seconds = Bills(unit="machine_s", prices=(10.0, 20.0), errors=(5.0, 1.0))
     assert (seconds.with_errors, seconds.totals) == (False, (10.0, 20.0))
+
+
+def test_tokens_bought_in_a_batch_cost_their_share_of_a_price() -> None:
+    price = Price(input=2.0, output=4.0)
+    assert as_bought(arm(), price) == as_bought(arm(price_shares=None), price) == price
+    # Of a kind that cost nothing before no share is known: all of it
+    halved = as_bought(arm(price_shares={"output": 0.5}), price)
+    assert halved.by_kind == {
+        "input": 2.0, "cached_input": 2.0, "cache_write": 2.0, "output": 2.0, "reasoning": 4.0,
+    }  # fmt: skip
+    assert as_bought(arm(price_shares={"input": 0.5}), Price(input=2.0)).output is None

@@ -169,6 +169,9 @@ def test_groups_widen_the_interval_and_decide() -> None:
     assert line["ci_method"].startswith("clustered bootstrap")
     assert line["p_method"] == "clustered bootstrap"
     assert line["design_effect"] > 4
+    alone = plain["comparisons"][0]
+    assert line["n_for_80_power"] == pytest.approx(line["design_effect"] * alone["n_for_80_power"], rel=0.001)
+    assert line["smallest_difference"] > 2 * alone["smallest_difference"]
     assert line["mcnemar_p"] == plain["comparisons"][0]["mcnemar_p"] < line["p"]
     assert clustered["run"]["groups"] == 40
     assert clustered["arms"][0]["ci_method"].startswith("clustered bootstrap")
