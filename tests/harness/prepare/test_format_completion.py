@@ -62,6 +62,7 @@ def test_a_good_file_has_facts_alone():
     assert set(found) == {"training-examples", "task-type", "separator"}
     assert {check.level for check in found.values()} == {"ok"}
     assert found["separator"].figures == {"separator": SEPARATOR}
+    assert findings(P[:100], C[:100])["training-examples"].level == "ok"  # 99 are few
     assert set(findings(*generated(120))) == {"training-examples", "task-type", "separator", "stop-sequence"}
 
 
@@ -80,6 +81,7 @@ CASES = {
     "capital-answers": (P, [text.upper() for text in C], "upper-case-completions", "warning", {"lower": 0}),
     "capital-cyrillic": (P, [" ДА"] * 60 + [" НЕТ"] * 60, "upper-case-completions", "warning", {"upper": 300}),
     "no-separator": ([f"text {i}" for i in range(120)], C, "missing-separator", "warning", {"suggestion": " ->"}),
+    "two-prompts": (["good", "poor"] * 60, [" yes", " no"] * 60, "missing-separator", "warning", {"suggestion": " ->"}),
     "lines": ([f"a\n{i}" for i in range(120)], C, "missing-separator", "warning", {"suggestion": SEPARATOR}),
     "long-end": ([f"{i} is it good or bad?" for i in range(120)], C, "long-separator", "warning", {"characters": 19}),
     "inside": (replaced(P, f"a{SEPARATOR}b{SEPARATOR}"), C, "separator-inside", "warning", {"rows": 1, "first": [1]}),

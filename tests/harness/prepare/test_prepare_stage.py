@@ -69,6 +69,14 @@ def test_removed_rows_are_counted_by_rule():
     assert len(exact.examples) == len(prepared.examples) + 1
 
 
+@pytest.mark.parametrize(("n", "level"), [(54, "ok"), (53, "warning")])
+def test_where_more_than_a_tenth_goes_it_is_worth_a_look(n, level):
+    rows = reviews(n)
+    prepared = prepared_alone([*rows, *rows[: 60 - n]], PrepareOptions(duplicates="exact"))
+    found = check(prepared, "exact-duplicates")
+    assert (found.figures["rows"], found.level, bool(found.advice)) == (60 - n, level, level == "warning")
+
+
 def test_repeated_ids_get_numbers_where_duplicates_stay():
     same = [example("the same", "x"), example("the same", "x"), example("the same", "y")]
     taken = example("another", "y", id=same[0].id + "-2")

@@ -69,6 +69,12 @@ def test_all_of_it_by_hand() -> None:
     }  # fmt: skip
 
 
+def test_what_was_bought_in_a_batch_keeps_its_shares() -> None:
+    shares = {"input": 0.5, "output": 0.75}
+    told = found(results(price_shares=shares))["arms"]
+    assert (told["t"]["price_shares"], told["p"]["price_shares"]) == (shares, None)
+
+
 def test_costs_of_errors_by_label_are_summed_over_what_was_wrong() -> None:
     told = found(results({"error_usd": {"a": 1.0, "default": 0.5}}))
     assert (told["assumed"]["error_usd"], told["assumed"]["by_label"]) == (None, True)

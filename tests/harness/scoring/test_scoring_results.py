@@ -26,7 +26,8 @@ PROMISED = {
     "run": "name id started finished seed n_test preview dataset labels command",
     "arms": "name family model of shots n answered unparsed failed simulated imported accuracy accuracy_strict "
     "accuracy_ci macro_f1 mae mae_all off_by_one input_tokens_mean output_tokens_mean cached_tokens_mean "
-    "reasoning_tokens_mean cost_per_1k_usd training_cost_usd training_s latency_s",
+    "reasoning_tokens_mean cost_per_1k_usd training_cost_usd training_s latency_s truncated truncated_cost_usd "
+    "tokens_estimated reused attempts faults barred",
     "comparisons": "a b metric primary difference ci mcnemar_p p_adjusted only_a_right only_b_right n_for_80_power",
     "payback": "arm against role unit fixed saving_per_1k requests ci cache_hit reason",
     "decision": "requests_per_month horizon_months monthly_saving total_saving break_even_date shutdown_date "
