@@ -214,3 +214,11 @@ def test_what_cannot_flip_is_no_point() -> None:
     assert "requests_per_month" not in dear
     gift = points(arm_of("t", "fine-tuned", 5.0, 10), other, fixed=-400.0)["requests_per_month"]
     assert (gift["value"], gift["above"]) == (pytest.approx(47_500), "p")
+
+
+def test_what_gives_a_little_by_itself_pays_until_the_costs_differ() -> None:
+    """5 cents a month are given: half a percent of the price is more than that, so the answer changes where it shows."""
+    found = points(arm_of("t", "fine-tuned", 2.0, 10), arm_of("p", "few-shot", 3.0, 20), fixed=-20.2)
+    assert found["tuned_price"]["value"] == pytest.approx(3.0 / 0.995 / 2.0)
+    assert (found["tuned_price"]["above"], found["tuned_price"]["below"]) == ("p", "t")
+    assert found["against_price"]["value"] == pytest.approx(2.0 * 0.995 / 3.0)
