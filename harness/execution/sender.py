@@ -148,7 +148,7 @@ class Sender:
         settled: set[str] = set()
         for record in records:
             if isinstance(record, Fault):
-                self.engine.budget.spent += record.usd or 0.0
+                self._bill(record.usd or 0.0)
                 kept.append(record)
             elif isinstance(record, Refused):
                 self.engine.stop(refusal=UsageError(record.message, record.hint))
@@ -175,8 +175,6 @@ class Sender:
                     answered.append((request, reply))
                 self.engine.budget.release(request)
         self.journal.add(kept)
-        if not self.engine.budget.holds:
-            self.engine.stop(stopped=self.engine.budget.error())
         for request, reply in answered:
             self.engine.heard(request, reply)
         return settled
@@ -188,6 +186,12 @@ class Sender:
     def scrub(self, text: str) -> str:
         """Returns a text without the values of keys."""
         return self.engine.scrub(text)
+
+    def _bill(self, usd: float) -> None:
+        """Charges what was billed elsewhere without being an answer."""
+        self.engine.budget.spent += usd
+        if usd and not self.engine.budget.holds:
+            self.engine.stop(stopped=self.engine.budget.error())
 
     def _give_up(self, request: Request, record: GivenUp) -> None:
         if record.endpoint_down:
