@@ -217,7 +217,7 @@ def test_what_cannot_flip_is_no_point() -> None:
 
 
 def test_what_gives_a_little_by_itself_pays_until_the_costs_differ() -> None:
-    """5 cents a month are given: half a percent of the price is more than that, so the answer changes where it shows."""
+    """5 cents a month are given. Half a percent of the price is more: the answer changes where the costs differ."""
     found = points(arm_of("t", "fine-tuned", 2.0, 10), arm_of("p", "few-shot", 3.0, 20), fixed=-20.2)
     assert found["tuned_price"]["value"] == pytest.approx(3.0 / 0.995 / 2.0)
     assert (found["tuned_price"]["above"], found["tuned_price"]["below"]) == ("p", "t")
