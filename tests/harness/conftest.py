@@ -19,8 +19,9 @@ def window() -> Iterator[Window]:
     """A browser of each module: as long as one is open, nothing else in its process can run an event loop."""
     if not CHROMIUM.exists():
         pytest.fail(f"{CHROMIUM} is missing: apt-get install -y chromium")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # as long as for whatever else of a page; 5 s are short beside other work
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
         yield Window(browser)

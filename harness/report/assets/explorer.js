@@ -227,14 +227,15 @@
       const list = el("dl", { class: "x-fact" }, ...facts.flatMap(([name, value]) => [el("dt", null, bdi(name)), el("dd", null, bdi(value))]));
       const answers = this.arms.map((arm, n) => this.answer(n, row, part, at));
       this.one("body").replaceChildren(el("p", { class: "x-text", dir: "auto" }, this.textOf(part, at)), list, ...answers);
-      this.one("shots").replaceChildren(...await this.prompts(row, part, at));
-      if (this.open !== row) { return; }
+      this.one("shots").replaceChildren(); // those of another example
       this.one("prior").setAttribute("aria-disabled", String(position <= 0));
       this.one("next").setAttribute("aria-disabled", String(position < 0 || position >= this.matches.length - 1));
       const dialog = this.one("dialog");
       if (!dialog.open) { dialog.showModal(); this.one("title").focus(); }
       dialog.scrollTop = 0;
       this.mark("#s=" + encodeURIComponent(id));
+      const shots = await this.prompts(row, part, at);
+      if (this.open === row) { this.one("shots").replaceChildren(...shots); }
     }
 
     answer(arm, row, part, at) {

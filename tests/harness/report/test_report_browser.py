@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.browser import COLOURS, RULES, violations
+from support.browser import COLOURS, RULES, TWO_FRAMES, violations
 from support.report import everything, labelled, make_results, shipped_sections, twins, with_choices
 from support.site import publish, write_finished
 
@@ -126,6 +126,7 @@ def look(browser: Any, path: Path, views: Sequence[tuple[str, str]] = VIEWS) -> 
         wide, high = SIZES[size]
         page.set_viewport_size({"width": wide, "height": high})
         page.emulate_media(color_scheme=scheme)
+        page.evaluate(TWO_FRAMES)  # the page has heard of its size
         first, seen = size not in seen, {*seen, size}
         found |= {
             f"{size} {scheme}: wider": max(0, page.evaluate("document.documentElement.scrollWidth") - wide),
@@ -199,6 +200,7 @@ def test_keyboard_reaches_controls_and_the_theme_turns(browser: Any, pages: Page
         page.keyboard.press("ArrowRight")
     page.keyboard.press("End")
     page.keyboard.press("Enter")
+    page.wait_for_function("location.hash !== ''")
     jumped = page.evaluate("location.hash")
     paper = "getComputedStyle(document.body).backgroundColor"
     before = page.evaluate(paper)

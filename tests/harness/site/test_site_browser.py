@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import expect
 from support.browser import COLOURS, RULES, TWO_FRAMES, violations
 from support.report import make_results, shipped_sections, twins
 from support.site import publish, served, write_finished
@@ -124,12 +125,12 @@ def test_links_work_from_disk_and_from_a_static_host(browser: Any, sites: dict[s
         for root in (f"{site.as_uri()}/index.html", address):
             page, did = opened(browser, root)
             page.click("tbody tr:first-child td.head a")
-            assert page.url.endswith("/run-2/index.html")
+            page.wait_for_url("**/run-2/index.html")
             page.go_back()
             page.click("text=compared with run-1")
-            assert page.url.endswith("/compare/run-1..run-2.html")
+            page.wait_for_url("**/compare/run-1..run-2.html")
             page.click("text=All runs")
-            assert page.title() == "Fine-tune or few-shot? Published runs"
+            expect(page).to_have_title("Fine-tune or few-shot? Published runs")
             page.goto(root.replace("index.html", "") + "latest/index.html")
             assert (
                 page.text_content("h1")
