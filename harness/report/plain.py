@@ -209,6 +209,12 @@ def _if_enough(data: Data, entry: Mapping[str, Any]) -> str:
 def _win(data: Data) -> str:
     names, entry = _names(data), _paid_back(data)
     if entry is None or entry["arm"] != names["arm"]:
+        cost = (comparison(data, names["arm"], names["against"]) or {}).get("cost") or {}
+        if cost and cost["cheaper"] not in ("a", "b"):
+            return say(
+                "Our advice: use {arm}; {against} would be the choice only if another model or other data made it "
+                "right as often.", **names,
+            )  # fmt: skip
         return say(
             "Our advice: use {arm}; {against} would be the choice only if another model, other data or other prices "
             "turned both the accuracy and the cost.", **names,

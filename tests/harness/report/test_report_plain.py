@@ -206,6 +206,22 @@ POWER = {"n": 200, "n_for_80_power": 4000}
             ),
         ),
         (
+            "win",
+            {"comparisons": line(cost={"unit": "usd", "cheaper": "a"})},
+            (
+                "use t; p would be the choice only if another model, other data or other prices turned both the "
+                "accuracy and the cost."
+            ),
+        ),
+        *(
+            (
+                "win",
+                {"comparisons": line(cost={"unit": "machine_s", "cheaper": cheaper})},
+                "use t; p would be the choice only if another model or other data made it right as often.",
+            )
+            for cheaper in ("same", None)
+        ),
+        (
             "trade-off",
             {"comparisons": line(**COST)},
             "use t if one more right answer is worth more than $0.25 to you; otherwise use p.",
