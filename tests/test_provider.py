@@ -70,7 +70,7 @@ def test_answers_depend_on_nothing_but_seed_and_prompt(client: Any) -> None:
 
 
 def test_async_client_over_aiohttp_and_counts(provider: Provider) -> None:
-    provider.set(latency_s=0.05)
+    provider.set(together=8)
 
     async def run() -> list[Any]:
         http = openai.DefaultAioHttpClient()
@@ -337,7 +337,7 @@ def test_it_ends_with_its_block_and_when_asked() -> None:
 
 
 def test_latency_is_served_concurrently(provider: Provider) -> None:
-    provider.set(latency_s=0.2)
+    provider.set(latency_s=0.2, together=16)
 
     async def run() -> float:
         async with openai.AsyncOpenAI(base_url=provider.base_url, api_key="k", max_retries=0) as c:

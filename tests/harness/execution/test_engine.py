@@ -97,7 +97,7 @@ def test_exactly_the_planned_requests_and_each_answer_to_its_own_question(provid
 
 
 def test_concurrency_is_a_limit_that_is_reached(provider: Provider, journal: Journal) -> None:
-    provider.set(latency_s=0.05)
+    provider.set(together=5, together_after=1)
     send(engine(provider, journal, on={"fake": target(provider, concurrency=5)}), requests(40))
     assert provider.peak_in_flight() == 5
 

@@ -148,7 +148,7 @@ def workers() -> list[psutil.Process]:
 
 
 def test_the_same_answers_as_from_this_process(provider: Provider, bench: Bench, tmp_path: Path, ray: Ray) -> None:
-    provider.set(latency_jitter_s=0.2)  # long enough for a worker that starts late to find something left to do
+    provider.set(together=SLOTS // 2 + 1, together_after=1)  # one worker alone waits for the other
     calls = requests(120) + requests(120, arm="b")
     bench.carry(ray, calls)
     assert provider.counts() == {CHAT: 240}

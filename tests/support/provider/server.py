@@ -7,6 +7,7 @@ import json
 import re
 import sys
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -81,6 +82,8 @@ class Server:
         """Serves a request, or lets it wait as the settings say: before, and never served then, or after."""
         if not self.settings.hold_reply and await self._hold(route):
             raise LostError
+        if request.path in INFERENCE and seen.counts[route] > self.settings.together_after:
+            await self._gathered(seen)
         response = await self._served(request, request.path, seen)
         if self.settings.hold_reply:
             await self._hold(route)
@@ -95,6 +98,12 @@ class Server:
             await asyncio.sleep(0.005)
         self.held -= 1
         return True
+
+    async def _gathered(self, seen: Seen) -> None:
+        """Waits for others, which come however slow the machine is."""
+        end = time.monotonic() + 60
+        while seen.peak < self.settings.together and time.monotonic() < end:
+            await asyncio.sleep(0.005)
 
     async def _served(self, request: web.BaseRequest, path: str, seen: Seen) -> web.StreamResponse:
         inference = path in INFERENCE

@@ -151,6 +151,10 @@ class Settings:
     """The first so many of them (since the last reset) pass."""
     hold_reply: bool = False
     """They are served; it is their replies that wait."""
+    together: int = 0
+    """Answers wait (for at most a minute) until so many inference requests have been open at once."""
+    together_after: int = 0
+    """The first so many of a route (since the last reset) do not wait: an engine sends one request ahead."""
     always_500: tuple[str, ...] = ()
     """Prompts about these items always end with 500."""
     always_400: tuple[str, ...] = ()
