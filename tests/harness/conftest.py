@@ -1,4 +1,4 @@
-"""A browser for the tests of pages; a provider and short waits for those that ask one."""
+"""A browser for the tests of pages; a lab, a provider and short waits for those that ask one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.browser import ARGUMENTS, Window
+from support.lab import Lab
 from support.provider import Provider
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -33,6 +34,12 @@ def browser(window: Window) -> Iterator[Window]:
     """The module's browser; tabs that a failed test leaves open are closed."""
     yield window
     window.close_tabs()
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A folder with 60 examples; a module that needs others has a fixture of its own by this name."""
+    return Lab.make(tmp_path, 60)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from support.local import Live, start
 from support.models import copy_tokenizer
 
 from harness_local.models.embedded import embedded_model
+from harness_local.state import State
 
 COSTLY = {"live", "tiny", "model_folder"}
 
@@ -20,6 +21,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents and COSTLY.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.xdist_group("local"))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    """An endpoint's state, as new."""
+    made = State(tmp_path / "state")
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

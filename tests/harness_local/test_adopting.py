@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,6 @@ def folder(tmp_path: Path) -> Path:
     saved.joinpath("adapter_model.safetensors").write_bytes(b"weights")
     saved.joinpath("README.md").write_text("not taken along")
     return saved
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    opened = State(tmp_path / "state")
-    yield opened
-    opened.close()
 
 
 def fits(_: Path) -> None:

@@ -10,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,13 +32,6 @@ upload.write_bytes(b"content")
 state.folder.joinpath("files", ".upload-y").write_bytes(b"half of some")
 state.add_file(upload, "train.jsonl", "fine-tune")
 """
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    state = State(tmp_path / "state")
-    yield state
-    state.close()
 
 
 def again(state: State) -> State:

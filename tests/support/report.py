@@ -13,7 +13,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from harness.blocks import Results
+from harness.blocks import Cell, Results, Table
 from harness.plugins.discovery import discover
 from harness.plugins.options import construct, needs_options
 from harness.scoring.curves import Measured, crossing, fit, summary
@@ -115,6 +115,16 @@ def example_columns(examples: Sequence[Example]) -> dict[str, tuple[Any, ...]]:
         "text": tuple(example.text for example in examples),
         "label": tuple(example.label for example in examples),
     }
+
+
+def text_of(cell: str | Cell) -> str:
+    """Returns what a table's cell says."""
+    return cell.text if isinstance(cell, Cell) else cell
+
+
+def words(table: Table) -> list[list[str]]:
+    """Returns what a table says, row by row."""
+    return [[text_of(cell) for cell in row] for row in table.rows]
 
 
 def write_run(folder: Path, results: Results) -> Path:

@@ -7,7 +7,6 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,11 +29,6 @@ SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.2, test = 0.4 }\n"
 def shared() -> Iterator[Provider]:
     with Provider.start(answers=task(60), api_key=KEY, seed=5, vocabulary="o200k_base") as running:
         yield running
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab.make(tmp_path, 60)
 
 
 def write(lab: Lab, provider: Provider, *arms: str, more: str = PRICES, head: str = "") -> None:

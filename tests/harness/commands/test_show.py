@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -19,11 +18,6 @@ pytestmark = pytest.mark.usefixtures("impatient")
 
 SPLIT = "[prepare]\nsplit = { train = 0.4, validation = 0.1, test = 0.5 }\n"
 MOCK = '[[arms]]\nname = "m"\nbackend = { plugin = "mock", accuracy = 0.7, fail_rate = 0.2 }\n'
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab.make(tmp_path, 60)
 
 
 @pytest.fixture

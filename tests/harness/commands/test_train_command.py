@@ -24,11 +24,6 @@ def shared() -> Iterator[Provider]:
         yield running
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab.make(tmp_path, 60)
-
-
 def write(lab: Lab, provider: Provider, *arms: str, seed: int, more: str = "") -> Path:
     """The experiment; the seed keeps training files of one test apart from those of another."""
     return lab.write("\n".join(arms), head=f"seed = {seed}", dataset=more + endpoint(provider.base_url))

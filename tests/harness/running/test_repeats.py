@@ -48,11 +48,6 @@ def shared() -> Iterator[Provider]:
         yield running
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab.make(tmp_path, 60)
-
-
 def write(lab: Lab, provider: Provider, *arms: str, repeats: int, more: str = "") -> None:
     lab.write("\n".join(arms), head=f"repeats = {repeats}", dataset=SPLIT + more + endpoint(provider.base_url))
 

@@ -32,11 +32,6 @@ def _soon_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fresh, "FRESH_S", 20.0)
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    return Lab.make(tmp_path, 60)
-
-
 def write(lab: Lab, provider: Provider, *arms: str, seed: int, options: str = "") -> Path:
     """The experiment; the seed keeps training files of one test apart from those of another."""
     return lab.write("\n".join(arms), head=f"seed = {seed}", dataset=endpoint(provider.base_url, options=options))

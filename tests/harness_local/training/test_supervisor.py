@@ -6,8 +6,6 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.training import PLAYER, Lab, Play, add_job, messages, steps_of
@@ -16,13 +14,6 @@ from harness_local.state import State
 from harness_local.training.supervisor import Supervisor
 
 WELL = "started(); step(1); done()"
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[State]:
-    state = State(tmp_path / "state")
-    yield state
-    state.close()
 
 
 def job_of(state: State, job: str) -> dict[str, object]:

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from support.report import Page, make_results, with_choices, with_curves
+from support.report import Page, make_results, with_choices, with_curves, words
 from support.results import ARMS, make_arm, make_examples, make_run
 
 from harness import numbers
@@ -34,10 +34,6 @@ def blocks_of(data: dict[str, Any]) -> list[Any]:
 
 def passages(data: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     return {block.title: block.sentences for block in blocks_of(data) if isinstance(block, Passage)}
-
-
-def words(table: Table) -> list[list[str]]:
-    return [[cell.text if isinstance(cell, Cell) else cell for cell in row] for row in table.rows]
 
 
 def test_a_winner_in_plain_words() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.report import columns, example_columns
+from support.report import columns, example_columns, words
 from support.results import ARMS, make_arm, make_examples, make_run
 
 from harness import numbers
@@ -27,10 +27,6 @@ def page(**decision: Any) -> tuple[dict[str, Any], list[Any]]:
 
 def tables(blocks: list[Any]) -> list[Table]:
     return [block for block in blocks if isinstance(block, Table)]
-
-
-def words(table: Table) -> list[list[str]]:
-    return [[cell.text if isinstance(cell, Cell) else cell for cell in row] for row in table.rows]
 
 
 def test_without_a_volume_each_opponent_is_held_against() -> None:

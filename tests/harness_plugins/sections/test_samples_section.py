@@ -8,15 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.report import make_results
+from support.report import make_results, text_of
 
-from harness.blocks import Cell, Explorer, Results, Text
+from harness.blocks import Explorer, Results, Text
 from harness.report.explorer.rows import Matched
 from harness_plugins.sections.samples import Samples, instructive
-
-
-def text_of(cell: str | Cell) -> str:
-    return cell.text if isinstance(cell, Cell) else cell
 
 
 def explorer(results: Results) -> Explorer:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sklearn.metrics import f1_score
 from support.cli import ROOT
-from support.report import make_results, shipped_sections, with_choices
+from support.report import make_results, shipped_sections, text_of, with_choices
 
 from harness.blocks import Callout, Cell, Chart, Code, Dots, Intervals, Matrix, Results, Table, Text
 from harness.terms import remark
@@ -28,10 +28,6 @@ from harness_plugins.sections.speed import Speed
 from harness_plugins.sections.tradeoffs import TradeOffs
 
 ALL = (Leaderboard, TradeOffs, Payback, Choices, Significance, Confidence, Errors, Speed, Samples, Quality, Reproduce)
-
-
-def text_of(cell: str | Cell) -> str:
-    return cell.text if isinstance(cell, Cell) else cell
 
 
 def column(table: Table, title: str) -> list[str | Cell]:
