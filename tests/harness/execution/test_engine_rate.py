@@ -221,11 +221,11 @@ def test_a_server_that_dribbles_is_given_up_in_time(
 ) -> None:
     monkeypatch.setattr(engine_module, "ATTEMPTS", 2)
     monkeypatch.setattr(faults, "BACKOFF_S", 0.01)
-    provider.set(dribble_s=0.02)  # each byte comes in time, the whole would take 6 s
+    provider.set(dribble_s=0.02)  # each byte comes in time, the whole would take 6 s, twice
     made = engine(journal, target(provider, timeout_s=0.5))
     began = time.perf_counter()
     made.send([request(0)], made.done)
-    assert time.perf_counter() - began < 3
+    assert time.perf_counter() - began < 6
     assert fault_counts(journal) == {"timeout": 2}
 
 

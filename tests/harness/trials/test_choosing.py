@@ -695,7 +695,7 @@ def test_ctrl_c_leaves_jobs_running_and_the_same_command_follows_them(lab: Lab, 
         done = process.ended()
     assert done.code == 130, done
     assert "Traceback" not in done.err
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 60  # and not the hour of the jobs
     provider.set(job_s=0)
     assert lab.run().code == 0
     assert provider.counts()[CREATE] == 2
