@@ -76,7 +76,7 @@ class Counting:
         )
 
     def _local_reason(self) -> str:
-        return LOCAL_BILL if self.work.asking.prices.hour_usd is None else LOCAL_HOUR
+        return LOCAL_BILL if self.work.asking.prices.hour_usd() is None else LOCAL_HOUR
 
     def _per_request(self, arm: Arm, one: Ready, view: Weighing) -> dict[str, Any]:
         """Returns what the payback is computed from: dollars, or seconds of this machine where it does the work."""

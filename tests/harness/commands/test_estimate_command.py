@@ -259,6 +259,22 @@ def test_no_price_is_no_dollar(lab: Lab, provider: Provider) -> None:
     assert '[prices."base-model"]' in done.err
 
 
+@pytest.mark.parametrize(
+    ("prices", "reason"),
+    [
+        ("", "no bill"),
+        ("[prices.local]\nhour = 1.5\n", "what an hour of it costs counts by the time that the run takes"),
+    ],
+)
+def test_this_machine_sends_no_bill_but_its_hours_may_cost(lab: Lab, prices: str, reason: str) -> None:
+    options = 'plugin = "few-shot", endpoint = "local", model = "HuggingFaceTB/SmolLM2-135M-Instruct"'
+    lab.write(f'[[arms]]\nname = "here"\nbackend = {{ {options} }}\n', head=prices + SPLIT)
+    found, done = ask(lab)
+    assert done.code == 0, done
+    assert arms_of(found)["here"]["usd_reason"] == f"runs on this machine: {reason}"
+    assert found["total"]["unpriced"] == []
+
+
 def test_the_upper_bound_is_held_against_the_budget(lab: Lab, provider: Provider) -> None:
     write(lab, provider, few_shot("zero"))
     found, done = ask(lab)
