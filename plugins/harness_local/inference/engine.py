@@ -159,7 +159,7 @@ class Engine:
 
     def _tidy(self) -> None:
         """Forgets the lanes of adapters that have left memory."""
-        for name in [n for n, lane in self._lanes.items() if n is not None and n not in self._adapters]:
+        for name in [n for n in self._lanes if n is not None and n not in self._adapters]:
             if not self._lanes[name].busy:
                 self._lanes.pop(name).close(KeyError(name))
 
