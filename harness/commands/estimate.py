@@ -143,7 +143,7 @@ def _payback(line: Mapping[str, Any]) -> str:
     pair = f"{line['arm']} against {line['against']}, were they equally accurate"
     if line["requests"] is None:
         told = "never pays back" if never_paid_back(line) else "payback not known"
-        return f"{pair}: {told}: {line['reason']}"
+        return f"{pair}: {told}. {line['reason']}"
     saved = amount(line["saving_per_1k"], line["unit"])
     n, monthly = paid_back_after(line), with_monthly(line)
     if n is None:

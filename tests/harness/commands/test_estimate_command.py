@@ -219,7 +219,7 @@ def test_payback_is_foreseen_as_the_run_buys_its_answers(lab: Lab, provider: Pro
     assert "never pays back at 1,000 requests a month" in told
     write(lab, provider, *both, more=PRICES.replace("training = 5.0\n", ""))
     told = call("estimate", lab.path / "experiment.toml", "--out", lab.path / "runs").out
-    assert "payback not known: What the training of tuned cost is not known" in told
+    assert "payback not known. What the training of tuned cost is not known" in told
 
 
 def test_dollars_by_hand_and_what_can_be_shown(lab: Lab, provider: Provider) -> None:
