@@ -54,11 +54,9 @@ def _said(point: Point, points: Sequence[Point], decision: Data) -> str | None:
     names = {"above": point["above"], "below": point["below"]}
     quantity, value = point["quantity"], point["value"]
     if quantity == "requests_per_month":
-        return say_n(
-            decision["months"],
-            "Above {volume} requests a month for {months} month, {above} costs less in all; below that, {below}.",
-            "Above {volume} requests a month for {months} months, {above} costs less in all; below that, {below}.",
-            volume=numbers.count(value), months=months(decision), **names,
+        return say(
+            "Above {volume} requests a month for {months}, {above} costs less in all; below that, {below}.",
+            volume=numbers.count(value), months=months(decision["months"]), **names,
         )  # fmt: skip
     if quantity in ("tuned_cost_per_1k", "against_cost_per_1k"):
         return _price(point, points, decision)
@@ -129,10 +127,9 @@ def break_even(line: Mapping[str, Any]) -> str:
     return say("never") if (line.get("monthly_saving") or 0) <= 0 else numbers.MISSING
 
 
-def months(decision: Data) -> str:
-    """Writes the months that the decision looks ahead."""
-    ahead = float(decision["months"])
-    return numbers.number(ahead, 0 if ahead.is_integer() else 1)
+def months(ahead: float) -> str:
+    """Writes how many months are looked ahead: `12 months`."""
+    return say_n(ahead, "{n} month", "{n} months", n=numbers.number(ahead, 0 if float(ahead).is_integer() else 1))
 
 
 def table(data: Data) -> Table | None:
@@ -172,7 +169,7 @@ def _row(point: Point, points: Sequence[Point], decision: Data) -> tuple[str | C
 def _quantity(quantity: str, decision: Data) -> str | None:
     """Says what is varied; factors of all prices have no row of their own beside the cost that they amount to."""
     known = {
-        "requests_per_month": say("Requests a month over {months} months", months=months(decision)),
+        "requests_per_month": say("Requests a month over {months}", months=months(decision["months"])),
         "tuned_cost_per_1k": say("1,000 requests of {arm}", arm=decision["arm"]),
         "against_cost_per_1k": say("1,000 requests of {arm}", arm=decision["against"]),
         "cache_hit": say("Prompt tokens found cached"),

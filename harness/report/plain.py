@@ -196,13 +196,10 @@ def _if_enough(data: Data, entry: Mapping[str, Any]) -> str:
             "Our advice: use {arm} if you ask so much that it makes up for its training and for what it takes each "
             "month; if you ask less, {against} costs less.", **names,
         )  # fmt: skip
-    return say_n(
-        decision["months"],
-        "Our advice: use {arm} if you expect more than {volume} requests a month over {months} month; with fewer its "
+    return say(
+        "Our advice: use {arm} if you expect more than {volume} requests a month over {months}; with fewer its "
         "training and what it takes each month are not paid for, and {against} costs less.",
-        "Our advice: use {arm} if you expect more than {volume} requests a month over {months} months; with fewer its "
-        "training and what it takes each month are not paid for, and {against} costs less.",
-        **names, volume=numbers.count(point["value"]), months=flip_points.months(decision),
+        **names, volume=numbers.count(point["value"]), months=flip_points.months(decision["months"]),
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness import numbers
 from harness.blocks import Axis, Chart, Mark, Point, Series, Unit
+from harness.report import flip_points
 from harness.report.facts import Data
 from harness.words import say, say_n
 
@@ -147,11 +148,10 @@ def _subtitle(data: Data, lines: Sequence[Line], measure: _Measure) -> str:
     decision = data.get("decision") or {}
     if decision.get("requests_per_month") and decision.get("horizon_months"):
         return say(
-            "Accuracy on {n} validation examples by what training and {requests} requests a month over {months} months "
-            "take.",
+            "Accuracy on {n} validation examples by what training and {requests} requests a month over {months} take.",
             n=items,
             requests=numbers.count(decision["requests_per_month"]),
-            months=numbers.count(decision["horizon_months"]),
+            months=flip_points.months(decision["horizon_months"]),
         )
     return say(
         "Accuracy on {n} validation examples by what training and {requests} requests take.",

@@ -70,13 +70,13 @@ def _volumes(data: Data, decision: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _caption(decision: Mapping[str, Any]) -> str:
-    names = {"arm": decision["arm"], "against": decision["against"], "months": flip_points.months(decision)}
+    names = {"arm": decision["arm"], "against": decision["against"], "months": flip_points.months(decision["months"])}
     if decision.get("shutdown_date"):
         return say(
-            "What {arm} saves against {against} over {months} months; its model is shut down on {day}.",
+            "What {arm} saves against {against} over {months}; its model is shut down on {day}.",
             day=str(decision["shutdown_date"]), **names,
         )  # fmt: skip
-    return say("What {arm} saves against {against} over {months} months.", **names)
+    return say("What {arm} saves against {against} over {months}.", **names)
 
 
 def _line(data: Data, decision: Mapping[str, Any], line: Mapping[str, Any]) -> tuple[str | Cell, ...]:

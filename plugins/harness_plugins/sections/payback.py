@@ -232,14 +232,14 @@ def _monthly(entry: Mapping[str, Any]) -> str:
 
 def _horizon(data: Data, decision: Mapping[str, Any]) -> Iterator[Table]:
     """Yields what the volume that was asked for comes to, and what each arm would take in all."""
-    unit, when = decision.get("unit"), flip_points.months(decision)
+    unit, when = decision.get("unit"), flip_points.months(decision["months"])
     volume = numbers.count(decision["requests_per_month"])
     if decision.get("monthly_saving") is not None:
         chance = decision.get("break_even_chance")
         note = _chance(numbers.percent(chance, 0), when) if flip_points.open_chance(chance) else ""
         yield Table(
             caption=say(
-                "{arm} against {against}, at {volume} requests a month over {months} months.",
+                "{arm} against {against}, at {volume} requests a month over {months}.",
                 arm=decision["arm"], against=decision["against"], volume=volume, months=when,
             ),
             columns=(Column(title=say("Quantity")), Column(title=say("Amount"), numeric=True)),
@@ -255,7 +255,7 @@ def _horizon(data: Data, decision: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _chance(chance: str, months: str) -> str:
-    return say("{chance} chance within {months} months", chance=chance, months=months)
+    return say("{chance} chance within {months}", chance=chance, months=months)
 
 
 def _totals(data: Data, decision: Mapping[str, Any], when: Mapping[str, str]) -> Iterator[Table]:
@@ -268,7 +268,7 @@ def _totals(data: Data, decision: Mapping[str, Any], when: Mapping[str, str]) ->
     titles = [say("Invested"), say("1,000 requests"), *their, say("Each month"), say("In all")]
     lines.sort(key=lambda line: (line["unit"] != "usd", line["total"], line["arm"]))
     yield Table(
-        caption=say("What each arm would take at {volume} requests a month over {months} months.", **when),
+        caption=say("What each arm would take at {volume} requests a month over {months}.", **when),
         columns=cells.heads(say("Arm"), *titles),
         rows=tuple(
             (

@@ -127,6 +127,17 @@ def test_costs_less_is_said_of_the_other_arm_where_training_does_not_pay() -> No
     assert rows[-1][4] == "tuned"
 
 
+@pytest.mark.parametrize(("ahead", "told"), [(1, "1 month"), (2, "2 months"), (1.5, "1.5 months")])
+def test_how_far_is_looked_ahead(ahead: float, told: str) -> None:
+    data = stored(requests_per_month=150_000, horizon_months=ahead)
+    table = flip_points.table(data)
+    assert table is not None
+    assert words(table)[0][0] == f"Requests a month over {told}"
+    assert f"requests a month for {told}, tuned" in flip_points.sentences(data)[0]
+    captions = [block.caption for block in blocks_of(data) if isinstance(block, Table)]
+    assert any(f"over {told}." in caption for caption in captions)
+
+
 def test_flip_points_are_said_and_tabled_with_few_digits() -> None:
     data = stored(requests_per_month=15_000, cache_hit=0.5, error_usd=0.002)
     points = {point["quantity"]: point["value"] for point in data["decision"]["flip_points"]}
