@@ -151,11 +151,13 @@ def test_an_endless_query_ends_with_ctrl_c(lab: Lab) -> None:
     command = [HARNESS, "show", lab.folder, "--sql", endless]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as asked:
         try:
-            began = psutil.Process(asked.pid)
-            while not any(Path(file.path).name == "journal.sqlite" for file in began.open_files()):
+            process, limit = psutil.Process(asked.pid), time.monotonic() + 60
+            while not any(Path(file.path).name == "journal.sqlite" for file in process.open_files()):
+                assert time.monotonic() < limit
                 time.sleep(0.02)
-            spent = began.cpu_times().user
-            while began.cpu_times().user < spent + 0.3:  # it counts by now
+            spent = process.cpu_times().user
+            while process.cpu_times().user < spent + 0.3:  # it counts by now
+                assert time.monotonic() < limit
                 time.sleep(0.02)
             asked.send_signal(signal.SIGINT)
             _, err = asked.communicate(timeout=20)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -329,7 +330,9 @@ def test_shots_that_come_late_are_those_of_the_example(
     expect(told).to_have_count(0)
     for late in (needed[at + 1], needed[at] - needed[at + 1]):
         for file in late:
+            limit = time.monotonic() + 60
             while file not in waiting:
+                assert time.monotonic() < limit
                 page.evaluate(TWO_FRAMES)
             with page.expect_event("requestfinished"):
                 waiting[file].continue_()
